@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Arguments, however long: in the record itself if they are few, else in pieces sent before it. */
+#ifndef EXECSNOOP_ARGS_BPF_H
+#define EXECSNOOP_ARGS_BPF_H
+
+#include "scratch.bpf.h"
+
+/* Bytes of arguments that are wanted; the daemon says before load. */
+const volatile __u64 args_limit = 2 << 20;
+
+#define ARGS_STEPS 32 /* pieces in one verified loop */
+#define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
+
+/* Where a long list stands is kept here, for the reason that walk_name() gives. */
+struct pieces {
+	u64 from; /* of the user's memory */
+	u64 left; /* bytes still to be sent */
+	struct record_args args;
+	char bytes[RECORD_CHUNK + 4096]; /* what a masked offset and one more part may reach */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCHES_);
+	__type(key, u32);
+	__type(value, struct pieces);
+} pieces SEC(".maps");
+
+/* Before any piece: which record they will belong to. */
+static __always_inline void args_begin(u32 of, u64 time, u64 start, u32 tgid)
+{
+	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+
+	if (!p)
+		return;
+	head_set(&p->args.head, RECORD_ARGS, 0, time, start, tgid, tgid);
+	p->args.position = 0;
+	p->args.bytes.offset = sizeof(struct record_args);
+}
+
+/* Sends the `n` bytes that stand in `bytes`. */
+static __always_inline void args_piece(struct pieces *p, u32 n)
+{
+	p->args.head.size = sizeof(struct record_args) + n;
+	p->args.head.lost_events = *(volatile u32 *)&lost_events;
+	p->args.head.lost_forks = *(volatile u32 *)&lost_forks;
+	p->args.bytes.size = n;
+	emit(&p->args, sizeof(struct record_args) + n, RECORD_ARGS);
+	*(volatile u64 *)&p->args.position += n;
+}
+
+/* Goes on for ARGS_STEPS; 0 when there is no more to do. */
+__attribute__((noinline)) int args_some(u32 of)
+{
+	volatile struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	u64 left;
+	u32 n;
+
+	if (!p)
+		return 0;
+	for (int i = 0; i < ARGS_STEPS; i++) {
+		left = p->left;
+		if (left == 0)
+			return 0;
+		n = left < RECORD_CHUNK ? left : RECORD_CHUNK;
+		asm volatile("" : "+r"(n));
+		if (n > RECORD_CHUNK)
+			return 0;
+		if (bpf_probe_read_user((void *)p->bytes, n, (void *)p->from))
+			return 0;
+		args_piece((struct pieces *)p, n);
+		p->from += n;
+		p->left -= n;
+	}
+	return 1;
+}
+
+/* Sends [from, from + size) of the user's memory, as far as it can be read. */
+static __always_inline void args_send(u32 of, u64 from, u64 size)
+{
+	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+
+	if (!p)
+		return;
+	p->from = from;
+	p->left = size;
+	for (int i = 0; i < ARGS_ROUNDS; i++)
+		if (!args_some(of))
+			break;
+}
+
+#endif

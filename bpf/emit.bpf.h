@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The way out of the kernel: one ring buffer for all records, loss counted by kind, and a reader that is
+ * woken only when it asked for it.
+ *
+ * The reader says in wake_at how many waiting bytes are worth waking it: 1 while it sleeps, a good part of
+ * the ring while it drains by a timer, 0 for never. A producer commits its record first (the commit is an
+ * xchg, hence a full barrier) and looks at wake_at then; the reader sets wake_at first and looks at the ring
+ * then. So one of both sees the other and no record is left waiting. The wake-up itself rides on an empty
+ * record that is discarded, since only a commit or discard can wake.
+ */
+#ifndef EXECSNOOP_EMIT_BPF_H
+#define EXECSNOOP_EMIT_BPF_H
+
+#include "kernel.h"
+#include "record.h"
+#include <bpf/bpf_helpers.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20); /* set before load from [probes] ring_buffer */
+} ring SEC(".maps");
+
+/* Shared with the reader through mmap. */
+__u32 wake_at;
+__u32 lost_events; /* exec, exit, error */
+__u32 lost_forks;
+__u32 lost_by_kind[8]; /* by enum record_kind */
+
+static __always_inline void head_set(struct record_head *head, u32 kind, u32 size, u64 time, u64 start, u32 tgid,
+				     u32 tid)
+{
+	head->kind = kind;
+	head->size = size;
+	head->time = time;
+	head->start = start;
+	head->tgid = tgid;
+	head->tid = tid;
+	head->lost_events = *(volatile u32 *)&lost_events;
+	head->lost_forks = *(volatile u32 *)&lost_forks;
+}
+
+static __always_inline void lost_count(u32 kind)
+{
+	__sync_fetch_and_add(&lost_by_kind[kind & 7], 1);
+	/* A piece of arguments is no event: its exec tells that it is shortened. */
+	if (kind == RECORD_FORK)
+		__sync_fetch_and_add(&lost_forks, 1);
+	else if (kind != RECORD_ARGS)
+		__sync_fetch_and_add(&lost_events, 1);
+}
+
+static __always_inline void wake_reader(void)
+{
+	u32 at = *(volatile u32 *)&wake_at;
+	void *empty;
+
+	if (at == 0 || (at > 1 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < at))
+		return;
+	empty = bpf_ringbuf_reserve(&ring, 8, 0);
+	if (!empty)
+		return;
+	*(volatile u32 *)&wake_at = 0;
+	bpf_ringbuf_discard(empty, BPF_RB_FORCE_WAKEUP);
+}
+
+/* Sends `size` bytes of scratch memory. */
+static __always_inline bool emit(void *record, u32 size, u32 kind)
+{
+	bool sent = bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) == 0;
+
+	if (!sent)
+		lost_count(kind);
+	wake_reader();
+	return sent;
+}
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Failed execs, by the syscall tracepoints: what was passed is remembered at the entry and read when the call
+ * has failed, since the kernel has touched those pages then. An exec that succeeds forgets its entry in
+ * sched_process_exec, by the thread id that it had before (a thread that execs becomes the leader).
+ */
+#ifndef EXECSNOOP_ERROR_BPF_H
+#define EXECSNOOP_ERROR_BPF_H
+
+#include "args.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+struct attempt {
+	u64 filename;
+	u64 argv;
+	s32 dirfd;
+	u32 spare;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192); /* threads within execve at one time */
+	__type(key, u32);          /* tid */
+	__type(value, struct attempt);
+} attempts SEC(".maps");
+
+static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd)
+{
+	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd };
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY))
+		lost_count(RECORD_ERROR);
+	return 0;
+}
+
+#define ARGV_STEPS 64   /* in one verified loop: arguments, or parts of a long one */
+#define ARGV_ROUNDS 128
+#define ARGV_PART 4096 /* bytes of an argument that are read at a time */
+
+/* Where the walk over argv stands; in memory, for the reason that walk_name() gives. */
+struct argv_walk {
+	u64 argv;   /* the next pointer */
+	u64 string; /* the rest of the argument at hand; 0: none */
+	u32 fill;   /* bytes that wait in the piece */
+	u32 argc;
+	u32 flags;
+	u32 spare;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct argv_walk);
+} argv_walks SEC(".maps");
+
+/* One argument, or a part of a long one. 0 at the end. */
+static __always_inline int argv_once(volatile struct argv_walk *w, struct pieces *p)
+{
+	u64 string = w->string;
+	u32 fill;
+	long n;
+
+	if (!string) {
+		if (bpf_probe_read_user(&string, sizeof(string), (void *)w->argv)) {
+			w->flags = ERROR_F_ARGS_FAULT;
+			return 0;
+		}
+		if (!string) {
+			w->flags = 0;
+			return 0;
+		}
+		w->argv += sizeof(string);
+	}
+	if (p->args.position + w->fill >= args_limit)
+		return 0;
+	if (w->fill > RECORD_CHUNK - ARGV_PART) {
+		fill = w->fill;
+		asm volatile("" : "+r"(fill));
+		args_piece(p, fill & (RECORD_CHUNK - 1));
+		w->fill = 0;
+	}
+	fill = w->fill;
+	asm volatile("" : "+r"(fill));
+	/* Never beyond the piece: the mask and the check above agree on it, the verifier needs the mask. */
+	n = bpf_probe_read_user_str(&p->bytes[fill & (RECORD_CHUNK - 1)], ARGV_PART, (void *)string);
+	if (n <= 0) {
+		w->flags = ERROR_F_ARGS_FAULT;
+		return 0;
+	}
+	if (n == ARGV_PART) {
+		/* The NUL is the helper's, and it may be the argument's too: look again behind the part. */
+		w->fill += ARGV_PART - 1;
+		w->string = string + ARGV_PART - 1;
+	} else {
+		w->fill += n;
+		w->string = 0;
+		w->argc++;
+	}
+	return 1;
+}
+
+__attribute__((noinline)) int argv_some(u32 of)
+{
+	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	struct argv_walk *w;
+	u32 zero = 0;
+
+	w = bpf_map_lookup_elem(&argv_walks, &zero);
+	if (!p || !w)
+		return 0;
+	for (int i = 0; i < ARGV_STEPS; i++)
+		if (!argv_once(w, p))
+			return 0;
+	return 1;
+}
+
+/* Walks argv, an array of pointers that ends with NULL, sends the strings, and tells the record of it. */
+static __always_inline void argv_send(struct record_error *r, u64 argv)
+{
+	u32 of = SCRATCH_ERROR, zero = 0, fill;
+	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	struct argv_walk *w = bpf_map_lookup_elem(&argv_walks, &zero);
+
+	if (!p || !w)
+		return;
+	w->argv = argv;
+	w->string = 0;
+	w->fill = 0;
+	w->argc = 0;
+	w->flags = ERROR_F_ARGS_CUT;
+	for (int i = 0; i < ARGV_ROUNDS; i++)
+		if (!argv_some(of))
+			break;
+	fill = *(volatile u32 *)&w->fill;
+	asm volatile("" : "+r"(fill));
+	if (fill)
+		args_piece(p, fill & (RECORD_CHUNK - 1));
+	r->argc = w->argc;
+	r->args_size = r->args_before = p->args.position;
+	r->flags |= w->flags;
+}
+
+static __always_inline int error_exit(s64 ret)
+{
+	u64 time = bpf_ktime_get_boot_ns();
+	u32 tid = bpf_get_current_pid_tgid(), at;
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
+	struct scratch *s = scratch_get(SCRATCH_ERROR);
+	struct record_error *r;
+	long n;
+
+	if (!attempt || !s)
+		return 0;
+	if (ret >= 0)
+		goto out;
+	r = &s->error;
+	process_fill(&r->process, (void *)bpf_get_current_task());
+	r->error = ret;
+	r->flags = 0;
+	r->dirfd = attempt->dirfd;
+	at = sizeof(*r);
+	r->cwd.offset = r->cwd.size = r->cgroup.offset = r->cgroup.size = 0;
+	r->filename.offset = at;
+	r->filename.size = 0;
+	n = bpf_probe_read_user_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
+	if (n > 0) {
+		r->filename.size = n - 1;
+		at += n - 1;
+		if (n == RECORD_PATH_MAX)
+			r->flags |= ERROR_F_FILENAME_CUT; /* ENAMETOOLONG: what is there of it */
+	} else {
+		r->flags |= ERROR_F_FILENAME_FAULT;
+	}
+	r->argc = 0;
+	r->args.offset = r->args.size = 0;
+	r->args_size = r->args_before = 0;
+	if (attempt->argv) {
+		args_begin(SCRATCH_ERROR, time, r->process.start, r->process.tgid);
+		argv_send(r, attempt->argv);
+	}
+	head_set(&r->head, RECORD_ERROR, at, time, r->process.start, r->process.tgid, tid);
+	emit(s->bytes, bounded(at), RECORD_ERROR);
+out:
+	bpf_map_delete_elem(&attempts, &tid);
+	return 0;
+}
+
+SEC("?tracepoint/syscalls/sys_enter_execve")
+int probe_enter_execve(struct sys_enter *ctx)
+{
+	return error_enter(ctx->args[0], ctx->args[1], AT_FDCWD);
+}
+
+SEC("?tracepoint/syscalls/sys_enter_execveat")
+int probe_enter_execveat(struct sys_enter *ctx)
+{
+	return error_enter(ctx->args[1], ctx->args[2], ctx->args[0]);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_execve")
+int probe_leave_execve(struct sys_exit *ctx)
+{
+	return error_exit(ctx->ret);
+}
+
+SEC("?tracepoint/syscalls/sys_exit_execveat")
+int probe_leave_execveat(struct sys_exit *ctx)
+{
+	return error_exit(ctx->ret);
+}
+
+/* Forgets an attempt that succeeded: its thread has another id now, or its exit shows under another name. */
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(probe_exec_forget, struct task_struct *task, pid_t old_pid)
+{
+	u32 tid = old_pid;
+
+	bpf_map_delete_elem(&attempts, &tid);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's types, as far as they are read: by hand, so that the reader sees what the probes depend on.
+ * Each is preserve_access_index: libbpf moves every access to where the running kernel has the field (CO-RE).
+ * Names are the kernel's. A field that is not in every kernel since 5.10 says so, and its reader asks
+ * bpf_core_field_exists first; a struct with a ___name is another kernel's version of it (a flavour).
+ */
+#ifndef EXECSNOOP_KERNEL_H
+#define EXECSNOOP_KERNEL_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef int pid_t;
+typedef _Bool bool;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+enum { false = 0, true = 1 };
+
+/* include/uapi/linux/bpf.h */
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+enum { BPF_ANY = 0 };
+enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
+enum { BPF_RB_AVAIL_DATA = 0 };
+
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+#define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
+#define AT_FDCWD (-100)
+
+enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	u32 val;
+} kuid_t;
+
+typedef struct {
+	u32 val;
+} kgid_t;
+
+/* u32[2] before 6.3 (f122a08b197d), then one u64: eight bytes either way, in the same order on little-endian
+ * machines; read as a whole. */
+typedef struct {
+} kernel_cap_t;
+
+struct cred {
+	kuid_t uid;
+	kgid_t gid;
+	kuid_t euid;
+	kgid_t egid;
+	kernel_cap_t cap_effective;
+};
+
+struct ns_common {
+	unsigned int inum;
+};
+
+struct pid_namespace {
+	struct ns_common ns;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
+struct tty_driver {
+	int major;
+	int minor_start;
+};
+
+struct tty_struct {
+	struct tty_driver *driver;
+	int index;
+};
+
+struct task_io_accounting { /* with CONFIG_TASK_IO_ACCOUNTING */
+	u64 read_bytes;
+	u64 write_bytes;
+};
+
+struct signal_struct {
+	atomic_t live;
+	int group_exit_code;
+	unsigned int flags;
+	struct pid *pids[4];
+	struct tty_struct *tty;
+	u64 utime;
+	u64 stime;
+	unsigned long maxrss;
+	unsigned long long sum_sched_runtime;
+	struct task_io_accounting ioac;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct super_block {
+	u32 s_dev; /* dev_t: 12 bits of major, 20 of minor (include/linux/kdev_t.h) */
+};
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+	struct inode *d_inode;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount { /* fs/mount.h */
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct fs_struct {
+	struct path pwd;
+};
+
+struct kernfs_node {
+	const char *name;
+	struct kernfs_node *parent; /* up to 6.14 */
+};
+
+struct kernfs_node___6_15 { /* 633488947ef6: the parent is under RCU and was renamed */
+	struct kernfs_node *__parent;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end, env_start, env_end;
+	struct file *exe_file;
+};
+
+struct task_struct {
+	unsigned int flags;
+	pid_t pid;
+	pid_t tgid;
+	int exit_code;
+	struct mm_struct *mm;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct pid *thread_pid;
+	u64 utime;
+	u64 stime;
+	u64 start_boottime;
+	const struct cred *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct nsproxy *nsproxy;
+	struct signal_struct *signal;
+	kuid_t loginuid;        /* with CONFIG_AUDIT */
+	unsigned int sessionid; /* with CONFIG_AUDIT */
+	u64 self_exec_id;
+	struct task_io_accounting ioac; /* empty without CONFIG_TASK_IO_ACCOUNTING */
+	struct css_set *cgroups; /* with CONFIG_CGROUPS */
+};
+
+struct linux_binprm {
+	unsigned int secureexec : 1;
+	struct mm_struct *mm;
+	int argc, envc;
+	const char *filename;
+};
+
+/* Tracepoints under events/syscalls: the layout that their `format` files give. */
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+/* Not relocated: trace records are packed by the format files of events/syscalls, the same since 2.6.31. */
+struct sys_enter {
+	u64 common;
+	s64 nr;
+	u64 args[6];
+};
+struct sys_exit {
+	u64 common;
+	s64 nr;
+	s64 ret;
+};
+
+#endif

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The life of a process: fork, exec, exit. */
+#ifndef EXECSNOOP_LIFE_BPF_H
+#define EXECSNOOP_LIFE_BPF_H
+
+#include "args.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+const volatile __u32 page_size = 4096; /* the daemon says before load */
+
+#define DEV_MAJOR(dev) ((dev) >> 20) /* include/linux/kdev_t.h */
+#define DEV_MINOR(dev) ((dev) & ((1u << 20) - 1))
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
+{
+	struct record_fork *r;
+	u32 tgid = BPF_CORE_READ(child, tgid);
+
+	if ((u32)BPF_CORE_READ(child, pid) != tgid)
+		return 0; /* a thread */
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		lost_count(RECORD_FORK);
+		wake_reader();
+		return 0;
+	}
+	process_fill(&r->process, child);
+	head_set(&r->head, RECORD_FORK, sizeof(*r), bpf_ktime_get_boot_ns(), r->process.start, tgid, tgid);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	wake_reader();
+	return 0;
+}
+
+/* d_unlinked(), include/linux/dcache.h */
+static __always_inline bool is_unlinked(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+}
+
+static __always_inline u32 exec_exe(struct scratch *s, u32 at, struct mm_struct *mm)
+{
+	struct record_exec *r = &s->exec;
+	struct file *file = BPF_CORE_READ(mm, exe_file);
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+	u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	bool cut;
+	long n;
+
+	r->exe_inode = BPF_CORE_READ(inode, i_ino);
+	r->exe_dev_major = DEV_MAJOR(dev);
+	r->exe_dev_minor = DEV_MINOR(dev);
+	if (dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(vfsmount, mnt_root)) {
+		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
+		 * by way of simple_dname(). */
+		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1,
+					      BPF_CORE_READ(dentry, d_name.name));
+		r->flags |= EXEC_F_EXE_ANON;
+		r->exe.offset = at;
+		r->exe.size = n > 0 ? n : 0;
+		return at + r->exe.size;
+	}
+	if (is_unlinked(dentry))
+		r->flags |= EXEC_F_EXE_DELETED;
+	at = path_walk(SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, &cut);
+	if (cut)
+		r->flags |= EXEC_F_EXE_CUT;
+	return at;
+}
+
+static __always_inline u32 exec_cwd(struct scratch *s, u32 at, struct task_struct *task)
+{
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry);
+	bool cut;
+
+	if (is_unlinked(dentry))
+		s->exec.flags |= EXEC_F_CWD_DELETED;
+	at = path_walk(SCRATCH_EXEC, s, at, &s->exec.cwd, BPF_CORE_READ(fs, pwd.mnt), dentry, &cut);
+	if (cut)
+		s->exec.flags |= EXEC_F_CWD_CUT;
+	return at;
+}
+
+static __always_inline u32 exec_cgroup(struct scratch *s, u32 at, struct task_struct *task)
+{
+	bool cut;
+
+	at = cgroup_walk(SCRATCH_EXEC, s, at, &s->exec.cgroup, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn), &cut);
+	if (cut)
+		s->exec.flags |= EXEC_F_CGROUP_CUT;
+	return at;
+}
+
+static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *filename)
+{
+	struct record_exec *r = &s->exec;
+	long n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, filename);
+
+	r->filename.offset = at;
+	r->filename.size = n > 0 ? n - 1 : 0;
+	return at + r->filename.size;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	struct scratch *s = scratch_get(SCRATCH_EXEC);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	u64 time = bpf_ktime_get_boot_ns(), arg_start = BPF_CORE_READ(mm, arg_start), size;
+	struct record_exec *r;
+	u32 at, n;
+
+	if (!s) /* never: the map has an entry for it */
+		return 0;
+	r = &s->exec;
+	process_fill(&r->process, task);
+	r->flags = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec) ? EXEC_F_SECURE : 0;
+	r->argc = BPF_CORE_READ(bprm, argc);
+	r->envc = BPF_CORE_READ(bprm, envc);
+	r->old_tid = old_pid;
+	r->args_size = BPF_CORE_READ(mm, arg_end) - arg_start;
+	r->args_before = 0;
+	r->env.offset = r->env.size = 0;
+	at = sizeof(*r);
+	at = exec_exe(s, at, mm);
+	at = exec_cwd(s, at, task);
+	at = exec_cgroup(s, at, task);
+	at = exec_filename(s, at, BPF_CORE_READ(bprm, filename));
+	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
+	size = r->args_size < args_limit ? r->args_size : args_limit;
+	r->args.offset = at;
+	r->args.size = 0;
+	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
+		r->args_before = size;
+		args_begin(SCRATCH_EXEC, time, r->process.start, r->process.tgid);
+		args_send(SCRATCH_EXEC, arg_start, size);
+	} else {
+		n = size;
+		asm volatile("" : "+r"(n));
+		n &= SCRATCH_WRITE - 1;
+		if (bpf_probe_read_user(&s->bytes[bounded(at)], n, (void *)arg_start) == 0) {
+			r->args.size = n;
+			at += n;
+		}
+	}
+	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
+	asm volatile("" : "+r"(at));
+	if (at <= sizeof(s->bytes))
+		emit(s->bytes, at, RECORD_EXEC);
+	return 0;
+}
+
+static __always_inline int exit_emit(struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	u64 time = bpf_ktime_get_boot_ns();
+	u32 tgid = BPF_CORE_READ(task, tgid);
+	struct record_exit *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+
+	if (!r) {
+		lost_count(RECORD_EXIT);
+		wake_reader();
+		return 0;
+	}
+	head_set(&r->head, RECORD_EXIT, sizeof(*r), time, BPF_CORE_READ(leader, start_boottime), tgid,
+		 BPF_CORE_READ(task, pid));
+	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
+	r->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
+								       : BPF_CORE_READ(leader, exit_code);
+	r->flags = EXIT_F_CPU | EXIT_F_RSS;
+	/* Threads that are gone have left their sums in signal; the last one has not yet, nor a leader that
+	 * went before it (kernel/exit.c, __exit_signal()). */
+	r->utime_ns = BPF_CORE_READ(signal, utime) + BPF_CORE_READ(task, utime);
+	r->stime_ns = BPF_CORE_READ(signal, stime) + BPF_CORE_READ(task, stime);
+	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * page_size;
+	r->read_bytes = r->write_bytes = 0;
+	if (bpf_core_field_exists(task->ioac.read_bytes)) {
+		r->flags |= EXIT_F_IO;
+		r->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes) + BPF_CORE_READ(task, ioac.read_bytes);
+		r->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes) + BPF_CORE_READ(task, ioac.write_bytes);
+	}
+	if (leader != task) {
+		r->utime_ns += BPF_CORE_READ(leader, utime);
+		r->stime_ns += BPF_CORE_READ(leader, stime);
+		if (r->flags & EXIT_F_IO) {
+			r->read_bytes += BPF_CORE_READ(leader, ioac.read_bytes);
+			r->write_bytes += BPF_CORE_READ(leader, ioac.write_bytes);
+		}
+	}
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	wake_reader();
+	return 0;
+}
+
+/* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
+{
+	return group_dead ? exit_emit(task) : 0;
+}
+
+/* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
+ * the reader takes the first. */
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(probe_exit_live, struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(task) : 0;
+}
+
+#endif

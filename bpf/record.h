@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR GPL-2.0-or-later */
+/*
+ * What crosses from the kernel to the daemon: the one definition, included by both sides.
+ *
+ * A record is a fixed part, then its variable parts, each named by a struct part {offset, size}
+ * (offset from the record's first byte). Everything is fixed-width and naturally aligned; there is
+ * no padding (the compiler makes it an error), so no kernel memory leaks through it and no byte of
+ * it is undefined. Numbers are in the machine's byte order. Times are nanoseconds of
+ * CLOCK_BOOTTIME (bpf_ktime_get_boot_ns, task_struct.start_boottime).
+ *
+ * Long argument lists come in pieces: first RECORD_ARGS, in order, then the record that they
+ * belong to, which has the same tgid and time and says in args_before how many bytes must have
+ * come. So an exec is complete when its record arrives, and a lost piece means shortened
+ * arguments, not a lost exec.
+ */
+#ifndef EXECSNOOP_RECORD_H
+#define EXECSNOOP_RECORD_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
+#define RECORD_COMM_SIZE 16   /* TASK_COMM_LEN, include/linux/sched.h */
+#define RECORD_PATH_MAX 4096  /* PATH_MAX, include/uapi/linux/limits.h */
+#define RECORD_ARGS_INLINE 8191 /* argument bytes that travel in the exec record itself */
+#define RECORD_CHUNK 16384    /* argument bytes of one RECORD_ARGS, at most */
+
+enum record_kind {
+	RECORD_FORK = 1,
+	RECORD_EXEC = 2,
+	RECORD_EXIT = 3,
+	RECORD_ERROR = 4,
+	RECORD_ARGS = 5,
+};
+
+/* A variable part of the record: bytes [offset, offset + size). size 0: not there. */
+struct part {
+	__u32 offset;
+	__u32 size;
+};
+
+struct record_head {
+	__u32 kind;        /* enum record_kind */
+	__u32 size;        /* of the whole record */
+	__u64 time;        /* when it happened */
+	__u64 start;       /* start_boottime of the process (its group leader) */
+	__u32 tgid;        /* initial pid namespace */
+	__u32 tid;
+	/* What had been lost, over all CPUs, when this record was reserved: since load, modulo
+	 * 2^32. A step since the record before means that loss stands here. */
+	__u32 lost_events; /* exec, exit and error records */
+	__u32 lost_forks;
+};
+
+/* What the kernel knows of a process: in fork, exec and error records, and from the iterator. */
+struct record_process {
+	__u64 start;        /* start_boottime of the group leader */
+	__u64 parent_start; /* that of the real parent's group leader; 0: no parent */
+	__u64 exec_id;      /* task_struct.self_exec_id: one more at each exec, kept over fork */
+	__u64 caps;         /* effective capabilities */
+	__u64 flags;        /* PROCESS_F_x */
+	__u32 tgid;
+	__u32 ppid;         /* the real parent's tgid; 0: no parent */
+	__u32 uid, gid, euid, egid; /* in the initial user namespace */
+	__u32 loginuid;     /* 0xffffffff: not set */
+	__u32 session_id;   /* audit session; 0xffffffff: not set */
+	__u32 sid, pgid;    /* initial pid namespace */
+	__u32 tty_major, tty_minor; /* 0, 0: none */
+	__u32 pid_ns, mnt_ns; /* inode numbers; 0: not known */
+	__u32 ns_pid;       /* the tgid as the process itself sees it */
+	__u32 spare;        /* 0 */
+	char comm[RECORD_COMM_SIZE];        /* of the group leader */
+	char parent_comm[RECORD_COMM_SIZE]; /* of the real parent's group leader */
+};
+
+#define PROCESS_F_KTHREAD (1ull << 0)
+
+/* fork(2), clone(2) and friends, of processes (threads make no record). */
+struct record_fork {
+	struct record_head head;
+	struct record_process process; /* the child's */
+};
+
+#define EXEC_F_EXE_DELETED (1u << 0)  /* the binary is unlinked */
+#define EXEC_F_EXE_ANON (1u << 1)     /* it has no place in any file system: exe is its name (memfd) */
+#define EXEC_F_EXE_CUT (1u << 2)      /* the path was too long or too deep to be walked in full */
+#define EXEC_F_FILENAME_CUT (1u << 3)
+#define EXEC_F_SECURE (1u << 4)       /* bprm->secureexec */
+#define EXEC_F_CWD_CUT (1u << 5)
+#define EXEC_F_CGROUP_CUT (1u << 6)
+#define EXEC_F_CWD_DELETED (1u << 7)
+
+/* A successful exec, seen after it. */
+struct record_exec {
+	struct record_head head;
+	struct record_process process;
+	__u64 exe_inode;
+	__u32 exe_dev_major, exe_dev_minor;
+	__u32 flags;       /* EXEC_F_x */
+	__u32 argc;
+	__u32 envc;
+	__u32 old_tid;     /* the thread that called exec, before it became the leader */
+	__u64 args_size;   /* bytes of all arguments, each with its NUL */
+	__u64 args_before; /* of them, those that came in RECORD_ARGS */
+	/* Paths as components, each ended by NUL, from the leaf up to the root: the kernel's walk
+	 * order. "/usr/bin/ls" is "ls\0bin\0usr\0". The root itself is size 0. */
+	struct part exe;
+	struct part cwd;
+	struct part cgroup;
+	struct part filename; /* as passed, without its NUL */
+	struct part args;     /* the last of the arguments, each with its NUL */
+	struct part env;      /* the environment block, as far as asked for; its last string may be cut */
+};
+
+/* The last thread is gone. */
+struct record_exit {
+	struct record_head head;
+	__u64 utime_ns, stime_ns; /* the whole process, as in rusage */
+	__u64 max_rss_bytes;
+	__u64 read_bytes, write_bytes; /* as /proc/PID/io: to and from storage */
+	__u32 status;             /* as wait(2) gives it */
+	__u32 flags;              /* EXIT_F_x */
+};
+
+#define EXIT_F_CPU (1u << 0) /* utime_ns, stime_ns are known */
+#define EXIT_F_RSS (1u << 1)
+#define EXIT_F_IO (1u << 2)
+
+#define ERROR_F_FILENAME_FAULT (1u << 0) /* the path could not be read */
+#define ERROR_F_ARGS_FAULT (1u << 1)     /* some argument could not be read: they end before it */
+#define ERROR_F_ARGS_CUT (1u << 2)       /* more arguments than the probe can walk */
+#define ERROR_F_FILENAME_CUT (1u << 3)
+
+/* A failed execve or execveat. */
+struct record_error {
+	struct record_head head;
+	struct record_process process;
+	__s32 error;       /* negative errno */
+	__u32 flags;       /* ERROR_F_x */
+	__u32 argc;        /* arguments that were read or counted */
+	__s32 dirfd;       /* execveat's; AT_FDCWD for execve */
+	__u64 args_size;   /* bytes of the arguments that were read or counted */
+	__u64 args_before;
+	struct part filename; /* without its NUL */
+	struct part args;
+	struct part cwd;
+	struct part cgroup;
+};
+
+/* A piece of a long argument list. */
+struct record_args {
+	struct record_head head; /* tgid and time as in the record that will follow */
+	__u64 position;          /* of this piece in the whole */
+	struct part bytes;
+};
+
+#pragma GCC diagnostic pop
+
+#endif

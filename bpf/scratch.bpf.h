@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where records of variable size are put together before they are sent: for each CPU one piece of memory a
+ * program. A program never runs twice at once on one CPU (the kernel skips the second run and counts it in
+ * recursion_misses; before 5.11 it runs with preemption off), so its scratch is its own, also where the
+ * kernel preempts probes.
+ *
+ * The long loops are global functions with scalar arguments: the verifier looks at each of them once, alone.
+ * They share nothing with their caller but the scratch memory.
+ */
+#ifndef EXECSNOOP_SCRATCH_BPF_H
+#define EXECSNOOP_SCRATCH_BPF_H
+
+#include "emit.bpf.h"
+#include "task.bpf.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+enum scratch_of {
+	SCRATCH_EXEC,
+	SCRATCH_ERROR,
+	SCRATCHES_
+};
+
+/* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). Every write begins below
+ * SCRATCH_START, a power of two: offsets are masked with it less one. */
+#define SCRATCH_START 16384
+#define SCRATCH_WRITE 8192 /* the longest */
+
+/* Where a walk stands: a global function takes scalars only. */
+struct walk {
+	u64 dentry;
+	u64 vfsmount;
+	u64 root; /* of vfsmount */
+	u32 at;
+	u32 limit;
+};
+
+struct scratch {
+	struct walk walk;
+	union {
+		struct record_exec exec;
+		struct record_error error;
+		char bytes[SCRATCH_START + SCRATCH_WRITE];
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCHES_);
+	__type(key, u32);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+static __always_inline struct scratch *scratch_get(u32 of)
+{
+	return bpf_map_lookup_elem(&scratch, &of);
+}
+
+/* An offset that the verifier believes in; the barrier keeps clang from folding the mask away. */
+static __always_inline u32 bounded(u32 offset)
+{
+	asm volatile("" : "+r"(offset));
+	return offset & (SCRATCH_START - 1);
+}
+
+#define NAME_MAX 255
+#define WALK_STEPS 64 /* in one verified piece */
+#define WALK_PIECES 33 /* PATH_MAX / 2 components, and the mounts on the way */
+
+enum walk_outcome {
+	WALK_DONE, /* at the root */
+	WALK_ON,
+	WALK_CUT, /* too long, too deep, or not readable */
+};
+
+/*
+ * Writes one name. Where a walk stands is kept in memory, not in registers: the verifier forgets what it knew
+ * of it there, so that all ways through the loop are alike to it; else it would walk every one of them.
+ */
+static __always_inline bool walk_name(struct scratch *s, const void *name)
+{
+	volatile struct walk *walk = &s->walk;
+	long n = bpf_probe_read_kernel_str(&s->bytes[bounded(walk->at)], NAME_MAX + 1, name);
+
+	if (n <= 0)
+		return false;
+	walk->at += n;
+	return walk->at <= walk->limit;
+}
+
+/* One component, or one mount on the way. */
+static __always_inline int walk_once(struct scratch *s)
+{
+	volatile struct walk *walk = &s->walk;
+	struct vfsmount *vfsmount = (void *)walk->vfsmount;
+	struct dentry *dentry = (void *)walk->dentry, *parent;
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), *above;
+
+	if (dentry == (void *)walk->root) {
+		above = BPF_CORE_READ(mount, mnt_parent);
+		if (above == mount)
+			return WALK_DONE;
+		walk->dentry = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
+		vfsmount = (void *)above + bpf_core_field_offset(struct mount, mnt);
+		walk->vfsmount = (u64)vfsmount;
+		walk->root = (u64)BPF_CORE_READ(vfsmount, mnt_root);
+		return WALK_ON;
+	}
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (parent == dentry)
+		return WALK_DONE;
+	walk->dentry = (u64)parent;
+	return walk_name(s, BPF_CORE_READ(dentry, d_name.name)) ? WALK_ON : WALK_CUT;
+}
+
+/* Goes on for WALK_STEPS. */
+__attribute__((noinline)) int walk_some(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+
+	if (!s)
+		return WALK_CUT;
+	for (int i = 0; i < WALK_STEPS; i++) {
+		int outcome = walk_once(s);
+
+		if (outcome != WALK_ON)
+			return outcome;
+	}
+	return WALK_ON;
+}
+
+/*
+ * Writes the components of a path, leaf first, each with its NUL, at `at` of the scratch: what d_path()
+ * (fs/d_path.c, prepend_path) does, up to the root of the mount namespace that the mount is in. Returns where
+ * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then.
+ */
+static __always_inline u32 path_walk(u32 of, struct scratch *s, u32 at, struct part *part, struct vfsmount *vfsmount,
+				     struct dentry *dentry, bool *ret_cut)
+{
+	int outcome = WALK_ON;
+
+	s->walk.dentry = (u64)dentry;
+	s->walk.vfsmount = (u64)vfsmount;
+	s->walk.root = (u64)BPF_CORE_READ(vfsmount, mnt_root);
+	s->walk.at = at;
+	s->walk.limit = at + RECORD_PATH_MAX;
+	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
+		outcome = walk_some(of);
+	part->offset = at;
+	part->size = 0;
+	*ret_cut = outcome != WALK_DONE;
+	if (*ret_cut)
+		return at;
+	part->size = s->walk.at - at;
+	return s->walk.at;
+}
+
+#define CGROUP_STEPS 64
+
+/* The same for a cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node). */
+__attribute__((noinline)) int cgroup_some(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+	struct kernfs_node *node, *parent;
+
+	if (!s)
+		return WALK_CUT;
+	for (int i = 0; i < CGROUP_STEPS; i++) {
+		node = (void *)*(volatile u64 *)&s->walk.dentry;
+		if (bpf_core_field_exists(node->parent))
+			parent = BPF_CORE_READ(node, parent);
+		else
+			parent = BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
+		if (!parent)
+			return WALK_DONE;
+		if (!walk_name(s, BPF_CORE_READ(node, name)))
+			return WALK_CUT;
+		*(volatile u64 *)&s->walk.dentry = (u64)parent;
+	}
+	return WALK_CUT;
+}
+
+static __always_inline u32 cgroup_walk(u32 of, struct scratch *s, u32 at, struct part *part, struct kernfs_node *node,
+				       bool *ret_cut)
+{
+	s->walk.dentry = (u64)node;
+	s->walk.at = at;
+	s->walk.limit = at + RECORD_PATH_MAX;
+	part->offset = at;
+	part->size = 0;
+	*ret_cut = cgroup_some(of) != WALK_DONE;
+	if (*ret_cut)
+		return at;
+	part->size = s->walk.at - at;
+	return s->walk.at;
+}
+
+#endif

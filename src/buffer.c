@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A ring of references. It grows by doubling and shrinks when it is empty; what bounds it is the sum of the lines'
+ * sizes, since that is what a slow reader costs (a line that others hold too is charged to each of them: whoever
+ * is left last pays for it).
+ */
+#include "buffer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define BATCH 64    /* lines in one writev(2) */
+#define ROOM_KEPT 64
+
+struct buffer {
+	struct line **lines; /* a ring of `room`, a power of two */
+	size_t room, head, count;
+	size_t written;      /* bytes of the first line that are out */
+	size_t size, peak, limit;
+};
+
+int line_new(struct line **ret, size_t size)
+{
+	struct line *line;
+
+	if (size > SIZE_MAX - sizeof(*line))
+		return -ENOMEM;
+	line = malloc(sizeof(*line) + size);
+	if (!line)
+		return -ENOMEM;
+	line->refs = 1;
+	line->size = size;
+	*ret = line;
+	return 0;
+}
+
+struct line *line_ref(struct line *line)
+{
+	line->refs++;
+	return line;
+}
+
+struct line *line_unref(struct line *line)
+{
+	if (line && --line->refs == 0)
+		free(line);
+	return NULL;
+}
+
+int buffer_new(struct buffer **ret, size_t limit)
+{
+	struct buffer *buffer = calloc(1, sizeof(*buffer));
+
+	if (!buffer)
+		return -ENOMEM;
+	buffer->limit = limit;
+	*ret = buffer;
+	return 0;
+}
+
+static struct line **place(const struct buffer *buffer, size_t i)
+{
+	return &buffer->lines[(buffer->head + i) & (buffer->room - 1)];
+}
+
+struct buffer *buffer_free(struct buffer *buffer)
+{
+	if (!buffer)
+		return NULL;
+	for (size_t i = 0; i < buffer->count; i++)
+		line_unref(*place(buffer, i));
+	free(buffer->lines);
+	free(buffer);
+	return NULL;
+}
+
+void buffer_set_limit(struct buffer *buffer, size_t limit)
+{
+	buffer->limit = limit;
+}
+
+static int grow(struct buffer *buffer)
+{
+	size_t room = buffer->room ? buffer->room * 2 : ROOM_KEPT;
+	struct line **lines = reallocarray(NULL, room, sizeof(struct line *));
+
+	if (!lines)
+		return -ENOMEM;
+	for (size_t i = 0; i < buffer->count; i++)
+		lines[i] = *place(buffer, i);
+	free(buffer->lines);
+	buffer->lines = lines;
+	buffer->room = room;
+	buffer->head = 0;
+	return 0;
+}
+
+int buffer_push_always(struct buffer *buffer, struct line *line)
+{
+	int r = buffer->count == buffer->room ? grow(buffer) : 0;
+
+	if (r < 0)
+		return r;
+	*place(buffer, buffer->count++) = line_ref(line);
+	buffer->size += line->size;
+	if (buffer->size > buffer->peak)
+		buffer->peak = buffer->size;
+	return 0;
+}
+
+int buffer_push(struct buffer *buffer, struct line *line)
+{
+	if (buffer->size > 0 && (buffer->size > buffer->limit || line->size > buffer->limit - buffer->size))
+		return BUFFER_E_FULL;
+	return buffer_push_always(buffer, line);
+}
+
+/* `n` bytes are out. */
+static void consume(struct buffer *buffer, size_t n)
+{
+	buffer->size -= n;
+	n += buffer->written;
+	while (buffer->count > 0 && n >= (*place(buffer, 0))->size) {
+		n -= (*place(buffer, 0))->size;
+		line_unref(*place(buffer, 0));
+		buffer->head = (buffer->head + 1) & (buffer->room - 1);
+		buffer->count--;
+	}
+	buffer->written = n;
+	if (buffer->count == 0 && buffer->room > ROOM_KEPT) {
+		/* A storm is over: give its room back. */
+		free(buffer->lines);
+		buffer->lines = NULL;
+		buffer->room = buffer->head = 0;
+	}
+}
+
+int buffer_move(struct buffer *to, struct buffer *from)
+{
+	ASSERT(from->written == 0 || to->count == 0);
+	while (from->count > 0) {
+		struct line *line = *place(from, 0);
+		size_t written = from->written;
+		int r = buffer_push_always(to, line);
+
+		if (r < 0)
+			return r;
+		to->size -= written;
+		to->written += written;
+		consume(from, line->size - written);
+	}
+	return 0;
+}
+
+/* A socket is asked not to block: its description may be shared with others, who want it to. */
+static ssize_t write_some(int fd, struct iovec *iov, int n)
+{
+	struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	ssize_t done = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return done < 0 && errno == ENOTSOCK ? writev(fd, iov, n) : done;
+}
+
+int buffer_write(struct buffer *buffer, int fd, size_t most)
+{
+	size_t out = 0;
+
+	while (buffer->count > 0) {
+		struct iovec iov[BATCH];
+		int n = 0;
+		ssize_t done;
+
+		for (; n < BATCH && (size_t)n < buffer->count; n++) {
+			struct line *line = *place(buffer, (size_t)n);
+			size_t skip = n == 0 ? buffer->written : 0;
+
+			iov[n] = (struct iovec){ line->data + skip, line->size - skip };
+		}
+		done = write_some(fd, iov, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+			return BUFFER_E_BLOCKED;
+		if (done < 0)
+			return -errno;
+		consume(buffer, (size_t)done);
+		out += (size_t)done;
+		if (buffer->count > 0 && out >= most)
+			return BUFFER_E_MORE;
+	}
+	return 0;
+}
+
+size_t buffer_size(const struct buffer *buffer)
+{
+	return buffer->size;
+}
+
+size_t buffer_peak(const struct buffer *buffer)
+{
+	return buffer->peak;
+}
+
+size_t buffer_limit(const struct buffer *buffer)
+{
+	return buffer->limit;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A line: one encoded event, encoded once, shared by all that have it queued.
+ * A buffer: a bounded queue of whole lines on their way to one file descriptor. Lines go in whole
+ * or not at all, and come out in order; only the first may be partly written.
+ */
+#ifndef EXECSNOOP_BUFFER_H
+#define EXECSNOOP_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+
+struct line {
+	unsigned refs;
+	size_t size;
+	char data[]; /* with its '\n', without a NUL */
+};
+
+/* A new line with one reference, its data not yet set. -ENOMEM. */
+int line_new(struct line **ret, size_t size);
+struct line *line_ref(struct line *line);
+struct line *line_unref(struct line *line); /* accepts NULL; returns NULL */
+DEFINE_CLEANUP(struct line *, line_unref);
+
+enum {
+	BUFFER_E_FULL = 1,    /* the line was not taken */
+	BUFFER_E_BLOCKED = 2, /* the descriptor takes no more for now */
+	BUFFER_E_MORE = 3,    /* `most` bytes were written; there is more to write */
+};
+
+struct buffer;
+
+/* limit: the most bytes it may hold. A line alone in the buffer is always taken, whatever its size. */
+int buffer_new(struct buffer **ret, size_t limit);
+struct buffer *buffer_free(struct buffer *buffer);
+DEFINE_CLEANUP(struct buffer *, buffer_free);
+
+void buffer_set_limit(struct buffer *buffer, size_t limit);
+
+/* 0: taken (the buffer holds a reference of its own); BUFFER_E_FULL; -ENOMEM. */
+int buffer_push(struct buffer *buffer, struct line *line);
+/* The same without the limit, for the few lines that must not be lost (answers, lost). */
+int buffer_push_always(struct buffer *buffer, struct line *line);
+
+/* Moves all lines of `from` behind those of `to`, whatever its limit. The first of `from` must not be partly written
+ * unless `to` is empty. 0 or -ENOMEM: some may have been moved, in order. */
+int buffer_move(struct buffer *to, struct buffer *from);
+
+/*
+ * Writes (writev, never blocking if fd does not) until all is written: 0; until fd would block:
+ * BUFFER_E_BLOCKED; until at least `most` bytes went: BUFFER_E_MORE. -errno of writev otherwise
+ * (-EPIPE, -ECONNRESET: the reader is gone).
+ */
+int buffer_write(struct buffer *buffer, int fd, size_t most);
+
+size_t buffer_size(const struct buffer *buffer);  /* bytes held, not yet written */
+size_t buffer_peak(const struct buffer *buffer);  /* the most that it ever held */
+size_t buffer_limit(const struct buffer *buffer);
+static inline bool buffer_is_empty(const struct buffer *buffer)
+{
+	return buffer_size(buffer) == 0;
+}
+
+#endif

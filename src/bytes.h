@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A run of bytes that somebody else owns. What comes from a process is bytes, not text. */
+#ifndef EXECSNOOP_BYTES_H
+#define EXECSNOOP_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/* data NULL: not known (an empty run has data and size 0). Not ended by NUL. */
+struct bytes {
+	const char *data;
+	size_t size;
+};
+
+#define BYTES(literal) ((struct bytes){ .data = (literal), .size = sizeof(literal) - 1 })
+#define BYTES_NONE ((struct bytes){ .data = NULL, .size = 0 })
+
+static inline struct bytes bytes_of(const char *s)
+{
+	return s ? (struct bytes){ .data = s, .size = strlen(s) } : BYTES_NONE;
+}
+
+static inline bool bytes_equal(struct bytes a, struct bytes b)
+{
+	return !a.data == !b.data && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side is trusted to mean well, but not to be right: records also come from another version's
+ * probes (a ring that outlived a restart) and from fuzzers. So every part is checked against the record's size
+ * before it is looked at, and paths are put together in memory of the result.
+ */
+#include "decode.h"
+
+#include <errno.h>
+
+/* A part as bytes; one of size 0 is not known. */
+static int part_bytes(struct bytes *ret, const void *data, size_t size, size_t fixed, const struct part *part)
+{
+	if (part->size == 0) {
+		*ret = BYTES_NONE;
+		return 0;
+	}
+	if (part->offset < fixed || part->offset > size || part->size > size - part->offset)
+		return -EBADMSG;
+	*ret = (struct bytes){ (const char *)data + part->offset, part->size };
+	return 0;
+}
+
+/* What a fixed array holds up to its NUL. */
+static struct bytes comm_bytes(const char *comm)
+{
+	return (struct bytes){ comm, strnlen(comm, RECORD_COMM_SIZE) };
+}
+
+int decode_path(struct bytes components, char *ret, size_t size, struct bytes *ret_path)
+{
+	size_t at = size, left = components.size;
+	const char *end;
+
+	/* From the leaf up to the root in the record, so from the end of ret to its beginning. */
+	while (left > 0) {
+		const char *component = components.data + components.size - left;
+		size_t length;
+
+		end = memchr(component, '\0', left);
+		if (!end)
+			return -EBADMSG;
+		length = (size_t)(end - component);
+		if (length == 0 || length + 1 > at)
+			return -EBADMSG;
+		at -= length;
+		memcpy(ret + at, component, length);
+		ret[--at] = '/';
+		left -= length + 1;
+	}
+	if (at == size) {
+		if (size == 0)
+			return -EBADMSG;
+		ret[--at] = '/';
+	}
+	*ret_path = (struct bytes){ ret + at, size - at };
+	return 0;
+}
+
+void decode_process(struct process *ret, const struct record_process *record)
+{
+	*ret = (struct process){
+		.tgid = record->tgid,
+		.start = record->start,
+		.exec_id = record->exec_id,
+		.ppid = record->ppid,
+		.parent_start = record->parent_start,
+		.uid = record->uid,
+		.gid = record->gid,
+		.euid = record->euid,
+		.egid = record->egid,
+		.caps = record->caps,
+		.ids_known = true,
+		.loginuid = record->loginuid,
+		.session_id = record->session_id,
+		.sid = record->sid,
+		.pgid = record->pgid,
+		.tty_major = record->tty_major,
+		.tty_minor = record->tty_minor,
+		.pid_ns = record->pid_ns,
+		.mnt_ns = record->mnt_ns,
+		.ns_pid = record->ns_pid,
+		.kernel_thread = record->flags & PROCESS_F_KTHREAD,
+		.comm = comm_bytes(record->comm),
+		/* No parent, no name of it. */
+		.parent_comm = record->ppid ? comm_bytes(record->parent_comm) : BYTES_NONE,
+	};
+}
+
+/* A path part whose walk reached the root: an empty one is the root itself. */
+static int path_part(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
+		     const struct part *part, struct bytes *ret)
+{
+	struct bytes components;
+	int r = part_bytes(&components, data, size, fixed, part);
+
+	if (r < 0)
+		return r;
+	return decode_path(components, d->paths[slot], sizeof(d->paths[slot]), ret);
+}
+
+static int decode_exec(struct decoded *d, const struct record_exec *record, size_t size)
+{
+	struct image *image = &d->process.image;
+	struct bytes name;
+	int r;
+
+	if (size < sizeof(*record))
+		return -EBADMSG;
+	decode_process(&d->process, &record->process);
+	d->exec_flags = record->flags;
+	d->args_before = record->args_before;
+	image->argc = record->argc;
+	image->args_size = record->args_size;
+	image->secureexec = record->flags & EXEC_F_SECURE;
+	image->exe_inode = record->exe_inode;
+	image->exe_dev_major = record->exe_dev_major;
+	image->exe_dev_minor = record->exe_dev_minor;
+	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
+	if (record->flags & EXEC_F_EXE_ANON) {
+		/* "memfd:name": as in /proc/PID/exe, less " (deleted)". */
+		r = part_bytes(&name, record, size, sizeof(*record), &record->exe);
+		if (r < 0 || name.size < 1 || name.size > sizeof(d->paths[0]) - 1)
+			return -EBADMSG;
+		d->paths[0][0] = '/';
+		memcpy(d->paths[0] + 1, name.data, name.size - 1);
+		image->exe = (struct bytes){ d->paths[0], name.size };
+		image->exe_memfd = true;
+		image->exe_deleted = true;
+	} else if (!(record->flags & EXEC_F_EXE_CUT)) {
+		r = path_part(d, 0, record, size, sizeof(*record), &record->exe, &image->exe);
+		if (r < 0)
+			return r;
+	}
+	if (!(record->flags & EXEC_F_CWD_CUT)) {
+		r = path_part(d, 1, record, size, sizeof(*record), &record->cwd, &image->cwd);
+		if (r < 0)
+			return r;
+	}
+	if (!(record->flags & EXEC_F_CGROUP_CUT)) {
+		r = path_part(d, 2, record, size, sizeof(*record), &record->cgroup, &image->cgroup);
+		if (r < 0)
+			return r;
+	}
+	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
+	if (r < 0)
+		return r;
+	r = part_bytes(&image->env, record, size, sizeof(*record), &record->env);
+	if (r < 0)
+		return r;
+	return part_bytes(&image->args, record, size, sizeof(*record), &record->args);
+}
+
+static int decode_error(struct decoded *d, const struct record_error *record, size_t size)
+{
+	struct image *image = &d->process.image;
+	int r;
+
+	if (size < sizeof(*record) || record->error >= 0 || record->error < -4095)
+		return -EBADMSG;
+	decode_process(&d->process, &record->process);
+	d->error = -record->error;
+	d->error_flags = record->flags;
+	d->dirfd = record->dirfd;
+	d->args_before = record->args_before;
+	image->argc = record->argc;
+	image->args_size = record->args_size;
+	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
+	if (r < 0)
+		return r;
+	/* An empty path is a path: execve("") fails with ENOENT. */
+	if (!image->filename.data && !(record->flags & ERROR_F_FILENAME_FAULT))
+		image->filename = BYTES("");
+	image->exe = image->filename;
+	return part_bytes(&image->args, record, size, sizeof(*record), &record->args);
+}
+
+static int decode_args(struct decoded *d, const struct record_args *record, size_t size)
+{
+	if (size < sizeof(*record))
+		return -EBADMSG;
+	d->position = record->position;
+	return part_bytes(&d->piece, record, size, sizeof(*record), &record->bytes);
+}
+
+int decode_record(struct decoded *ret, const void *data, size_t size)
+{
+	const struct record_head *head = data;
+
+	if (size < sizeof(*head) || head->size > size || head->size < sizeof(*head))
+		return -EBADMSG;
+	size = head->size;
+	/* All but the paths, which are many KiB and written where they are used. */
+	memset(ret, 0, offsetof(struct decoded, paths));
+	ret->head = head;
+	switch (head->kind) {
+	case RECORD_FORK:
+		if (size < sizeof(struct record_fork))
+			return -EBADMSG;
+		decode_process(&ret->process, &((const struct record_fork *)data)->process);
+		return 0;
+	case RECORD_EXEC:
+		return decode_exec(ret, data, size);
+	case RECORD_EXIT:
+		if (size < sizeof(struct record_exit))
+			return -EBADMSG;
+		ret->exit = data;
+		return 0;
+	case RECORD_ERROR:
+		return decode_error(ret, data, size);
+	case RECORD_ARGS:
+		return decode_args(ret, data, size);
+	default:
+		return -EBADMSG;
+	}
+}

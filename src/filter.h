@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which events pass: CONTRACT section 5, "Filter keys". Made from strings once, then evaluated on
+ * the event, not on its JSON, without allocation.
+ *
+ * A key's value is a list. Entries that begin with '!' exclude. An event passes a key if none of the
+ * excluding entries matches and (there are no plain entries or one of them matches). An event passes
+ * the filter if it passes every key given. `lost` and `live` always pass. A key that the event has
+ * no value for matches no entry. Strings are globs (glob.h: as fnmatch(3) without flags, '*' matches '/' too).
+ */
+#ifndef EXECSNOOP_FILTER_H
+#define EXECSNOOP_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cleanup.h"
+#include "event.h"
+#include "proctable.h"
+
+enum filter_key {
+	FILTER_TYPES, FILTER_PID, FILTER_PPID, FILTER_TREE, FILTER_UID, FILTER_GID, FILTER_COMM,
+	FILTER_EXE, FILTER_FILENAME, FILTER_ARGS, FILTER_UNIT, FILTER_CGROUP, FILTER_CONTAINER_ID,
+	FILTER_ERROR,
+	FILTER_KEYS_
+};
+
+struct filter;
+
+int filter_new(struct filter **ret);
+struct filter *filter_free(struct filter *filter);
+DEFINE_CLEANUP(struct filter *, filter_free);
+
+const char *filter_key_name(enum filter_key key);
+bool filter_key_by_name(struct bytes name, enum filter_key *ret);
+
+/*
+ * Adds one entry ("!" included) to a key. -EINVAL with *ret_reason (a static string: "not a number",
+ * "no such event type", ...) if it is no value of that key; -E2BIG beyond FILTER_ENTRIES_MAX
+ * entries in all or FILTER_ENTRY_SIZE_MAX bytes in one.
+ */
+#define FILTER_ENTRIES_MAX 256
+#define FILTER_ENTRY_SIZE_MAX 4096
+int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason);
+
+/* The entries as they were given, for the `subscribed` answer: NULL after the last. */
+const char *filter_entry(const struct filter *filter, enum filter_key key, size_t i);
+
+bool filter_is_empty(const struct filter *filter);
+
+/* `tree` keeps the ids of the processes in its trees, so it must be told of every process:
+ * filter_follow, once when it takes effect (walks the table), and filter_note for every fork
+ * and exit after (nothing to do, and cheap, without `tree`). An exit is noted after its event has passed. After
+ * -ENOMEM of either, or a resync, filter_follow may be called again: it only adds. */
+bool filter_has_tree(const struct filter *filter);
+int filter_follow(struct filter *filter, const struct proctable *table);
+int filter_note_fork(struct filter *filter, const struct process *child);
+void filter_note_exit(struct filter *filter, const struct process *process);
+
+bool filter_pass(const struct filter *filter, const struct event *event);
+
+#endif

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * yajl makes the JSON: structure, commas, escapes. Three things are ours, since yajl does not do them: bytes that are
+ * not UTF-8 are replaced before it sees them (it would pass them on), numbers beyond int64_t are given as digits, and a
+ * variable that stands twice in an environment is given once (RFC 8259 leaves a name that comes twice undefined).
+ *
+ * yajl prints into memory of ours, not into a buffer of its own, which does not look at what malloc returned. This
+ * memory is kept from event to event, so what an event costs is one allocation, the line, exactly as large as it is;
+ * only what a very long one needed is given back. A failed allocation is remembered (`r`), the rest of that event goes
+ * nowhere, and the next event begins afresh.
+ */
+#include "json.h"
+
+#include <errno.h>
+#include <yajl/yajl_gen.h>
+
+#include "utf8.h"
+
+#define KEEP_MOST (256u * 1024)    /* of each room, between events */
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+
+struct room {
+	char *data;
+	size_t used, size;
+};
+
+struct json {
+	yajl_gen gen;
+	struct room out;  /* the object, as yajl prints it */
+	struct room text; /* a value made UTF-8, then its base64 */
+	struct room vars; /* struct var: the variables of an environment */
+	int r;            /* of printing: 0 or -ENOMEM */
+	size_t name_sizes[KEYS_];
+};
+
+struct var {
+	struct bytes name, value;
+};
+
+static int room_grow(struct room *room, size_t more)
+{
+	size_t size = room->size ? room->size : 4096;
+	char *data;
+
+	if (more > SIZE_MAX / 4 - room->used)
+		return -ENOMEM;
+	while (size - room->used < more)
+		size *= 2;
+	data = realloc(room->data, size);
+	if (!data)
+		return -ENOMEM;
+	room->data = data;
+	room->size = size;
+	return 0;
+}
+
+static int room_reserve(struct room *room, size_t more)
+{
+	return room->size - room->used >= more ? 0 : room_grow(room, more);
+}
+
+static void room_free(struct room *room)
+{
+	free(room->data);
+	*room = (struct room){ 0 };
+}
+
+static void room_reset(struct room *room)
+{
+	room->used = 0;
+	if (room->size > KEEP_MOST)
+		room_free(room);
+}
+
+/* There is room for it. */
+static void room_put(struct room *room, const char *data, size_t size)
+{
+	memcpy(room->data + room->used, data, size);
+	room->used += size;
+}
+
+/* Called some 300 times for an event, for half of them with a quote, a comma or a colon. */
+static void on_print(void *userdata, const char *data, size_t size)
+{
+	struct json *json = userdata;
+	struct room *out = &json->out;
+
+	if (__builtin_expect(out->size - out->used < size, 0)) {
+		if (json->r == 0)
+			json->r = room_grow(out, size);
+		if (json->r < 0)
+			return;
+	}
+	if (size == 1)
+		out->data[out->used++] = *data;
+	else
+		room_put(out, data, size);
+}
+
+/* yajl refuses what is out of order, and that would be our mistake. */
+static void check(yajl_gen_status status)
+{
+	ASSERT(status == yajl_gen_status_ok);
+}
+
+static void put_string(struct json *json, struct bytes s)
+{
+	check(yajl_gen_string(json->gen, (const unsigned char *)s.data, s.size));
+}
+
+static void put_key(struct json *json, enum key key)
+{
+	put_string(json, (struct bytes){ key_name(key), json->name_sizes[key] });
+}
+
+static void put_raw_key(struct json *json, enum key key)
+{
+	char name[32];
+	size_t size = json->name_sizes[key];
+
+	ASSERT(size + 4 <= sizeof(name));
+	memcpy(name, key_name(key), size);
+	memcpy(name + size, "_raw", 4);
+	put_string(json, (struct bytes){ name, size + 4 });
+}
+
+/* Appends s to json->text, with U+FFFD for what is not UTF-8, `good` bytes of which are known to be. */
+static int add_replaced(struct json *json, struct bytes s, size_t good)
+{
+	struct room *text = &json->text;
+
+	for (;;) {
+		int r = room_reserve(text, good + sizeof(REPLACEMENT) - 1);
+
+		if (r < 0)
+			return r;
+		room_put(text, s.data, good);
+		s.data += good;
+		s.size -= good;
+		if (s.size == 0)
+			return 0;
+		room_put(text, REPLACEMENT, sizeof(REPLACEMENT) - 1);
+		good = utf8_bad(s.data, s.size);
+		s.data += good;
+		s.size -= good;
+		good = utf8_valid(s.data, s.size);
+	}
+}
+
+/* *s as UTF-8: as it is, or a copy that lasts until the next string. Returns whether it had to change: 1 or 0. */
+static int make_utf8(struct json *json, struct bytes *s)
+{
+	size_t good = utf8_valid(s->data, s->size);
+	int r;
+
+	if (good == s->size)
+		return 0;
+	json->text.used = 0;
+	r = add_replaced(json, *s, good);
+	if (r < 0)
+		return r;
+	*s = (struct bytes){ json->text.data, json->text.used };
+	return 1;
+}
+
+static int put_utf8(struct json *json, struct bytes s)
+{
+	int r = make_utf8(json, &s);
+
+	if (r < 0)
+		return r;
+	put_string(json, s);
+	return r;
+}
+
+static char *base64_group(char *to, const unsigned char *from, size_t size)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint32_t bits = (uint32_t)from[0] << 16 | (size > 1 ? (uint32_t)from[1] << 8 : 0) | (size > 2 ? from[2] : 0);
+
+	*to++ = digits[bits >> 18];
+	*to++ = digits[bits >> 12 & 63];
+	*to++ = size > 1 ? digits[bits >> 6 & 63] : '=';
+	*to++ = size > 2 ? digits[bits & 63] : '=';
+	return to;
+}
+
+static int put_base64(struct json *json, struct bytes s)
+{
+	const unsigned char *from = (const unsigned char *)s.data;
+	char *to;
+	int r;
+
+	json->text.used = 0;
+	r = room_reserve(&json->text, s.size / 3 * 4 + 4);
+	if (r < 0)
+		return r;
+	to = json->text.data;
+	for (size_t at = 0; at < s.size; at += 3)
+		to = base64_group(to, from + at, s.size - at);
+	put_string(json, (struct bytes){ json->text.data, (size_t)(to - json->text.data) });
+	return 0;
+}
+
+/* What event_visit calls. */
+
+static int on_number(void *userdata, enum key key, int64_t value)
+{
+	struct json *json = userdata;
+	char digits[EVENT_NUMBER_SIZE];
+	size_t size = event_number_format(digits, key, value);
+
+	put_key(json, key);
+	check(yajl_gen_number(json->gen, digits, size));
+	return json->r;
+}
+
+static int on_truth(void *userdata, enum key key)
+{
+	struct json *json = userdata;
+
+	put_key(json, key);
+	check(yajl_gen_bool(json->gen, true));
+	return json->r;
+}
+
+static int on_text(void *userdata, enum key key, const char *value)
+{
+	struct json *json = userdata;
+
+	put_key(json, key);
+	put_string(json, bytes_of(value));
+	return json->r;
+}
+
+static int on_time(void *userdata, enum key key, uint64_t ns)
+{
+	struct json *json = userdata;
+	char time[EVENT_TIME_SIZE];
+
+	event_time_format(time, ns);
+	put_key(json, key);
+	put_string(json, (struct bytes){ time, sizeof(time) - 1 });
+	return json->r;
+}
+
+static int on_bytes(void *userdata, enum key key, struct bytes value)
+{
+	struct json *json = userdata;
+	int r;
+
+	put_key(json, key);
+	r = put_utf8(json, value);
+	if (r > 0 && key_has_raw(key)) {
+		put_raw_key(json, key);
+		r = put_base64(json, value);
+	}
+	return r < 0 ? r : json->r;
+}
+
+static int put_items(struct json *json, struct bytes items, int (*put)(struct json *json, struct bytes item))
+{
+	struct bytes item;
+	int r = 0;
+
+	check(yajl_gen_array_open(json->gen));
+	for (size_t at = 0; r >= 0 && args_next(items, &at, &item);)
+		r = put(json, item);
+	if (r >= 0)
+		check(yajl_gen_array_close(json->gen));
+	return r;
+}
+
+static int on_list(void *userdata, enum key key, struct bytes items)
+{
+	struct json *json = userdata;
+	int r;
+
+	put_key(json, key);
+	r = put_items(json, items, put_utf8);
+	/* NUL is ASCII: all items are UTF-8 just when their whole is. */
+	if (r >= 0 && key_has_raw(key) && utf8_valid(items.data, items.size) < items.size) {
+		put_raw_key(json, key);
+		r = put_items(json, items, put_base64);
+	}
+	return r < 0 ? r : json->r;
+}
+
+/* By name, then by place. */
+static int compare_vars(const void *a, const void *b)
+{
+	const struct var *left = a, *right = b;
+	size_t size = left->name.size < right->name.size ? left->name.size : right->name.size;
+	int r = memcmp(left->name.data, right->name.data, size);
+
+	if (r == 0 && left->name.size != right->name.size)
+		r = left->name.size < right->name.size ? -1 : 1;
+	return r != 0 ? r : left->name.data < right->name.data ? -1 : 1;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct var *left = a, *right = b;
+
+	return left->name.data < right->name.data ? -1 : 1;
+}
+
+/* Drops all but the first of each name, as getenv does. By sorting, as the process chose how many there are. */
+static size_t unique_vars(struct var *vars, size_t count)
+{
+	size_t n = 1;
+
+	if (count < 2)
+		return count;
+	qsort(vars, count, sizeof(*vars), compare_vars);
+	for (size_t i = 1; i < count; i++) {
+		if (!bytes_equal(vars[i].name, vars[n - 1].name))
+			vars[n++] = vars[i];
+	}
+	qsort(vars, n, sizeof(*vars), compare_places);
+	return n;
+}
+
+/* Strings without a name or without '=' are no variables. */
+static int find_vars(struct json *json, struct bytes items, size_t *ret_count)
+{
+	struct bytes item;
+	size_t count = 0;
+
+	for (size_t at = 0; args_next(items, &at, &item);) {
+		const char *sign = memchr(item.data, '=', item.size);
+		struct var var;
+		int r;
+
+		if (!sign || sign == item.data)
+			continue;
+		var.name = (struct bytes){ item.data, (size_t)(sign - item.data) };
+		var.value = (struct bytes){ sign + 1, item.size - var.name.size - 1 };
+		r = room_reserve(&json->vars, sizeof(var));
+		if (r < 0)
+			return r;
+		room_put(&json->vars, (const char *)&var, sizeof(var));
+		count++;
+	}
+	*ret_count = count;
+	return 0;
+}
+
+static int on_object(void *userdata, enum key key, struct bytes items)
+{
+	struct json *json = userdata;
+	struct var *vars;
+	size_t count;
+	int r;
+
+	/* First all of it, so that names that become the same are found to be. '=' and NUL stay where they are. */
+	r = make_utf8(json, &items);
+	if (r >= 0)
+		r = find_vars(json, items, &count);
+	if (r < 0)
+		return r;
+	put_key(json, key);
+	check(yajl_gen_map_open(json->gen));
+	vars = (struct var *)(void *)json->vars.data;
+	count = unique_vars(vars, count);
+	for (size_t i = 0; i < count; i++) {
+		put_string(json, vars[i].name);
+		put_string(json, vars[i].value);
+	}
+	check(yajl_gen_map_close(json->gen));
+	return json->r;
+}
+
+static const struct event_visitor visitor = {
+	.number = on_number,
+	.truth = on_truth,
+	.text = on_text,
+	.time = on_time,
+	.bytes = on_bytes,
+	.list = on_list,
+	.object = on_object,
+};
+
+int json_new(struct json **ret)
+{
+	_cleanup_(json_free_p) struct json *json = calloc(1, sizeof(*json));
+
+	if (!json)
+		return -ENOMEM;
+	json->gen = yajl_gen_alloc(NULL);
+	if (!json->gen)
+		return -ENOMEM;
+	yajl_gen_config(json->gen, yajl_gen_print_callback, on_print, json);
+	for (unsigned i = 0; i < KEYS_; i++)
+		json->name_sizes[i] = strlen(key_name((enum key)i));
+	*ret = TAKE_PTR(json);
+	return 0;
+}
+
+struct json *json_free(struct json *json)
+{
+	if (!json)
+		return NULL;
+	if (json->gen)
+		yajl_gen_free(json->gen);
+	room_free(&json->out);
+	room_free(&json->text);
+	room_free(&json->vars);
+	free(json);
+	return NULL;
+}
+
+int json_event(struct json *json, struct line **ret, const struct event *event, key_set keys)
+{
+	struct line *line;
+	int r;
+
+	json->r = 0;
+	yajl_gen_reset(json->gen, NULL);
+	check(yajl_gen_map_open(json->gen));
+	r = event_visit(event, keys, &visitor, json);
+	if (r == 0) {
+		check(yajl_gen_map_close(json->gen));
+		on_print(json, "\n", 1);
+		r = json->r;
+	}
+	if (r == 0)
+		r = line_new(&line, json->out.used);
+	if (r == 0) {
+		memcpy(line->data, json->out.data, json->out.used);
+		*ret = line;
+	}
+	room_reset(&json->out);
+	room_reset(&json->text);
+	room_reset(&json->vars);
+	return r;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An event as one JSON object on one line (CONTRACT section 2), encoded by yajl. Always valid UTF-8:
+ * bytes that are not (RFC 3629: no overlong forms, surrogates or code points above U+10FFFF) become
+ * one U+FFFD for each maximal subpart (Unicode 3.9), and the exact bytes follow beside them in base64
+ * (RFC 4648, padded) as KEY_raw, there only for such values.
+ */
+#ifndef EXECSNOOP_JSON_H
+#define EXECSNOOP_JSON_H
+
+#include "buffer.h"
+#include "event.h"
+
+struct json;
+
+/* An encoder and its working memory, reused from event to event. */
+int json_new(struct json **ret);
+struct json *json_free(struct json *json);
+DEFINE_CLEANUP(struct json *, json_free);
+
+/* *ret: a new line, with '\n'. -ENOMEM. */
+int json_event(struct json *json, struct line **ret, const struct event *event, key_set keys);
+
+#endif

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One record in, at most two events out (a loss before it, and its own).
+ *
+ * Numbers: every event but snapshot lines gets the next seq, before any filter. An exit is an event only if
+ * somebody can have been told of the process: by an event, or by a snapshot that was begun while it was in the
+ * table. So a process that never execs is silent (unless forks = yes) and takes no number.
+ *
+ * Time: a process keeps the start_time that it was given when it became known; its end_time is that plus the
+ * time it ran by the boot clock, so that they agree to the nanosecond whatever the clock did meanwhile. An
+ * event's own time is by the clock of now.
+ */
+#include "pipeline.h"
+
+#include <errno.h>
+
+#include "decode.h"
+
+#define PENDING_MOST 64 /* argument lists that may be in pieces at one time; more than CPUs exec at once */
+
+/* Arguments that came in pieces, for a record that has not come yet. */
+struct pending {
+	uint32_t tgid;
+	uint64_t time;
+	uint64_t turn; /* of its last piece, for the oldest */
+	size_t size, room;
+	char *data; /* malloc'ed; NULL: the slot is free */
+};
+
+struct encoder {
+	struct json *json;
+	const struct event *event;
+	struct {
+		key_set keys;
+		struct line *line;
+	} made[4]; /* as many sets of keys as outputs usually have */
+	size_t count;
+};
+
+struct pipeline {
+	struct pipeline_config config;
+	struct proctable *table;
+	struct sink *sinks;
+	struct encoder encoder;
+	struct decoded decoded;
+	struct pending pending[PENDING_MOST];
+	uint64_t turn;
+	struct pipeline_stats stats;
+	int64_t epoch;
+	bool live; /* before, records only move the table */
+	uint32_t lost_events, lost_forks; /* as far as told */
+};
+
+/* Encoder. */
+
+int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
+{
+	struct line *line;
+	int r;
+
+	for (size_t i = 0; i < encoder->count; i++) {
+		if (encoder->made[i].keys == keys) {
+			*ret = encoder->made[i].line;
+			return 0;
+		}
+	}
+	r = json_event(encoder->json, &line, encoder->event, keys);
+	if (r < 0)
+		return r;
+	/* The last place goes to whoever asks last. */
+	if (encoder->count == sizeof(encoder->made) / sizeof(encoder->made[0]))
+		line_unref(encoder->made[--encoder->count].line);
+	encoder->made[encoder->count].keys = keys;
+	encoder->made[encoder->count++].line = line;
+	*ret = line;
+	return 0;
+}
+
+static void encoder_clear(struct encoder *encoder)
+{
+	while (encoder->count > 0)
+		line_unref(encoder->made[--encoder->count].line);
+	encoder->event = NULL;
+}
+
+/* Sinks. */
+
+static void emit(struct pipeline *p, struct event *event)
+{
+	event->boot = p->config.boot;
+	event->seq = ++p->stats.seq;
+	event->position = proctable_clock(p->table);
+	p->stats.events[event->type]++;
+	p->encoder.event = event;
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		sink->ops->event(sink, event, &p->encoder);
+	encoder_clear(&p->encoder);
+}
+
+static void note_fork(struct pipeline *p, const struct process *child)
+{
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->fork)
+			sink->ops->fork(sink, child);
+}
+
+static void note_exit(struct pipeline *p, const struct process *process)
+{
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->exit)
+			sink->ops->exit(sink, process);
+}
+
+static uint64_t date(const struct pipeline *p, uint64_t boot_ns)
+{
+	return (uint64_t)((int64_t)boot_ns + p->epoch);
+}
+
+static void emit_process(struct pipeline *p, enum event_type type, struct entry *entry, const struct process *process,
+			 uint64_t boot_time)
+{
+	struct event event = {
+		.type = type,
+		.time = date(p, boot_time),
+		.process = process,
+		.source = process->source,
+		.born = entry->born,
+	};
+
+	if (!entry->told)
+		entry->told = proctable_clock(p->table);
+	event.told = entry->told;
+	emit(p, &event);
+}
+
+/* Pieces of arguments. */
+
+static void pending_drop(struct pending *pending)
+{
+	free(pending->data);
+	*pending = (struct pending){ 0 };
+}
+
+static struct pending *pending_find(struct pipeline *p, uint32_t tgid, uint64_t time)
+{
+	for (size_t i = 0; i < PENDING_MOST; i++)
+		if (p->pending[i].data && p->pending[i].tgid == tgid && p->pending[i].time == time)
+			return &p->pending[i];
+	return NULL;
+}
+
+/* A free slot, at the cost of the oldest: its record was lost, else it would have come long ago. */
+static struct pending *pending_slot(struct pipeline *p)
+{
+	struct pending *oldest = &p->pending[0];
+
+	for (size_t i = 0; i < PENDING_MOST; i++) {
+		if (!p->pending[i].data)
+			return &p->pending[i];
+		if (p->pending[i].turn < oldest->turn)
+			oldest = &p->pending[i];
+	}
+	pending_drop(oldest);
+	return oldest;
+}
+
+static int args_record(struct pipeline *p, const struct decoded *d)
+{
+	struct pending *pending = pending_find(p, d->head->tgid, d->head->time);
+
+	if (!pending) {
+		if (d->position != 0)
+			return 0; /* the beginning was lost: what follows it is no use */
+		pending = pending_slot(p);
+		pending->tgid = d->head->tgid;
+		pending->time = d->head->time;
+	}
+	/* A hole (a lost piece) ends it: the rest does not fit. */
+	if (d->position != pending->size || d->piece.size > p->config.args_limit + RECORD_CHUNK - pending->size)
+		return 0;
+	if (pending->room - pending->size < d->piece.size) {
+		size_t room = pending->room ? pending->room * 2 : RECORD_CHUNK * 2;
+		char *data;
+
+		while (room - pending->size < d->piece.size)
+			room *= 2;
+		data = realloc(pending->data, room);
+		if (!data)
+			return -ENOMEM;
+		pending->data = data;
+		pending->room = room;
+	}
+	memcpy(pending->data + pending->size, d->piece.data, d->piece.size);
+	pending->size += d->piece.size;
+	pending->turn = ++p->turn;
+	return 0;
+}
+
+/* Puts the arguments of an exec or error together; returns what holds them, to be dropped after the event. */
+static struct pending *take_args(struct pipeline *p, struct decoded *d)
+{
+	struct image *image = &d->process.image;
+	struct pending *pending = d->args_before ? pending_find(p, d->head->tgid, d->head->time) : NULL;
+	bool came_whole = d->args_before == 0 || (pending && pending->size == d->args_before);
+
+	if (pending)
+		image->args = (struct bytes){ pending->data, pending->size };
+	if (!image->args.data && came_whole && image->args_size == 0)
+		image->args = BYTES("");
+	if (image->args.data && image->args.size < image->args_size) {
+		image->args.size = args_cut(image->args, image->args.size);
+		image->args_truncated = true;
+	}
+	if (!image->args.data && image->args_size > 0) {
+		/* Not one byte of them: say that there were some. */
+		image->args = BYTES("");
+		image->args_truncated = true;
+	}
+	if (!came_whole)
+		p->stats.args_shortened++;
+	return pending;
+}
+
+/* Records. */
+
+/* Somebody can have been told of it: by an event, or by a snapshot. */
+static bool is_public(const struct pipeline *p, const struct entry *entry)
+{
+	return entry->told || entry->born <= proctable_last_snapshot(p->table);
+}
+
+/* Ends a process: its event, if it is to have one, and its place in the table. */
+static void end_process(struct pipeline *p, struct entry *entry, struct event *event, uint64_t boot_time)
+{
+	event->type = EVENT_EXITED;
+	event->time = date(p, boot_time);
+	event->process = &entry->process;
+	event->born = entry->born;
+	event->told = entry->told;
+	event->end.running_ns = boot_time > entry->process.start ? boot_time - entry->process.start : 0;
+	if (p->live && is_public(p, entry))
+		emit(p, event);
+	note_exit(p, &entry->process);
+	proctable_remove(p->table, entry);
+}
+
+/* The entry of that tgid is another process's, whose end was lost: it ended before this one began. */
+static void end_stale(struct pipeline *p, uint32_t tgid, uint64_t start, uint64_t boot_time)
+{
+	struct entry *entry = proctable_find(p->table, tgid, 0);
+	struct event event = { .source = SOURCE_RESYNC };
+
+	if (entry && entry->process.start != start)
+		end_process(p, entry, &event, boot_time);
+}
+
+static int fork_record(struct pipeline *p, const struct decoded *d)
+{
+	struct process child = d->process;
+	struct entry *entry;
+	int r;
+
+	if (child.kernel_thread && !p->config.kernel_threads)
+		return 0;
+	child.start_time = date(p, child.start);
+	end_stale(p, child.tgid, child.start, child.start);
+	r = proctable_fork(p->table, &entry, &child);
+	if (r != 0)
+		return r == PROCTABLE_E_KNOWN ? 0 : r;
+	note_fork(p, &entry->process);
+	if (p->config.forks && p->live)
+		emit_process(p, EVENT_FORKED, entry, &entry->process, d->head->time);
+	return 0;
+}
+
+static int exec_record(struct pipeline *p, struct decoded *d)
+{
+	struct process *process = &d->process;
+	struct pending *pending = take_args(p, d);
+	struct entry *entry;
+	bool fresh;
+	int r;
+
+	end_stale(p, process->tgid, process->start, process->start);
+	entry = proctable_find(p->table, process->tgid, process->start);
+	if (entry && entry->process.exec_id >= process->exec_id && entry->process.source != SOURCE_PROBE) {
+		/* Found by the iterator after this exec: it is in already. */
+		r = 0;
+		goto out;
+	}
+	fresh = !entry; /* its fork was lost */
+	process->start_time = entry ? entry->process.start_time : date(p, process->start);
+	r = entry ? proctable_exec(p->table, &entry, process) : proctable_add(p->table, &entry, process);
+	if (r < 0)
+		goto out;
+	if (fresh)
+		note_fork(p, &entry->process);
+	if (p->live) {
+		/* The table may have kept less of the arguments; this event has them all. */
+		struct process whole = entry->process;
+
+		whole.image.args = process->image.args;
+		whole.image.args_truncated = process->image.args_truncated;
+		emit_process(p, EVENT_STARTED, entry, &whole, d->head->time);
+	}
+	r = 0;
+out:
+	if (pending)
+		pending_drop(pending);
+	return r;
+}
+
+static int exit_record(struct pipeline *p, const struct decoded *d)
+{
+	const struct record_exit *exit = d->exit;
+	struct entry *entry = proctable_find(p->table, d->head->tgid, d->head->start);
+	struct event event = {
+		.end = {
+			.status_known = true,
+			.status = exit->status,
+			.cpu_known = exit->flags & EXIT_F_CPU,
+			.rss_known = exit->flags & EXIT_F_RSS,
+			.io_known = exit->flags & EXIT_F_IO,
+			.cpu_user_ns = exit->utime_ns,
+			.cpu_system_ns = exit->stime_ns,
+			.max_rss_bytes = exit->max_rss_bytes,
+			.read_bytes = exit->read_bytes,
+			.write_bytes = exit->write_bytes,
+		},
+	};
+
+	/* Not known: it was never in (kernel_threads = no), its fork was lost, or this is the second of two threads
+	 * that were both the last (bpf/life.bpf.h, probe_exit_live). */
+	if (!entry)
+		return 0;
+	event.source = entry->process.source;
+	end_process(p, entry, &event, d->head->time);
+	return 0;
+}
+
+static int error_record(struct pipeline *p, struct decoded *d)
+{
+	struct process *process = &d->process;
+	struct entry *entry = proctable_find(p->table, process->tgid, process->start);
+	struct pending *pending = take_args(p, d);
+	struct event event = {
+		.type = EVENT_ERROR,
+		.time = date(p, d->head->time),
+		.process = process,
+		.error = d->error,
+	};
+
+	if (d->error_flags & (ERROR_F_ARGS_FAULT | ERROR_F_ARGS_CUT)) {
+		if (!process->image.args.data)
+			process->image.args = BYTES("");
+		process->image.args_truncated = true;
+	}
+	process->start_time = entry ? entry->process.start_time : date(p, process->start);
+	if (entry) {
+		event.born = entry->born;
+		event.told = entry->told;
+	}
+	if (p->live)
+		emit(p, &event);
+	if (pending)
+		pending_drop(pending);
+	return 0;
+}
+
+/* Loss. */
+
+static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time)
+{
+	/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was
+	 * reserved before a loss that another record told of already. */
+	int32_t events = (int32_t)(lost_events - p->lost_events), forks = (int32_t)(lost_forks - p->lost_forks);
+	struct event event = { .type = EVENT_LOST, .time = date(p, boot_time), .lost.where = LOST_KERNEL };
+
+	if (events < 0)
+		events = 0;
+	if (forks < 0)
+		forks = 0;
+	p->lost_events += (uint32_t)events;
+	p->lost_forks += (uint32_t)forks;
+	p->stats.lost_events += (uint32_t)events;
+	p->stats.lost_forks += (uint32_t)forks;
+	/* A lost fork is a lost event only where forks are events. */
+	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0);
+	if (event.lost.count > 0 && p->live)
+		emit(p, &event);
+}
+
+int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time)
+{
+	lose(p, lost_events, lost_forks, boot_time);
+	return 0;
+}
+
+int pipeline_record(struct pipeline *p, const void *data, size_t size)
+{
+	struct decoded *d = &p->decoded;
+	int r = decode_record(d, data, size);
+
+	p->stats.records++;
+	if (r < 0) {
+		p->stats.malformed++;
+		return r;
+	}
+	lose(p, d->head->lost_events, d->head->lost_forks, d->head->time);
+	switch (d->head->kind) {
+	case RECORD_FORK:
+		return fork_record(p, d);
+	case RECORD_EXEC:
+		return exec_record(p, d);
+	case RECORD_EXIT:
+		return exit_record(p, d);
+	case RECORD_ERROR:
+		return error_record(p, d);
+	case RECORD_ARGS:
+		return args_record(p, d);
+	}
+	return 0;
+}
+
+/* The rest. */
+
+int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
+{
+	_cleanup_(pipeline_free_p) struct pipeline *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->config = *config;
+	p->stats.seq = config->seq;
+	r = proctable_new(&p->table, config->table_memory);
+	if (r < 0)
+		return r;
+	r = json_new(&p->encoder.json);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+struct pipeline *pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return NULL;
+	for (size_t i = 0; i < PENDING_MOST; i++)
+		pending_drop(&p->pending[i]);
+	encoder_clear(&p->encoder);
+	json_free(p->encoder.json);
+	proctable_free(p->table);
+	free(p);
+	return NULL;
+}
+
+struct proctable *pipeline_table(struct pipeline *p)
+{
+	return p->table;
+}
+
+void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
+{
+	*ret = p->stats;
+}
+
+void pipeline_add_sink(struct pipeline *p, struct sink *sink)
+{
+	struct sink **last = &p->sinks;
+
+	while (*last)
+		last = &(*last)->next;
+	sink->next = NULL;
+	*last = sink;
+}
+
+void pipeline_remove_sink(struct pipeline *p, struct sink *sink)
+{
+	for (struct sink **at = &p->sinks; *at; at = &(*at)->next) {
+		if (*at == sink) {
+			*at = sink->next;
+			sink->next = NULL;
+			return;
+		}
+	}
+}
+
+void pipeline_set_epoch(struct pipeline *p, int64_t offset)
+{
+	p->epoch = offset;
+}
+
+int pipeline_found(struct pipeline *p, const struct process *process)
+{
+	struct process found = *process;
+	struct entry *entry;
+	int r;
+
+	if (found.kernel_thread && !p->config.kernel_threads)
+		return 0;
+	found.start_time = date(p, found.start);
+	end_stale(p, found.tgid, found.start, found.start);
+	r = proctable_add(p->table, &entry, &found);
+	if (r < 0)
+		return r;
+	if (r == 0)
+		note_fork(p, &entry->process);
+	return 0;
+}
+
+void pipeline_go_live(struct pipeline *p)
+{
+	p->live = true;
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->flush)
+			sink->ops->flush(sink);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Records in, events out: decode, keep the table, number the events, hand them to the sinks. No
+ * descriptor, no event loop, no clock of its own: a test feeds it bytes and a fake sink.
+ *
+ * Two phases. While loading, the probes are attached already and their records are waiting:
+ * pipeline_found puts in what runs already, and then the records that wait are folded into the table in
+ * silence. Then it is live: each record makes its event. A record that tells what the iterator had seen
+ * already is known by its start or exec_id, and makes none.
+ *
+ * Long arguments come in pieces before the record that they belong to (record.h) and are kept, bounded
+ * in number and size, until it comes.
+ */
+#ifndef EXECSNOOP_PIPELINE_H
+#define EXECSNOOP_PIPELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "process.h"
+#include "proctable.h"
+#include "sink.h"
+
+struct pipeline;
+
+struct pipeline_config {
+	uint64_t boot;         /* process_id_format */
+	bool forks;            /* forked events */
+	bool kernel_threads;   /* have them in the table */
+	uint64_t args_limit;
+	uint64_t table_memory;
+	uint64_t seq;          /* number of the last event before these; 0 at first */
+};
+
+struct pipeline_stats {
+	uint64_t seq;                  /* of the last event */
+	uint64_t events[EVENT_TYPES_]; /* by type */
+	uint64_t records;
+	uint64_t lost_events, lost_forks; /* by the kernel */
+	uint64_t malformed;            /* records that decode refused; never seen on a sound machine */
+	uint64_t args_shortened;       /* execs whose arguments came incomplete */
+};
+
+int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);
+struct pipeline *pipeline_free(struct pipeline *pipeline);
+DEFINE_CLEANUP(struct pipeline *, pipeline_free);
+
+struct proctable *pipeline_table(struct pipeline *pipeline);
+void pipeline_stats(const struct pipeline *pipeline, struct pipeline_stats *ret);
+
+/* Sinks are borrowed, and get every event from now on, in the order they were added. */
+void pipeline_add_sink(struct pipeline *pipeline, struct sink *sink);
+void pipeline_remove_sink(struct pipeline *pipeline, struct sink *sink);
+
+/* CLOCK_REALTIME - CLOCK_BOOTTIME in ns: how boot times become dates. Tell it at the beginning, and when
+ * it stepped; every process keeps the start_time that it was given first. */
+void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
+
+/* While loading: a process that runs already (process.source says how it was found). 0 or -errno. */
+int pipeline_found(struct pipeline *pipeline, const struct process *process);
+
+/* The end of loading: from here on records make events. */
+void pipeline_go_live(struct pipeline *pipeline);
+
+/* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
+int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
+
+/* What the kernel had lost by now (record_head.lost_x), read when the ring buffer is empty. */
+int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time);
+
+/* No more records for now: the sinks write. */
+void pipeline_flush(struct pipeline *pipeline);
+
+#endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Loading and attaching, and the reader's side of the ring buffer.
+ *
+ * Optional programs are marked "?" in the BPF object and chosen here by what the kernel has, asked of its BTF
+ * or by trying. Failed execs come by the syscall tracepoints, which need tracefs: where nobody mounted it, a
+ * mount of our own is made that has no place in the file tree (fsmount(2)), so nothing on the machine changes.
+ *
+ * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
+ * waits, and so wake the reader for each of them; as it is, only a producer that decides to wake does.
+ */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/perf_event.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "execsnoop.skel.h"
+#include "probe.h"
+#include "ring.h"
+
+struct probe {
+	struct execsnoop_bpf *skel;
+	struct ring *ring;
+	struct bpf_link *errors[4];
+	const char *errors_kind;
+	char errors_note[256];
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason->text, sizeof(reason->text), format, args);
+	va_end(args);
+}
+
+/* Privilege. */
+
+static bool has_capability(uint64_t effective, unsigned cap)
+{
+	return effective & (UINT64_C(1) << cap);
+}
+
+/* Names what is missing of what loading tracing programs takes (capabilities(7)); false if nothing is. */
+static bool missing_capabilities(struct probe_reason *reason)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+	uint64_t effective;
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return false;
+	effective = data[0].effective | (uint64_t)data[1].effective << 32;
+	if (has_capability(effective, CAP_SYS_ADMIN))
+		return false;
+	if (has_capability(effective, CAP_BPF) && has_capability(effective, CAP_PERFMON))
+		return false;
+	say(reason, "no privilege to trace: %s%s%s missing (run as root, or give CAP_BPF and CAP_PERFMON)",
+	    has_capability(effective, CAP_BPF) ? "" : "CAP_BPF",
+	    has_capability(effective, CAP_BPF) || has_capability(effective, CAP_PERFMON) ? "" : " and ",
+	    has_capability(effective, CAP_PERFMON) ? "" : "CAP_PERFMON");
+	return true;
+}
+
+/* Sorts a failure into an outcome; `what` was being done. */
+static int failure(struct probe_reason *reason, int error, const char *what)
+{
+	if ((error == EPERM || error == EACCES) && missing_capabilities(reason))
+		return PROBE_E_PRIVILEGE;
+	if (error == EPERM || error == EACCES) {
+		say(reason, "%s: %s (kernel lockdown, a seccomp filter or a container may forbid it)", what,
+		    strerror(error));
+		return PROBE_E_PRIVILEGE;
+	}
+	say(reason, "%s: %s", what, strerror(error));
+	return PROBE_E_UNSUPPORTED;
+}
+
+/* What the kernel has. */
+
+/* The number of arguments that the tracepoint gives; -1 if the kernel's BTF does not know it. */
+static int tracepoint_arguments(const struct btf *btf, const char *name)
+{
+	char type_name[128];
+	const struct btf_type *type;
+	int id;
+
+	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return -1;
+	type = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* the pointer to the function */
+	if (!type || !btf_is_ptr(type))
+		return -1;
+	type = btf__type_by_id(btf, type->type);
+	if (!type || !btf_is_func_proto(type))
+		return -1;
+	return btf_vlen(type) - 1; /* the first is the tracepoint's own pointer */
+}
+
+static int load_btf(struct btf **ret, const char *path, struct probe_reason *reason)
+{
+	struct btf *btf = path ? btf__parse(path, NULL) : btf__load_vmlinux_btf();
+	int error = errno;
+
+	if (btf) {
+		*ret = btf;
+		return 0;
+	}
+	if (path)
+		say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
+	else
+		say(reason,
+		    "the kernel has no type information (BTF) of its own: %s; it needs CONFIG_DEBUG_INFO_BTF, or a BTF "
+		    "file for it named by btf = in [probes]",
+		    strerror(error));
+	return PROBE_E_UNSUPPORTED;
+}
+
+/* tracefs. */
+
+/* A descriptor of tracefs, wherever it is mounted, or of a mount that only we have. */
+static int open_tracefs(void)
+{
+	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
+	_cleanup_close_ int fs = -1;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		fd = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && faccessat(fd, "events/syscalls", F_OK, 0) == 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	return fd < 0 ? -errno : fd;
+}
+
+static int tracepoint_id(int tracefs, const char *name)
+{
+	char path[128], text[32];
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "events/syscalls/%s/id", name);
+	fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return n < 0 ? -errno : -EIO;
+	text[n] = '\0';
+	return atoi(text);
+}
+
+static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *name, const struct bpf_program *program)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
+	int id = tracepoint_id(tracefs, name), fd;
+	struct bpf_link *link;
+
+	if (id < 0)
+		return id;
+	attr.config = (uint64_t)id;
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	link = bpf_program__attach_perf_event(program, fd); /* takes fd over */
+	if (!link) {
+		int error = errno;
+
+		close(fd);
+		return -error;
+	}
+	*ret = link;
+	return 0;
+}
+
+/* Failed execs, by the four syscall tracepoints. Not to have them is no failure: it is said. */
+static void attach_errors(struct probe *probe)
+{
+	struct execsnoop_bpf *skel = probe->skel;
+	const struct {
+		const char *name;
+		const struct bpf_program *program;
+	} wanted[] = {
+		{ "sys_exit_execve", skel->progs.probe_leave_execve },
+		{ "sys_exit_execveat", skel->progs.probe_leave_execveat },
+		{ "sys_enter_execve", skel->progs.probe_enter_execve },
+		{ "sys_enter_execveat", skel->progs.probe_enter_execveat },
+	};
+	_cleanup_close_ int tracefs = open_tracefs();
+	int r = tracefs;
+
+	for (size_t i = 0; r >= 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		r = attach_tracepoint(&probe->errors[i], tracefs, wanted[i].name, wanted[i].program);
+	if (r >= 0) {
+		probe->errors_kind = "tracepoint";
+		snprintf(probe->errors_note, sizeof(probe->errors_note),
+			 "by the syscall tracepoints, which make every system call on the machine a little slower; "
+			 "errors = off in [probes] does without");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		bpf_link__destroy(probe->errors[i]);
+		probe->errors[i] = NULL;
+	}
+	probe->errors_kind = "none";
+	snprintf(probe->errors_note, sizeof(probe->errors_note), "cannot be seen: syscall tracepoints: %s", strerror(-r));
+}
+
+/* The ring. */
+
+int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
+{
+	return ring_consume(probe->ring, most, on_record, userdata);
+}
+
+bool probe_sleep(struct probe *probe)
+{
+	__atomic_store_n(&probe->skel->bss->wake_at, 1, __ATOMIC_SEQ_CST);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (ring_used(probe->ring) == 0)
+		return true;
+	probe_awake(probe);
+	return false;
+}
+
+void probe_awake(struct probe *probe)
+{
+	uint32_t part = bpf_map__max_entries(probe->skel->maps.ring) / 4;
+
+	__atomic_store_n(&probe->skel->bss->wake_at, part, __ATOMIC_RELAXED);
+}
+
+int probe_fd(const struct probe *probe)
+{
+	return bpf_map__fd(probe->skel->maps.ring);
+}
+
+void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
+{
+	*ret_events = __atomic_load_n(&probe->skel->bss->lost_events, __ATOMIC_RELAXED);
+	*ret_forks = __atomic_load_n(&probe->skel->bss->lost_forks, __ATOMIC_RELAXED);
+}
+
+/* Start and end. */
+
+static int choose_programs(struct probe *probe, const struct settings *settings, struct probe_reason *reason)
+{
+	struct execsnoop_bpf *skel = probe->skel;
+	struct btf *btf = NULL;
+	bool errors = settings->probes.errors != ERRORS_OFF;
+	int r = load_btf(&btf, settings->probes.btf, reason), exit_arguments;
+
+	if (r != 0)
+		return r;
+	exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
+	btf__free(btf);
+	if (exit_arguments < 1) {
+		say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
+		return PROBE_E_UNSUPPORTED;
+	}
+	bpf_program__set_autoload(skel->progs.probe_exit_group_dead, exit_arguments >= 2);
+	bpf_program__set_autoload(skel->progs.probe_exit_live, exit_arguments < 2);
+	bpf_program__set_autoload(skel->progs.probe_enter_execve, errors);
+	bpf_program__set_autoload(skel->progs.probe_enter_execveat, errors);
+	bpf_program__set_autoload(skel->progs.probe_leave_execve, errors);
+	bpf_program__set_autoload(skel->progs.probe_leave_execveat, errors);
+	bpf_program__set_autoload(skel->progs.probe_exec_forget, errors);
+	/* These are attached by attach_errors. */
+	bpf_program__set_autoattach(skel->progs.probe_enter_execve, false);
+	bpf_program__set_autoattach(skel->progs.probe_enter_execveat, false);
+	bpf_program__set_autoattach(skel->progs.probe_leave_execve, false);
+	bpf_program__set_autoattach(skel->progs.probe_leave_execveat, false);
+	bpf_program__set_autoattach(skel->progs.iterate, false);
+	return 0;
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
+	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
+	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	int r;
+
+	if (!probe) {
+		say(reason, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	libbpf_set_print(quiet);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	probe->skel = execsnoop_bpf__open_opts(&options);
+	if (!probe->skel)
+		return failure(reason, errno, "opening the probes");
+	r = choose_programs(probe, settings, reason);
+	if (r != 0)
+		return r;
+	probe->skel->rodata->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
+	probe->skel->rodata->args_limit = settings->probes.args_limit;
+	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
+	r = execsnoop_bpf__load(probe->skel);
+	if (r < 0)
+		return failure(reason, -r, "loading the probes");
+	r = ring_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
+	if (r < 0)
+		return failure(reason, -r, "mapping the ring buffer");
+	r = execsnoop_bpf__attach(probe->skel);
+	if (r < 0)
+		return failure(reason, -r, "attaching the probes");
+	if (settings->probes.errors == ERRORS_OFF)
+		probe->errors_kind = "off";
+	else
+		attach_errors(probe);
+	probe_awake(probe);
+	*ret = TAKE_PTR(probe);
+	return 0;
+}
+
+struct probe *probe_free(struct probe *probe)
+{
+	if (!probe)
+		return NULL;
+	for (size_t i = 0; i < sizeof(probe->errors) / sizeof(probe->errors[0]); i++)
+		bpf_link__destroy(probe->errors[i]);
+	ring_free(probe->ring);
+	execsnoop_bpf__destroy(probe->skel);
+	free(probe);
+	return NULL;
+}
+
+const char *probe_errors_kind(const struct probe *probe)
+{
+	return probe->errors_kind;
+}
+
+const char *probe_errors_note(const struct probe *probe)
+{
+	return probe->errors_note;
+}
+
+/* Figures. */
+
+static void add_program(const struct bpf_program *program, struct probe_stats *stats)
+{
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
+	int fd = bpf_program__fd(program);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return;
+	stats->skipped += info.recursion_misses;
+	stats->runs += info.run_cnt;
+	stats->run_ns += info.run_time_ns;
+}
+
+int probe_stats(struct probe *probe, struct probe_stats *ret)
+{
+	struct bpf_program *program;
+	struct probe_stats stats = {
+		.lost_fork = probe->skel->bss->lost_by_kind[RECORD_FORK],
+		.lost_exec = probe->skel->bss->lost_by_kind[RECORD_EXEC],
+		.lost_exit = probe->skel->bss->lost_by_kind[RECORD_EXIT],
+		.lost_error = probe->skel->bss->lost_by_kind[RECORD_ERROR],
+		.lost_args = probe->skel->bss->lost_by_kind[RECORD_ARGS],
+		.ring_size = bpf_map__max_entries(probe->skel->maps.ring),
+		.ring_used = ring_used(probe->ring),
+	};
+
+	bpf_object__for_each_program(program, probe->skel->obj)
+		add_program(program, &stats);
+	*ret = stats;
+	return 0;
+}
+
+/* What runs already. */
+
+int probe_iterate(struct probe *probe, probe_on_process on_process, void *userdata)
+{
+	struct bpf_link *link = bpf_program__attach_iter(probe->skel->progs.iterate, NULL);
+	_cleanup_close_ int fd = -1;
+	struct record_process records[64];
+	char *at = (char *)records;
+	size_t held = 0;
+	ssize_t n;
+	int r;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	r = fd < 0 ? -errno : 0;
+	bpf_link__destroy(link);
+	if (r < 0)
+		return r;
+	for (;;) {
+		n = read(fd, at + held, sizeof(records) - held);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : held == 0 ? 0 : -EIO;
+		held += (size_t)n;
+		for (size_t i = 0; i < held / sizeof(records[0]); i++) {
+			r = on_process(userdata, &records[i]);
+			if (r != 0)
+				return r;
+		}
+		/* A read may end within a record. */
+		memmove(at, at + held / sizeof(records[0]) * sizeof(records[0]), held % sizeof(records[0]));
+		held %= sizeof(records[0]);
+	}
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The probes: loads and attaches the BPF programs, gives the ring buffer and the iterator. The only file that
+ * includes the skeleton.
+ */
+#ifndef EXECSNOOP_PROBE_H
+#define EXECSNOOP_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "record.h"
+#include "settings.h"
+
+struct probe;
+
+/* Why it can't be had, in words for a person; set on failure. */
+struct probe_reason {
+	char text[512];
+};
+
+enum {
+	PROBE_E_UNSUPPORTED = 1, /* the kernel can't do it: exit 69 */
+	PROBE_E_PRIVILEGE = 2,   /* we may not: exit 77 */
+};
+
+/* Loads and attaches. 0, PROBE_E_x with a reason, or -errno with a reason. */
+int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason);
+struct probe *probe_free(struct probe *probe);
+DEFINE_CLEANUP(struct probe *, probe_free);
+
+/* How failed execs are caught ("tracepoint", "off"), and a word on why, for the log. */
+const char *probe_errors_kind(const struct probe *probe);
+const char *probe_errors_note(const struct probe *probe);
+
+/* Readable when the reader was asleep and there is something. */
+int probe_fd(const struct probe *probe);
+
+/*
+ * Gives each waiting record to on_record, at most `most`; a nonzero return of on_record ends it.
+ * Returns how many there were, or -errno. Data is valid for the callback.
+ */
+typedef int (*probe_on_record)(void *userdata, const void *data, size_t size);
+int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata);
+
+/*
+ * Producers wake the reader only if it said that it sleeps. Returns false if records came meanwhile: then drain
+ * first. (Set the flag, then look: the producer commits, then looks at the flag. One of both sees the other.)
+ */
+bool probe_sleep(struct probe *probe);
+void probe_awake(struct probe *probe);
+
+/* Losses since load, of all CPUs. */
+void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks);
+
+struct probe_stats {
+	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */
+	uint64_t skipped;      /* runs that the kernel skipped (recursion_misses) */
+	uint64_t ring_size, ring_used;
+	uint64_t runs, run_ns; /* 0 unless kernel.bpf_stats_enabled */
+};
+int probe_stats(struct probe *probe, struct probe_stats *ret);
+
+/* Every process that runs now, from the kernel's own list; a nonzero return of on_process ends it and is
+ * returned. */
+typedef int (*probe_on_process)(void *userdata, const struct record_process *process);
+int probe_iterate(struct probe *probe, probe_on_process on_process, void *userdata);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Small things about processes that more than one module needs; pure, over the views of process.h.
+ *
+ * A list of arguments is one run of bytes, each argument with its NUL, as the kernel holds it. The last one may lack
+ * it: a process can write over its own argv, and a list that was cut ends anywhere. Such a rest is an argument for
+ * args_next (nothing that came is left out), but not for args_cut, as nobody can tell whether it is whole.
+ */
+#include "process.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static char *put_hex(char *to, uint64_t value, int width)
+{
+	for (int i = width; i-- > 0; value >>= 4)
+		to[i] = "0123456789abcdef"[value & 15];
+	return to + width;
+}
+
+static char *put_decimal(char *to, uint32_t value)
+{
+	char reverse[10];
+	int n = 0;
+
+	do
+		reverse[n++] = (char)('0' + value % 10);
+	while (value /= 10);
+	while (n > 0)
+		*to++ = reverse[--n];
+	return to;
+}
+
+/* By hand: every event has one or two, and snprintf would take as long as all the rest of them. */
+void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t tgid, uint64_t start)
+{
+	int width = start ? (67 - __builtin_clzll(start)) / 4 : 1;
+
+	_Static_assert(PROCESS_ID_SIZE >= 16 + 1 + 10 + 1 + 16 + 1, "the longest has room");
+	ret = put_hex(ret, boot, 16);
+	*ret++ = '-';
+	ret = put_decimal(ret, tgid);
+	*ret++ = '-';
+	ret = put_hex(ret, start, width);
+	*ret = '\0';
+}
+
+bool args_next(struct bytes args, size_t *at, struct bytes *ret)
+{
+	const char *begin, *end;
+
+	if (*at >= args.size)
+		return false;
+	begin = args.data + *at;
+	end = memchr(begin, '\0', args.size - *at);
+	*ret = (struct bytes){ begin, end ? (size_t)(end - begin) : args.size - *at };
+	*at += ret->size + (end != NULL);
+	return true;
+}
+
+size_t args_cut(struct bytes args, size_t limit)
+{
+	const char *end;
+
+	if (limit >= args.size)
+		limit = args.size;
+	if (limit == 0)
+		return 0;
+	end = memrchr(args.data, '\0', limit);
+	return end ? (size_t)(end - args.data) + 1 : 0;
+}
+
+bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
+{
+	/* Series of devices, numbered from 0 within their major. ttyAMA is drivers/tty/serial/amba-pl011.c's. */
+	static const struct {
+		uint32_t major, first, last;
+		const char *name;
+	} series[] = {
+		{ 4, 0, 63, "tty" },
+		{ 4, 64, 255, "ttyS" },
+		{ 166, 0, UINT32_MAX, "ttyACM" },
+		{ 188, 0, UINT32_MAX, "ttyUSB" },
+		{ 204, 64, 77, "ttyAMA" },
+		{ 229, 0, UINT32_MAX, "hvc" },
+	};
+	static const char *const fives[] = { "tty", "console", "ptmx" };
+
+	if (major == 0 && minor == 0)
+		return false;
+	if (major >= 136 && major <= 143) {
+		/* The kernel's minors are 20 bits wide now, and all pts are of major 136. */
+		snprintf(ret, size, "pts/%" PRIu32, minor + (major - 136) * 256);
+		return true;
+	}
+	if (major == 5 && minor < sizeof(fives) / sizeof(fives[0])) {
+		snprintf(ret, size, "%s", fives[minor]);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++) {
+		if (series[i].major == major && minor >= series[i].first && minor <= series[i].last) {
+			snprintf(ret, size, "%s%" PRIu32, series[i].name, minor - series[i].first);
+			return true;
+		}
+	}
+	snprintf(ret, size, "%" PRIu32 ":%" PRIu32, major, minor);
+	return true;
+}

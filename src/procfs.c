@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The model. /proc/PID is opened once, and all is read through that descriptor: it stays bound to that one process,
+ * so when the pid is given to another meanwhile, reads fail instead of mixing two processes. Before and after,
+ * the start time in stat is compared: the first tells that it is the process meant, the second that
+ * what was read in between is of a process that is still there. An exec in between may give the exe of one image
+ * and the arguments of the next; a probe sees that exec, and its record replaces them.
+ *
+ * Everything in these files but numbers is chosen by the process: comm may hold parentheses and spaces, a file
+ * may be called "x (deleted)", arguments may be overwritten or claim gigabytes (PR_SET_MM). So nothing is
+ * trusted, and no more is read than a limit. Stats do not ask the file server (AT_STATX_DONT_SYNC): a dead NFS mount
+ * must not stop the daemon.
+ *
+ * The buffers belong to struct procfs, grow to the largest that was needed, and are reused: at start this runs once
+ * for every process of the machine.
+ */
+#include "procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#define NS_PER_SEC 1000000000u
+#define STAT_MAX 4096u          /* some 52 numbers, and a comm of at most 64 bytes, escaped */
+#define CGROUP_MAX (256u << 10) /* a path for each hierarchy */
+#define LINK_SIZE_MAX (64u << 10)   /* the kernel's buffer is a page (do_proc_readlink); pages have up to 64 KiB */
+/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who has more has
+ * made it up. */
+#define ARGS_COUNTED_MAX (8u << 20)
+
+#define DELETED " (deleted)"
+
+struct room {
+	char *data;
+	size_t size;
+};
+
+struct procfs {
+	int root;
+	size_t args_limit;
+	uint64_t ticks; /* of field 22, in a second */
+	struct room stat, exe, args, cwd, cgroup;
+};
+
+static int room_grow(struct room *room, size_t size)
+{
+	char *data;
+
+	if (size <= room->size)
+		return 0;
+	data = realloc(room->data, size);
+	if (!data)
+		return -ENOMEM;
+	room->data = data;
+	room->size = size;
+	return 0;
+}
+
+/* Reads to the end of the file, but at most `limit` bytes (not 0). */
+static int room_read(struct room *room, int fd, size_t limit, size_t *ret_size)
+{
+	size_t size = 0;
+
+	while (size < limit) {
+		size_t want = size ? 2 * size : 4096;
+		ssize_t n;
+		int r;
+
+		r = room_grow(room, want < limit ? want : limit);
+		if (r < 0)
+			return r;
+		want = (room->size < limit ? room->size : limit) - size;
+		n = read(fd, room->data + size, want);
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		size += (size_t)n;
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static int room_read_file(struct room *room, int dir, const char *name, size_t limit, struct bytes *ret)
+{
+	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	size_t size;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = room_read(room, fd, limit, &size);
+	if (r < 0)
+		return r;
+	*ret = (struct bytes){ room->data, size };
+	return 0;
+}
+
+/* Where the link points; ended by a NUL that does not count. */
+static int room_read_link(struct room *room, int dir, const char *name, struct bytes *ret)
+{
+	for (size_t size = 512; size <= LINK_SIZE_MAX; size *= 2) {
+		ssize_t n;
+		int r;
+
+		r = room_grow(room, size);
+		if (r < 0)
+			return r;
+		n = readlinkat(dir, name, room->data, room->size);
+		if (n < 0)
+			return -errno;
+		if ((size_t)n < room->size) {
+			room->data[n] = '\0';
+			*ret = (struct bytes){ room->data, (size_t)n };
+			return 0;
+		}
+	}
+	return -ENAMETOOLONG;
+}
+
+static bool bytes_begin(struct bytes bytes, struct bytes with)
+{
+	return bytes.size >= with.size && memcmp(bytes.data, with.data, with.size) == 0;
+}
+
+static bool bytes_end(struct bytes bytes, struct bytes with)
+{
+	return bytes.size >= with.size && memcmp(bytes.data + bytes.size - with.size, with.data, with.size) == 0;
+}
+
+/* Takes what stands before the next `at` off *rest, and `at` with it. False when nothing is left. */
+static bool split(struct bytes *rest, char at, struct bytes *ret)
+{
+	const char *end = rest->size ? memchr(rest->data, at, rest->size) : NULL;
+
+	if (!rest->data)
+		return false;
+	*ret = *rest;
+	if (end) {
+		ret->size = (size_t)(end - rest->data);
+		*rest = (struct bytes){ end + 1, rest->size - ret->size - 1 };
+	} else {
+		*rest = BYTES_NONE;
+	}
+	return true;
+}
+
+static bool stat_of(int dir, const char *path, int flags, struct statx *ret)
+{
+	return statx(dir, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK, ret) == 0;
+}
+
+static bool names(int dir, const char *path, const struct statx *that)
+{
+	struct statx st;
+
+	return stat_of(dir, path, AT_SYMLINK_NOFOLLOW, &st) && st.stx_ino == that->stx_ino &&
+	       st.stx_dev_major == that->stx_dev_major && st.stx_dev_minor == that->stx_dev_minor;
+}
+
+/*
+ * Is the " (deleted)" at its end the kernel's mark (d_path(), fs/d_path.c), or is the file called that? st: of what
+ * the link leads to; NULL: not known. A file without names is deleted. Else it may have another name, so one looks
+ * where the link says: in the process's own root, since its mounts may be others than ours, and in ours, since
+ * it may be in a chroot, which the link's text does not respect.
+ */
+static bool is_marked(int dir, struct bytes link, const struct statx *st)
+{
+	_cleanup_close_ int root = -1;
+
+	if (!bytes_end(link, BYTES(DELETED)))
+		return false;
+	if (!st || st->stx_nlink == 0)
+		return true;
+	root = openat(dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return !(root >= 0 && names(root, link.data + 1, st)) && !names(AT_FDCWD, link.data, st);
+}
+
+/* An absolute path, without the mark. -ENOENT: there is none. */
+static int read_path(struct room *room, int dir, const char *name, struct bytes *ret, struct statx *ret_st,
+		     bool *ret_known, bool *ret_deleted)
+{
+	struct bytes link;
+	int r;
+
+	r = room_read_link(room, dir, name, &link);
+	if (r < 0)
+		return r;
+	if (link.size == 0 || link.data[0] != '/')
+		return -ENOENT;
+	*ret_known = stat_of(dir, name, 0, ret_st);
+	*ret_deleted = is_marked(dir, link, *ret_known ? ret_st : NULL);
+	if (*ret_deleted)
+		link.size -= sizeof(DELETED) - 1;
+	*ret = link;
+	return 0;
+}
+
+/* The device is the one that stat(2) shows. On btrfs and overlayfs that is a number made up for stat, not the
+ * superblock's, which a probe sees. */
+static int read_exe(struct procfs *procfs, int dir, struct image *image)
+{
+	struct statx st;
+	bool known;
+	int r;
+
+	r = read_path(&procfs->exe, dir, "exe", &image->exe, &st, &known, &image->exe_deleted);
+	if (r < 0 || !known)
+		return r;
+	image->exe_inode = st.stx_ino;
+	image->exe_dev_major = st.stx_dev_major;
+	image->exe_dev_minor = st.stx_dev_minor;
+	/* A memfd never had a name (mm/memfd.c): "/memfd:" and what its maker called it. */
+	image->exe_memfd = image->exe_deleted && st.stx_nlink == 0 && bytes_begin(image->exe, BYTES("/memfd:"));
+	return 0;
+}
+
+static int read_cwd(struct procfs *procfs, int dir, struct image *image)
+{
+	struct statx st;
+	bool known, deleted;
+
+	return read_path(&procfs->cwd, dir, "cwd", &image->cwd, &st, &known, &deleted);
+}
+
+/* What has been read of a list of arguments. */
+struct tally {
+	size_t size, nuls;
+	char last;
+};
+
+static void tally(struct tally *all, const char *data, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		all->nuls += data[i] == '\0';
+	all->size += size;
+	if (size > 0)
+		all->last = data[size - 1];
+}
+
+static void tally_rest(struct tally *all, int fd)
+{
+	char data[16384];
+	ssize_t n;
+
+	while (all->size < ARGS_COUNTED_MAX) {
+		n = read(fd, data, sizeof(data));
+		if (n <= 0)
+			break;
+		tally(all, data, (size_t)n);
+	}
+}
+
+static int read_args(struct procfs *procfs, int dir, struct image *image)
+{
+	_cleanup_close_ int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
+	struct tally all = { .size = 0 };
+	struct bytes args;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	/* One byte too many tells that there are too many. */
+	r = room_read(&procfs->args, fd, procfs->args_limit + 1, &args.size);
+	if (r < 0)
+		return r;
+	/* A zombie, or one that gave its arguments away: it had some. */
+	if (args.size == 0)
+		return 0;
+	tally(&all, procfs->args.data, args.size);
+	if (args.size > procfs->args_limit)
+		tally_rest(&all, fd);
+	/* Who writes over its arguments may leave no NUL at the end (get_mm_cmdline(), fs/proc/base.c). */
+	if (all.last != '\0') {
+		r = room_grow(&procfs->args, args.size + 1);
+		if (r < 0)
+			return r;
+		if (all.size == args.size)
+			procfs->args.data[args.size++] = '\0';
+		all.size++;
+		all.nuls++;
+	}
+	args.data = procfs->args.data;
+	image->args_truncated = all.size > procfs->args_limit;
+	if (image->args_truncated)
+		args.size = args_cut(args, procfs->args_limit);
+	image->args = args;
+	image->args_size = all.size;
+	image->argc = all.nuls < UINT32_MAX ? (uint32_t)all.nuls : UINT32_MAX;
+	return 0;
+}
+
+/* A line is "ID:CONTROLLERS:PATH" (cgroups(7)). The path has no newline: the kernel does not let it. */
+static struct bytes cgroup_path(struct bytes text, struct bytes id, struct bytes controllers)
+{
+	struct bytes line, part;
+
+	while (split(&text, '\n', &line)) {
+		if (!split(&line, ':', &part) || (id.data && !bytes_equal(part, id)))
+			continue;
+		if (!split(&line, ':', &part) || !bytes_equal(part, controllers))
+			continue;
+		if (line.data && bytes_begin(line, BYTES("/")))
+			return line;
+	}
+	return BYTES_NONE;
+}
+
+/* The hierarchy that systemd keeps: its own one, where there is one (v1, hybrid), else v2. */
+static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
+{
+	struct bytes text, path;
+	int r;
+
+	r = room_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
+	if (r < 0)
+		return r;
+	path = cgroup_path(text, BYTES_NONE, BYTES("name=systemd"));
+	image->cgroup = path.data ? path : cgroup_path(text, BYTES("0"), BYTES(""));
+	return 0;
+}
+
+/*
+ * State (field 3) and start (22) of /proc/PID/stat; proc_pid_stat(5). The second field is "(comm)", and comm may hold
+ * anything, so fields are counted from its last parenthesis.
+ */
+static int parse_stat(struct bytes text, char *ret_state, uint64_t *ret_start)
+{
+	const char *paren = text.size ? memrchr(text.data, ')', text.size) : NULL;
+	struct bytes rest, value = BYTES_NONE;
+	uint64_t start = 0;
+	char state = 0;
+
+	if (!paren)
+		return -EBADMSG;
+	rest = (struct bytes){ paren, text.size - (size_t)(paren - text.data) };
+	for (int field = 2; field <= 22; field++) {
+		if (!split(&rest, ' ', &value) || value.size == 0)
+			return -EBADMSG;
+		if (field == 3)
+			state = value.data[0];
+	}
+	for (size_t i = 0; i < value.size; i++) {
+		if (value.data[i] < '0' || value.data[i] > '9' || __builtin_mul_overflow(start, 10, &start) ||
+		    __builtin_add_overflow(start, (unsigned)(value.data[i] - '0'), &start))
+			return -EBADMSG;
+	}
+	*ret_state = state;
+	*ret_start = start;
+	return 0;
+}
+
+/*
+ * As the kernel does it: nsec_to_clock_t(timens_add_boottime_ns(task->start_boottime)) (do_task_stat(),
+ * fs/proc/array.c), a division without rounding. So the comparison is exact. (The offset of the reader's time
+ * namespace is none: like for pids, the daemon is in the initial one.) In two steps, or it overflows in the sixth year
+ * of uptime.
+ */
+static uint64_t ticks_of(const struct procfs *procfs, uint64_t ns)
+{
+	return ns / NS_PER_SEC * procfs->ticks + ns % NS_PER_SEC * procfs->ticks / NS_PER_SEC;
+}
+
+/* A file of a process that has ended can't be found, or not be read. */
+static int gone(int r)
+{
+	return r == -ENOENT ? -ESRCH : r;
+}
+
+/* 0: dir is that of this process, which is there, in this state. -ESRCH: it is not. */
+static int check(struct procfs *procfs, int dir, const struct process *process, char *ret_state)
+{
+	struct bytes text;
+	uint64_t start;
+	char state;
+	int r;
+
+	r = room_read_file(&procfs->stat, dir, "stat", STAT_MAX, &text);
+	if (r < 0)
+		return gone(r);
+	r = parse_stat(text, &state, &start);
+	if (r < 0)
+		return r;
+	if (start != ticks_of(procfs, process->start))
+		return -ESRCH;
+	*ret_state = state;
+	return 0;
+}
+
+int procfs_new(struct procfs **ret, int root, size_t args_limit)
+{
+	struct procfs *procfs = calloc(1, sizeof(*procfs));
+	long ticks = sysconf(_SC_CLK_TCK);
+
+	if (!procfs)
+		return -ENOMEM;
+	procfs->root = root;
+	procfs->args_limit = args_limit < SSIZE_MAX / 2 ? args_limit : SSIZE_MAX / 2;
+	procfs->ticks = ticks > 0 ? (uint64_t)ticks : 100;
+	*ret = procfs;
+	return 0;
+}
+
+struct procfs *procfs_free(struct procfs *procfs)
+{
+	if (!procfs)
+		return NULL;
+	free(procfs->stat.data);
+	free(procfs->exe.data);
+	free(procfs->args.data);
+	free(procfs->cwd.data);
+	free(procfs->cgroup.data);
+	free(procfs);
+	return NULL;
+}
+
+int procfs_read(struct procfs *procfs, struct process *process)
+{
+	static int (*const parts[])(struct procfs *procfs, int dir, struct image *image) = {
+		read_exe, read_args, read_cwd, read_cgroup,
+	};
+	_cleanup_close_ int dir = -1;
+	struct image image = { .argc = 0 };
+	char name[16], state;
+	int r;
+
+	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
+	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return gone(-errno);
+	r = check(procfs, dir, process, &state);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; !process->kernel_thread && i < sizeof(parts) / sizeof(*parts); i++) {
+		/* What can't be read is left unknown: not allowed, or no more there. */
+		if (parts[i](procfs, dir, &image) == -ENOMEM)
+			return -ENOMEM;
+	}
+	r = check(procfs, dir, process, &state);
+	if (r < 0)
+		return r;
+	/* The kernel marks a removed cgroup; only the dead are in one (proc_cgroup_show(), kernel/cgroup/cgroup.c). */
+	if ((state == 'Z' || state == 'X') && bytes_end(image.cgroup, BYTES(DELETED)))
+		image.cgroup.size -= sizeof(DELETED) - 1;
+	process->image = image;
+	return 0;
+}

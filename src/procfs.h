@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What /proc says of a process that is already running: what the kernel's iterator cannot say.
+ * The root is a parameter, so that tests and fuzzers bring their own tree.
+ */
+#ifndef EXECSNOOP_PROCFS_H
+#define EXECSNOOP_PROCFS_H
+
+#include <stddef.h>
+
+#include "cleanup.h"
+#include "process.h"
+
+/* Holds the bytes that procfs_read's result points to; reused from call to call. */
+struct procfs;
+
+/* root: a descriptor of /proc (kept, not owned). args_limit: the most bytes of arguments read. */
+int procfs_new(struct procfs **ret, int root, size_t args_limit);
+struct procfs *procfs_free(struct procfs *procfs);
+DEFINE_CLEANUP(struct procfs *, procfs_free);
+
+/*
+ * Fills image (exe, args, cwd, cgroup and what belongs to them) of *process, whose identity and
+ * ids are there already; all it points to lives until the next call. A kernel thread gets none.
+ *
+ * 0; -ESRCH: that process is gone (it ended, or its pid is somebody else's now: field 22 of
+ * /proc/PID/stat, proc(5), is compared with process->start at the resolution it has); -errno where
+ * /proc itself can't be read. A part that cannot be read (no permission, a zombie) stays unknown.
+ * args: /proc/PID/cmdline; args_truncated beyond args_limit, argc and args_size then from what
+ * was counted.
+ */
+int procfs_read(struct procfs *procfs, struct process *process);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One line that a subscriber sent: what it asks for, or why not (CONTRACT section 3). */
+#ifndef EXECSNOOP_REQUEST_H
+#define EXECSNOOP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cleanup.h"
+#include "event.h"
+#include "filter.h"
+
+#define REQUEST_LINE_MOST 65536   /* bytes of a line, with its end */
+#define REQUEST_DEPTH_MOST 4      /* of nested arrays and objects */
+#define REQUEST_REASON_SIZE 256
+
+struct request {
+	bool stats;            /* {"stats":true}; else a subscription */
+	bool snapshot;
+	bool keys_given;
+	key_set keys;
+	struct filter *filter; /* owned */
+};
+
+/* 0; -EINVAL with a reason (plain ASCII) that can be sent to the peer; -ENOMEM. */
+int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE]);
+void request_clear(struct request *request);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The map's pages, as ringbuf_map_mmap_user() gives them: one with the consumer's position, which is ours to write; one
+ * with the producers'; then the data, twice in a row, so that a record that goes over the end is contiguous. Positions
+ * only grow; the offset is the position modulo the size.
+ *
+ * A record begins with its length (with two flags in it) and has its data behind that; both together are rounded up to
+ * 8. A producer that is not done yet has the BUSY flag: what is behind it has to wait.
+ */
+#include "ring.h"
+
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sys/mman.h>
+
+#define WINDOW ((size_t)512 << 10) /* several of the largest records */
+
+struct ring {
+	int fd;
+	size_t size, page;
+	uint64_t *consumer;
+	const uint64_t *producer;
+	char *window;
+	size_t window_at, window_size; /* in the data, which is 2 * size long */
+};
+
+int ring_new(struct ring **ret, int fd, size_t size)
+{
+	_cleanup_(ring_free_p) struct ring *ring = calloc(1, sizeof(*ring));
+	void *at;
+
+	if (!ring)
+		return -ENOMEM;
+	ring->fd = fd;
+	ring->size = size;
+	ring->page = (size_t)sysconf(_SC_PAGESIZE);
+	at = mmap(NULL, ring->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	ring->consumer = at;
+	at = mmap(NULL, ring->page, PROT_READ, MAP_SHARED, fd, (off_t)ring->page);
+	if (at == MAP_FAILED)
+		return -errno;
+	ring->producer = at;
+	*ret = TAKE_PTR(ring);
+	return 0;
+}
+
+struct ring *ring_free(struct ring *ring)
+{
+	if (!ring)
+		return NULL;
+	if (ring->window)
+		munmap(ring->window, ring->window_size);
+	if (ring->consumer)
+		munmap(ring->consumer, ring->page);
+	if (ring->producer)
+		munmap((void *)ring->producer, ring->page);
+	free(ring);
+	return NULL;
+}
+
+/* The address of `length` bytes of data at `offset` (less than the size); moves the window if they are not in it. */
+static int look(struct ring *ring, size_t offset, size_t length, const char **ret)
+{
+	size_t begin = offset & ~(ring->page - 1), size = WINDOW;
+	void *at;
+
+	if (ring->window && offset >= ring->window_at && offset + length <= ring->window_at + ring->window_size) {
+		*ret = ring->window + (offset - ring->window_at);
+		return 0;
+	}
+	while (size < offset - begin + length)
+		size *= 2;
+	if (size > 2 * ring->size - begin)
+		size = 2 * ring->size - begin;
+	if (ring->window)
+		munmap(ring->window, ring->window_size);
+	ring->window = NULL;
+	at = mmap(NULL, size, PROT_READ, MAP_SHARED, ring->fd, (off_t)(2 * ring->page + begin));
+	if (at == MAP_FAILED)
+		return -errno;
+	ring->window = at;
+	ring->window_at = begin;
+	ring->window_size = size;
+	*ret = ring->window + (offset - begin);
+	return 0;
+}
+
+int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, void *userdata)
+{
+	uint64_t at = *ring->consumer, end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+	unsigned n = 0;
+	int r = 0;
+
+	while (r == 0 && n < most) {
+		size_t offset = at & (ring->size - 1);
+		const char *record;
+		uint32_t head, size;
+
+		if (at == end) {
+			end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+			if (at == end)
+				break;
+		}
+		r = look(ring, offset, BPF_RINGBUF_HDR_SZ, &record);
+		if (r < 0)
+			return r;
+		head = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
+		if (head & BPF_RINGBUF_BUSY_BIT)
+			break;
+		size = head & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+		if (!(head & BPF_RINGBUF_DISCARD_BIT)) {
+			r = look(ring, offset, BPF_RINGBUF_HDR_SZ + size, &record);
+			if (r < 0)
+				return r;
+			r = on_record(userdata, record + BPF_RINGBUF_HDR_SZ, size);
+			n++;
+		}
+		at += (BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7;
+		__atomic_store_n(ring->consumer, at, __ATOMIC_RELEASE);
+	}
+	return r < 0 ? r : (int)n;
+}
+
+uint64_t ring_used(const struct ring *ring)
+{
+	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - *ring->consumer;
+}

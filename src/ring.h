@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The reader's end of a BPF ring buffer (kernel/bpf/ringbuf.c). libbpf has one too; this one stops after as many
+ * records as its caller wants (libbpf does from 1.5 on), says how much waits without a system call, and maps a window
+ * of the buffer at a time, where libbpf maps all of it twice: 16 MiB that would count as the daemon's.
+ */
+#ifndef EXECSNOOP_RING_H
+#define EXECSNOOP_RING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+
+struct ring;
+
+/* fd: of the map, borrowed; size: its max_entries, in bytes. 0 or -errno. */
+int ring_new(struct ring **ret, int fd, size_t size);
+struct ring *ring_free(struct ring *ring);
+DEFINE_CLEANUP(struct ring *, ring_free);
+
+/*
+ * Gives at most `most` records to on_record and frees each after that; data is aligned to 8 and valid for the call. A
+ * nonzero return of on_record ends it, with that record freed. Returns how many were given, -errno of mmap(2), or a
+ * negative return of on_record.
+ */
+typedef int (*ring_on_record)(void *userdata, const void *data, size_t size);
+int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, void *userdata);
+
+/* Bytes between the first record that was not consumed and the last that was reserved. */
+uint64_t ring_used(const struct ring *ring);
+
+#endif

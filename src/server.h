@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The socket (CONTRACT section 3): listens, accepts, and is the sink that feeds every subscriber. Each
+ * has a descriptor, a queue and a request reader of its own; the fault of one ends that one only.
+ */
+#ifndef EXECSNOOP_SERVER_H
+#define EXECSNOOP_SERVER_H
+
+#include <stdint.h>
+#include <systemd/sd-event.h>
+#include <yajl/yajl_gen.h>
+
+#include "proctable.h"
+#include "settings.h"
+#include "sink.h"
+
+struct server;
+
+struct server_config {
+	const struct settings *settings; /* [socket]; borrowed until the next server_reload */
+	uint64_t boot;
+	/* A `stats` line is being made: the owner adds its keys to the object that is open. NULL: none. */
+	void (*stats)(void *userdata, yajl_gen gen);
+	/* A peer came or went, for the log: a line without newline. NULL: not told. */
+	void (*note)(void *userdata, int level, const char *message);
+	void *userdata;
+};
+
+/* listen_fd: a listening stream socket (taken over), or -1: the server binds settings->socket.path itself
+ * (a stale socket file is replaced, one that a living daemon listens on is -EADDRINUSE), with mode and group.
+ * A group that does not exist is -ESRCH. */
+int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
+	       int listen_fd);
+/* Closes all; removes the socket file if the server made it. */
+struct server *server_free(struct server *server);
+DEFINE_CLEANUP(struct server *, server_free);
+
+/* As a sink for the pipeline. */
+struct sink *server_sink(struct server *server);
+
+/* New settings: limits, mode, group, filters and fields of those who asked for none of their own. */
+int server_reload(struct server *server, const struct settings *settings);
+
+struct server_stats {
+	unsigned subscribers;
+	uint64_t accepted, refused, events, lost, queue, queue_peak;
+};
+void server_stats(const struct server *server, struct server_stats *ret);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One reader of the stream: a descriptor, what it asked for, and a bounded queue. It knows nothing of
+ * the event loop: its owner (server, console) calls subscriber_write when the descriptor is writable.
+ *
+ * The stream: if asked for, a snapshot, made line by line as it is read, so it takes no queue; then
+ * `live`; then events. What happens meanwhile waits in the queue. When the queue is full, whole events
+ * are dropped and counted, until it is half empty; then a `lost` line stands in their place. A
+ * subscriber that drops does nothing per event but count.
+ *
+ * Which `exited` it gets: only those whose process it was told of, by its snapshot or by an event
+ * since it joined (event.h: born, told, position).
+ */
+#ifndef EXECSNOOP_SUBSCRIBER_H
+#define EXECSNOOP_SUBSCRIBER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buffer.h"
+#include "event.h"
+#include "filter.h"
+#include "json.h"
+#include "proctable.h"
+#include "sink.h"
+
+struct subscriber;
+
+struct subscriber_config {
+	size_t queue;       /* bytes */
+	bool disconnect;    /* slow = disconnect */
+	key_set keys;
+	struct filter *filter; /* taken over; NULL: everything */
+	uint64_t boot;      /* for the ids of the snapshot */
+	struct json *json;  /* for lines of its own; borrowed, may be shared with others */
+};
+
+/* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.
+ * On failure config->filter is still the caller's. */
+int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_config *config, struct proctable *table);
+struct subscriber *subscriber_free(struct subscriber *subscriber);
+DEFINE_CLEANUP(struct subscriber *, subscriber_free);
+
+/* From here on it has the stream, with a snapshot of now first or without. Called again it begins
+ * anew: a snapshot still under way ends, the queue stays (a request with "snapshot": true). */
+int subscriber_join(struct subscriber *subscriber, bool snapshot);
+/* Replaces what it asks for; takes the filter over on success. What is queued goes out first, a snapshot under way
+ * ends. 0 or -ENOMEM: nothing changed. */
+int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter);
+void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
+
+/* A line of its own (an answer to a request), behind what is queued, whatever the limit. The caller
+ * bounds how many. */
+int subscriber_say(struct subscriber *subscriber, struct line *line);
+
+/* Takes the event if it wants it. */
+void subscriber_event(struct subscriber *subscriber, const struct event *event, struct encoder *encoder);
+void subscriber_fork(struct subscriber *subscriber, const struct process *child);
+void subscriber_exit(struct subscriber *subscriber, const struct process *process);
+
+enum {
+	SUBSCRIBER_E_BLOCKED = 1, /* call again when fd is writable */
+	SUBSCRIBER_E_MORE = 2,    /* its share of this turn is used up: call again soon */
+	SUBSCRIBER_E_SLOW = 3,    /* it lost an event and disconnect is set: end it */
+};
+/* Writes what there is. 0: all is written. -errno: the reader is gone. */
+int subscriber_write(struct subscriber *subscriber);
+bool subscriber_has_output(const struct subscriber *subscriber);
+
+struct subscriber_stats {
+	uint64_t events; /* queued */
+	uint64_t lost;
+	size_t queue, queue_peak, queue_limit;
+	bool in_snapshot;
+};
+void subscriber_stats(const struct subscriber *subscriber, struct subscriber_stats *ret);
+
+#endif

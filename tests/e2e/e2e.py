@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the end-to-end tests share: a daemon of their own, readers of its stream, and TAP.
+
+Every test runs the built daemon with real probes on the running kernel. The probes see the whole machine, so a
+test looks at the processes that it started itself, by pid and id, and leaves the rest alone.
+
+Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails).
+"""
+import base64
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD = os.path.abspath(os.environ.get("builddir", "."))
+SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
+DAEMON = os.environ.get("EXECSNOOPD", os.path.join(BUILD, "src", "execsnoopd"))
+ODD = os.path.join(BUILD, "tests", "e2e", "odd")
+PATIENCE = 30 * (3 if os.environ.get("SLOW") else 1)  # seconds until something that must come is given up
+
+
+class Failure(Exception):
+    pass
+
+
+def check(truth, *what):
+    if not truth:
+        raise Failure(" ".join(str(w) for w in what) or "not true")
+
+
+def equal(got, wanted, *what):
+    if got != wanted:
+        raise Failure("%s: got %r, wanted %r" % (" ".join(str(w) for w in what), got, wanted))
+
+
+class Stream:
+    """Lines of JSON from a descriptor: kept in .events, in the order they came; .lines the same as bytes."""
+
+    def __init__(self, fd):
+        self.fd = fd
+        self.rest = b""
+        self.lines = []
+        self.events = []
+        self.ended = False
+
+    def read_some(self, timeout):
+        """Waits for bytes, at most timeout; False if none came."""
+        if self.ended or not select.select([self.fd], [], [], timeout)[0]:
+            return False
+        data = os.read(self.fd, 1 << 20)
+        if not data:
+            self.ended = True
+            check(self.rest == b"", "the stream ends within a line:", self.rest[-200:])
+            return False
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        for line in lines:
+            self.lines.append(line)
+            self.events.append(json.loads(line.decode("utf-8")))  # strict: not UTF-8 or not JSON fails
+        return True
+
+    def wait(self, wanted, what="an event", since=0, patience=None):
+        """The first event from index `since` on that `wanted` is true of."""
+        at = since
+        end = time.monotonic() + (patience or PATIENCE)
+        while True:
+            while at < len(self.events):
+                if wanted(self.events[at]):
+                    return self.events[at]
+                at += 1
+            left = end - time.monotonic()
+            if left <= 0 or self.ended:
+                raise Failure("no %s came (%d events)" % (what, len(self.events)))
+            self.read_some(left)
+
+    def wait_exit(self, pid):
+        return self.wait(lambda e: e["type"] == "exited" and e.get("pid") == pid, "exit of %d" % pid)
+
+    def wait_live(self):
+        return self.wait(lambda e: e["type"] == "live", "live line")
+
+    def of(self, pid, *types):
+        return [e for e in self.events if e.get("pid") == pid and not e.get("snapshot") and (not types or e["type"] in types)]
+
+
+class Client(Stream):
+    def __init__(self, path, patience=10):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        super().__init__(self.socket.fileno())
+
+    def send(self, request):
+        self.socket.sendall(json.dumps(request).encode() + b"\n")
+
+    def close(self):
+        self.socket.close()
+
+
+class Daemon:
+    """A daemon with a socket of its own; config: {section: {key: value}}."""
+
+    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=()):
+        self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
+        self.path = os.path.join(self.dir, "events.sock")
+        self.file = os.path.join(self.dir, "execsnoopd.conf")
+        self.log = os.path.join(self.dir, "log")
+        self.write(config or {})
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify = os.path.join(self.dir, "notify")
+        self.notify.bind(notify)
+        self.notes = []
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([*prefix, DAEMON, "-c", self.file, *args], stdout=stdout, stderr=log,
+                                            env={**os.environ, "NOTIFY_SOCKET": notify})
+        if wait:
+            self.wait_note("READY=1")
+
+    def write(self, config):
+        sections = {"socket": {"path": self.path, "group": ""}, "journal": {"enabled": "no"}}
+        for section, keys in config.items():
+            sections.setdefault(section, {}).update(keys)
+        with open(self.file, "w") as f:
+            for section, keys in sections.items():
+                f.write("[%s]\n" % section + "".join("%s = %s\n" % pair for pair in keys.items()))
+
+    def wait_note(self, text):
+        end = time.monotonic() + PATIENCE
+        while True:
+            for i, note in enumerate(self.notes):
+                if text in note.split("\n"):
+                    del self.notes[: i + 1]
+                    return note
+            left = end - time.monotonic()
+            if left <= 0 or self.process.poll() is not None:
+                raise Failure("the daemon did not say %s; it says:\n%s" % (text, self.messages()))
+            if select.select([self.notify], [], [], min(left, 0.2))[0]:
+                self.notes.append(self.notify.recv(65536).decode())
+
+    def messages(self):
+        with open(self.log, "rb") as f:
+            return f.read().decode("utf-8", "replace")
+
+    def connect(self):
+        return Client(self.path)
+
+    def stats(self):
+        client = self.connect()
+        client.send({"stats": True})
+        stats = client.wait(lambda e: e["type"] == "stats", "stats")
+        client.close()
+        return stats
+
+    def stop(self):
+        """Ends it; its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise Failure("the daemon did not stop")
+        finally:
+            self.notify.close()
+        messages = self.messages()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        check("AddressSanitizer" not in messages and "runtime error" not in messages, messages)
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            for line in self.messages().splitlines()[-20:]:
+                print("# daemon: " + line)
+        status = self.stop()
+        if kind is None:
+            equal(status, 0, "the daemon's exit status")
+
+
+def odd(*args, **more):
+    """Starts the helper program of odd.c; arguments may be bytes."""
+    return subprocess.Popen([ODD, *args], **more)
+
+
+def run(*args, **more):
+    """Runs a program to its end; the Popen, with pid and returncode."""
+    process = subprocess.Popen(args, **more)
+    process.wait()
+    return process
+
+
+def unescape(event, key):
+    """The exact bytes of a value."""
+    raw = event.get(key + "_raw")
+    if raw is None:
+        value = event[key]
+        return [v.encode() for v in value] if isinstance(value, list) else value.encode()
+    return [base64.b64decode(v) for v in raw] if isinstance(raw, list) else base64.b64decode(raw)
+
+
+tests = []
+
+
+def test(function):
+    tests.append(function)
+    return function
+
+
+def why_not():
+    """What keeps BPF tests from running here; None if nothing does."""
+    if os.geteuid() != 0:
+        return "not root"
+    if not os.path.exists(DAEMON):
+        return "no %s" % DAEMON
+    return None
+
+
+def main():
+    wanted = sys.argv[1:]
+    chosen = [t for t in tests if not wanted or t.__name__ in wanted]
+    print("1..%d" % len(chosen), flush=True)
+    reason = why_not()
+    failed = 0
+    for number, function in enumerate(chosen, 1):
+        name = function.__name__.replace("_", " ")
+        if reason:
+            if os.environ.get("CI"):
+                failed += 1
+                print("not ok %d - %s: %s" % (number, name, reason), flush=True)
+            else:
+                print("ok %d - %s # SKIP %s" % (number, name, reason), flush=True)
+            continue
+        try:
+            function()
+            print("ok %d - %s" % (number, name), flush=True)
+        except Exception as error:
+            failed += 1
+            if not isinstance(error, Failure):
+                for line in traceback.format_exc().splitlines():
+                    print("# " + line)
+            else:
+                frame = traceback.extract_tb(error.__traceback__)
+                where = [f for f in frame if f.name == function.__name__]
+                print("# line %s: %s" % (where[-1].lineno if where else "?", str(error).replace("\n", "\n# ")[:3000]))
+            print("not ok %d - %s" % (number, name), flush=True)
+    sys.exit(failed > 0)

@@ -1,0 +1,538 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The whole way, on the running kernel: what processes do, and what a subscriber reads of it."""
+import datetime
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, check, equal, main, odd, run, test, unescape
+
+BOLD = ["type", "start_time", "ppid", "parent_comm", "pid", "uid", "gid", "comm", "exe", "args"]
+
+
+def seconds(text):
+    """A time of the stream as (whole seconds, nanoseconds)."""
+    check(len(text) == 30 and text[19] == "." and text[29] == "Z", "not a time:", text)
+    whole = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return int(whole.timestamp()) * 10**9 + int(text[20:29])
+
+
+def start_and_end(stream, process):
+    """The one started and the one exited of a program that was run to its end."""
+    stream.wait_exit(process.pid)
+    started, exited = stream.of(process.pid, "started"), stream.of(process.pid, "exited")
+    equal((len(started), len(exited)), (1, 1), "started and exited of", process.pid)
+    for key, value in started[0].items():
+        if key not in ("type", "seq", "time"):
+            equal(exited[0].get(key), value, "exited repeats", key)
+    return started[0], exited[0]
+
+
+def check_seq(events):
+    last = None
+    for event in events:
+        if "seq" in event:
+            check(last is None or event["seq"] == last + 1, "seq", last, "is followed by", event["seq"])
+            last = event["seq"]
+
+
+@test
+def a_program_that_starts_and_ends():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        before = time.time_ns()
+        process = run(ODD, "exit", "3", cwd="/usr")
+        after = time.time_ns()
+        started, exited = start_and_end(stream, process)
+        for key in BOLD:
+            check(key in started, "started has no", key)
+        equal(started["ppid"], os.getpid(), "ppid")
+        with open("/proc/self/comm") as f:
+            equal(started["parent_comm"], f.read().rstrip("\n"), "parent_comm")
+        equal((started["uid"], started["gid"]), (os.getuid(), os.getgid()), "ids")
+        equal(started["comm"], "odd")
+        equal(started["exe"], os.path.realpath(ODD))
+        equal(started["filename"], ODD)
+        equal(started["args"], [ODD, "exit", "3"])
+        check("args_truncated" not in started and "snapshot" not in started and "source" not in started)
+        check(before <= seconds(started["start_time"]) <= seconds(started["time"]) <= seconds(exited["time"]) <= after,
+              "times:", before, started["start_time"], started["time"], exited["time"], after)
+        equal(exited["exit_code"], 3)
+        check("exit_signal" not in exited)
+        equal(seconds(exited["end_time"]) - seconds(exited["start_time"]), exited["running_time_ns"], "running time")
+        equal(exited["end_time"], exited["time"])
+        check_seq(stream.events)
+
+
+@test
+def the_parent_id_is_the_parents_id():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        process = run(ODD, "fork", "0", stdout=subprocess.DEVNULL)
+        started, _ = start_and_end(stream, process)
+        own = [e for e in stream.events if e.get("pid") == os.getpid() and e.get("snapshot")]
+        equal(len(own), 1, "this test in the snapshot")
+        equal(started["parent_id"], own[0]["id"])
+        check(started["id"] != own[0]["id"])
+
+
+@test
+def uid_and_gid_are_not_swapped():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        process = subprocess.Popen(["/bin/true"], user=65534, group=12345, extra_groups=[])
+        process.wait()
+        started, _ = start_and_end(stream, process)
+        equal((started["uid"], started["gid"]), (65534, 12345))
+
+
+@test
+def a_symbolic_link_is_resolved_and_the_passed_path_kept():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        link = os.path.join(daemon.dir, "link")
+        os.symlink(ODD, link)
+        started, _ = start_and_end(stream, run(link, "exit", "0"))
+        equal((started["exe"], started["filename"], started["comm"]), (os.path.realpath(ODD), link, "link"))
+
+
+@test
+def a_script_has_its_interpreter_as_exe():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        script = os.path.join(daemon.dir, "script")
+        with open(script, "w") as f:
+            f.write("#!/bin/sh -e\nexit 9\n")
+        os.chmod(script, 0o755)
+        started, exited = start_and_end(stream, run(script, "x"))
+        equal(started["exe"], os.path.realpath("/bin/sh"))
+        equal(started["filename"], script)
+        equal(started["args"], ["/bin/sh", "-e", script, "x"])
+        equal(exited["exit_code"], 9)
+
+
+@test
+def signals_and_core_dumps():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGHUP, signal.SIGRTMIN + 3):
+            process = run(ODD, "kill", str(int(number)))
+            equal(process.returncode, -number)
+            _, exited = start_and_end(stream, process)
+            name = "SIGRTMIN+3" if number == signal.SIGRTMIN + 3 else signal.Signals(number).name
+            equal((exited.get("exit_signal"), exited.get("exit_code")), (name, None))
+            check("core_dumped" not in exited, "no core was dumped")
+
+
+@test
+def threads_are_no_processes():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        process = run(ODD, "threads", "50")
+        _, exited = start_and_end(stream, process)
+        equal(exited["exit_code"], 5)
+        equal(len(stream.of(process.pid)), 2, "events of the process")
+
+
+@test
+def an_exec_by_another_thread_keeps_the_process():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        process = run(ODD, "thread-exec", ODD, "exit", "11")
+        stream.wait_exit(process.pid)
+        events = stream.of(process.pid)
+        equal([e["type"] for e in events], ["started", "started", "exited"])
+        equal(len({e["id"] for e in events}), 1, "ids")
+        equal(len({e["start_time"] for e in events}), 1, "start times")
+        equal([e["args"][1] for e in events], ["thread-exec", "exit", "exit"])
+        equal(events[2]["exit_code"], 11)
+
+
+@test
+def a_leader_that_ends_first_is_no_end():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        # Whose status counts has changed with kernels (synchronize_group_exit() since 6.0): wait() knows.
+        process = run(ODD, "leader-first")
+        _, exited = start_and_end(stream, process)
+        equal(exited["exit_code"], process.returncode)
+        check(exited["running_time_ns"] >= 50_000_000, "it ends with its last thread")
+        process = run(ODD, "thread-exit")
+        _, exited = start_and_end(stream, process)
+        equal(exited["exit_code"], process.returncode)
+        equal(exited["exit_code"], 7)
+
+
+@test
+def a_chain_of_execs_is_one_process():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        process = run(ODD, "chain", "5")
+        stream.wait_exit(process.pid)
+        events = stream.of(process.pid)
+        equal([e["type"] for e in events], ["started"] * 6 + ["exited"])
+        equal([e["args"][2] for e in events], ["5", "4", "3", "2", "1", "0", "0"])
+        equal(len({e["id"] for e in events}), 1)
+
+
+@test
+def a_fork_without_exec_is_silent_unless_asked_for():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        process = odd("fork", "0", stdout=subprocess.PIPE)
+        child = int(process.stdout.readline())
+        process.wait()
+        stream.wait_exit(process.pid)
+        equal(stream.of(child), [], "events of the silent child")
+        check_seq(stream.events)
+    with Daemon({"probes": {"forks": "yes"}}) as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        process = odd("fork", "6", stdout=subprocess.PIPE)
+        child = int(process.stdout.readline())
+        process.wait()
+        stream.wait_exit(process.pid)
+        events = stream.of(child)
+        equal([e["type"] for e in events], ["forked", "exited"])
+        for event in events:
+            equal((event["exe"], event["args"], event["ppid"]), (os.path.realpath(ODD), [ODD, "fork", "6"], process.pid))
+        equal(events[1]["exit_code"], 6)
+        equal([e["type"] for e in stream.of(process.pid)], ["forked", "started", "exited"])
+        check_seq(stream.events)
+
+
+@test
+def failed_execs_tell_what_was_tried():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        for path, name, number in (("/nonexistent/x", "ENOENT", 2), ("/etc/passwd", "EACCES", 13), ("/", "EACCES", 13),
+                                   ("/etc/passwd/x", "ENOTDIR", 20)):
+            process = run(ODD, "exec", path, "one", "", "three")
+            equal(process.returncode, number)
+            _, exited = start_and_end(stream, process)
+            errors = stream.of(process.pid, "error")
+            equal(len(errors), 1)
+            error = errors[0]
+            equal((error["error"], error["error_code"]), (name, -number))
+            equal((error["exe"], error["filename"]), (path, path))
+            equal(error["args"], [path, "one", "", "three"])
+            equal((error["comm"], error["pid"]), ("odd", process.pid))
+            # The failure does not stick to the process.
+            check("error" not in exited and exited["args"][1] == "exec")
+            equal(error["id"], exited["id"])
+
+
+@test
+def long_arguments_are_complete():
+    with Daemon({"socket": {"queue": "64M"}}) as daemon:
+        stream = daemon.connect()
+        for args in (["x" * 131071], ["%d" % i for i in range(20000)], [""] * 3000, ["y" * 60000] * 24,
+                     ["a" * 8170], ["a" * 8171], ["a" * 16384], []):
+            process = run(ODD, "exit", "0", *args)
+            started, _ = start_and_end(stream, process)
+            check(started["args"] == [ODD, "exit", "0", *args], "arguments differ:", len(started["args"]), len(args))
+            check("args_truncated" not in started)
+
+
+@test
+def arguments_beyond_the_limit_are_cut_and_said():
+    with Daemon({"probes": {"args_limit": "64K"}}) as daemon:
+        stream = daemon.connect()
+        args = [ODD, "exit", "0"] + ["%07d" % i for i in range(20000)]
+        process = run(*args)
+        started, _ = start_and_end(stream, process)
+        equal(started.get("args_truncated"), True)
+        equal(started["argc"], len(args))
+        equal(started["args_size"], sum(len(a) + 1 for a in args))
+        check(started["args"] == args[: len(started["args"])], "a prefix, whole arguments")
+        size = sum(len(a) + 1 for a in started["args"])
+        check(65536 - 8 < size <= 65536, "as much as fits: %d" % size)
+
+
+@test
+def bytes_that_are_not_utf8_come_exactly():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        nasty = bytes(range(1, 256))
+        link = os.path.join(daemon.dir.encode(), b"b\xff\xc3\x28")
+        os.symlink(ODD, link)
+        process = run(link, b"exit", b"0", nasty, b"plain", b"\xf0\x9f\x98\x80")
+        started, _ = start_and_end(stream, process)
+        equal(unescape(started, "args"), [link, b"exit", b"0", nasty, b"plain", b"\xf0\x9f\x98\x80"])
+        equal(unescape(started, "filename"), link)
+        equal(unescape(started, "comm"), b"b\xff\xc3\x28")
+        equal(started["comm"], "b\ufffd\ufffd(")
+        check("exe_raw" not in started)
+        process = run(ODD, "exit", "0", "\u00e4\u20ac\U0001f600\n\"\\\x7f")
+        started, _ = start_and_end(stream, process)
+        check("args_raw" not in started, "valid UTF-8 has no twin")
+        equal(started["args"][3], "\u00e4\u20ac\U0001f600\n\"\\\x7f")
+
+
+@test
+def a_program_in_memory():
+    with Daemon() as daemon:
+        stream = daemon.connect()
+        process = run(ODD, "memfd")
+        stream.wait_exit(process.pid)
+        started = stream.of(process.pid, "started")
+        equal(started[1]["exe"], "/memfd:odd-memfd")
+        equal(started[1].get("exe_memfd"), True)
+
+
+@test
+def the_snapshot_is_what_runs():
+    sleepers = [odd("sleep", stdout=subprocess.PIPE) for _ in range(5)]
+    for sleeper in sleepers:
+        sleeper.stdout.readline()
+    try:
+        with Daemon() as daemon:
+            stream = daemon.connect()
+            stream.wait_live()
+            snapshot = [e for e in stream.events if e["type"] != "live"]
+            check(all(e["type"] == "started" and e["snapshot"] is True and "seq" not in e for e in snapshot[:-1]))
+            ids = [e["id"] for e in snapshot]
+            equal(len(ids), len(set(ids)), "each once")
+            for sleeper in sleepers:
+                mine = [e for e in snapshot if e["pid"] == sleeper.pid]
+                equal(len(mine), 1)
+                equal((mine[0]["exe"], mine[0]["args"], mine[0]["source"], mine[0]["ppid"]),
+                      (os.path.realpath(ODD), [ODD, "sleep"], "proc", os.getpid()))
+                with open("/proc/%d/stat" % sleeper.pid) as f:
+                    ticks = int(f.read().rsplit(")", 1)[1].split()[19])
+                boot = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                check(abs(seconds(mine[0]["start_time"]) - boot - ticks * 10**7) < 3 * 10**7, "start_time")
+            threads = [e for e in snapshot if e.get("kernel_thread")]
+            kthreadd = [e for e in threads if e["pid"] == 2]
+            check(len(kthreadd) == 1 and kthreadd[0]["comm"] == "kthreadd" and "exe" not in kthreadd[0]
+                  and "args" not in kthreadd[0], "kthreadd:", kthreadd)
+            seen = set()
+            for event in snapshot:
+                check("parent_id" not in event or event["parent_id"] in seen or event["parent_id"] not in ids,
+                      "parents first")
+                seen.add(event["id"])
+            # What the snapshot has, /proc has or had; what /proc has, the snapshot has.
+            for pid in [int(p) for p in os.listdir("/proc") if p.isdigit()]:
+                if pid not in {e["pid"] for e in snapshot}:
+                    check(int(pid) > max(s.pid for s in sleepers) or not alive(pid), "missing:", pid)
+            sleepers[0].kill()
+            sleepers[0].wait()
+            exited = stream.wait_exit(sleepers[0].pid)
+            equal((exited["exit_signal"], exited["source"]), ("SIGKILL", "proc"))
+            start = [e for e in snapshot if e["pid"] == sleepers[0].pid][0]
+            equal((exited["id"], exited["start_time"]), (start["id"], start["start_time"]))
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+
+
+def alive(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@test
+def every_process_is_in_a_snapshot_taken_during_a_storm():
+    stop = threading.Event()
+
+    def storm():
+        while not stop.is_set():
+            run(ODD, "chain", "2")
+
+    runner = threading.Thread(target=storm)
+    runner.start()
+    try:
+        for _ in range(5):
+            with Daemon() as daemon:
+                streams = [daemon.connect() for _ in range(4)]
+                for stream in streams:
+                    stream.wait_live()
+                    for _ in range(20):
+                        stream.read_some(0.02)
+                    check_stream(stream.events)
+    finally:
+        stop.set()
+        runner.join()
+
+
+def check_stream(events):
+    """Nothing twice, no end without a beginning, no gap."""
+    known, ended, live = set(), set(), False
+    for event in events:
+        if event["type"] == "live":
+            live = True
+        elif event["type"] == "started":
+            check(event.get("snapshot", False) == (not live))
+            check(live or event["id"] not in known, "twice in the snapshot")
+            check(event["id"] not in ended, "started after its end")
+            known.add(event["id"])
+        elif event["type"] == "exited":
+            check(event["id"] in known, "the end of something unknown:", event)
+            check(event["id"] not in ended, "ended twice")
+            ended.add(event["id"])
+    check_seq(events)
+
+
+@test
+def subscribers_do_not_disturb_each_other():
+    with Daemon({"socket": {"queue": "64K"}}) as daemon:
+        stuck, good = daemon.connect(), daemon.connect()
+        stuck.wait_live()
+        good.wait_live()
+        pids = []
+        for _ in range(300):
+            pids.append(run(ODD, "exit", "0", "z" * 2000).pid)
+            good.wait_exit(pids[-1])
+        check(not [e for e in good.events if e["type"] == "lost"], "the good one lost nothing")
+        check_stream(good.events)
+        for pid in pids:
+            equal(len(good.of(pid)), 2)
+        stuck.wait(lambda e: e["type"] == "lost", "lost line")
+        last = run(ODD, "exit", "0")
+        stuck.wait_exit(last.pid)
+        expected = None
+        for event in stuck.events:
+            if event["type"] == "lost":
+                equal(event["where"], "subscriber")
+                equal(event["first_seq"], expected, "the gap begins after what came")
+                equal(event["last_seq"] - event["first_seq"] + 1, event["count"], "count")
+                expected = event["last_seq"] + 1
+            elif "seq" in event:
+                check(expected is None or event["seq"] == expected, "a silent gap before", event["seq"])
+                expected = event["seq"] + 1
+
+
+@test
+def twenty_thousand_programs_lose_nothing():
+    with Daemon({"socket": {"queue": "64M"}}) as daemon:
+        stream = daemon.connect()
+        stream.wait_live()
+        loop = subprocess.Popen(["sh", "-c", "for i in $(seq 20000); do /bin/true; done"])
+        while loop.poll() is None:
+            stream.read_some(0.1)
+        stream.wait_exit(loop.pid)
+        mine = [e for e in stream.events if e.get("ppid") == loop.pid and e.get("filename") == "/bin/true"]
+        equal(len([e for e in mine if e["type"] == "started"]), 20000)
+        equal(len([e for e in mine if e["type"] == "exited"]), 20000)
+        check(not [e for e in stream.events if e["type"] == "lost"], "lost")
+        check_stream(stream.events)
+
+
+@test
+def standard_output_is_a_stream_too():
+    process = subprocess.Popen([DAEMON, "-c", "/dev/null", "--stdout"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    stream = Stream(process.stdout.fileno())
+    stream.wait_live()
+    child = run(ODD, "exit", "0")
+    start_and_end(stream, child)
+    process.terminate()
+    equal(process.wait(), 0)
+    while stream.read_some(1):
+        pass
+    check(stream.ended)
+    check_stream(stream.events)
+
+
+@test
+def it_ends_quietly_when_the_reader_of_standard_output_goes_away():
+    shell = subprocess.run(["sh", "-c", '{ "$0" -c /dev/null --stdout; echo $? >&3; } 3>&2 2>/dev/null | head -3', DAEMON],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
+    equal(shell.stderr, b"0\n")
+    equal(len(shell.stdout.splitlines()), 3)
+    for line in shell.stdout.splitlines():
+        json.loads(line)
+
+
+@test
+def a_stuck_reader_of_standard_output_does_not_stop_the_end():
+    read, write = os.pipe()
+    process = subprocess.Popen([DAEMON, "-c", "/dev/null", "--stdout"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    while "ready" not in process.stderr.readline():
+        pass
+    for _ in range(200):
+        run(ODD, "exit", "0", "z" * 2000)
+    begin = time.monotonic()
+    process.terminate()
+    process.wait()
+    check(time.monotonic() - begin < 1, "stops within a second")
+    os.close(read)
+
+
+@test
+def it_stops_within_a_second():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with Daemon() as daemon:
+            stuck = daemon.connect()
+            begin = time.monotonic()
+            daemon.process.send_signal(number)
+            equal(daemon.process.wait(), 0)
+            check(time.monotonic() - begin < 1)
+            check(not os.path.exists(daemon.path), "the socket is gone")
+            stuck.close()
+
+
+@test
+def a_bad_configuration_is_refused_with_its_place():
+    with Daemon() as daemon:
+        daemon.write({"probes": {"forks": "maybe", "nonsense": "1"}, "socket": {"mode": "9"}})
+        result = subprocess.run([DAEMON, "-c", daemon.file, "--test-config"], stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True)
+        equal((result.returncode, result.stdout), (78, ""))
+        lines = [line for line in result.stderr.splitlines() if line.startswith(daemon.file + ":")]
+        equal(len(lines), 3, result.stderr)
+        equal(subprocess.run([DAEMON, "-c", daemon.file], stderr=subprocess.DEVNULL).returncode, 78)
+        equal(subprocess.run([DAEMON, "--what"], stderr=subprocess.DEVNULL).returncode, 2)
+        # Reload refuses it too, and goes on.
+        stream = daemon.connect()
+        stream.wait_live()
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        check("nonsense" in daemon.messages())
+        start_and_end(stream, run(ODD, "exit", "0"))
+
+
+@test
+def it_is_small_quick_and_still():
+    begin = time.monotonic()
+    with Daemon() as daemon:
+        ready = time.monotonic() - begin
+        sanitized = "__asan_init" in subprocess.run(["nm", DAEMON], stdout=subprocess.PIPE, text=True).stdout
+        stream = daemon.connect()
+        stream.wait_live()
+        start_and_end(stream, run(ODD, "exit", "0"))
+        if not sanitized:
+            check(ready < 1, "ready after %.2f s" % ready)
+            with open("/proc/%d/status" % daemon.process.pid) as f:
+                rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
+            check(rss < 16 << 10, "%d KiB resident" % rss)
+        # No wake-ups while nothing happens; the quietest of some seconds, since other programs may run meanwhile.
+        quietest = min(switches_in_a_second(daemon.process.pid) for _ in range(6))
+        equal(quietest, 0, "wake-ups in a quiet second")
+
+
+def switches_in_a_second(pid):
+    def switches():
+        with open("/proc/%d/status" % pid) as f:
+            return sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+
+    before = switches()
+    time.sleep(1)  # a measured second, not a wait for something
+    return switches() - before
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "event.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#include "tap.h"
+
+/* A visitor that writes down what it gets, a line for each call: KIND KEY=VALUE. */
+struct seen {
+	char text[16384];
+	size_t size;
+	unsigned calls, stop_after; /* answers 7 to that call; 0: never */
+};
+
+static int note(struct seen *s, const char *kind, enum key key, struct bytes value)
+{
+	CHECK(s->stop_after == 0 || s->calls < s->stop_after);
+	s->size += (size_t)snprintf(s->text + s->size, sizeof(s->text) - s->size, "%s %s=", kind, key_name(key));
+	CHECK(s->size + value.size + 2 < sizeof(s->text));
+	for (size_t i = 0; i < value.size; i++)
+		s->text[s->size++] = value.data[i] ? value.data[i] : '|';
+	s->text[s->size++] = '\n';
+	s->text[s->size] = '\0';
+	return ++s->calls == s->stop_after ? 7 : 0;
+}
+
+static int on_number(void *userdata, enum key key, int64_t value)
+{
+	char digits[EVENT_NUMBER_SIZE];
+	size_t size = event_number_format(digits, key, value);
+
+	CHECK_INT(size, strlen(digits));
+	return note(userdata, "number", key, (struct bytes){ digits, size });
+}
+
+static int on_truth(void *userdata, enum key key)
+{
+	return note(userdata, "truth", key, BYTES(""));
+}
+
+static int on_text(void *userdata, enum key key, const char *value)
+{
+	return note(userdata, "text", key, bytes_of(value));
+}
+
+static int on_time(void *userdata, enum key key, uint64_t ns)
+{
+	char time[EVENT_TIME_SIZE];
+
+	event_time_format(time, ns);
+	return note(userdata, "time", key, bytes_of(time));
+}
+
+static int on_bytes(void *userdata, enum key key, struct bytes value)
+{
+	CHECK(value.data);
+	return note(userdata, "bytes", key, value);
+}
+
+static int on_list(void *userdata, enum key key, struct bytes items)
+{
+	CHECK(items.data);
+	return note(userdata, "list", key, items);
+}
+
+static int on_object(void *userdata, enum key key, struct bytes items)
+{
+	CHECK(items.data);
+	return note(userdata, "object", key, items);
+}
+
+static const struct event_visitor visitor = {
+	.number = on_number,
+	.truth = on_truth,
+	.text = on_text,
+	.time = on_time,
+	.bytes = on_bytes,
+	.list = on_list,
+	.object = on_object,
+};
+
+static struct seen seen;
+
+static const char *visit(const struct event *event, key_set keys)
+{
+	seen = (struct seen){ 0 };
+	CHECK_INT(event_visit(event, keys, &visitor, &seen), 0);
+	return seen.text;
+}
+
+/* The line of a key in what was seen last; "" if there is none. */
+static const char *line_of(enum key key)
+{
+	static char line[1024];
+	char *save = NULL, copy[sizeof(seen.text)];
+	size_t size = strlen(key_name(key));
+
+	memcpy(copy, seen.text, sizeof(copy));
+	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		const char *name = strchr(l, ' ') + 1;
+
+		if (strncmp(name, key_name(key), size) == 0 && name[size] == '=') {
+			snprintf(line, sizeof(line), "%s", l);
+			return line;
+		}
+	}
+	return "";
+}
+
+#define NS UINT64_C(1000000000)
+
+static struct process whole_process(void)
+{
+	return (struct process){
+		.tgid = 22022,
+		.start = 0xabc,
+		.start_time = 1509722216 * NS + 890551865,
+		.ppid = 15785,
+		.parent_start = 0x123,
+		.uid = 1000,
+		.gid = 1001,
+		.euid = 0,
+		.egid = 1002,
+		.caps = 0x1ffffffffff,
+		.ids_known = true,
+		.loginuid = 1003,
+		.session_id = 3,
+		.sid = 15785,
+		.pgid = 22021,
+		.tty_major = 136,
+		.tty_minor = 3,
+		.pid_ns = 4026531836,
+		.mnt_ns = 4026531841,
+		.ns_pid = 12,
+		.kernel_thread = true,
+		.comm = BYTES("curl"),
+		.parent_comm = BYTES("bash"),
+		.image = {
+			.exe = BYTES("/usr/bin/curl"),
+			.filename = BYTES("curl"),
+			.args = BYTES("curl\0-O\0"),
+			.argc = 17,
+			.args_size = 4711,
+			.args_truncated = true,
+			.exe_deleted = true,
+			.exe_memfd = true,
+			.secureexec = true,
+			.exe_inode = UINT64_MAX,
+			.exe_dev_major = 259,
+			.exe_dev_minor = UINT32_MAX,
+			.cwd = BYTES("/root"),
+			.cgroup = BYTES("/a/b.service"),
+			.unit = BYTES("b.service"),
+			.container_id = BYTES("c0ffee"),
+			.env = BYTES("LANG=C\0"),
+			.ancestors = BYTES("bash\0systemd\0"),
+		},
+	};
+}
+
+#define WHO                                                                                               \
+	"text id=00000000000000b0-22022-abc\n"                                                            \
+	"text parent_id=00000000000000b0-15785-123\n"                                                     \
+	"time start_time=2017-11-03T15:16:56.890551865Z\n"                                                \
+	"number ppid=15785\nbytes parent_comm=bash\nnumber pid=22022\nnumber uid=1000\nnumber gid=1001\n" \
+	"bytes comm=curl\n"
+#define WHAT                                                                                                        \
+	"bytes exe=/usr/bin/curl\nbytes filename=curl\nlist args=curl|-O|\ntruth args_truncated=\nnumber argc=17\n" \
+	"number args_size=4711\nobject env=LANG=C|\ntruth kernel_thread=\ntruth exe_deleted=\ntruth exe_memfd=\n"   \
+	"truth secureexec=\nnumber euid=0\nnumber egid=1002\ntext caps=000001ffffffffff\nnumber loginuid=1003\n"    \
+	"number session_id=3\nnumber sid=15785\nnumber pgid=22021\ntext tty=pts/3\nbytes cwd=/root\n"               \
+	"bytes cgroup=/a/b.service\nbytes unit=b.service\nbytes container_id=c0ffee\nnumber pid_ns=4026531836\n"    \
+	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber exe_inode=18446744073709551615\n"                       \
+	"text exe_dev=259:4294967295\nlist ancestors=bash|systemd|\n"
+
+TEST(whole_started_in_the_order_of_the_contract)
+{
+	struct process p = whole_process();
+	struct event event = {
+		.type = EVENT_STARTED,
+		.seq = UINT64_MAX,
+		.time = NS + 1,
+		.boot = 0xb0,
+		.process = &p,
+		.error = 13,
+	};
+
+	CHECK_STR(visit(&event, KEYS_ALL), "text type=started\nnumber seq=18446744073709551615\n"
+					   "time time=1970-01-01T00:00:01.000000001Z\n" WHO WHAT);
+}
+
+TEST(whole_exited)
+{
+	struct process p = whole_process();
+	struct event event = {
+		.type = EVENT_EXITED, .seq = 2, .time = 3 * NS, .boot = 0xb0, .process = &p, .source = SOURCE_RESYNC,
+		.end = {
+			.running_ns = 123 * NS + 109448135, .status_known = true, .status = 139,
+			.cpu_known = true, .rss_known = true, .io_known = true,
+			.cpu_user_ns = 1, .cpu_system_ns = 0, .max_rss_bytes = 3,
+			.read_bytes = UINT64_MAX, .write_bytes = 5,
+		},
+	};
+
+	CHECK_STR(visit(&event, KEYS_ALL),
+		  "text type=exited\nnumber seq=2\ntime time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO
+			  WHAT "time end_time=2017-11-03T15:19:00.000000000Z\nnumber running_time_ns=123109448135\n"
+		  "text exit_signal=SIGSEGV\ntruth core_dumped=\nnumber cpu_user_ns=1\nnumber cpu_system_ns=0\n"
+		  "number max_rss_bytes=3\nnumber read_bytes=18446744073709551615\nnumber write_bytes=5\n");
+}
+
+TEST(what_is_not_known_is_left_out)
+{
+	struct process p = { .tgid = 2, .start = 1, .loginuid = PROCESS_UNSET, .session_id = PROCESS_UNSET };
+	struct event event = { .type = EVENT_STARTED, .process = &p };
+	static const char who[] = "text id=0000000000000000-2-1\ntime start_time=1970-01-01T00:00:00.000000000Z\n"
+				  "number ppid=0\nnumber pid=2\nnumber uid=0\nnumber gid=0\n";
+	char expected[1024];
+
+	snprintf(expected, sizeof(expected), "text type=started\ntime time=1970-01-01T00:00:00.000000000Z\n%s", who);
+	CHECK_STR(visit(&event, KEYS_ALL), expected);
+	event.type = EVENT_EXITED;
+	snprintf(expected, sizeof(expected),
+		 "text type=exited\ntime time=1970-01-01T00:00:00.000000000Z\n%s"
+		 "time end_time=1970-01-01T00:00:00.000000000Z\nnumber running_time_ns=0\n",
+		 who);
+	CHECK_STR(visit(&event, KEYS_ALL), expected);
+}
+
+TEST(zeros_that_are_known_are_there)
+{
+	struct process p = {
+		.ids_known = true, .image.args = BYTES(""), .image.args_truncated = true, .comm = BYTES("")
+	};
+	struct event event = { .type = EVENT_EXITED, .process = &p, .end.status_known = true, .end.io_known = true };
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_COMM), "bytes comm=");
+	CHECK_STR(line_of(KEY_ARGS), "list args=");
+	CHECK_STR(line_of(KEY_ARGC), "number argc=0");
+	CHECK_STR(line_of(KEY_ARGS_SIZE), "number args_size=0");
+	CHECK_STR(line_of(KEY_EUID), "number euid=0");
+	CHECK_STR(line_of(KEY_CAPS), "text caps=0000000000000000");
+	CHECK_STR(line_of(KEY_LOGINUID), "number loginuid=0");
+	CHECK_STR(line_of(KEY_SESSION_ID), "number session_id=0");
+	CHECK_STR(line_of(KEY_EXIT_CODE), "number exit_code=0");
+	CHECK_STR(line_of(KEY_READ_BYTES), "number read_bytes=0");
+	CHECK_STR(line_of(KEY_CPU_USER_NS), "");
+	CHECK_STR(line_of(KEY_MAX_RSS_BYTES), "");
+}
+
+TEST(empty_lists_but_args_are_left_out)
+{
+	struct process p = { .image.ancestors = BYTES(""), .image.env = BYTES("") };
+	struct event event = { .type = EVENT_FORKED, .process = &p };
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_TYPE), "text type=forked");
+	CHECK_STR(line_of(KEY_ANCESTORS), "");
+	CHECK_STR(line_of(KEY_ENV), "");
+	CHECK_STR(line_of(KEY_ARGS), "");
+}
+
+TEST(argc_only_where_arguments_are_missing)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_STARTED, .process = &p };
+
+	p.image.args_truncated = false;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_ARGC), "");
+	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
+}
+
+TEST(parent_id_needs_both_parts)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_STARTED, .process = &p };
+
+	p.parent_start = 0;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_PARENT_ID), "");
+	CHECK_STR(line_of(KEY_PPID), "number ppid=15785");
+	p.parent_start = 5;
+	p.ppid = 0;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_PARENT_ID), "");
+	CHECK_STR(line_of(KEY_PPID), "number ppid=0");
+}
+
+TEST(exe_dev_only_with_its_inode)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_STARTED, .process = &p };
+
+	p.image.exe_inode = 0;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_EXE_INODE), "");
+	CHECK_STR(line_of(KEY_EXE_DEV), "");
+	p.image.exe_inode = 1;
+	p.image.exe_dev_major = p.image.exe_dev_minor = 0;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_EXE_DEV), "text exe_dev=0:0");
+}
+
+TEST(snapshot_lines_have_no_seq)
+{
+	struct process p = whole_process();
+	struct event event = {
+		.type = EVENT_STARTED, .seq = 5, .snapshot = true, .process = &p, .source = SOURCE_PROC
+	};
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_SEQ), "");
+	CHECK_STR(line_of(KEY_SNAPSHOT), "truth snapshot=");
+	CHECK_STR(line_of(KEY_SOURCE), "text source=proc");
+}
+
+/* The process was found in /proc, its end is seen by a probe. */
+TEST(source_is_the_events_not_the_processs)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .process = &p };
+
+	p.source = SOURCE_PROC;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_SOURCE), "");
+}
+
+static const char *status_line(uint32_t status, enum key key)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .process = &p, .end = { .status_known = true, .status = status } };
+
+	visit(&event, KEYS_ALL);
+	return line_of(key);
+}
+
+TEST(status_as_wait_says_it)
+{
+	CHECK_STR(status_line(0, KEY_EXIT_CODE), "number exit_code=0");
+	CHECK_STR(status_line(0xff00, KEY_EXIT_CODE), "number exit_code=255");
+	CHECK_STR(status_line(0xff00, KEY_EXIT_SIGNAL), "");
+	CHECK_STR(status_line(0x0100, KEY_CORE_DUMPED), "");
+	CHECK_STR(status_line(9, KEY_EXIT_SIGNAL), "text exit_signal=SIGKILL");
+	CHECK_STR(status_line(9, KEY_EXIT_CODE), "");
+	CHECK_STR(status_line(9, KEY_CORE_DUMPED), "");
+	CHECK_STR(status_line(6 | 0x80, KEY_CORE_DUMPED), "truth core_dumped=");
+	CHECK_STR(status_line(36, KEY_EXIT_SIGNAL), "text exit_signal=SIGRTMIN+2");
+	/* Bits that wait(2) does not have. */
+	CHECK_STR(status_line(0xffff2a00, KEY_EXIT_CODE), "number exit_code=42");
+}
+
+TEST(end_is_start_and_the_time_between)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .time = 1, .process = &p, .end.running_ns = 109448135 };
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_END_TIME), "time end_time=2017-11-03T15:16:57.000000000Z");
+	CHECK_STR(line_of(KEY_RUNNING_TIME_NS), "number running_time_ns=109448135");
+}
+
+TEST(errors_have_their_number_and_name)
+{
+	struct process p = whole_process();
+	struct event event = {
+		.type = EVENT_ERROR, .seq = 1, .process = &p, .error = EACCES, .end.status_known = true
+	};
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_ERROR_CODE), "number error_code=-13");
+	CHECK_STR(line_of(KEY_ERROR), "text error=EACCES");
+	CHECK_STR(line_of(KEY_RUNNING_TIME_NS), "");
+	CHECK_STR(line_of(KEY_EXIT_CODE), "");
+	event.error = 513;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_ERROR_CODE), "number error_code=-513");
+	CHECK_STR(line_of(KEY_ERROR), "");
+}
+
+TEST(lost_is_whole_whatever_is_asked_for)
+{
+	struct event event = {
+		.type = EVENT_LOST,
+		.seq = 9,
+		.time = NS,
+		.lost = { .where = LOST_KERNEL, .count = 4, .first_seq = 1 },
+	};
+
+	CHECK_STR(visit(&event, 0), "text type=lost\nnumber seq=9\ntime time=1970-01-01T00:00:01.000000000Z\n"
+				    "number count=4\ntext where=kernel\n");
+	event.seq = 0;
+	event.lost.where = LOST_SUBSCRIBER;
+	event.lost.last_seq = UINT64_MAX;
+	CHECK_STR(visit(&event, KEY_BIT(KEY_PID)),
+		  "text type=lost\ntime time=1970-01-01T00:00:01.000000000Z\nnumber count=4\ntext where=subscriber\n"
+		  "number first_seq=1\nnumber last_seq=18446744073709551615\n");
+	event.lost.where = LOST_JOURNAL;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_WHERE), "text where=journal");
+}
+
+TEST(live_has_type_and_time)
+{
+	struct event event = { .type = EVENT_LIVE, .seq = 7, .time = NS, .snapshot = true, .source = SOURCE_PROC };
+
+	CHECK_STR(visit(&event, KEYS_ALL), "text type=live\ntime time=1970-01-01T00:00:01.000000000Z\n");
+	CHECK_STR(visit(&event, KEYS_BASIC), "text type=live\n");
+}
+
+TEST(only_the_keys_asked_for_and_type)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
+
+	CHECK_STR(visit(&event, 0), "text type=exited\n");
+	for (unsigned i = 1; i < KEYS_; i++) {
+		enum key key = (enum key)i;
+		const char *all;
+
+		visit(&event, KEYS_ALL);
+		all = strdup(line_of(key));
+		CHECK(all);
+		visit(&event, KEY_BIT(key));
+		CHECK_STR(line_of(KEY_TYPE), "text type=exited");
+		CHECK_STR(line_of(key), all);
+		CHECK_INT(seen.calls, *all ? 2 : 1);
+		free((char *)all);
+	}
+}
+
+TEST(basic_is_what_the_original_tool_had)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
+
+	CHECK_STR(visit(&event, KEYS_BASIC),
+		  "text type=exited\ntime start_time=2017-11-03T15:16:56.890551865Z\nnumber ppid=15785\n"
+		  "bytes parent_comm=bash\nnumber pid=22022\nnumber uid=1000\nnumber gid=1001\nbytes comm=curl\n"
+		  "bytes exe=/usr/bin/curl\nlist args=curl|-O|\ntime end_time=2017-11-03T15:16:56.890551865Z\n"
+		  "number running_time_ns=0\n");
+	CHECK(KEYS_BASIC & KEY_BIT(KEY_ERROR_CODE));
+	CHECK(!(KEYS_BASIC & KEY_BIT(KEY_ERROR)));
+}
+
+TEST(the_visitors_answer_ends_the_walk)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end = { .status_known = true } };
+	unsigned all;
+
+	visit(&event, KEYS_ALL);
+	all = seen.calls;
+	for (unsigned i = 1; i <= all; i++) {
+		seen = (struct seen){ .stop_after = i };
+		CHECK_INT(event_visit(&event, KEYS_ALL, &visitor, &seen), 7);
+		CHECK_INT(seen.calls, i);
+	}
+}
+
+TEST(keys_are_found_by_their_names)
+{
+	for (unsigned i = 0; i < KEYS_; i++) {
+		enum key key = KEYS_;
+
+		CHECK(key_by_name(bytes_of(key_name((enum key)i)), &key));
+		CHECK_INT(key, i);
+	}
+}
+
+TEST(other_names_are_no_keys)
+{
+	static const char *const others[] = { "", "typ", "types", "Type", "args_raw", "pid ", "last_seq2" };
+	enum key key = KEY_PID;
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		CHECK(!key_by_name(bytes_of(others[i]), &key));
+	CHECK(!key_by_name(BYTES_NONE, &key));
+	CHECK(!key_by_name(BYTES("pid\0"), &key));
+	CHECK_INT(key, KEY_PID);
+}
+
+TEST(types_are_found_by_their_names)
+{
+	enum event_type type = EVENT_TYPES_;
+
+	for (unsigned i = 0; i < EVENT_TYPES_; i++) {
+		CHECK(event_type_by_name(bytes_of(event_type_name((enum event_type)i)), &type));
+		CHECK_INT(type, i);
+	}
+	CHECK(event_type_by_name(BYTES("error"), &type) && type == EVENT_ERROR);
+	CHECK(!event_type_by_name(BYTES("start"), &type));
+	CHECK(!event_type_by_name(BYTES("startedx"), &type));
+	CHECK(!event_type_by_name(BYTES_NONE, &type));
+	CHECK_INT(type, EVENT_ERROR);
+}
+
+TEST(six_keys_have_raw_twins)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < KEYS_; i++)
+		count += key_has_raw((enum key)i);
+	CHECK_INT(count, 6);
+	CHECK(key_has_raw(KEY_ARGS) && key_has_raw(KEY_EXE) && key_has_raw(KEY_FILENAME) && key_has_raw(KEY_CWD) &&
+	      key_has_raw(KEY_COMM) && key_has_raw(KEY_PARENT_COMM));
+}
+
+static void check_number(enum key key, int64_t value, const char *expected)
+{
+	char digits[EVENT_NUMBER_SIZE + 1];
+
+	digits[EVENT_NUMBER_SIZE] = '#';
+	CHECK_INT(event_number_format(digits, key, value), strlen(expected));
+	CHECK_STR(digits, expected);
+	CHECK(digits[EVENT_NUMBER_SIZE] == '#');
+}
+
+TEST(numbers_are_written_out)
+{
+	uint64_t value = 1;
+	char expected[32];
+
+	for (int i = 0; i < 20; i++, value *= 10) {
+		for (int d = -1; d <= 1; d++) {
+			snprintf(expected, sizeof(expected), "%" PRIu64, value + (uint64_t)(int64_t)d);
+			check_number(KEY_SEQ, (int64_t)(value + (uint64_t)(int64_t)d), expected);
+		}
+	}
+	for (int64_t i = 0; i < 2000; i++) {
+		snprintf(expected, sizeof(expected), "%" PRId64, -i);
+		check_number(KEY_ERROR_CODE, -i, expected);
+		check_number(KEY_PID, i, expected + (i > 0));
+	}
+	check_number(KEY_EXE_INODE, -1, "18446744073709551615");
+	check_number(KEY_EXE_INODE, INT64_MIN, "9223372036854775808");
+	check_number(KEY_ERROR_CODE, INT64_MIN, "-9223372036854775808");
+	check_number(KEY_ERROR_CODE, INT64_MAX, "9223372036854775807");
+}
+
+static void check_time(uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / NS);
+	char time[EVENT_TIME_SIZE], expected[64];
+	struct tm tm;
+
+	CHECK(gmtime_r(&seconds, &tm));
+	CHECK_INT(strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.", &tm), 20);
+	snprintf(expected + 20, sizeof(expected) - 20, "%09" PRIu64 "Z", ns % NS);
+	event_time_format(time, ns);
+	if (strcmp(time, expected) != 0)
+		CHECK_STR(time, expected);
+}
+
+TEST(every_day_that_64_bits_of_nanoseconds_have)
+{
+	const uint64_t day = 86400 * NS;
+
+	for (uint64_t i = 0; i < UINT64_MAX / day; i++) {
+		check_time(i * day);
+		check_time(i * day + day - 1);
+	}
+	check_time(UINT64_MAX);
+}
+
+TEST(times_that_matter)
+{
+	char time[EVENT_TIME_SIZE];
+
+	event_time_format(time, 0);
+	CHECK_STR(time, "1970-01-01T00:00:00.000000000Z");
+	event_time_format(time, 1509722216890551865);
+	CHECK_STR(time, "2017-11-03T15:16:56.890551865Z");
+	event_time_format(time, (UINT64_C(1) << 31) * NS);
+	CHECK_STR(time, "2038-01-19T03:14:08.000000000Z");
+	event_time_format(time, (UINT64_C(1) << 32) * NS);
+	CHECK_STR(time, "2106-02-07T06:28:16.000000000Z");
+	event_time_format(time, 951782400 * NS);
+	CHECK_STR(time, "2000-02-29T00:00:00.000000000Z");
+	event_time_format(time, 4107542400 * NS);
+	CHECK_STR(time, "2100-03-01T00:00:00.000000000Z");
+	event_time_format(time, UINT64_MAX);
+	CHECK_STR(time, "2554-07-21T23:34:33.709551615Z");
+	for (uint64_t s = 0; s < 86400; s++)
+		check_time(1700000000 * NS + s * NS + s * 11574);
+}
+
+TEST(names_of_errors)
+{
+	CHECK_STR(errno_name(ENOENT), "ENOENT");
+	CHECK_STR(errno_name(E2BIG), "E2BIG");
+	CHECK_STR(errno_name(ENOEXEC), "ENOEXEC");
+	CHECK_STR(errno_name(EHWPOISON), "EHWPOISON");
+	CHECK_STR(errno_name(ELIBBAD), "ELIBBAD");
+	CHECK(!errno_name(0));
+	CHECK(!errno_name(-ENOENT));
+	CHECK(!errno_name(513));
+	CHECK(!errno_name(INT_MAX));
+	CHECK(!errno_name(INT_MIN));
+}
+
+static void check_signal(int number, const char *expected)
+{
+	char name[16];
+
+	signal_name(name, sizeof(name), number);
+	CHECK_STR(name, expected);
+}
+
+TEST(names_of_signals)
+{
+	check_signal(1, "SIGHUP");
+	check_signal(6, "SIGABRT");
+	check_signal(9, "SIGKILL");
+	check_signal(29, "SIGPOLL");
+	check_signal(31, "SIGSYS");
+	check_signal(32, "SIG32");
+	check_signal(33, "SIG33");
+	check_signal(34, "SIGRTMIN");
+	check_signal(35, "SIGRTMIN+1");
+	check_signal(64, "SIGRTMIN+30");
+	check_signal(65, "SIG65");
+	check_signal(127, "SIG127");
+	check_signal(0, "SIG0");
+	check_signal(-1, "SIG-1");
+}
+
+TAP_MAIN

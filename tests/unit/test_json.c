@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "json.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <yajl/yajl_parse.h>
+
+#include "tap.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+static struct process process;
+static struct event event;
+static struct json *json;
+
+static void begin(void)
+{
+	process = (struct process){ .loginuid = PROCESS_UNSET, .session_id = PROCESS_UNSET };
+	event = (struct event){ .type = EVENT_STARTED, .process = &process };
+	CHECK_INT(json_new(&json), 0);
+}
+
+/* The line as a string; it must be JSON for yajl's parser, which looks at the UTF-8 too. */
+static char *encode(key_set keys)
+{
+	yajl_handle parser = yajl_alloc(NULL, NULL, NULL);
+	struct line *line = NULL;
+	char *text;
+
+	CHECK_INT(json_event(json, &line, &event, keys), 0);
+	CHECK(parser && line && line->size > 2 && line->refs == 1);
+	CHECK(line->data[line->size - 1] == '\n');
+	CHECK(memchr(line->data, '\n', line->size) == line->data + line->size - 1);
+	CHECK(yajl_parse(parser, (const unsigned char *)line->data, line->size) == yajl_status_ok);
+	CHECK(yajl_complete_parse(parser) == yajl_status_ok);
+	yajl_free(parser);
+	text = strndup(line->data, line->size - 1);
+	CHECK(text && strlen(text) == line->size - 1);
+	line_unref(line);
+	return text;
+}
+
+static void check(key_set keys, const char *expected)
+{
+	char *text = encode(keys);
+
+	CHECK_STR(text, expected);
+	free(text);
+}
+
+#define STARTED(rest) "{\"type\":\"started\"," rest "}"
+
+TEST(a_whole_line)
+{
+	begin();
+	process = (struct process){
+		.tgid = 22022, .start = 0xabc, .start_time = 1509722216890551865, .ppid = 15785, .parent_start = 0x123,
+		.uid = 1000, .gid = 1000, .ids_known = true, .loginuid = 1000, .session_id = 3,
+		.sid = 15785, .pgid = 22022,
+		.tty_major = 136, .tty_minor = 3, .pid_ns = 1, .mnt_ns = 2, .ns_pid = 22022,
+		.comm = BYTES("curl"), .parent_comm = BYTES("bash"),
+		.image = {
+			.exe = BYTES("/usr/bin/curl"), .filename = BYTES("/usr/bin/curl"),
+			.args = BYTES("curl\0-O\0\0x y\0"),
+			.cwd = BYTES("/root"), .cgroup = BYTES("/a"), .unit = BYTES("b"),
+			.ancestors = BYTES("bash\0systemd\0"),
+			.env = BYTES("A=1\0B=\0"), .exe_inode = 7, .exe_dev_major = 8, .exe_dev_minor = 1,
+			.secureexec = true,
+		},
+	};
+	event.seq = 5;
+	event.time = 1509722217000000000;
+	event.boot = 0xb0;
+	check(KEYS_ALL,
+	      STARTED("\"seq\":5,\"time\":\"2017-11-03T15:16:57.000000000Z\",\"id\":\"00000000000000b0-22022-abc\","
+		      "\"parent_id\":\"00000000000000b0-15785-123\",\"start_time\":\"2017-11-03T15:16:56.890551865Z\","
+		      "\"ppid\":15785,\"parent_comm\":\"bash\",\"pid\":22022,\"uid\":1000,\"gid\":1000,"
+		      "\"comm\":\"curl\","
+		      "\"exe\":\"/usr/bin/curl\",\"filename\":\"/usr/bin/curl\","
+		      "\"args\":[\"curl\",\"-O\",\"\",\"x y\"],"
+		      "\"env\":{\"A\":\"1\",\"B\":\"\"},\"secureexec\":true,\"euid\":0,\"egid\":0,"
+		      "\"caps\":\"0000000000000000\",\"loginuid\":1000,\"session_id\":3,\"sid\":15785,\"pgid\":22022,"
+		      "\"tty\":\"pts/3\",\"cwd\":\"/root\",\"cgroup\":\"/a\",\"unit\":\"b\",\"pid_ns\":1,"
+		      "\"ns_pid\":22022,"
+		      "\"mnt_ns\":2,\"exe_inode\":7,\"exe_dev\":\"8:1\",\"ancestors\":[\"bash\",\"systemd\"]"));
+	json_free(json);
+}
+
+TEST(lost_and_live)
+{
+	begin();
+	event = (struct event){
+		.type = EVENT_LOST,
+		.time = 1,
+		.lost = { .where = LOST_SUBSCRIBER, .count = UINT64_MAX, .first_seq = 1, .last_seq = 2 }
+	};
+	check(0, "{\"type\":\"lost\",\"time\":\"1970-01-01T00:00:00.000000001Z\",\"count\":18446744073709551615,"
+		 "\"where\":\"subscriber\",\"first_seq\":1,\"last_seq\":2}");
+	event = (struct event){ .type = EVENT_LIVE, .time = 1 };
+	check(KEYS_ALL, "{\"type\":\"live\",\"time\":\"1970-01-01T00:00:00.000000001Z\"}");
+	check(0, "{\"type\":\"live\"}");
+	json_free(json);
+}
+
+TEST(numbers_beyond_int64)
+{
+	begin();
+	process.image.exe_inode = UINT64_MAX;
+	check(KEY_BIT(KEY_EXE_INODE), STARTED("\"exe_inode\":18446744073709551615"));
+	process.image.exe_inode = (uint64_t)INT64_MAX + 1;
+	check(KEY_BIT(KEY_EXE_INODE), STARTED("\"exe_inode\":9223372036854775808"));
+	event.type = EVENT_ERROR;
+	event.error = 13;
+	check(KEY_BIT(KEY_ERROR_CODE), "{\"type\":\"error\",\"error_code\":-13}");
+	json_free(json);
+}
+
+TEST(what_json_escapes)
+{
+	begin();
+	process.comm = BYTES("\"\\/\b\f\n\r\t\1\x1f\x7f");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001F\x7f\""));
+	process.comm = BYTES("a\0b");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"a\\u0000b\""));
+	/* UTF-8 goes as it is, U+2028 and U+FFFD too. */
+	process.comm = BYTES("\xc3\xa4\xe2\x80\xa8\xef\xbf\xbd\xf0\x9f\x98\x80");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\xc3\xa4\xe2\x80\xa8\xef\xbf\xbd\xf0\x9f\x98\x80\""));
+	json_free(json);
+}
+
+#define BAD "\xef\xbf\xbd"
+
+TEST(raw_twin_only_where_bytes_are_not_utf8)
+{
+	begin();
+	process.comm = BYTES("\xff");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"" BAD "\",\"comm_raw\":\"/w==\""));
+	process.comm = BYTES("a\xc3");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"a" BAD "\",\"comm_raw\":\"YcM=\""));
+	process.comm = BYTES("\xed\xa0\x80"); /* a surrogate: no byte of it begins a sequence */
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"" BAD BAD BAD "\",\"comm_raw\":\"7aCA\""));
+	process.comm = BYTES("\xf0\x9f\x98 \xc0\xaf"); /* a beginning of three bytes is one; an overlong form two */
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"" BAD " " BAD BAD "\",\"comm_raw\":\"8J+YIMCv\""));
+	process.comm = BYTES("");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\""));
+	json_free(json);
+}
+
+TEST(raw_twins_stand_beside_their_keys)
+{
+	begin();
+	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd =
+		BYTES("/\xfe");
+	process.image.cgroup = process.image.unit = process.image.container_id = BYTES("\xfe");
+	check(KEY_BIT(KEY_COMM) | KEY_BIT(KEY_PARENT_COMM) | KEY_BIT(KEY_EXE) | KEY_BIT(KEY_FILENAME) |
+		      KEY_BIT(KEY_CWD) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_UNIT) | KEY_BIT(KEY_CONTAINER_ID),
+	      STARTED("\"parent_comm\":\"/" BAD "\",\"parent_comm_raw\":\"L/4=\",\"comm\":\"/" BAD
+		      "\",\"comm_raw\":\"L/4=\","
+		      "\"exe\":\"/" BAD "\",\"exe_raw\":\"L/4=\",\"filename\":\"/" BAD "\",\"filename_raw\":\"L/4=\","
+		      "\"cwd\":\"/" BAD "\",\"cwd_raw\":\"L/4=\",\"cgroup\":\"" BAD "\",\"unit\":\"" BAD "\","
+		      "\"container_id\":\"" BAD "\""));
+	check(KEY_BIT(KEY_PID), STARTED("\"pid\":0"));
+	json_free(json);
+}
+
+TEST(args_raw_has_all_arguments)
+{
+	begin();
+	process.image.args = BYTES("ls\0\0\xfe\0foobar\0");
+	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"ls\",\"\",\"" BAD
+					 "\",\"foobar\"],\"args_raw\":[\"bHM=\",\"\",\"/g==\",\"Zm9vYmFy\"]"));
+	/* A sequence that two arguments share is none. */
+	process.image.args = BYTES("\xc3\0\xa4\0");
+	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"" BAD "\",\"" BAD "\"],\"args_raw\":[\"ww==\",\"pA==\"]"));
+	process.image.args = BYTES("a\0\xc3\xa4");
+	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"a\",\"\xc3\xa4\"]"));
+	process.image.args = BYTES("");
+	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[]"));
+	process.image.args = BYTES("\0");
+	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"\"]"));
+	json_free(json);
+}
+
+TEST(ancestors_have_no_twin)
+{
+	begin();
+	process.image.ancestors = BYTES("a\xff\0b\0");
+	check(KEY_BIT(KEY_ANCESTORS), STARTED("\"ancestors\":[\"a" BAD "\",\"b\"]"));
+	json_free(json);
+}
+
+TEST(env_is_an_object)
+{
+	begin();
+	process.image.env = BYTES("A=1\0B=x=y\0C=\0");
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"A\":\"1\",\"B\":\"x=y\",\"C\":\"\"}"));
+	/* The first counts, as for getenv; the order stays. */
+	process.image.env = BYTES("B=1\0A=2\0B=3\0AB=4\0A=5\0B=1\0");
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"B\":\"1\",\"A\":\"2\",\"AB\":\"4\"}"));
+	process.image.env = BYTES("=x\0nothing\0\0A=1");
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"A\":\"1\"}"));
+	process.image.env = BYTES("nothing\0");
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{}"));
+	/* Two names that look the same once they are UTF-8. */
+	process.image.env = BYTES("\xff=1\0\xfe=2\0V=\xff\0");
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"" BAD "\":\"1\",\"V\":\"" BAD "\"}"));
+	json_free(json);
+}
+
+TEST(an_env_full_of_the_same_name_is_no_load)
+{
+	enum { MANY = 500000 };
+	char *env = malloc(4 * MANY);
+
+	begin();
+	CHECK(env);
+	for (size_t i = 0; i < MANY; i++)
+		memcpy(env + 4 * i, i % 2 ? "A=1" : "B=2", 4);
+	process.image.env = (struct bytes){ env, 4 * MANY };
+	alarm(20); /* would be hours if each were compared with each */
+	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"B\":\"2\",\"A\":\"1\"}"));
+	free(env);
+	json_free(json);
+}
+
+TEST(two_megabytes_of_arguments)
+{
+	enum { SIZE = 2 << 20 };
+	char *args = malloc(SIZE), *text;
+
+	begin();
+	CHECK(args);
+	/* The worst: six bytes for each of one, and the whole again in base64. */
+	memset(args, 1, SIZE);
+	args[SIZE - 2] = (char)0xff;
+	args[SIZE - 1] = '\0';
+	process.image.args = (struct bytes){ args, SIZE };
+	text = encode(KEY_BIT(KEY_ARGS));
+	CHECK_INT(strlen(text),
+		  strlen(STARTED("\"args\":[\"\"],\"args_raw\":[\"\"]")) + 6 * (SIZE - 2) + 3 + (SIZE - 1 + 2) / 3 * 4);
+	free(text);
+	/* One byte each. */
+	memset(args, 0, SIZE);
+	text = encode(KEY_BIT(KEY_ARGS));
+	CHECK_INT(strlen(text), strlen(STARTED("\"args\":[]")) + 3 * SIZE - 1);
+	free(text);
+	free(args);
+	json_free(json);
+}
+
+TEST(one_event_leaves_nothing_for_the_next)
+{
+	char *first, *again;
+
+	begin();
+	process.comm = BYTES("\xff");
+	process.image.args = BYTES("a\0b\xfe\0");
+	process.image.env = BYTES("A=1\0A=2\0");
+	first = encode(KEYS_ALL);
+	for (int i = 0; i < 100; i++) {
+		again = encode(KEYS_ALL);
+		CHECK_STR(again, first);
+		free(again);
+	}
+	free(first);
+	json_free(json);
+}
+
+#ifndef SANITIZED
+/* Memory for a long event can't be had, which costs that event alone. */
+TEST(no_memory_is_said_and_survived)
+{
+	enum { SIZE = 64 << 20 };
+	struct rlimit limit = { .rlim_cur = 112 << 20, .rlim_max = 112 << 20 };
+	struct line *line = (struct line *)&limit;
+	char *big;
+
+	if (getenv("LD_PRELOAD")) /* valgrind needs memory of its own */
+		return;
+	begin();
+	big = malloc(SIZE);
+	CHECK(big);
+	memset(big, 'x', SIZE);
+	process.comm = BYTES("ls");
+	free(encode(KEYS_ALL));
+	CHECK_INT(setrlimit(RLIMIT_AS, &limit), 0);
+	for (int bad = 0; bad < 2; bad++) {
+		big[0] = bad ? (char)0xff : 'x';
+		process.image.args = process.image.exe = process.image.env = (struct bytes){ big, SIZE };
+		CHECK_INT(json_event(json, &line, &event, KEY_BIT(KEY_ARGS)), -ENOMEM);
+		CHECK_INT(json_event(json, &line, &event, KEY_BIT(KEY_EXE)), -ENOMEM);
+		big[1] = '=';
+		CHECK_INT(json_event(json, &line, &event, KEY_BIT(KEY_ENV)), -ENOMEM);
+		big[1] = 'x';
+		CHECK(line == (struct line *)&limit);
+		process.image = (struct image){ 0 };
+		check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"ls\""));
+	}
+	free(big);
+	json_free(json);
+}
+
+TEST(a_long_event_does_not_keep_its_memory)
+{
+	enum { SIZE = 8 << 20 };
+	char *big = malloc(SIZE);
+	size_t before;
+
+	begin();
+	CHECK(big);
+	memset(big, 0xff, SIZE);
+	process.comm = BYTES("\xff");
+	free(encode(KEYS_ALL));
+	before = mallinfo2().hblkhd + mallinfo2().uordblks;
+	process.image.exe = (struct bytes){ big, SIZE };
+	free(encode(KEYS_ALL));
+	CHECK(mallinfo2().hblkhd + mallinfo2().uordblks <= before + (1 << 20));
+	free(big);
+	json_free(json);
+}
+#endif
+
+TEST(free_of_nothing)
+{
+	CHECK(!json_free(NULL));
+}
+
+TAP_MAIN

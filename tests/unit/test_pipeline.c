@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Records in, a fake sink out. */
+#include "pipeline.h"
+
+#include <errno.h>
+
+#include "records.h"
+#include "tap.h"
+
+#define EPOCH 1000000000000000000 /* 2001-09-09 */
+
+static struct seen {
+	enum event_type type;
+	uint64_t seq, time, start_time, count;
+	uint32_t pid, status;
+	enum source source;
+	bool status_known, truncated, has_args, has_exe;
+	char args[256];
+	size_t args_size;
+	uint32_t argc;
+	char exe[64];
+} seen[4096];
+static size_t count;
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	struct seen *s = &seen[count++];
+	struct line *line, *again;
+
+	(void)sink;
+	*s = (struct seen){ .type = event->type, .seq = event->seq, .time = event->time, .source = event->source };
+	if (event->process) {
+		const struct image *image = &event->process->image;
+
+		s->pid = event->process->tgid;
+		s->start_time = event->process->start_time;
+		s->truncated = image->args_truncated;
+		s->has_args = image->args.data;
+		s->has_exe = image->exe.data;
+		s->argc = image->argc;
+		s->args_size = image->args.size;
+		if (image->args.data)
+			memcpy(s->args, image->args.data, image->args.size < 256 ? image->args.size : 256);
+		if (image->exe.data)
+			memcpy(s->exe, image->exe.data, image->exe.size < 63 ? image->exe.size : 63);
+	}
+	s->status = event->end.status;
+	s->status_known = event->end.status_known;
+	s->count = event->lost.count;
+	/* Encoded once, shared by all who want the same. */
+	CHECK_INT(encoder_line(encoder, KEYS_ALL, &line), 0);
+	CHECK_INT(encoder_line(encoder, KEYS_ALL, &again), 0);
+	CHECK(line == again && line->data[line->size - 1] == '\n');
+}
+
+static const struct sink_ops ops = { .event = on_event };
+static struct sink sink = { .ops = &ops };
+static struct pipeline *pipeline;
+
+static void begin(struct pipeline_config config)
+{
+	if (!config.args_limit)
+		config.args_limit = 2 << 20;
+	if (!config.table_memory)
+		config.table_memory = 1 << 20;
+	config.kernel_threads = true;
+	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_set_epoch(pipeline, EPOCH);
+	pipeline_add_sink(pipeline, &sink);
+}
+
+static void begin_live(struct pipeline_config config)
+{
+	begin(config);
+	pipeline_go_live(pipeline);
+}
+
+static int feed(void)
+{
+	return pipeline_record(pipeline, &record, record.head.size);
+}
+
+static void end(void)
+{
+	pipeline = pipeline_free(pipeline);
+}
+
+TEST(fork_exec_exit)
+{
+	begin_live((struct pipeline_config){ .seq = 41 });
+	make_fork(10, 1000, 1, 1);
+	CHECK_INT(feed(), 0);
+	CHECK_INT(count, 0);
+	make_exec(10, 1000, 2000, "ls\0-l\0", 6, 2);
+	CHECK_INT(feed(), 0);
+	make_exit(10, 1000, 5000, 0x300);
+	CHECK_INT(feed(), 0);
+	CHECK_INT(count, 2);
+	CHECK_INT(seen[0].type, EVENT_STARTED);
+	CHECK_INT(seen[0].seq, 42);
+	CHECK_INT(seen[0].time, EPOCH + 2000);
+	CHECK_INT(seen[0].start_time, EPOCH + 1000);
+	CHECK_STR(seen[0].exe, "/usr/bin/ls");
+	CHECK_INT(seen[1].type, EVENT_EXITED);
+	CHECK_INT(seen[1].seq, 43);
+	CHECK_INT(seen[1].status, 0x300);
+	CHECK_INT(seen[1].args_size, 6);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
+	end();
+}
+
+TEST(a_fork_without_exec_takes_no_number)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_fork(10, 1000, 1, 1);
+	feed();
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	make_exit(10, 1000, 5000, 0);
+	feed();
+	CHECK_INT(count, 0);
+	make_error(11, 100, 200, ENOENT);
+	feed();
+	CHECK_INT(seen[0].seq, 1);
+	end();
+}
+
+TEST(a_fork_that_a_snapshot_showed_has_its_end)
+{
+	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
+
+	begin_live((struct pipeline_config){ 0 });
+	make_fork(10, 1000, 1, 1);
+	feed();
+	CHECK_INT(proctable_cursor_new(&cursor, pipeline_table(pipeline)), 0);
+	make_fork(11, 1001, 1, 1);
+	feed();
+	make_exit(11, 1001, 5000, 0);
+	feed();
+	CHECK_INT(count, 0);
+	make_exit(10, 1000, 5000, 0);
+	feed();
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].type, EVENT_EXITED);
+	cursor = proctable_cursor_free(cursor);
+	end();
+}
+
+TEST(forks_are_events_where_asked_for)
+{
+	begin_live((struct pipeline_config){ .forks = true });
+	make_exec(9, 500, 600, "ls\0", 3, 1);
+	feed();
+	make_fork(10, 1000, 9, 500);
+	feed();
+	make_exit(10, 1000, 5000, 9);
+	feed();
+	CHECK_INT(count, 3);
+	CHECK_INT(seen[1].type, EVENT_FORKED);
+	CHECK_STR(seen[1].exe, "/usr/bin/ls");
+	CHECK_INT(seen[2].type, EVENT_EXITED);
+	CHECK_INT(seen[2].args_size, 3);
+	end();
+}
+
+TEST(the_second_exit_of_a_process_is_none)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	make_exit(10, 1000, 5000, 0);
+	feed();
+	feed();
+	CHECK_INT(count, 2);
+	end();
+}
+
+TEST(arguments_in_pieces_among_others)
+{
+	static char block[60000];
+
+	begin_live((struct pipeline_config){ 0 });
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = i % 100 == 99 ? '\0' : 'a';
+	for (size_t at = 0; at < sizeof(block); at += 20000) {
+		make_piece(10, 2000, at, block + at, 20000);
+		CHECK_INT(feed(), 0);
+		make_piece(20, 2000, at, block, 20000);
+		feed();
+		make_piece(10, 2001, at, block, 10000);
+		feed();
+	}
+	make_exec(10, 1000, 2000, NULL, 0, 600);
+	record.exec.args_size = record.exec.args_before = sizeof(block);
+	feed();
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].args_size, sizeof(block));
+	CHECK(!seen[0].truncated);
+	end();
+}
+
+TEST(a_lost_piece_means_truncated_not_lost)
+{
+	static char block[30000];
+
+	begin_live((struct pipeline_config){ 0 });
+	memset(block, 'a', sizeof(block));
+	for (size_t i = 99; i < sizeof(block); i += 100)
+		block[i] = '\0';
+	make_piece(10, 2000, 0, block, 10050);
+	feed();
+	make_piece(10, 2000, 20000, block + 20000, 10000);
+	feed();
+	make_exec(10, 1000, 2000, NULL, 0, 300);
+	record.exec.args_size = record.exec.args_before = sizeof(block);
+	feed();
+	CHECK_INT(count, 1);
+	CHECK(seen[0].truncated);
+	CHECK_INT(seen[0].args_size, 10000);
+	CHECK_INT(seen[0].argc, 300);
+	/* None of them. */
+	make_exec(11, 1000, 3000, NULL, 0, 300);
+	record.exec.args_size = record.exec.args_before = sizeof(block);
+	feed();
+	CHECK(seen[1].truncated && seen[1].has_args);
+	CHECK_INT(seen[1].args_size, 0);
+	end();
+}
+
+TEST(pieces_whose_record_never_comes_are_bounded)
+{
+	static const char filler[16000];
+	struct pipeline_stats stats;
+
+	begin_live((struct pipeline_config){ .args_limit = 4096 });
+	for (unsigned i = 0; i < 100000; i++) {
+		make_piece(100 + i, 5, 0, "abc", 4);
+		CHECK_INT(feed(), 0);
+		for (int again = 0; again < 3; again++) {
+			make_piece(100, 5, 4 + 16000ull * (unsigned)again, filler, sizeof(filler));
+			feed();
+		}
+	}
+	pipeline_stats(pipeline, &stats);
+	CHECK_INT(stats.malformed, 0);
+	end();
+}
+
+TEST(a_full_table_keeps_less_but_tells_all)
+{
+	static char block[8000];
+
+	begin_live((struct pipeline_config){ .table_memory = 1 });
+	memset(block, 'a', sizeof(block));
+	for (size_t i = 99; i < sizeof(block); i += 100)
+		block[i] = '\0';
+	make_exec(10, 1000, 2000, block, sizeof(block), 80);
+	feed();
+	make_exit(10, 1000, 3000, 0);
+	feed();
+	CHECK_INT(seen[0].args_size, sizeof(block));
+	CHECK(!seen[0].truncated);
+	CHECK(seen[1].truncated && seen[1].args_size <= PROCTABLE_ARGS_KEPT && seen[1].args_size > 3900);
+	CHECK_INT(seen[1].argc, 80);
+	end();
+}
+
+TEST(a_loss_stands_at_its_place_and_is_told_once)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	make_exec(11, 1000, 2000, "ls\0", 3, 1);
+	record.head.lost_events = 7;
+	record.head.lost_forks = 3;
+	feed();
+	/* A record that was reserved before, and came after. */
+	make_exec(12, 1000, 2000, "ls\0", 3, 1);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(pipeline_loss(pipeline, 7, 3, 100), 0);
+	CHECK_INT(count, 4);
+	CHECK_INT(seen[1].type, EVENT_LOST);
+	CHECK_INT(seen[1].count, 7);
+	CHECK_INT(seen[1].seq, 2);
+	CHECK_INT(seen[2].type, EVENT_STARTED);
+	CHECK_INT(pipeline_loss(pipeline, 8, 3, 100), 0);
+	CHECK_INT(seen[4].count, 1);
+	end();
+	count = 0;
+	begin_live((struct pipeline_config){ .forks = true });
+	pipeline_loss(pipeline, 2, 3, 100);
+	CHECK_INT(seen[0].count, 5);
+	end();
+}
+
+TEST(a_pid_that_is_used_again_ends_the_one_before)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "old\0", 4, 1);
+	feed();
+	make_fork(10, 9000, 1, 1);
+	feed();
+	CHECK_INT(count, 2);
+	CHECK_INT(seen[1].type, EVENT_EXITED);
+	CHECK_INT(seen[1].source, SOURCE_RESYNC);
+	CHECK(!seen[1].status_known);
+	CHECK_INT(seen[1].start_time, EPOCH + 1000);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	/* The exit of the old one, late: not the new one's. */
+	make_exit(10, 1000, 9500, 0);
+	feed();
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	end();
+}
+
+TEST(loading_is_silent_and_takes_nothing_twice)
+{
+	struct process found = { .tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .comm = BYTES("ls") };
+
+	begin((struct pipeline_config){ .forks = true });
+	CHECK_INT(pipeline_found(pipeline, &found), 0);
+	found.tgid = 11;
+	found.exec_id = 1;
+	CHECK_INT(pipeline_found(pipeline, &found), 0);
+	/* While it was being read: a fork that the iterator saw, one that it did not, an exec that it saw, one that it did
+	 * not, an end. */
+	make_fork(10, 1000, 1, 1);
+	feed();
+	make_fork(12, 1500, 11, 1000);
+	feed();
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	make_exec(11, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	make_exit(10, 1000, 3000, 0);
+	feed();
+	CHECK_INT(count, 0);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 2);
+	CHECK_INT(proctable_find(pipeline_table(pipeline), 11, 0)->process.image.args.size, 3);
+	pipeline_go_live(pipeline);
+	make_exit(12, 1500, 3000, 0);
+	feed();
+	CHECK_INT(count, 0); /* told to nobody */
+	end();
+}
+
+TEST(an_exec_of_a_process_whose_fork_was_lost)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	CHECK_INT(feed(), 0);
+	CHECK_INT(seen[0].type, EVENT_STARTED);
+	CHECK_INT(seen[0].start_time, EPOCH + 1000);
+	end();
+}
+
+TEST(a_clock_that_steps_leaves_start_times_alone)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	pipeline_set_epoch(pipeline, EPOCH + 5000000000);
+	make_exec(10, 1000, 3000, "ls\0", 3, 1);
+	feed();
+	make_exit(10, 1000, 4000, 0);
+	feed();
+	CHECK_INT(seen[1].start_time, EPOCH + 1000);
+	CHECK_INT(seen[1].time, EPOCH + 5000000000 + 3000);
+	CHECK_INT(seen[2].start_time, EPOCH + 1000);
+	end();
+}
+
+TEST(garbage_is_counted_and_changes_nothing)
+{
+	struct pipeline_stats stats;
+
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	record.head.lost_events = 9;
+	record.head.kind = 77;
+	CHECK_INT(feed(), -EBADMSG);
+	pipeline_stats(pipeline, &stats);
+	CHECK_INT(stats.malformed, 1);
+	CHECK_INT(count, 0);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
+	end();
+}
+
+TEST(errors_do_not_stick)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	make_error(10, 1000, 2500, ENOENT);
+	feed();
+	make_exit(10, 1000, 4000, 0);
+	feed();
+	CHECK_INT(count, 3);
+	CHECK_STR(seen[1].exe, "/bin/nope");
+	CHECK_STR(seen[2].exe, "/usr/bin/ls");
+	end();
+}
+
+TAP_MAIN
