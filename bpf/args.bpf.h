@@ -8,7 +8,7 @@
 /* Bytes of arguments that are wanted; the daemon says before load. */
 const volatile __u64 args_limit = 2 << 20;
 
-#define ARGS_STEPS 32 /* pieces in one verified loop */
+#define ARGS_STEPS 32  /* pieces in one verified loop */
 #define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 
 /* Where a long list stands is kept here, for the reason that walk_name() gives. */

@@ -20,7 +20,7 @@ struct attempt {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192); /* threads within execve at one time */
-	__type(key, u32);          /* tid */
+	__type(key, u32);	   /* tid */
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
@@ -34,7 +34,7 @@ static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd)
 	return 0;
 }
 
-#define ARGV_STEPS 64   /* in one verified loop: arguments, or parts of a long one */
+#define ARGV_STEPS 64 /* in one verified loop: arguments, or parts of a long one */
 #define ARGV_ROUNDS 128
 #define ARGV_PART 4096 /* bytes of an argument that are read at a time */
 
@@ -153,7 +153,9 @@ static __always_inline int error_exit(s64 ret)
 
 	if (!attempt || !s)
 		return 0;
-	if (ret >= 0)
+	/* A signal came first: the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
+	 * ERESTART_RESTARTBLOCK). */
+	if (ret >= 0 || (ret <= -512 && ret >= -516))
 		goto out;
 	r = &s->error;
 	process_fill(&r->process, (void *)bpf_get_current_task());

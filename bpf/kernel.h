@@ -40,7 +40,7 @@ enum { BPF_ANY = 0 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+#define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 #define AT_FDCWD (-100)
 
@@ -214,11 +214,11 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
-	kuid_t loginuid;        /* with CONFIG_AUDIT */
+	kuid_t loginuid;	/* with CONFIG_AUDIT */
 	unsigned int sessionid; /* with CONFIG_AUDIT */
 	u64 self_exec_id;
 	struct task_io_accounting ioac; /* empty without CONFIG_TASK_IO_ACCOUNTING */
-	struct css_set *cgroups; /* with CONFIG_CGROUPS */
+	struct css_set *cgroups;	/* with CONFIG_CGROUPS */
 };
 
 struct linux_binprm {

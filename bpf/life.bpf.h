@@ -26,6 +26,9 @@ int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	}
 	process_fill(&r->process, child);
+	r->forker_tgid = BPF_CORE_READ(parent, tgid);
+	r->forker_start = BPF_CORE_READ(parent, group_leader, start_boottime);
+	r->spare = 0;
 	head_set(&r->head, RECORD_FORK, sizeof(*r), bpf_ktime_get_boot_ns(), r->process.start, tgid, tgid);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	wake_reader();
@@ -55,8 +58,7 @@ static __always_inline u32 exec_exe(struct scratch *s, u32 at, struct mm_struct 
 	if (dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(vfsmount, mnt_root)) {
 		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
 		 * by way of simple_dname(). */
-		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1,
-					      BPF_CORE_READ(dentry, d_name.name));
+		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1, BPF_CORE_READ(dentry, d_name.name));
 		r->flags |= EXEC_F_EXE_ANON;
 		r->exe.offset = at;
 		r->exe.size = n > 0 ? n : 0;
@@ -129,6 +131,7 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 	at = exec_cwd(s, at, task);
 	at = exec_cgroup(s, at, task);
 	at = exec_filename(s, at, BPF_CORE_READ(bprm, filename));
+	at = ancestors_walk(SCRATCH_EXEC, s, at, &r->ancestors, task);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	size = r->args_size < args_limit ? r->args_size : args_limit;
 	r->args.offset = at;
@@ -170,7 +173,7 @@ static __always_inline int exit_emit(struct task_struct *task)
 		 BPF_CORE_READ(task, pid));
 	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
 	r->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
-								       : BPF_CORE_READ(leader, exit_code);
+								     : BPF_CORE_READ(leader, exit_code);
 	r->flags = EXIT_F_CPU | EXIT_F_RSS;
 	/* Threads that are gone have left their sums in signal; the last one has not yet, nor a leader that
 	 * went before it (kernel/exit.c, __exit_signal()). */

@@ -23,10 +23,10 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wpadded"
 
-#define RECORD_COMM_SIZE 16   /* TASK_COMM_LEN, include/linux/sched.h */
-#define RECORD_PATH_MAX 4096  /* PATH_MAX, include/uapi/linux/limits.h */
+#define RECORD_COMM_SIZE 16	/* TASK_COMM_LEN, include/linux/sched.h */
+#define RECORD_PATH_MAX 4096	/* PATH_MAX, include/uapi/linux/limits.h */
 #define RECORD_ARGS_INLINE 8191 /* argument bytes that travel in the exec record itself */
-#define RECORD_CHUNK 16384    /* argument bytes of one RECORD_ARGS, at most */
+#define RECORD_CHUNK 16384	/* argument bytes of one RECORD_ARGS, at most */
 
 enum record_kind {
 	RECORD_FORK = 1,
@@ -43,11 +43,11 @@ struct part {
 };
 
 struct record_head {
-	__u32 kind;        /* enum record_kind */
-	__u32 size;        /* of the whole record */
-	__u64 time;        /* when it happened */
-	__u64 start;       /* start_boottime of the process (its group leader) */
-	__u32 tgid;        /* initial pid namespace */
+	__u32 kind;  /* enum record_kind */
+	__u32 size;  /* of the whole record */
+	__u64 time;  /* when it happened */
+	__u64 start; /* start_boottime of the process (its group leader) */
+	__u32 tgid;  /* initial pid namespace */
 	__u32 tid;
 	/* What had been lost, over all CPUs, when this record was reserved: since load, modulo
 	 * 2^32. A step since the record before means that loss stands here. */
@@ -57,22 +57,22 @@ struct record_head {
 
 /* What the kernel knows of a process: in fork, exec and error records, and from the iterator. */
 struct record_process {
-	__u64 start;        /* start_boottime of the group leader */
+	__u64 start;	    /* start_boottime of the group leader */
 	__u64 parent_start; /* that of the real parent's group leader; 0: no parent */
-	__u64 exec_id;      /* task_struct.self_exec_id: one more at each exec, kept over fork */
-	__u64 caps;         /* effective capabilities */
-	__u64 flags;        /* PROCESS_F_x */
+	__u64 exec_id;	    /* task_struct.self_exec_id: one more at each exec, kept over fork */
+	__u64 caps;	    /* effective capabilities */
+	__u64 flags;	    /* PROCESS_F_x */
 	__u32 tgid;
-	__u32 ppid;         /* the real parent's tgid; 0: no parent */
-	__u32 uid, gid, euid, egid; /* in the initial user namespace */
-	__u32 loginuid;     /* 0xffffffff: not set */
-	__u32 session_id;   /* audit session; 0xffffffff: not set */
-	__u32 sid, pgid;    /* initial pid namespace */
-	__u32 tty_major, tty_minor; /* 0, 0: none */
-	__u32 pid_ns, mnt_ns; /* inode numbers; 0: not known */
-	__u32 ns_pid;       /* the tgid as the process itself sees it */
-	__u32 spare;        /* 0 */
-	char comm[RECORD_COMM_SIZE];        /* of the group leader */
+	__u32 ppid;			    /* the real parent's tgid; 0: no parent */
+	__u32 uid, gid, euid, egid;	    /* in the initial user namespace */
+	__u32 loginuid;			    /* 0xffffffff: not set */
+	__u32 session_id;		    /* audit session; 0xffffffff: not set */
+	__u32 sid, pgid;		    /* initial pid namespace */
+	__u32 tty_major, tty_minor;	    /* 0, 0: none */
+	__u32 pid_ns, mnt_ns;		    /* inode numbers; 0: not known */
+	__u32 ns_pid;			    /* the tgid as the process itself sees it */
+	__u32 spare;			    /* 0 */
+	char comm[RECORD_COMM_SIZE];	    /* of the group leader */
 	char parent_comm[RECORD_COMM_SIZE]; /* of the real parent's group leader */
 };
 
@@ -82,13 +82,17 @@ struct record_process {
 struct record_fork {
 	struct record_head head;
 	struct record_process process; /* the child's */
+	/* Who called fork: not the real parent where CLONE_PARENT was asked for. */
+	__u64 forker_start;
+	__u32 forker_tgid;
+	__u32 spare;
 };
 
-#define EXEC_F_EXE_DELETED (1u << 0)  /* the binary is unlinked */
-#define EXEC_F_EXE_ANON (1u << 1)     /* it has no place in any file system: exe is its name (memfd) */
-#define EXEC_F_EXE_CUT (1u << 2)      /* the path was too long or too deep to be walked in full */
+#define EXEC_F_EXE_DELETED (1u << 0) /* the binary is unlinked */
+#define EXEC_F_EXE_ANON (1u << 1)    /* it has no place in any file system: exe is its name (memfd) */
+#define EXEC_F_EXE_CUT (1u << 2)     /* the path was too long or too deep to be walked in full */
 #define EXEC_F_FILENAME_CUT (1u << 3)
-#define EXEC_F_SECURE (1u << 4)       /* bprm->secureexec */
+#define EXEC_F_SECURE (1u << 4) /* bprm->secureexec */
 #define EXEC_F_CWD_CUT (1u << 5)
 #define EXEC_F_CGROUP_CUT (1u << 6)
 #define EXEC_F_CWD_DELETED (1u << 7)
@@ -99,10 +103,10 @@ struct record_exec {
 	struct record_process process;
 	__u64 exe_inode;
 	__u32 exe_dev_major, exe_dev_minor;
-	__u32 flags;       /* EXEC_F_x */
+	__u32 flags; /* EXEC_F_x */
 	__u32 argc;
 	__u32 envc;
-	__u32 old_tid;     /* the thread that called exec, before it became the leader */
+	__u32 old_tid;	   /* the thread that called exec, before it became the leader */
 	__u64 args_size;   /* bytes of all arguments, each with its NUL */
 	__u64 args_before; /* of them, those that came in RECORD_ARGS */
 	/* Paths as components, each ended by NUL, from the leaf up to the root: the kernel's walk
@@ -111,6 +115,7 @@ struct record_exec {
 	struct part cwd;
 	struct part cgroup;
 	struct part filename; /* as passed, without its NUL */
+	struct part ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
 	struct part args;     /* the last of the arguments, each with its NUL */
 	struct part env;      /* the environment block, as far as asked for; its last string may be cut */
 };
@@ -121,8 +126,8 @@ struct record_exit {
 	__u64 utime_ns, stime_ns; /* the whole process, as in rusage */
 	__u64 max_rss_bytes;
 	__u64 read_bytes, write_bytes; /* as /proc/PID/io: to and from storage */
-	__u32 status;             /* as wait(2) gives it */
-	__u32 flags;              /* EXIT_F_x */
+	__u32 status;		       /* as wait(2) gives it */
+	__u32 flags;		       /* EXIT_F_x */
 };
 
 #define EXIT_F_CPU (1u << 0) /* utime_ns, stime_ns are known */
@@ -130,19 +135,19 @@ struct record_exit {
 #define EXIT_F_IO (1u << 2)
 
 #define ERROR_F_FILENAME_FAULT (1u << 0) /* the path could not be read */
-#define ERROR_F_ARGS_FAULT (1u << 1)     /* some argument could not be read: they end before it */
-#define ERROR_F_ARGS_CUT (1u << 2)       /* more arguments than the probe can walk */
+#define ERROR_F_ARGS_FAULT (1u << 1)	 /* some argument could not be read: they end before it */
+#define ERROR_F_ARGS_CUT (1u << 2)	 /* more arguments than the probe can walk */
 #define ERROR_F_FILENAME_CUT (1u << 3)
 
 /* A failed execve or execveat. */
 struct record_error {
 	struct record_head head;
 	struct record_process process;
-	__s32 error;       /* negative errno */
-	__u32 flags;       /* ERROR_F_x */
-	__u32 argc;        /* arguments that were read or counted */
-	__s32 dirfd;       /* execveat's; AT_FDCWD for execve */
-	__u64 args_size;   /* bytes of the arguments that were read or counted */
+	__s32 error;	 /* negative errno */
+	__u32 flags;	 /* ERROR_F_x */
+	__u32 argc;	 /* arguments that were read or counted */
+	__s32 dirfd;	 /* execveat's; AT_FDCWD for execve */
+	__u64 args_size; /* bytes of the arguments that were read or counted */
 	__u64 args_before;
 	struct part filename; /* without its NUL */
 	struct part args;
@@ -153,7 +158,7 @@ struct record_error {
 /* A piece of a long argument list. */
 struct record_args {
 	struct record_head head; /* tgid and time as in the record that will follow */
-	__u64 position;          /* of this piece in the whole */
+	__u64 position;		 /* of this piece in the whole */
 	struct part bytes;
 };
 

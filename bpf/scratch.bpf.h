@@ -16,11 +16,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-enum scratch_of {
-	SCRATCH_EXEC,
-	SCRATCH_ERROR,
-	SCRATCHES_
-};
+enum scratch_of { SCRATCH_EXEC, SCRATCH_ERROR, SCRATCHES_ };
 
 /* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). Every write begins below
  * SCRATCH_START, a power of two: offsets are masked with it less one. */
@@ -65,7 +61,7 @@ static __always_inline u32 bounded(u32 offset)
 }
 
 #define NAME_MAX 255
-#define WALK_STEPS 64 /* in one verified piece */
+#define WALK_STEPS 64  /* in one verified piece */
 #define WALK_PIECES 33 /* PATH_MAX / 2 components, and the mounts on the way */
 
 enum walk_outcome {
@@ -179,6 +175,42 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 		*(volatile u64 *)&s->walk.dentry = (u64)parent;
 	}
 	return WALK_CUT;
+}
+
+#define ANCESTOR_STEPS 64
+
+/* The comms of parent, grandparent, ... up to pid 1. walk.dentry is the task whose parent comes next. */
+__attribute__((noinline)) int ancestors_some(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+	struct task_struct *task, *parent;
+
+	if (!s)
+		return WALK_CUT;
+	for (int i = 0; i < ANCESTOR_STEPS; i++) {
+		task = (void *)*(volatile u64 *)&s->walk.dentry;
+		parent = BPF_CORE_READ(task, real_parent, group_leader);
+		/* The idle task is nobody's parent in the eyes of users. */
+		if (!BPF_CORE_READ(parent, tgid))
+			return WALK_DONE;
+		if (!walk_name(s, (void *)parent + bpf_core_field_offset(struct task_struct, comm)))
+			return WALK_CUT;
+		*(volatile u64 *)&s->walk.dentry = (u64)parent;
+	}
+	return WALK_CUT;
+}
+
+/* However many there are: those that were reached. */
+static __always_inline u32 ancestors_walk(u32 of, struct scratch *s, u32 at, struct part *part,
+					  struct task_struct *task)
+{
+	s->walk.dentry = (u64)task;
+	s->walk.at = at;
+	s->walk.limit = at + RECORD_PATH_MAX;
+	ancestors_some(of);
+	part->offset = at;
+	part->size = s->walk.at - at;
+	return s->walk.at;
 }
 
 static __always_inline u32 cgroup_walk(u32 of, struct scratch *s, u32 at, struct part *part, struct kernfs_node *node,

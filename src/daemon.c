@@ -31,11 +31,11 @@
 #include "procfs.h"
 #include "server.h"
 
-#define DRAIN_MOST 2048        /* records in one turn of the loop */
-#define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
+#define DRAIN_MOST 2048		 /* records in one turn of the loop */
+#define DRAIN_PAUSE_US 5000	 /* between two turns while records keep coming: the bound of their delay */
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
-#define STOP_MS 500            /* for outputs to take what is queued, at the end */
-#define EPOCH_STEP_NS 1000000  /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
+#define STOP_MS 500		 /* for outputs to take what is queued, at the end */
+#define EPOCH_STEP_NS 1000000	 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
 #define BOOT_APPLICATION SD_ID128_MAKE(6d, 4e, 1f, 0b, 52, 3a, 47, 9c, 9a, 60, d3, 0c, 7b, 8e, 25, f4)

@@ -16,14 +16,14 @@ enum {
 	DAEMON_FAILED = 1,
 	DAEMON_USAGE = 2,
 	DAEMON_UNAVAILABLE = 69, /* EX_UNAVAILABLE: the kernel cannot do it */
-	DAEMON_NOPERM = 77,      /* EX_NOPERM */
-	DAEMON_CONFIG = 78,      /* EX_CONFIG */
+	DAEMON_NOPERM = 77,	 /* EX_NOPERM */
+	DAEMON_CONFIG = 78,	 /* EX_CONFIG */
 };
 
 struct daemon_options {
-	const char *config;  /* file; NULL: the default one, which may be absent */
+	const char *config; /* file; NULL: the default one, which may be absent */
 	bool to_stdout;
-	bool verbose;        /* overrules [log] level */
+	bool verbose; /* overrules [log] level */
 };
 
 /* Loads the configuration as the options say, all complaints to stderr. */

@@ -87,6 +87,16 @@ void decode_process(struct process *ret, const struct record_process *record)
 	};
 }
 
+static int decode_fork(struct decoded *d, const struct record_fork *record, size_t size)
+{
+	if (size < sizeof(*record))
+		return -EBADMSG;
+	decode_process(&d->process, &record->process);
+	d->process.forker = record->forker_tgid;
+	d->process.forker_start = record->forker_start;
+	return 0;
+}
+
 /* A path part whose walk reached the root: an empty one is the root itself. */
 static int path_part(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
 		     const struct part *part, struct bytes *ret)
@@ -145,6 +155,9 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
 	if (r < 0)
 		return r;
+	r = part_bytes(&d->process.ancestors, record, size, sizeof(*record), &record->ancestors);
+	if (r < 0)
+		return r;
 	r = part_bytes(&image->env, record, size, sizeof(*record), &record->env);
 	if (r < 0)
 		return r;
@@ -195,10 +208,7 @@ int decode_record(struct decoded *ret, const void *data, size_t size)
 	ret->head = head;
 	switch (head->kind) {
 	case RECORD_FORK:
-		if (size < sizeof(struct record_fork))
-			return -EBADMSG;
-		decode_process(&ret->process, &((const struct record_fork *)data)->process);
-		return 0;
+		return decode_fork(ret, data, size);
 	case RECORD_EXEC:
 		return decode_exec(ret, data, size);
 	case RECORD_EXIT:

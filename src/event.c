@@ -89,7 +89,7 @@ const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT
 
 static const char *const types[EVENT_TYPES_] = {
 	[EVENT_STARTED] = "started", [EVENT_EXITED] = "exited", [EVENT_ERROR] = "error",
-	[EVENT_FORKED] = "forked",   [EVENT_LOST] = "lost",     [EVENT_LIVE] = "live",
+	[EVENT_FORKED] = "forked",   [EVENT_LOST] = "lost",	[EVENT_LIVE] = "live",
 };
 
 static const char *const sources[] = { [SOURCE_PROC] = "proc", [SOURCE_RESYNC] = "resync" };
@@ -304,8 +304,8 @@ static void visit_place(struct walk *w, const struct process *p)
 		number(w, KEY_EXE_INODE, (int64_t)image->exe_inode);
 		exe_dev(w, image);
 	}
-	if (image->ancestors.size > 0 && wants(w, KEY_ANCESTORS))
-		w->result = w->visitor->list(w->userdata, KEY_ANCESTORS, image->ancestors);
+	if (p->ancestors.size > 0 && wants(w, KEY_ANCESTORS))
+		w->result = w->visitor->list(w->userdata, KEY_ANCESTORS, p->ancestors);
 }
 
 static void visit_process(struct walk *w, const struct event *event)

@@ -12,15 +12,7 @@
 #include "bytes.h"
 #include "process.h"
 
-enum event_type {
-	EVENT_STARTED,
-	EVENT_EXITED,
-	EVENT_ERROR,
-	EVENT_FORKED,
-	EVENT_LOST,
-	EVENT_LIVE,
-	EVENT_TYPES_
-};
+enum event_type { EVENT_STARTED, EVENT_EXITED, EVENT_ERROR, EVENT_FORKED, EVENT_LOST, EVENT_LIVE, EVENT_TYPES_ };
 
 enum lost_where {
 	LOST_KERNEL,
@@ -30,15 +22,65 @@ enum lost_where {
 
 /* The keys of the contract's section 2, in its order. The raw twins go with their key. */
 enum key {
-	KEY_TYPE, KEY_SEQ, KEY_TIME, KEY_SNAPSHOT, KEY_SOURCE, KEY_ID, KEY_PARENT_ID, KEY_START_TIME,
-	KEY_PPID, KEY_PARENT_COMM, KEY_PID, KEY_UID, KEY_GID, KEY_COMM, KEY_EXE, KEY_FILENAME,
-	KEY_ARGS, KEY_ARGS_TRUNCATED, KEY_ARGC, KEY_ARGS_SIZE, KEY_ENV, KEY_KERNEL_THREAD,
-	KEY_EXE_DELETED, KEY_EXE_MEMFD, KEY_SECUREEXEC, KEY_EUID, KEY_EGID, KEY_CAPS, KEY_LOGINUID,
-	KEY_SESSION_ID, KEY_SID, KEY_PGID, KEY_TTY, KEY_CWD, KEY_CGROUP, KEY_UNIT, KEY_CONTAINER_ID,
-	KEY_PID_NS, KEY_NS_PID, KEY_MNT_NS, KEY_EXE_INODE, KEY_EXE_DEV, KEY_ANCESTORS, KEY_END_TIME,
-	KEY_RUNNING_TIME_NS, KEY_EXIT_CODE, KEY_EXIT_SIGNAL, KEY_CORE_DUMPED, KEY_CPU_USER_NS,
-	KEY_CPU_SYSTEM_NS, KEY_MAX_RSS_BYTES, KEY_READ_BYTES, KEY_WRITE_BYTES, KEY_ERROR_CODE,
-	KEY_ERROR, KEY_COUNT, KEY_WHERE, KEY_FIRST_SEQ, KEY_LAST_SEQ,
+	KEY_TYPE,
+	KEY_SEQ,
+	KEY_TIME,
+	KEY_SNAPSHOT,
+	KEY_SOURCE,
+	KEY_ID,
+	KEY_PARENT_ID,
+	KEY_START_TIME,
+	KEY_PPID,
+	KEY_PARENT_COMM,
+	KEY_PID,
+	KEY_UID,
+	KEY_GID,
+	KEY_COMM,
+	KEY_EXE,
+	KEY_FILENAME,
+	KEY_ARGS,
+	KEY_ARGS_TRUNCATED,
+	KEY_ARGC,
+	KEY_ARGS_SIZE,
+	KEY_ENV,
+	KEY_KERNEL_THREAD,
+	KEY_EXE_DELETED,
+	KEY_EXE_MEMFD,
+	KEY_SECUREEXEC,
+	KEY_EUID,
+	KEY_EGID,
+	KEY_CAPS,
+	KEY_LOGINUID,
+	KEY_SESSION_ID,
+	KEY_SID,
+	KEY_PGID,
+	KEY_TTY,
+	KEY_CWD,
+	KEY_CGROUP,
+	KEY_UNIT,
+	KEY_CONTAINER_ID,
+	KEY_PID_NS,
+	KEY_NS_PID,
+	KEY_MNT_NS,
+	KEY_EXE_INODE,
+	KEY_EXE_DEV,
+	KEY_ANCESTORS,
+	KEY_END_TIME,
+	KEY_RUNNING_TIME_NS,
+	KEY_EXIT_CODE,
+	KEY_EXIT_SIGNAL,
+	KEY_CORE_DUMPED,
+	KEY_CPU_USER_NS,
+	KEY_CPU_SYSTEM_NS,
+	KEY_MAX_RSS_BYTES,
+	KEY_READ_BYTES,
+	KEY_WRITE_BYTES,
+	KEY_ERROR_CODE,
+	KEY_ERROR,
+	KEY_COUNT,
+	KEY_WHERE,
+	KEY_FIRST_SEQ,
+	KEY_LAST_SEQ,
 	KEYS_
 };
 
@@ -55,30 +97,30 @@ bool event_type_by_name(struct bytes name, enum event_type *ret);
 
 struct event {
 	enum event_type type;
-	bool snapshot;      /* a line of a snapshot: no seq */
-	uint64_t seq;       /* 0: none */
-	uint64_t time;      /* ns since the epoch */
-	uint64_t boot;      /* this boot, for ids (process_id_format) */
+	bool snapshot;		       /* a line of a snapshot: no seq */
+	uint64_t seq;		       /* 0: none */
+	uint64_t time;		       /* ns since the epoch */
+	uint64_t boot;		       /* this boot, for ids (process_id_format) */
 	const struct process *process; /* NULL in LOST and LIVE; valid for the callback */
-	enum source source; /* of this event (an exit found by a resync has that) */
+	enum source source;	       /* of this event (an exit found by a resync has that) */
 
 	/* For sinks, not for encoders; see proctable.h for this clock. */
-	uint64_t position;  /* of this event */
-	uint64_t born;      /* when the process entered the table */
-	uint64_t told;      /* of its first started or forked event; 0: none was */
+	uint64_t position; /* of this event */
+	uint64_t born;	   /* when the process entered the table */
+	uint64_t told;	   /* of its first started or forked event; 0: none was */
 
 	struct {
-		uint64_t running_ns;     /* end - start, on the boot clock */
-		bool status_known;       /* not where a resync found the end */
-		uint32_t status;         /* as wait(2) gives it */
+		uint64_t running_ns; /* end - start, on the boot clock */
+		bool status_known;   /* not where a resync found the end */
+		uint32_t status;     /* as wait(2) gives it */
 		bool cpu_known, rss_known, io_known;
 		uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes, read_bytes, write_bytes;
-	} end;                       /* EVENT_EXITED */
-	int error;                   /* EVENT_ERROR: positive errno */
+	} end;	   /* EVENT_EXITED */
+	int error; /* EVENT_ERROR: positive errno */
 	struct {
 		enum lost_where where;
 		uint64_t count, first_seq, last_seq; /* the last two not with LOST_KERNEL */
-	} lost;                      /* EVENT_LOST */
+	} lost;					     /* EVENT_LOST */
 };
 
 /*
@@ -88,12 +130,12 @@ struct event {
  * (keys whose name has a raw twin: key_has_raw).
  */
 struct event_visitor {
-	int (*number)(void *userdata, enum key key, int64_t value); /* to be written by event_number_format */
-	int (*truth)(void *userdata, enum key key); /* flags are true or absent */
+	int (*number)(void *userdata, enum key key, int64_t value);   /* to be written by event_number_format */
+	int (*truth)(void *userdata, enum key key);		      /* flags are true or absent */
 	int (*text)(void *userdata, enum key key, const char *value); /* ASCII, ours */
-	int (*time)(void *userdata, enum key key, uint64_t ns); /* since the epoch */
+	int (*time)(void *userdata, enum key key, uint64_t ns);	      /* since the epoch */
 	int (*bytes)(void *userdata, enum key key, struct bytes value);
-	int (*list)(void *userdata, enum key key, struct bytes items); /* each with its NUL */
+	int (*list)(void *userdata, enum key key, struct bytes items);	 /* each with its NUL */
 	int (*object)(void *userdata, enum key key, struct bytes items); /* NAME=VALUE, each with its NUL */
 };
 int event_visit(const struct event *event, key_set keys, const struct event_visitor *visitor, void *userdata);

@@ -33,7 +33,7 @@ struct set {
 
 struct segment {
 	size_t begin, size; /* in bytes[] and kinds[] */
-	bool plain;         /* all KIND_BYTE */
+	bool plain;	    /* all KIND_BYTE */
 };
 
 struct glob {

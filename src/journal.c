@@ -38,7 +38,7 @@
 #include "quote.h"
 
 #define MESSAGE_SIZE 2048
-#define ARGS_MAX 100      /* EXECSNOOP_ARG fields; the contract's number */
+#define ARGS_MAX 100	  /* EXECSNOOP_ARG fields; the contract's number */
 #define ANCESTORS_MAX 100 /* EXECSNOOP_ANCESTOR fields */
 
 /*
@@ -55,7 +55,7 @@
 #define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
 #define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEYS_) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
 #define IOVECS_REPEATED (IOVECS_MAX - IOVECS_SINGLE)
-_Static_assert(ARGS_MAX * IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
+_Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
 #define FIELDS_MAX (IOVECS_MAX / IOVECS_PLAIN)
 
 #define SCRATCH_KEPT (64 * 1024)
@@ -75,9 +75,9 @@ struct loss {
 struct entry_block {
 	struct entry_block *next;
 	struct loss loss; /* what is lost if this entry is */
-	bool is_lost;     /* it says itself that this was lost */
-	bool is_free;     /* of charge: of the snapshot */
-	size_t size;      /* of the whole block */
+	bool is_lost;	  /* it says itself that this was lost */
+	bool is_free;	  /* of charge: of the snapshot */
+	size_t size;	  /* of the whole block */
 	int n;
 	struct iovec fields[]; /* and behind them the bytes */
 };
@@ -96,8 +96,8 @@ struct shared {
 	size_t size;
 	struct loss dropped, refused;
 	uint64_t written, lost;
-	bool idle;      /* the thread waits for work */
-	bool stop;      /* when the queue is empty, and without pauses */
+	bool idle;	/* the thread waits for work */
+	bool stop;	/* when the queue is empty, and without pauses */
 	bool abandoned; /* at once */
 	bool ended;
 };
@@ -120,8 +120,8 @@ struct journal {
 	bool snapshot;
 	uint64_t boot;
 	struct proctable *table; /* NULL: it has not joined */
-	uint64_t joined;         /* the table's clock then */
-	bool behind;             /* the filter does not know all of its tree: there was no memory */
+	uint64_t joined;	 /* the table's clock then */
+	bool behind;		 /* the filter does not know all of its tree: there was no memory */
 	struct builder builder;
 };
 

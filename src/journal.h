@@ -19,10 +19,10 @@
 struct journal;
 
 struct journal_config {
-	size_t queue;     /* bytes of entries that may wait */
+	size_t queue; /* bytes of entries that may wait */
 	key_set keys;
 	struct filter *filter; /* taken over on success; NULL: everything */
-	bool snapshot;    /* write the processes found at start too */
+	bool snapshot;	       /* write the processes found at start too */
 	uint64_t boot;
 	/* Instead of sd_journal_sendv, for tests; called in the journal's thread. NULL: the real one. */
 	int (*send)(const struct iovec *iov, int n);
@@ -41,8 +41,8 @@ int journal_join(struct journal *journal, struct proctable *table);
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter);
 
 struct journal_stats {
-	uint64_t written;   /* entries that journald took */
-	uint64_t lost;      /* the queue was full, or journald refused */
+	uint64_t written; /* entries that journald took */
+	uint64_t lost;	  /* the queue was full, or journald refused */
 	size_t queue, queue_peak;
 };
 void journal_stats(struct journal *journal, struct journal_stats *ret);

@@ -16,7 +16,7 @@
 
 #include "utf8.h"
 
-#define KEEP_MOST (256u * 1024)    /* of each room, between events */
+#define KEEP_MOST (256u * 1024)	   /* of each room, between events */
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 struct room {
@@ -29,7 +29,7 @@ struct json {
 	struct room out;  /* the object, as yajl prints it */
 	struct room text; /* a value made UTF-8, then its base64 */
 	struct room vars; /* struct var: the variables of an environment */
-	int r;            /* of printing: 0 or -ENOMEM */
+	int r;		  /* of printing: 0 or -ENOMEM */
 	size_t name_sizes[KEYS_];
 };
 

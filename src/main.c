@@ -49,14 +49,10 @@ int main(int argc, char **argv)
 {
 	enum { DUMP_CONFIG = 256 };
 	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "test-config", no_argument, NULL, 't' },
-		{ "stdout", no_argument, NULL, 'o' },
-		{ "dump-config", no_argument, NULL, DUMP_CONFIG },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{},
+		{ "config", required_argument, NULL, 'c' }, { "test-config", no_argument, NULL, 't' },
+		{ "stdout", no_argument, NULL, 'o' },	    { "dump-config", no_argument, NULL, DUMP_CONFIG },
+		{ "verbose", no_argument, NULL, 'v' },	    { "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },	    {},
 	};
 	struct daemon_options options = {};
 	bool test = false, dump = false;

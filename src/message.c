@@ -104,8 +104,7 @@ static void put_lost(struct text *text, const struct event *event)
 	text_printf(text, "lost %" PRIu64 " event%s (%s)", event->lost.count, event->lost.count == 1 ? "" : "s",
 		    places[event->lost.where]);
 	if (event->lost.where != LOST_KERNEL && event->lost.first_seq != 0)
-		text_printf(text, ", from number %" PRIu64 " to %" PRIu64, event->lost.first_seq,
-			    event->lost.last_seq);
+		text_printf(text, ", from number %" PRIu64 " to %" PRIu64, event->lost.first_seq, event->lost.last_seq);
 }
 
 void journal_message(char *ret, size_t size, const struct event *event)

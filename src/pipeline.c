@@ -16,6 +16,7 @@
 
 #include "decode.h"
 
+#define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
 #define PENDING_MOST 64 /* argument lists that may be in pieces at one time; more than CPUs exec at once */
 
 /* Arguments that came in pieces, for a record that has not come yet. */
@@ -47,7 +48,7 @@ struct pipeline {
 	uint64_t turn;
 	struct pipeline_stats stats;
 	int64_t epoch;
-	bool live; /* before, records only move the table */
+	bool live;			  /* before, records only move the table */
 	uint32_t lost_events, lost_forks; /* as far as told */
 };
 
@@ -254,9 +255,16 @@ static void end_stale(struct pipeline *p, uint32_t tgid, uint64_t start, uint64_
 		end_process(p, entry, &event, boot_time);
 }
 
+/* As the table has them, which is what an exec record brings from the kernel. */
+static struct bytes ancestors_of(struct pipeline *p, const struct process *process, char *buffer, size_t size)
+{
+	return (struct bytes){ buffer, proctable_ancestors(p->table, process, buffer, size) };
+}
+
 static int fork_record(struct pipeline *p, const struct decoded *d)
 {
 	struct process child = d->process;
+	char ancestors[ANCESTORS_SIZE];
 	struct entry *entry;
 	int r;
 
@@ -264,6 +272,7 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 		return 0;
 	child.start_time = date(p, child.start);
 	end_stale(p, child.tgid, child.start, child.start);
+	child.ancestors = ancestors_of(p, &child, ancestors, sizeof(ancestors));
 	r = proctable_fork(p->table, &entry, &child);
 	if (r != 0)
 		return r == PROCTABLE_E_KNOWN ? 0 : r;
@@ -495,12 +504,14 @@ void pipeline_set_epoch(struct pipeline *p, int64_t offset)
 int pipeline_found(struct pipeline *p, const struct process *process)
 {
 	struct process found = *process;
+	char ancestors[ANCESTORS_SIZE];
 	struct entry *entry;
 	int r;
 
 	if (found.kernel_thread && !p->config.kernel_threads)
 		return 0;
 	found.start_time = date(p, found.start);
+	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
 	end_stale(p, found.tgid, found.start, found.start);
 	r = proctable_add(p->table, &entry, &found);
 	if (r < 0)

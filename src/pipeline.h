@@ -25,21 +25,21 @@
 struct pipeline;
 
 struct pipeline_config {
-	uint64_t boot;         /* process_id_format */
-	bool forks;            /* forked events */
-	bool kernel_threads;   /* have them in the table */
+	uint64_t boot;	     /* process_id_format */
+	bool forks;	     /* forked events */
+	bool kernel_threads; /* have them in the table */
 	uint64_t args_limit;
 	uint64_t table_memory;
-	uint64_t seq;          /* number of the last event before these; 0 at first */
+	uint64_t seq; /* number of the last event before these; 0 at first */
 };
 
 struct pipeline_stats {
-	uint64_t seq;                  /* of the last event */
+	uint64_t seq;		       /* of the last event */
 	uint64_t events[EVENT_TYPES_]; /* by type */
 	uint64_t records;
 	uint64_t lost_events, lost_forks; /* by the kernel */
-	uint64_t malformed;            /* records that decode refused; never seen on a sound machine */
-	uint64_t args_shortened;       /* execs whose arguments came incomplete */
+	uint64_t malformed;		  /* records that decode refused; never seen on a sound machine */
+	uint64_t args_shortened;	  /* execs whose arguments came incomplete */
 };
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);

@@ -220,7 +220,8 @@ static void attach_errors(struct probe *probe)
 		probe->errors[i] = NULL;
 	}
 	probe->errors_kind = "none";
-	snprintf(probe->errors_note, sizeof(probe->errors_note), "cannot be seen: syscall tracepoints: %s", strerror(-r));
+	snprintf(probe->errors_note, sizeof(probe->errors_note), "cannot be seen: syscall tracepoints: %s",
+		 strerror(-r));
 }
 
 /* The ring. */
@@ -390,7 +391,7 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 		.ring_used = ring_used(probe->ring),
 	};
 
-	bpf_object__for_each_program(program, probe->skel->obj)
+	bpf_object__for_each_program (program, probe->skel->obj)
 		add_program(program, &stats);
 	*ret = stats;
 	return 0;

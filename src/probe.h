@@ -22,7 +22,7 @@ struct probe_reason {
 
 enum {
 	PROBE_E_UNSUPPORTED = 1, /* the kernel can't do it: exit 69 */
-	PROBE_E_PRIVILEGE = 2,   /* we may not: exit 77 */
+	PROBE_E_PRIVILEGE = 2,	 /* we may not: exit 77 */
 };
 
 /* Loads and attaches. 0, PROBE_E_x with a reason, or -errno with a reason. */
@@ -56,7 +56,7 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 
 struct probe_stats {
 	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */
-	uint64_t skipped;      /* runs that the kernel skipped (recursion_misses) */
+	uint64_t skipped; /* runs that the kernel skipped (recursion_misses) */
 	uint64_t ring_size, ring_used;
 	uint64_t runs, run_ns; /* 0 unless kernel.bpf_stats_enabled */
 };

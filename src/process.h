@@ -12,7 +12,7 @@
 
 #include "bytes.h"
 
-#define PROCESS_ID_SIZE 48 /* longest id, with its NUL */
+#define PROCESS_ID_SIZE 48	 /* longest id, with its NUL */
 #define PROCESS_UNSET UINT32_MAX /* loginuid, session_id: not set */
 
 enum source {
@@ -26,41 +26,44 @@ struct image {
 	struct bytes exe;      /* absolute path, without " (deleted)"; in an error: as passed */
 	struct bytes filename; /* as passed */
 	struct bytes args;     /* every argument with its NUL, all that is held; data NULL: not known */
-	uint32_t argc;         /* of the whole list, held or not */
+	uint32_t argc;	       /* of the whole list, held or not */
 	uint64_t args_size;    /* bytes of the whole list, each with its NUL */
 	bool args_truncated;   /* args holds less than argc and args_size say */
 	bool exe_deleted;
 	bool exe_memfd;
 	bool secureexec;
-	uint64_t exe_inode;    /* 0: not known */
+	uint64_t exe_inode; /* 0: not known */
 	uint32_t exe_dev_major, exe_dev_minor;
-	struct bytes cwd;      /* absolute */
-	struct bytes cgroup;   /* absolute, below the cgroup v2 (or systemd v1) root */
+	struct bytes cwd;    /* absolute */
+	struct bytes cgroup; /* absolute, below the cgroup v2 (or systemd v1) root */
 	struct bytes unit;
 	struct bytes container_id;
-	struct bytes env;      /* chosen variables, NAME=VALUE, each with its NUL */
-	struct bytes ancestors; /* comms of parent, grandparent, ... each with its NUL */
+	struct bytes env;	/* chosen variables, NAME=VALUE, each with its NUL */
 };
 
 struct process {
 	/* Identity: tgid and start, within one boot. Ids are made of nothing else. */
-	uint32_t tgid;         /* initial pid namespace */
-	uint64_t start;        /* ns, CLOCK_BOOTTIME: start_boottime of the group leader */
-	uint64_t start_time;   /* ns since the epoch, fixed when the process became known */
-	uint64_t exec_id;      /* grows at each exec: tells an old image from a new one */
+	uint32_t tgid;	     /* initial pid namespace */
+	uint64_t start;	     /* ns, CLOCK_BOOTTIME: start_boottime of the group leader */
+	uint64_t start_time; /* ns since the epoch, fixed when the process became known */
+	uint64_t exec_id;    /* grows at each exec: tells an old image from a new one */
 
-	uint32_t ppid;         /* real parent's tgid; 0: none */
+	uint32_t ppid;	       /* real parent's tgid; 0: none */
 	uint64_t parent_start; /* its start; 0: not known */
 	uint32_t uid, gid, euid, egid;
-	uint64_t caps;         /* effective */
-	bool ids_known;        /* euid, egid and caps are */
-	uint32_t loginuid, session_id; /* PROCESS_UNSET: not set */
-	uint32_t sid, pgid;    /* 0: not known */
-	uint32_t tty_major, tty_minor; /* 0, 0: none */
+	uint64_t caps;			 /* effective */
+	bool ids_known;			 /* euid, egid and caps are */
+	uint32_t loginuid, session_id;	 /* PROCESS_UNSET: not set */
+	uint32_t sid, pgid;		 /* 0: not known */
+	uint32_t tty_major, tty_minor;	 /* 0, 0: none */
 	uint32_t pid_ns, mnt_ns, ns_pid; /* 0: not known */
 	bool kernel_thread;
 	enum source source;
 	struct bytes comm, parent_comm;
+	struct bytes ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
+	/* Who forked it, where that is known: the parent, but for CLONE_PARENT. 0: the parent. */
+	uint32_t forker;
+	uint64_t forker_start;
 
 	struct image image;
 };

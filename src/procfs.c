@@ -23,9 +23,9 @@
 #include <sys/stat.h>
 
 #define NS_PER_SEC 1000000000u
-#define STAT_MAX 4096u          /* some 52 numbers, and a comm of at most 64 bytes, escaped */
-#define CGROUP_MAX (256u << 10) /* a path for each hierarchy */
-#define LINK_SIZE_MAX (64u << 10)   /* the kernel's buffer is a page (do_proc_readlink); pages have up to 64 KiB */
+#define STAT_MAX 4096u		  /* some 52 numbers, and a comm of at most 64 bytes, escaped */
+#define CGROUP_MAX (256u << 10)	  /* a path for each hierarchy */
+#define LINK_SIZE_MAX (64u << 10) /* the kernel's buffer is a page (do_proc_readlink); pages have up to 64 KiB */
 /* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who has more has
  * made it up. */
 #define ARGS_COUNTED_MAX (8u << 20)
@@ -418,8 +418,11 @@ struct procfs *procfs_free(struct procfs *procfs)
 
 int procfs_read(struct procfs *procfs, struct process *process)
 {
-	static int (*const parts[])(struct procfs *procfs, int dir, struct image *image) = {
-		read_exe, read_args, read_cwd, read_cgroup,
+	static int (*const parts[])(struct procfs * procfs, int dir, struct image *image) = {
+		read_exe,
+		read_args,
+		read_cwd,
+		read_cgroup,
 	};
 	_cleanup_close_ int dir = -1;
 	struct image image = { .argc = 0 };

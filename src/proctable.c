@@ -45,12 +45,12 @@ struct held {
 };
 
 struct version {
-	struct entry entry; /* first: users have pointers to it */
-	struct version *chain; /* of its bucket; live versions only */
+	struct entry entry;	     /* first: users have pointers to it */
+	struct version *chain;	     /* of its bucket; live versions only */
 	struct version *prev, *next; /* in order of birth */
 	uint64_t from, until;
 	struct held *held; /* NULL: none of the image is known */
-	char comms[]; /* comm, parent_comm */
+	char comms[];	   /* comm, parent_comm, ancestors */
 };
 
 struct proctable_cursor {
@@ -307,7 +307,6 @@ static int image_hold(struct proctable *table, struct image *image, struct held 
 		{ .bytes = &image->unit, .whole = &image->cgroup },
 		{ .bytes = &image->container_id, .whole = &image->cgroup },
 		{ .bytes = &image->env },
-		{ .bytes = &image->ancestors },
 	};
 	const size_t n = sizeof(parts) / sizeof(*parts);
 	size_t size = 0, at = 0;
@@ -349,21 +348,25 @@ static int image_hold(struct proctable *table, struct image *image, struct held 
 static int version_new(struct version **ret, const struct process *process, const struct image *image,
 		       struct held *held)
 {
-	struct bytes comm = process->comm, parent_comm = process->parent_comm;
+	struct bytes comm = process->comm, parent_comm = process->parent_comm, ancestors = process->ancestors;
 	struct version *version;
+	size_t at;
 
 	if (comm.size > COMM_MAX)
 		comm.size = COMM_MAX;
 	if (parent_comm.size > COMM_MAX)
 		parent_comm.size = COMM_MAX;
-	version = malloc(sizeof(*version) + comm.size + parent_comm.size);
+	version = malloc(sizeof(*version) + comm.size + parent_comm.size + ancestors.size);
 	if (!version)
 		return -ENOMEM;
 	version->entry = (struct entry){ .process = *process };
 	version->entry.process.image = *image;
-	put(version->comms + put(version->comms, &comm), &parent_comm);
+	at = put(version->comms, &comm);
+	at += put(version->comms + at, &parent_comm);
+	put(version->comms + at, &ancestors);
 	version->entry.process.comm = comm;
 	version->entry.process.parent_comm = parent_comm;
+	version->entry.process.ancestors = ancestors;
 	version->held = held;
 	version->until = UNTIL_NOW;
 	*ret = version;
@@ -502,7 +505,8 @@ int proctable_fork(struct proctable *table, struct entry **ret, const struct pro
 
 	if (is_known(table, process))
 		return PROCTABLE_E_KNOWN;
-	parent = find_parent(table, process);
+	parent = process->forker ? proctable_find(table, process->forker, process->forker_start) :
+				   find_parent(table, process);
 	held = parent ? version_of(parent)->held : NULL;
 	r = version_new(&version, process, parent ? &parent->process.image : &none, held);
 	if (r < 0)

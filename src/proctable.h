@@ -29,10 +29,10 @@ struct proctable_cursor;
 /* One version of a process; owned by the table. `process` and its bytes live as long as it. */
 struct entry {
 	struct process process;
-	uint64_t born;   /* clock at which the process (not this version) came in */
-	uint64_t told;   /* clock of its first started or forked event; 0: none yet */
-	bool seen;       /* for the user's sweeps (resync); not touched by the table */
-	/* the rest is proctable.c's */
+	uint64_t born; /* clock at which the process (not this version) came in */
+	uint64_t told; /* clock of its first started or forked event; 0: none yet */
+	bool seen;     /* for the user's sweeps (resync); not touched by the table */
+		       /* the rest is proctable.c's */
 };
 
 int proctable_new(struct proctable **ret, size_t memory);
@@ -42,7 +42,7 @@ void proctable_set_memory(struct proctable *table, size_t memory);
 
 uint64_t proctable_clock(const struct proctable *table);
 size_t proctable_count(const struct proctable *table);
-size_t proctable_memory(const struct proctable *table); /* bytes of arguments held */
+size_t proctable_memory(const struct proctable *table);	  /* bytes of arguments held */
 size_t proctable_retained(const struct proctable *table); /* versions kept for cursors alone */
 
 /* The live entry of that tgid; NULL if none. With start != 0, only if it is that process. */
@@ -57,8 +57,8 @@ enum {
  * removed first: that is asserted.
  *
  * proctable_add: a process found by the iterator and /proc, or an exec of a process that is not in.
- * proctable_fork: `process` without image; it shares its parent's if that is in (ppid,
- *   parent_start), else its image is unknown. PROCTABLE_E_KNOWN if it is in.
+ * proctable_fork: `process` without image; it shares that of who forked it (forker, else ppid) if
+ *   that is in, else its image is unknown. PROCTABLE_E_KNOWN if it is in.
  * proctable_exec: the process is in; *ret is its new version, `born` and `told` carried on; the
  *   start_time of the old version is kept.
  * -ENOMEM: nothing was changed.

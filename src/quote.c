@@ -19,9 +19,9 @@
 
 /* What no shell gives a meaning to, wherever in a word. */
 static const bool safe[256] = {
-	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['@'] = true, ['%'] = true,
-	['+'] = true,         ['='] = true,         [':'] = true,         [','] = true, ['.'] = true, ['/'] = true,
-	['-'] = true,
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['@'] = true,
+	['%'] = true,	      ['+'] = true,	    ['='] = true,	  [':'] = true, [','] = true,
+	['.'] = true,	      ['/'] = true,	    ['-'] = true,
 };
 
 /* first: "A=b" as the first word would be an assignment. */

@@ -27,51 +27,51 @@ struct tap_test {
 };
 static struct tap_test *tap_tests, **tap_last = &tap_tests;
 
-#define TEST(id)                                                                                   \
-	static void test_##id(void);                                                               \
-	static struct tap_test tap_##id = { #id, test_##id, NULL };                                \
-	__attribute__((constructor)) static void tap_add_##id(void)                                \
-	{                                                                                          \
-		*tap_last = &tap_##id;                                                             \
-		tap_last = &tap_##id.next;                                                         \
-	}                                                                                          \
+#define TEST(id)                                                    \
+	static void test_##id(void);                                \
+	static struct tap_test tap_##id = { #id, test_##id, NULL }; \
+	__attribute__((constructor)) static void tap_add_##id(void) \
+	{                                                           \
+		*tap_last = &tap_##id;                              \
+		tap_last = &tap_##id.next;                          \
+	}                                                           \
 	static void test_##id(void)
 
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x)) {                                                                        \
-			printf("# %s:%d: not true: %s\n", __FILE__, __LINE__, #x);                 \
-			fflush(stdout);                                                            \
-			exit(1);                                                                   \
-		}                                                                                  \
+#define CHECK(x)                                                                   \
+	do {                                                                       \
+		if (!(x)) {                                                        \
+			printf("# %s:%d: not true: %s\n", __FILE__, __LINE__, #x); \
+			fflush(stdout);                                            \
+			exit(1);                                                   \
+		}                                                                  \
 	} while (0)
 
-#define CHECK_INT(a, b)                                                                            \
-	do {                                                                                       \
-		intmax_t tap_a_ = (intmax_t)(a), tap_b_ = (intmax_t)(b);                           \
-		if (tap_a_ != tap_b_) {                                                            \
-			printf("# %s:%d: %s is %" PRIdMAX ", not %" PRIdMAX "\n", __FILE__,         \
-			       __LINE__, #a, tap_a_, tap_b_);                                      \
-			fflush(stdout);                                                            \
-			exit(1);                                                                   \
-		}                                                                                  \
+#define CHECK_INT(a, b)                                                                                           \
+	do {                                                                                                      \
+		intmax_t tap_a_ = (intmax_t)(a), tap_b_ = (intmax_t)(b);                                          \
+		if (tap_a_ != tap_b_) {                                                                           \
+			printf("# %s:%d: %s is %" PRIdMAX ", not %" PRIdMAX "\n", __FILE__, __LINE__, #a, tap_a_, \
+			       tap_b_);                                                                           \
+			fflush(stdout);                                                                           \
+			exit(1);                                                                                  \
+		}                                                                                                 \
 	} while (0)
 
-#define CHECK_STR(a, b)                                                                            \
-	do {                                                                                       \
-		const char *tap_a_ = (a), *tap_b_ = (b);                                           \
-		if (!tap_a_ || !tap_b_ || strcmp(tap_a_, tap_b_) != 0) {                           \
-			printf("# %s:%d: %s is\n#   %s\n# not\n#   %s\n", __FILE__, __LINE__, #a,  \
-			       tap_a_ ? tap_a_ : "(null)", tap_b_ ? tap_b_ : "(null)");            \
-			fflush(stdout);                                                            \
-			exit(1);                                                                   \
-		}                                                                                  \
+#define CHECK_STR(a, b)                                                                           \
+	do {                                                                                      \
+		const char *tap_a_ = (a), *tap_b_ = (b);                                          \
+		if (!tap_a_ || !tap_b_ || strcmp(tap_a_, tap_b_) != 0) {                          \
+			printf("# %s:%d: %s is\n#   %s\n# not\n#   %s\n", __FILE__, __LINE__, #a, \
+			       tap_a_ ? tap_a_ : "(null)", tap_b_ ? tap_b_ : "(null)");           \
+			fflush(stdout);                                                           \
+			exit(1);                                                                  \
+		}                                                                                 \
 	} while (0)
 
-#define TAP_MAIN                                                                                   \
-	int main(void)                                                                             \
-	{                                                                                          \
-		return tap_main();                                                                 \
+#define TAP_MAIN                   \
+	int main(void)             \
+	{                          \
+		return tap_main(); \
 	}
 
 static inline int tap_main(void)

@@ -362,7 +362,7 @@ static void check_event(const struct seen *s, const struct event *event, key_set
 	check_bytes(s, KEY_CGROUP, image->cgroup, THERE(KEY_CGROUP, image->cgroup.data));
 	check_bytes(s, KEY_UNIT, image->unit, THERE(KEY_UNIT, image->unit.data));
 	check_list(s, KEY_ARGS, image->args, THERE(KEY_ARGS, image->args.data));
-	check_list(s, KEY_ANCESTORS, image->ancestors, THERE(KEY_ANCESTORS, image->ancestors.size > 0));
+	check_list(s, KEY_ANCESTORS, p->ancestors, THERE(KEY_ANCESTORS, p->ancestors.size > 0));
 	check_env(s, image->env, THERE(KEY_ENV, image->env.size > 0));
 	ASSERT(!inode == !THERE(KEY_EXE_INODE, image->exe_inode != 0));
 	snprintf(digits, sizeof(digits), "%" PRIu64, image->exe_inode);
@@ -424,8 +424,8 @@ static void fill(struct process *p, struct event *event, unsigned flags, uint64_
 	event->error = (int)(number & INT32_MAX);
 	event->end.running_ns = number;
 	event->end.status = half;
-	event->end.status_known = event->end.cpu_known = event->end.rss_known = event->end.io_known =
-		flags & FLAG_STATUS;
+	event->end.status_known = event->end.cpu_known = event->end.rss_known = event->end.io_known = flags &
+												      FLAG_STATUS;
 	event->end.cpu_user_ns = event->end.max_rss_bytes = event->end.write_bytes = number;
 	event->lost.where = (enum lost_where)(number % 3);
 	event->lost.count = event->lost.first_seq = event->lost.last_seq = number;
@@ -439,8 +439,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct event event = { .process = &process };
 	struct image *image = &process.image;
 	struct bytes *const fields[] = {
-		&process.comm, &process.parent_comm, &image->exe,       &image->filename, &image->args,
-		&image->cwd,   &image->env,          &image->ancestors, &image->cgroup,   &image->unit,
+		&process.comm, &process.parent_comm, &image->exe,	&image->filename, &image->args,
+		&image->cwd,   &image->env,	     &process.ancestors, &image->cgroup,	  &image->unit,
 	};
 	unsigned long long number = 0, keys = 0;
 	char text[80] = "", type[16] = "";

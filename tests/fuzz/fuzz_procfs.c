@@ -89,7 +89,7 @@ static void make_link(int i, struct bytes content)
 	memcpy(target, content.data, content.size);
 	target[content.size] = '\0';
 	if (symlinkat(target, dir, names[i]) < 0)
-			return; /* a name is taken already */
+		return; /* a name is taken already */
 }
 
 static void check_args(const struct image *image, struct bytes file, size_t limit)

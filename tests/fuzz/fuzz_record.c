@@ -22,7 +22,9 @@ static const struct sink_ops ops = { .event = on_event };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sink sink = { .ops = &ops };
-	struct pipeline_config config = { .forks = true, .kernel_threads = true, .args_limit = 65536, .table_memory = 65536 };
+	struct pipeline_config config = {
+		.forks = true, .kernel_threads = true, .args_limit = 65536, .table_memory = 65536
+	};
 	_cleanup_(pipeline_free_p) struct pipeline *pipeline = NULL;
 
 	if (pipeline_new(&pipeline, &config) < 0)

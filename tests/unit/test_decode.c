@@ -103,7 +103,9 @@ TEST(every_shorter_record_is_refused_or_read_within_its_bounds)
 
 TEST(parts_out_of_the_record_are_refused)
 {
-	static const struct part bad[] = { { 0, 4 }, { 8, 8 }, { 0xffffffff, 2 }, { 0x7fffffff, 0x7fffffff }, { 300, 0xffffffff } };
+	static const struct part bad[] = {
+		{ 0, 4 }, { 8, 8 }, { 0xffffffff, 2 }, { 0x7fffffff, 0x7fffffff }, { 300, 0xffffffff }
+	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		make_exec(7, 100, 200, "x", 2, 1);
@@ -147,10 +149,10 @@ TEST(records_have_no_padding)
 	/* What crosses from the kernel has no byte that nobody set. */
 	CHECK_INT(sizeof(struct record_head), 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4);
 	CHECK_INT(sizeof(struct record_process), 5 * 8 + 16 * 4 + 2 * RECORD_COMM_SIZE);
-	CHECK_INT(sizeof(struct record_fork), sizeof(struct record_head) + sizeof(struct record_process));
-	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) + 8 + 6 * 4 + 2 * 8 + 6 * 8);
+	CHECK_INT(sizeof(struct record_fork), sizeof(struct record_head) + sizeof(struct record_process) + 16);
+	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) - 16 + 8 + 6 * 4 + 2 * 8 + 7 * 8);
 	CHECK_INT(sizeof(struct record_exit), sizeof(struct record_head) + 5 * 8 + 2 * 4);
-	CHECK_INT(sizeof(struct record_error), sizeof(struct record_fork) + 4 * 4 + 2 * 8 + 4 * 8);
+	CHECK_INT(sizeof(struct record_error), sizeof(struct record_fork) - 16 + 4 * 4 + 2 * 8 + 4 * 8);
 	CHECK_INT(sizeof(struct record_args), sizeof(struct record_head) + 8 + 8);
 }
 

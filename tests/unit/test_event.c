@@ -137,6 +137,7 @@ static struct process whole_process(void)
 		.kernel_thread = true,
 		.comm = BYTES("curl"),
 		.parent_comm = BYTES("bash"),
+		.ancestors = BYTES("bash\0systemd\0"),
 		.image = {
 			.exe = BYTES("/usr/bin/curl"),
 			.filename = BYTES("curl"),
@@ -155,7 +156,6 @@ static struct process whole_process(void)
 			.unit = BYTES("b.service"),
 			.container_id = BYTES("c0ffee"),
 			.env = BYTES("LANG=C\0"),
-			.ancestors = BYTES("bash\0systemd\0"),
 		},
 	};
 }
@@ -253,7 +253,7 @@ TEST(zeros_that_are_known_are_there)
 
 TEST(empty_lists_but_args_are_left_out)
 {
-	struct process p = { .image.ancestors = BYTES(""), .image.env = BYTES("") };
+	struct process p = { .ancestors = BYTES(""), .image.env = BYTES("") };
 	struct event event = { .type = EVENT_FORKED, .process = &p };
 
 	visit(&event, KEYS_ALL);

@@ -301,8 +301,9 @@ static void check_refused(enum filter_key key, struct bytes entry, int error, co
 
 TEST(filter_refuses_what_is_no_value)
 {
-	static const char *const no_numbers[] = { "", "!", "-1", "+1", " 1", "1 ", "1x", "x", "4294967296", "!!1",
-						   "0x10", "99999999999999999999999", "1*" };
+	static const char *const no_numbers[] = { "",	"!", "-1",	   "+1",  " 1",	  "1 ",
+						  "1x", "x", "4294967296", "!!1", "0x10", "99999999999999999999999",
+						  "1*" };
 
 	for (size_t i = 0; i < sizeof(no_numbers) / sizeof(no_numbers[0]); i++) {
 		check_refused(FILTER_PID, bytes_of(no_numbers[i]), -EINVAL, "not a number");

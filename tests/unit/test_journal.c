@@ -195,6 +195,7 @@ static struct process curl(void)
 		.session_id = PROCESS_UNSET,
 		.comm = BYTES("curl"),
 		.parent_comm = BYTES("bash"),
+		.ancestors = ARGS("bash\0sshd\0systemd"),
 		.image = {
 			.exe = BYTES("/usr/bin/curl"),
 			.filename = BYTES("/bin/curl"),
@@ -202,7 +203,6 @@ static struct process curl(void)
 			.argc = 3,
 			.args_size = 22,
 			.cwd = BYTES("/root"),
-			.ancestors = ARGS("bash\0sshd\0systemd"),
 			.env = ARGS("PATH=/bin\0a.b=c=d"),
 		},
 	};
@@ -401,7 +401,7 @@ TEST(entry_stays_below_the_limits_of_journald)
 	const struct sent *entry;
 	size_t size;
 
-	process.image.args = process.image.ancestors = process.image.env = many("**");
+	process.image.args = process.ancestors = process.image.env = many("**");
 	entry = entry_of(&event);
 	CHECK(entry->n < 1024 && iovecs(entry) <= 1024);
 	CHECK_INT(count(entry, "EXECSNOOP_ARG"), 100);
@@ -429,7 +429,7 @@ TEST(entry_stays_below_the_limits_with_newlines_everywhere)
 	event.end.status = SIGSEGV | 0x80;
 	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd = n;
 	process.image.cgroup = process.image.unit = process.image.container_id = n;
-	process.image.args = process.image.ancestors = process.image.env = many("a\n");
+	process.image.args = process.ancestors = process.image.env = many("a\n");
 	entry = entry_of(&event);
 	CHECK(iovecs(entry) <= 1024 && iovecs(entry) > 950);
 	CHECK_INT(count(entry, "EXECSNOOP_ARG"), 100);
@@ -492,7 +492,8 @@ TEST(message_does_no_harm)
 	for (const char *p = text; *p; p++)
 		CHECK((unsigned char)*p >= 0x20 && *p != 0x7f);
 	/* C1 controls, a line separator, a right-to-left override; what is plain text stays. */
-	process.image.args = ARGS("a\xc2\x9b" "1m\0\xe2\x80\xa8\0\xe2\x80\xae\0é€😀\0a b\0it's\0$x\0~\0#");
+	process.image.args = ARGS("a\xc2\x9b"
+				  "1m\0\xe2\x80\xa8\0\xe2\x80\xae\0é€😀\0a b\0it's\0$x\0~\0#");
 	CHECK_STR(message_of(&event, 2048),
 		  "curl[22022] started by bash[15785]: $'a\\xc2\\x9b1m' $'\\xe2\\x80\\xa8' $'\\xe2\\x80\\xae' "
 		  "é€😀 'a b' 'it'\\''s' '$x' '~' '#'");
@@ -896,8 +897,13 @@ TEST(thread_has_all_signals_blocked_and_the_caller_has_not)
 
 static struct entry *add(uint32_t tgid, uint32_t ppid)
 {
-	struct process process = { .tgid = tgid, .start = tgid, .ppid = ppid, .parent_start = ppid, .comm = BYTES("x"),
-				   .start_time = 1000000000, .source = SOURCE_PROC };
+	struct process process = { .tgid = tgid,
+				   .start = tgid,
+				   .ppid = ppid,
+				   .parent_start = ppid,
+				   .comm = BYTES("x"),
+				   .start_time = 1000000000,
+				   .source = SOURCE_PROC };
 	struct entry *entry;
 
 	CHECK_INT(proctable_add(table, &entry, &process), 0);
@@ -1094,8 +1100,9 @@ static size_t receive(int fd, char **ret)
 {
 	static char data[16 << 20], control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { data, sizeof(data) };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-				  .msg_controllen = sizeof(control) };
+	struct msghdr message = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+	};
 	ssize_t n = recvmsg(fd, &message, 0);
 	int file;
 	off_t size;
@@ -1153,7 +1160,7 @@ TEST(journald_gets_the_entries)
 	CHECK(size > 2 * sizeof(args));
 	CHECK(memmem(data, size, args, sizeof(args) - 1) != NULL);
 	/* As many fields as it ever has. */
-	process.image.args = process.image.ancestors = process.image.env = many("a\n");
+	process.image.args = process.ancestors = process.image.env = many("a\n");
 	write_event(journal, &event);
 	flush(journal);
 	size = receive(fd, &data);

@@ -66,11 +66,11 @@ TEST(a_whole_line)
 		.sid = 15785, .pgid = 22022,
 		.tty_major = 136, .tty_minor = 3, .pid_ns = 1, .mnt_ns = 2, .ns_pid = 22022,
 		.comm = BYTES("curl"), .parent_comm = BYTES("bash"),
+		.ancestors = BYTES("bash\0systemd\0"),
 		.image = {
 			.exe = BYTES("/usr/bin/curl"), .filename = BYTES("/usr/bin/curl"),
 			.args = BYTES("curl\0-O\0\0x y\0"),
 			.cwd = BYTES("/root"), .cgroup = BYTES("/a"), .unit = BYTES("b"),
-			.ancestors = BYTES("bash\0systemd\0"),
 			.env = BYTES("A=1\0B=\0"), .exe_inode = 7, .exe_dev_major = 8, .exe_dev_minor = 1,
 			.secureexec = true,
 		},
@@ -191,7 +191,7 @@ TEST(args_raw_has_all_arguments)
 TEST(ancestors_have_no_twin)
 {
 	begin();
-	process.image.ancestors = BYTES("a\xff\0b\0");
+	process.ancestors = BYTES("a\xff\0b\0");
 	check(KEY_BIT(KEY_ANCESTORS), STARTED("\"ancestors\":[\"a" BAD "\",\"b\"]"));
 	json_free(json);
 }

@@ -315,7 +315,9 @@ TEST(a_pid_that_is_used_again_ends_the_one_before)
 
 TEST(loading_is_silent_and_takes_nothing_twice)
 {
-	struct process found = { .tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .comm = BYTES("ls") };
+	struct process found = {
+		.tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .comm = BYTES("ls")
+	};
 
 	begin((struct pipeline_config){ .forks = true });
 	CHECK_INT(pipeline_found(pipeline, &found), 0);

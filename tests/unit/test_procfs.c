@@ -88,8 +88,8 @@ static void put(const char *name, struct bytes content)
 
 /* The tree. */
 
-#define STAT_OF(comm, start)                                                                       \
-	"42 (" comm ") S 1 42 42 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 " start                   \
+#define STAT_OF(comm, start)                                                     \
+	"42 (" comm ") S 1 42 42 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 " start \
 	" 1000 100 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
 
 static void tree(struct bytes stat)
@@ -175,7 +175,16 @@ TEST(another_start_is_another_process)
 TEST(malformed_stat_is_refused)
 {
 	static const char *const wrong[] = {
-		"", "\n", "42", "42 (sh", "42 (sh)", "42 (sh) ", "42 (sh) S", "42 (sh) S 1 2 3", ")", ") ",
+		"",
+		"\n",
+		"42",
+		"42 (sh",
+		"42 (sh)",
+		"42 (sh) ",
+		"42 (sh) S",
+		"42 (sh) S 1 2 3",
+		")",
+		") ",
 		"42 (sh) S 1 42 42 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0",
 		"42 (sh) S 1 42 42 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 ",
 		"42 (sh) S 1 42 42 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 x 1",

@@ -222,7 +222,7 @@ TEST(everything_is_copied)
 	p.image.unit = (struct bytes){ buffer + 50, 9 };
 	p.image.container_id = (struct bytes){ buffer + 60, 3 };
 	p.image.env = (struct bytes){ buffer + 64, 4 };
-	p.image.ancestors = (struct bytes){ buffer + 68, 4 };
+	p.ancestors = (struct bytes){ buffer + 68, 4 };
 	p.image.exe_inode = 99;
 	p.image.secureexec = true;
 	e = add(table, p);
@@ -237,7 +237,7 @@ TEST(everything_is_copied)
 	check_bytes(e->process.image.unit, BYTES("u.service"));
 	check_bytes(e->process.image.container_id, BYTES("cid"));
 	check_bytes(e->process.image.env, BYTES("X=1\0"));
-	check_bytes(e->process.image.ancestors, BYTES("p\0q\0"));
+	check_bytes(e->process.ancestors, BYTES("p\0q\0"));
 	CHECK_INT(e->process.image.argc, 3);
 	CHECK_INT(e->process.image.args_size, 5);
 	CHECK_INT(e->process.image.exe_inode, 99);
@@ -703,7 +703,7 @@ static void fill_ordinary(struct proctable *table, uint32_t n)
 		p.image.cwd = bytes_of(cwd);
 		p.image.cgroup = bytes_of(cgroup);
 		p.image.unit = bytes_of(strrchr(cgroup, '/') + 1);
-		p.image.ancestors = BYTES("postgres\0systemd\0");
+		p.ancestors = BYTES("postgres\0systemd\0");
 		add(table, p);
 	}
 	free((char *)args.data);
@@ -734,8 +734,8 @@ struct one {
 	uint32_t tgid, ppid;
 	uint64_t start, parent_start, start_time;
 	uint64_t serial; /* of the version: its exec_id */
-	uint64_t image;  /* serial of the version that brought it; 0: none */
-	size_t kept;     /* bytes of its arguments */
+	uint64_t image;	 /* serial of the version that brought it; 0: none */
+	size_t kept;	 /* bytes of its arguments */
 };
 
 struct slow {
@@ -785,8 +785,13 @@ static struct process model_process(const struct one *one, char text[static 128]
 {
 	int n = snprintf(text, 16, "c%" PRIu64, one->serial), m = snprintf(text + 16, 64, "/bin/%" PRIu64, one->image);
 	struct process p = {
-		.tgid = one->tgid, .start = one->start, .ppid = one->ppid, .parent_start = one->parent_start,
-		.start_time = one->start_time, .exec_id = one->serial, .comm = { text, (size_t)n },
+		.tgid = one->tgid,
+		.start = one->start,
+		.ppid = one->ppid,
+		.parent_start = one->parent_start,
+		.start_time = one->start_time,
+		.exec_id = one->serial,
+		.comm = { text, (size_t)n },
 	};
 
 	if (one->image) {

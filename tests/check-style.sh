@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What a machine can see of style.
+set -eu
+cd "${top_srcdir:-.}"
+sources=$(find src bpf tests -name '*.[ch]' | sort)
+texts=$(find . -path ./build -prune -o -path ./.git -prune -o -path ./build-aux -prune -o -path ./autom4te.cache -prune -o \
+	-path './tests/fuzz/corpus' -prune -o -type f \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.am' -o \
+	-name 'configure.ac' -o -name '*.md' -o -name README -o -name NEWS -o -name '*.[1-8]' -o -name '*.service.in' -o -name '*.conf' \) -print)
+number=0 bad=0
+
+# report NAME OUTPUT: ok if there is no output.
+report() {
+	number=$((number + 1))
+	if [ -z "$2" ]; then echo "ok $number - $1"; return; fi
+	printf '%s\n' "$2" | head -n 20 | sed 's/^/# /'
+	echo "not ok $number - $1"
+	bad=1
+}
+
+echo "1..5"
+if command -v clang-format >/dev/null; then
+	# shellcheck disable=SC2086
+	report "clang-format has nothing to say" "$(clang-format --dry-run -Werror $sources 2>&1 | grep -E '(error|warning):' || :)"
+else
+	number=1; echo "ok 1 - clang-format # SKIP there is none"
+fi
+# shellcheck disable=SC2086
+report "no blanks at the ends of lines" "$(grep -nE '[[:blank:]]+$' $texts || :)"
+report "every source names its licence" "$(for f in $sources; do head -n 2 "$f" | grep -q SPDX-License-Identifier || echo "$f"; done)"
+report "no room is larger than 900 lines" "$(wc -l src/*.c src/*.h bpf/* | awk '$2 != "total" && $1 > 900')"
+# shellcheck disable=SC2086
+report "no path of somebody's machine" "$(grep -nE '/(work|farm)/|/home/[a-z]+/' $texts | grep -v 'check-style' || :)"
+exit $bad
