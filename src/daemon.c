@@ -306,6 +306,38 @@ static int by_birth(const void *a, const void *b)
 	return x->tgid < y->tgid ? -1 : x->tgid > y->tgid;
 }
 
+static bool is_found(const struct found *found, uint32_t tgid, uint64_t start)
+{
+	const struct record_process key = { .tgid = tgid, .start = start };
+
+	return bsearch(&key, found->records, found->count, sizeof(found->records[0]), by_birth);
+}
+
+/*
+ * A kernel may keep a process out of its list (sandboxes hide their init so), and yet its children name it. Then its
+ * identity is theirs to tell, and /proc knows the rest.
+ */
+static int load_hidden_parent(struct daemon *d, struct procfs *procfs, const struct found *found,
+			      const struct record_process *child)
+{
+	struct process parent = {
+		.tgid = child->ppid,
+		.start = child->parent_start,
+		.source = SOURCE_PROC,
+		.loginuid = PROCESS_UNSET,
+		.session_id = PROCESS_UNSET,
+		.comm = { child->parent_comm, strnlen(child->parent_comm, RECORD_COMM_SIZE) },
+	};
+
+	if (child->ppid == 0 || is_found(found, child->ppid, child->parent_start) ||
+	    proctable_find(pipeline_table(d->pipeline), child->ppid, 0))
+		return 0;
+	if (procfs_identify(procfs, &parent) < 0)
+		return 0;
+	procfs_read(procfs, &parent);
+	return pipeline_found(d->pipeline, &parent);
+}
+
 /* What runs already, parents first: who it is from the kernel's list, what it runs from /proc. One that is gone
  * by now goes in too: its exit waits in the ring. */
 static int load_running(struct daemon *d)
@@ -326,12 +358,15 @@ static int load_running(struct daemon *d)
 	for (size_t i = 0; r == 0 && i < found.count; i++) {
 		struct process process;
 
+		r = load_hidden_parent(d, procfs, &found, &found.records[i]);
+		if (r < 0)
+			break;
 		decode_process(&process, &found.records[i]);
 		process.source = SOURCE_PROC;
 		procfs_read(procfs, &process);
 		r = pipeline_found(d->pipeline, &process);
 	}
-	d->loaded_processes = (unsigned)found.count;
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
 	free(found.records);
 	return r;
 }

@@ -450,3 +450,57 @@ int procfs_read(struct procfs *procfs, struct process *process)
 	process->image = image;
 	return 0;
 }
+
+/* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
+static size_t status_numbers(struct bytes text, const char *name, int base, uint64_t *ret, size_t most)
+{
+	struct bytes line, rest = text, key = bytes_of(name);
+	char copy[128], *at = copy, *end;
+	size_t n = 0;
+
+	while (split(&rest, '\n', &line)) {
+		if (!bytes_begin(line, key) || line.size >= sizeof(copy))
+			continue;
+		memcpy(copy, line.data, line.size);
+		copy[line.size] = '\0';
+		at = copy + key.size;
+		for (; n < most; n++, at = end) {
+			ret[n] = strtoull(at, &end, base);
+			if (end == at)
+				break;
+		}
+		return n;
+	}
+	return 0;
+}
+
+int procfs_identify(struct procfs *procfs, struct process *process)
+{
+	_cleanup_close_ int dir = -1;
+	uint64_t ppid[1], uid[2], gid[2], caps[1];
+	struct bytes text;
+	char name[16], state;
+	int r;
+
+	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
+	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return gone(-errno);
+	r = check(procfs, dir, process, &state);
+	if (r == 0)
+		r = room_read_file(&procfs->args, dir, "status", 65536, &text);
+	if (r < 0)
+		return gone(r);
+	/* Field names are ours to trust: a comm stands in "Name:" with its line ends escaped (proc_task_name()). */
+	if (status_numbers(text, "PPid:", 10, ppid, 1) != 1 || status_numbers(text, "Uid:", 10, uid, 2) != 2 ||
+	    status_numbers(text, "Gid:", 10, gid, 2) != 2 || status_numbers(text, "CapEff:", 16, caps, 1) != 1)
+		return -EBADMSG;
+	process->ppid = (uint32_t)ppid[0];
+	process->uid = (uint32_t)uid[0];
+	process->euid = (uint32_t)uid[1];
+	process->gid = (uint32_t)gid[0];
+	process->egid = (uint32_t)gid[1];
+	process->caps = caps[0];
+	process->ids_known = true;
+	return 0;
+}

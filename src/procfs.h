@@ -31,4 +31,10 @@ DEFINE_CLEANUP(struct procfs *, procfs_free);
  */
 int procfs_read(struct procfs *procfs, struct process *process);
 
+/*
+ * For a process of which only tgid, start and comm are known (as somebody's parent): fills the ids that
+ * /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.
+ */
+int procfs_identify(struct procfs *procfs, struct process *process);
+
 #endif

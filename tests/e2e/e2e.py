@@ -4,7 +4,8 @@
 Every test runs the built daemon with real probes on the running kernel. The probes see the whole machine, so a
 test looks at the processes that it started itself, by pid and id, and leaves the rest alone.
 
-Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails).
+Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails),
+EXECSNOOP_CHECK=unit (skip).
 """
 import base64
 import json
@@ -221,6 +222,14 @@ def why_not():
         return "not root"
     if not os.path.exists(DAEMON):
         return "no %s" % DAEMON
+    if os.environ.get("EXECSNOOP_CHECK") == "unit":
+        return "unit tests only"
+    daemon = subprocess.Popen([DAEMON, "--stdout"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    daemon.stdout.readline()
+    daemon.stdout.close()
+    said = daemon.stderr.read().decode(errors="replace").strip()
+    if daemon.wait() in (69, 77):
+        return "no BPF here: " + said.replace("\n", " ")
     return None
 
 

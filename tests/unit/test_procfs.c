@@ -852,4 +852,22 @@ TEST(without_permission_parts_are_unknown)
 	CHECK(p.image.cgroup.size > 0);
 }
 
+TEST(who_a_process_is)
+{
+	struct process p = real(getpid());
+	struct procfs *procfs;
+
+	CHECK_INT(procfs_new(&procfs, open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), 4096), 0);
+	CHECK_INT(procfs_identify(procfs, &p), 0);
+	CHECK_INT(p.ppid, getppid());
+	CHECK_INT(p.uid, getuid());
+	CHECK_INT(p.gid, getgid());
+	CHECK_INT(p.euid, geteuid());
+	CHECK_INT(p.egid, getegid());
+	CHECK(p.ids_known);
+	p.start += 1000000000;
+	CHECK_INT(procfs_identify(procfs, &p), -ESRCH);
+	procfs_free(procfs);
+}
+
 TAP_MAIN

@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs in the container of systemd.sh, as root, once the system is up. Pids are other ones here than in events.
+set -u
+number=0 bad=0
+unit=execsnoopd.service
+socket=/run/execsnoopd/events.sock
+say() { sed 's/^/# /'; }
+
+# report NAME: by the status of the last command.
+report() {
+	local status=$?
+	number=$((number + 1))
+	if [ $status = 0 ]; then echo "ok $number - $1"; else
+		bad=1
+		{ systemctl status --no-pager -n 30 $unit; journalctl -u $unit -n 20 --no-pager -o cat; } 2>&1 | say
+		echo "not ok $number - $1"
+	fi
+}
+
+# until COMMAND...: what must come true, within 20 s.
+until_true() {
+	for _ in $(seq 200); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.1
+	done
+	return 1
+}
+
+systemd-sysusers && getent group execsnoopd >/dev/null
+report "sysusers makes the group"
+# There are no manual pages in this tree, and verify asks for them.
+verified=$(systemd-analyze verify $unit 2>&1 | grep execsnoopd | grep -v "Command 'man ")
+[ -z "$verified" ] || echo "$verified" | say
+[ -z "$verified" ]
+report "systemd-analyze verify has nothing to say"
+systemctl daemon-reload
+systemctl enable --now $unit 2>&1 | say
+systemctl is-active -q $unit
+report "systemctl enable --now"
+[ "$(stat -c '%a %G' $socket)" = "660 execsnoopd" ]
+report "mode and group of the socket"
+
+timeout 20 nc -U $socket >/tmp/stream </dev/null &
+reader=$!
+until_true grep -q '"type":"live"' /tmp/stream
+report "nc -U gets a snapshot"
+/usr/bin/ls -d /etc marker-of-this-test >/dev/null 2>&1
+until_true grep -q '"type":"exited".*marker-of-this-test' /tmp/stream
+report "nc -U gets what happens"
+jq -e -s 'map(select(.type == "exited" and (.args // [] | index("marker-of-this-test")))) |
+	length == 1 and .[0].exit_code == 2 and .[0].exe == "/usr/bin/ls"' /tmp/stream >/dev/null
+report "jq reads it"
+kill $reader
+
+until_true sh -c "journalctl -t execsnoopd EXECSNOOP_EXE=/usr/bin/ls EXECSNOOP_ARG=marker-of-this-test -o cat | grep -q exited"
+report "journalctl -t execsnoopd EXECSNOOP_EXE=/usr/bin/ls"
+journalctl -t execsnoopd EXECSNOOP_ARG=marker-of-this-test -o json | jq -e -s '
+	map(select(.EXECSNOOP_TYPE == "exited")) | .[0].EXECSNOOP_EXIT_CODE == "2" and .[0].PRIORITY == "6" and
+	(.[0].MESSAGE_ID | length == 32)' >/dev/null
+report "journalctl -o json has the fields"
+/nonexistent/program 2>/dev/null
+until_true sh -c "journalctl -t execsnoopd -p notice -o cat | grep -q '/nonexistent/program'"
+report "journalctl -p notice has the failed ones"
+journalctl --update-catalog && journalctl -t execsnoopd -p notice -x --no-pager | grep -q -i 'subject\|-- '
+report "journalctl -x shows the catalog"
+systemctl show -P StatusText $unit | grep -q process
+report "the unit has a status text"
+
+# A request through the socket; half-closed.
+echo '{"comm":["sleep"],"types":["started"]}' | timeout 5 nc -U $socket >/tmp/filtered &
+reader=$!
+until_true grep -q '"type":"subscribed"' /tmp/filtered
+/usr/bin/sleep 0
+until_true grep -q '"comm":"sleep"' /tmp/filtered
+report "a filtered subscription"
+kill $reader 2>/dev/null
+
+# The daemon's own words; its events are entries of the same unit, of these very commands.
+said() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
+config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)
+[ -s "$config" ]
+report "the configuration is where --help says"
+mkdir -p "$config.d"
+printf '[journal]\nenabled = perhaps\n' >"$config.d/bad.conf"
+systemctl reload $unit
+until_true said 'bad\.conf:2: ' && systemctl is-active -q $unit
+report "a bad file is refused at reload, with its place"
+rm "$config.d/bad.conf"
+systemctl reload $unit
+until_true said 'configuration reloaded'
+report "a good one is taken"
+
+before=$(date +%s%N)
+systemctl stop $unit
+[ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]
+report "systemctl stop is quick and clean"
+echo "1..$number"
+exit $bad
