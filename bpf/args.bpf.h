@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Arguments, however long: in the record itself if they are few, else in pieces sent before it. */
+/* Arguments and environment, however long: in the record itself if they are few, else in pieces sent before it. */
 #ifndef EXECSNOOP_ARGS_BPF_H
 #define EXECSNOOP_ARGS_BPF_H
 
@@ -7,6 +7,7 @@
 
 /* Bytes of arguments that are wanted; the daemon says before load. */
 const volatile __u64 args_limit = 2 << 20;
+const volatile bool env_wanted = false;
 
 #define ARGS_STEPS 32  /* pieces in one verified loop */
 #define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
@@ -26,14 +27,14 @@ struct {
 	__type(value, struct pieces);
 } pieces SEC(".maps");
 
-/* Before any piece: which record they will belong to. */
-static __always_inline void args_begin(u32 of, u64 time, u64 start, u32 tgid)
+/* Before any piece of that kind: which record they will belong to. */
+static __always_inline void args_begin(u32 of, u32 kind, u64 time, u64 start, u32 tgid)
 {
 	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
 
 	if (!p)
 		return;
-	head_set(&p->args.head, RECORD_ARGS, 0, time, start, tgid, tgid);
+	head_set(&p->args.head, kind, 0, time, start, tgid, tgid);
 	p->args.position = 0;
 	p->args.bytes.offset = sizeof(struct record_args);
 }
@@ -45,7 +46,7 @@ static __always_inline void args_piece(struct pieces *p, u32 n)
 	p->args.head.lost_events = *(volatile u32 *)&lost_events;
 	p->args.head.lost_forks = *(volatile u32 *)&lost_forks;
 	p->args.bytes.size = n;
-	emit(&p->args, sizeof(struct record_args) + n, RECORD_ARGS);
+	emit(&p->args, sizeof(struct record_args) + n, p->args.head.kind);
 	*(volatile u64 *)&p->args.position += n;
 }
 

@@ -43,10 +43,10 @@ static __always_inline void head_set(struct record_head *head, u32 kind, u32 siz
 static __always_inline void lost_count(u32 kind)
 {
 	__sync_fetch_and_add(&lost_by_kind[kind & 7], 1);
-	/* A piece of arguments is no event: its exec tells that it is shortened. */
+	/* A piece is no event: its exec tells that it is shortened. */
 	if (kind == RECORD_FORK)
 		__sync_fetch_and_add(&lost_forks, 1);
-	else if (kind != RECORD_ARGS)
+	else if (kind != RECORD_ARGS && kind != RECORD_ENV)
 		__sync_fetch_and_add(&lost_events, 1);
 }
 

@@ -3,6 +3,9 @@
  * Failed execs, by the syscall tracepoints: what was passed is remembered at the entry and read when the call
  * has failed, since the kernel has touched those pages then. An exec that succeeds forgets its entry in
  * sched_process_exec, by the thread id that it had before (a thread that execs becomes the leader).
+ *
+ * An exec that fails behind the point of no return has lost the memory that it was called with: of the path, what
+ * could be read at the entry is told, and of the arguments nothing.
  */
 #ifndef EXECSNOOP_ERROR_BPF_H
 #define EXECSNOOP_ERROR_BPF_H
@@ -10,11 +13,15 @@
 #include "args.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+#define EARLY_FILENAME 232
+
 struct attempt {
 	u64 filename;
 	u64 argv;
+	u64 mm;
 	s32 dirfd;
-	u32 spare;
+	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
+	char early[EARLY_FILENAME];
 };
 
 struct {
@@ -26,9 +33,13 @@ struct {
 
 static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd };
 	u32 tid = bpf_get_current_pid_tgid();
+	long n = bpf_probe_read_user_str(attempt.early, sizeof(attempt.early), (void *)filename);
 
+	attempt.early_size = n > 0 ? n : 0;
+	attempt.mm = (u64)BPF_CORE_READ(task, mm);
 	if (bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY))
 		lost_count(RECORD_ERROR);
 	return 0;
@@ -148,7 +159,9 @@ static __always_inline int error_exit(s64 ret)
 	u32 tid = bpf_get_current_pid_tgid(), at;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
 	struct scratch *s = scratch_get(SCRATCH_ERROR);
+	struct task_struct *task;
 	struct record_error *r;
+	bool same_mm;
 	long n;
 
 	if (!attempt || !s)
@@ -158,15 +171,24 @@ static __always_inline int error_exit(s64 ret)
 	if (ret >= 0 || (ret <= -512 && ret >= -516))
 		goto out;
 	r = &s->error;
-	process_fill(&r->process, (void *)bpf_get_current_task());
+	task = (void *)bpf_get_current_task();
+	process_fill(&r->process, task);
 	r->error = ret;
 	r->flags = 0;
 	r->dirfd = attempt->dirfd;
 	at = sizeof(*r);
-	r->cwd.offset = r->cwd.size = r->cgroup.offset = r->cgroup.size = 0;
 	r->filename.offset = at;
 	r->filename.size = 0;
-	n = bpf_probe_read_user_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
+	same_mm = attempt->mm == (u64)BPF_CORE_READ(task, mm);
+	if (same_mm) {
+		n = bpf_probe_read_user_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
+	} else {
+		n = attempt->early_size;
+		bpf_probe_read_kernel(&s->bytes[bounded(at)], sizeof(attempt->early), attempt->early);
+		if (n == EARLY_FILENAME)
+			r->flags |= ERROR_F_FILENAME_CUT;
+		r->flags |= ERROR_F_ARGS_FAULT;
+	}
 	if (n > 0) {
 		r->filename.size = n - 1;
 		at += n - 1;
@@ -175,15 +197,18 @@ static __always_inline int error_exit(s64 ret)
 	} else {
 		r->flags |= ERROR_F_FILENAME_FAULT;
 	}
+	at = place_fill(SCRATCH_ERROR, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	r->argc = 0;
 	r->args.offset = r->args.size = 0;
 	r->args_size = r->args_before = 0;
-	if (attempt->argv) {
-		args_begin(SCRATCH_ERROR, time, r->process.start, r->process.tgid);
+	if (attempt->argv && same_mm) {
+		args_begin(SCRATCH_ERROR, RECORD_ARGS, time, r->process.start, r->process.tgid);
 		argv_send(r, attempt->argv);
 	}
 	head_set(&r->head, RECORD_ERROR, at, time, r->process.start, r->process.tgid, tid);
-	emit(s->bytes, bounded(at), RECORD_ERROR);
+	asm volatile("" : "+r"(at));
+	if (at <= sizeof(s->bytes))
+		emit(s->bytes, at, RECORD_ERROR);
 out:
 	bpf_map_delete_elem(&attempts, &tid);
 	return 0;

@@ -40,6 +40,7 @@ enum { BPF_ANY = 0 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
 
+#define PF_FORKNOEXEC 0x00000040     /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 #define AT_FDCWD (-100)
@@ -114,8 +115,17 @@ struct task_io_accounting { /* with CONFIG_TASK_IO_ACCOUNTING */
 	u64 write_bytes;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct list_head thread_head;
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];
@@ -217,6 +227,8 @@ struct task_struct {
 	kuid_t loginuid;	/* with CONFIG_AUDIT */
 	unsigned int sessionid; /* with CONFIG_AUDIT */
 	u64 self_exec_id;
+	struct list_head thread_node;
+	struct sched_entity se;
 	struct task_io_accounting ioac; /* empty without CONFIG_TASK_IO_ACCOUNTING */
 	struct css_set *cgroups;	/* with CONFIG_CGROUPS */
 };

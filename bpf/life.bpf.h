@@ -72,30 +72,6 @@ static __always_inline u32 exec_exe(struct scratch *s, u32 at, struct mm_struct 
 	return at;
 }
 
-static __always_inline u32 exec_cwd(struct scratch *s, u32 at, struct task_struct *task)
-{
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry);
-	bool cut;
-
-	if (is_unlinked(dentry))
-		s->exec.flags |= EXEC_F_CWD_DELETED;
-	at = path_walk(SCRATCH_EXEC, s, at, &s->exec.cwd, BPF_CORE_READ(fs, pwd.mnt), dentry, &cut);
-	if (cut)
-		s->exec.flags |= EXEC_F_CWD_CUT;
-	return at;
-}
-
-static __always_inline u32 exec_cgroup(struct scratch *s, u32 at, struct task_struct *task)
-{
-	bool cut;
-
-	at = cgroup_walk(SCRATCH_EXEC, s, at, &s->exec.cgroup, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn), &cut);
-	if (cut)
-		s->exec.flags |= EXEC_F_CGROUP_CUT;
-	return at;
-}
-
 static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *filename)
 {
 	struct record_exec *r = &s->exec;
@@ -103,7 +79,33 @@ static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *
 
 	r->filename.offset = at;
 	r->filename.size = n > 0 ? n - 1 : 0;
+	if (n <= 0 || n == RECORD_PATH_MAX)
+		r->flags |= EXEC_F_FILENAME_CUT; /* execveat() makes "/dev/fd/N/path", which may be longer */
 	return at + r->filename.size;
+}
+
+/* Reads `size` bytes of the user's memory into the record, or sends them in pieces before it. */
+static __always_inline u32 exec_strings(struct scratch *s, u32 at, u32 kind, struct part *part, u64 from, u64 size,
+					u64 time, u64 *ret_before)
+{
+	u32 n;
+
+	part->offset = at;
+	part->size = 0;
+	*ret_before = 0;
+	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
+		*ret_before = size;
+		args_begin(SCRATCH_EXEC, kind, time, s->exec.process.start, s->exec.process.tgid);
+		args_send(SCRATCH_EXEC, from, size);
+		return at;
+	}
+	n = size;
+	asm volatile("" : "+r"(n));
+	n &= SCRATCH_WRITE - 1;
+	if (bpf_probe_read_user(&s->bytes[bounded(at)], n, (void *)from))
+		return at;
+	part->size = n;
+	return at + n;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -111,9 +113,9 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 {
 	struct scratch *s = scratch_get(SCRATCH_EXEC);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	u64 time = bpf_ktime_get_boot_ns(), arg_start = BPF_CORE_READ(mm, arg_start), size;
+	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
-	u32 at, n;
+	u32 at;
 
 	if (!s) /* never: the map has an entry for it */
 		return 0;
@@ -123,31 +125,22 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 	r->argc = BPF_CORE_READ(bprm, argc);
 	r->envc = BPF_CORE_READ(bprm, envc);
 	r->old_tid = old_pid;
-	r->args_size = BPF_CORE_READ(mm, arg_end) - arg_start;
-	r->args_before = 0;
-	r->env.offset = r->env.size = 0;
 	at = sizeof(*r);
 	at = exec_exe(s, at, mm);
-	at = exec_cwd(s, at, task);
-	at = exec_cgroup(s, at, task);
 	at = exec_filename(s, at, BPF_CORE_READ(bprm, filename));
-	at = ancestors_walk(SCRATCH_EXEC, s, at, &r->ancestors, task);
+	at = place_fill(SCRATCH_EXEC, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
+	start = BPF_CORE_READ(mm, arg_start);
+	r->args_size = BPF_CORE_READ(mm, arg_end) - start;
 	size = r->args_size < args_limit ? r->args_size : args_limit;
-	r->args.offset = at;
-	r->args.size = 0;
-	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
-		r->args_before = size;
-		args_begin(SCRATCH_EXEC, time, r->process.start, r->process.tgid);
-		args_send(SCRATCH_EXEC, arg_start, size);
-	} else {
-		n = size;
-		asm volatile("" : "+r"(n));
-		n &= SCRATCH_WRITE - 1;
-		if (bpf_probe_read_user(&s->bytes[bounded(at)], n, (void *)arg_start) == 0) {
-			r->args.size = n;
-			at += n;
-		}
+	at = exec_strings(s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
+	r->env_size = r->env_before = 0;
+	r->env.offset = r->env.size = 0;
+	if (env_wanted) {
+		start = BPF_CORE_READ(mm, env_start);
+		r->env_size = BPF_CORE_READ(mm, env_end) - start;
+		size = r->env_size < args_limit ? r->env_size : args_limit;
+		at = exec_strings(s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
 	}
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
 	asm volatile("" : "+r"(at));
@@ -156,11 +149,93 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 	return 0;
 }
 
+#define THREAD_STEPS 64	  /* in one verified piece */
+#define THREAD_PIECES 512 /* 32,768 threads */
+
+/* What all threads together used; and where the walk over them stands. */
+struct threads {
+	u64 node; /* task_struct.thread_node of the next one */
+	u64 head; /* signal_struct.thread_head */
+	u64 utime, stime, runtime, read_bytes, write_bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct threads);
+} threads SEC(".maps");
+
+static __always_inline struct threads *threads_get(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&threads, &zero);
+}
+
+/* Goes on for THREAD_STEPS; 0 when there is no more to do. */
+__attribute__((noinline)) int threads_some(void)
+{
+	volatile struct threads *t = threads_get();
+	struct task_struct *task;
+
+	if (!t)
+		return 0;
+	for (int i = 0; i < THREAD_STEPS; i++) {
+		if (!t->node || t->node == t->head)
+			return 0;
+		task = (void *)t->node - bpf_core_field_offset(struct task_struct, thread_node);
+		t->utime += BPF_CORE_READ(task, utime);
+		t->stime += BPF_CORE_READ(task, stime);
+		t->runtime += BPF_CORE_READ(task, se.sum_exec_runtime);
+		if (bpf_core_field_exists(task->ioac.read_bytes)) {
+			t->read_bytes += BPF_CORE_READ(task, ioac.read_bytes);
+			t->write_bytes += BPF_CORE_READ(task, ioac.write_bytes);
+		}
+		t->node = (u64)BPF_CORE_READ(task, thread_node.next);
+	}
+	return 1;
+}
+
+/*
+ * Threads that were released have left their sums in signal_struct (kernel/exit.c, __exit_signal()). Those that are
+ * not yet are still in its list: the last one, a leader that ended before, and whatever ends at the same time.
+ */
+static __always_inline void exit_usage(struct record_exit *r, struct signal_struct *signal)
+{
+	struct threads *t = threads_get();
+
+	r->flags |= EXIT_F_CPU | EXIT_F_RSS;
+	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * page_size;
+	r->utime_ns = r->stime_ns = r->runtime_ns = r->read_bytes = r->write_bytes = 0;
+	if (!t)
+		return;
+	t->utime = BPF_CORE_READ(signal, utime);
+	t->stime = BPF_CORE_READ(signal, stime);
+	t->runtime = BPF_CORE_READ(signal, sum_sched_runtime);
+	t->read_bytes = t->write_bytes = 0;
+	if (bpf_core_field_exists(signal->ioac.read_bytes)) {
+		r->flags |= EXIT_F_IO;
+		t->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes);
+		t->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes);
+	}
+	t->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	t->node = (u64)BPF_CORE_READ(signal, thread_head.next);
+	for (int i = 0; i < THREAD_PIECES; i++)
+		if (!threads_some())
+			break;
+	r->utime_ns = t->utime;
+	r->stime_ns = t->stime;
+	r->runtime_ns = t->runtime;
+	r->read_bytes = t->read_bytes;
+	r->write_bytes = t->write_bytes;
+}
+
 static __always_inline int exit_emit(struct task_struct *task)
 {
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
-	u64 time = bpf_ktime_get_boot_ns();
+	u64 time = bpf_ktime_get_boot_ns(), flags;
 	u32 tgid = BPF_CORE_READ(task, tgid);
 	struct record_exit *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 
@@ -174,26 +249,9 @@ static __always_inline int exit_emit(struct task_struct *task)
 	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
 	r->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
 								     : BPF_CORE_READ(leader, exit_code);
-	r->flags = EXIT_F_CPU | EXIT_F_RSS;
-	/* Threads that are gone have left their sums in signal; the last one has not yet, nor a leader that
-	 * went before it (kernel/exit.c, __exit_signal()). */
-	r->utime_ns = BPF_CORE_READ(signal, utime) + BPF_CORE_READ(task, utime);
-	r->stime_ns = BPF_CORE_READ(signal, stime) + BPF_CORE_READ(task, stime);
-	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * page_size;
-	r->read_bytes = r->write_bytes = 0;
-	if (bpf_core_field_exists(task->ioac.read_bytes)) {
-		r->flags |= EXIT_F_IO;
-		r->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes) + BPF_CORE_READ(task, ioac.read_bytes);
-		r->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes) + BPF_CORE_READ(task, ioac.write_bytes);
-	}
-	if (leader != task) {
-		r->utime_ns += BPF_CORE_READ(leader, utime);
-		r->stime_ns += BPF_CORE_READ(leader, stime);
-		if (r->flags & EXIT_F_IO) {
-			r->read_bytes += BPF_CORE_READ(leader, ioac.read_bytes);
-			r->write_bytes += BPF_CORE_READ(leader, ioac.write_bytes);
-		}
-	}
+	flags = process_flags(leader);
+	r->flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
+	exit_usage(r, signal);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	wake_reader();
 	return 0;

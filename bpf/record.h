@@ -11,7 +11,7 @@
  * Long argument lists come in pieces: first RECORD_ARGS, in order, then the record that they
  * belong to, which has the same tgid and time and says in args_before how many bytes must have
  * come. So an exec is complete when its record arrives, and a lost piece means shortened
- * arguments, not a lost exec.
+ * arguments, not a lost exec. The environment, if it is long, comes alike, as RECORD_ENV.
  */
 #ifndef EXECSNOOP_RECORD_H
 #define EXECSNOOP_RECORD_H
@@ -34,6 +34,7 @@ enum record_kind {
 	RECORD_EXIT = 3,
 	RECORD_ERROR = 4,
 	RECORD_ARGS = 5,
+	RECORD_ENV = 6,
 };
 
 /* A variable part of the record: bytes [offset, offset + size). size 0: not there. */
@@ -77,6 +78,7 @@ struct record_process {
 };
 
 #define PROCESS_F_KTHREAD (1ull << 0)
+#define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */
 
 /* fork(2), clone(2) and friends, of processes (threads make no record). */
 struct record_fork {
@@ -93,9 +95,11 @@ struct record_fork {
 #define EXEC_F_EXE_CUT (1u << 2)     /* the path was too long or too deep to be walked in full */
 #define EXEC_F_FILENAME_CUT (1u << 3)
 #define EXEC_F_SECURE (1u << 4) /* bprm->secureexec */
-#define EXEC_F_CWD_CUT (1u << 5)
-#define EXEC_F_CGROUP_CUT (1u << 6)
-#define EXEC_F_CWD_DELETED (1u << 7)
+
+/* Of where a process is: in exec and error records. */
+#define PLACE_F_CWD_CUT (1u << 16)
+#define PLACE_F_CGROUP_CUT (1u << 17)
+#define PLACE_F_ANCESTORS_CUT (1u << 18)
 
 /* A successful exec, seen after it. */
 struct record_exec {
@@ -109,21 +113,24 @@ struct record_exec {
 	__u32 old_tid;	   /* the thread that called exec, before it became the leader */
 	__u64 args_size;   /* bytes of all arguments, each with its NUL */
 	__u64 args_before; /* of them, those that came in RECORD_ARGS */
+	__u64 env_size;	   /* bytes of the environment; 0 if nobody wants it */
+	__u64 env_before;  /* of them, those that came in RECORD_ENV */
 	/* Paths as components, each ended by NUL, from the leaf up to the root: the kernel's walk
 	 * order. "/usr/bin/ls" is "ls\0bin\0usr\0". The root itself is size 0. */
 	struct part exe;
 	struct part cwd;
 	struct part cgroup;
-	struct part filename; /* as passed, without its NUL */
+	struct part filename;  /* as passed, without its NUL */
 	struct part ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
-	struct part args;     /* the last of the arguments, each with its NUL */
-	struct part env;      /* the environment block, as far as asked for; its last string may be cut */
+	struct part args;      /* the last of the arguments, each with its NUL */
+	struct part env;       /* the environment, NAME=VALUE each with its NUL; the last may be cut */
 };
 
 /* The last thread is gone. */
 struct record_exit {
 	struct record_head head;
-	__u64 utime_ns, stime_ns; /* the whole process, as in rusage */
+	__u64 utime_ns, stime_ns; /* by the kernel's ticks, of all threads */
+	__u64 runtime_ns;	  /* by the scheduler's clock, of all threads, up to the last tick or switch */
 	__u64 max_rss_bytes;
 	__u64 read_bytes, write_bytes; /* as /proc/PID/io: to and from storage */
 	__u32 status;		       /* as wait(2) gives it */
@@ -133,6 +140,8 @@ struct record_exit {
 #define EXIT_F_CPU (1u << 0) /* utime_ns, stime_ns are known */
 #define EXIT_F_RSS (1u << 1)
 #define EXIT_F_IO (1u << 2)
+#define EXIT_F_KTHREAD (1u << 3)
+#define EXIT_F_EXECED (1u << 4) /* it had called exec since its fork */
 
 #define ERROR_F_FILENAME_FAULT (1u << 0) /* the path could not be read */
 #define ERROR_F_ARGS_FAULT (1u << 1)	 /* some argument could not be read: they end before it */
@@ -151,11 +160,10 @@ struct record_error {
 	__u64 args_before;
 	struct part filename; /* without its NUL */
 	struct part args;
-	struct part cwd;
-	struct part cgroup;
+	struct part cwd, cgroup, ancestors; /* as in record_exec */
 };
 
-/* A piece of a long argument list. */
+/* A piece of a long argument list, or of an environment. */
 struct record_args {
 	struct record_head head; /* tgid and time as in the record that will follow */
 	__u64 position;		 /* of this piece in the whole */

@@ -177,7 +177,8 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 	return WALK_CUT;
 }
 
-#define ANCESTOR_STEPS 64
+#define ANCESTOR_STEPS 64 /* in one verified piece */
+#define ANCESTOR_PIECES 8
 
 /* The comms of parent, grandparent, ... up to pid 1. walk.dentry is the task whose parent comes next. */
 __attribute__((noinline)) int ancestors_some(u32 of)
@@ -197,17 +198,21 @@ __attribute__((noinline)) int ancestors_some(u32 of)
 			return WALK_CUT;
 		*(volatile u64 *)&s->walk.dentry = (u64)parent;
 	}
-	return WALK_CUT;
+	return WALK_ON;
 }
 
-/* However many there are: those that were reached. */
+/* If they are too many, those that were reached: the nearest. */
 static __always_inline u32 ancestors_walk(u32 of, struct scratch *s, u32 at, struct part *part,
-					  struct task_struct *task)
+					  struct task_struct *task, bool *ret_cut)
 {
+	int outcome = WALK_ON;
+
 	s->walk.dentry = (u64)task;
 	s->walk.at = at;
-	s->walk.limit = at + RECORD_PATH_MAX;
-	ancestors_some(of);
+	s->walk.limit = at + RECORD_PATH_MAX - RECORD_COMM_SIZE;
+	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
+		outcome = ancestors_some(of);
+	*ret_cut = outcome != WALK_DONE;
 	part->offset = at;
 	part->size = s->walk.at - at;
 	return s->walk.at;
@@ -226,6 +231,25 @@ static __always_inline u32 cgroup_walk(u32 of, struct scratch *s, u32 at, struct
 		return at;
 	part->size = s->walk.at - at;
 	return s->walk.at;
+}
+
+/* Where a process is: what exec and error records both tell. */
+static __always_inline u32 place_fill(u32 of, struct scratch *s, u32 at, struct task_struct *task, struct part *cwd,
+				      struct part *cgroup, struct part *ancestors, u32 *flags)
+{
+	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	bool cut;
+
+	at = path_walk(of, s, at, cwd, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), &cut);
+	if (cut)
+		*flags |= PLACE_F_CWD_CUT;
+	at = cgroup_walk(of, s, at, cgroup, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn), &cut);
+	if (cut)
+		*flags |= PLACE_F_CGROUP_CUT;
+	at = ancestors_walk(of, s, at, ancestors, task, &cut);
+	if (cut)
+		*flags |= PLACE_F_ANCESTORS_CUT;
+	return at;
 }
 
 #endif

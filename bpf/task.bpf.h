@@ -27,6 +27,14 @@ static __always_inline u32 pid_global(struct pid *pid)
 	return nr;
 }
 
+/* A fork sets PF_FORKNOEXEC and an exec clears it, for the thread that becomes the leader. */
+static __always_inline u64 process_flags(struct task_struct *leader)
+{
+	u32 flags = BPF_CORE_READ(leader, flags);
+
+	return (flags & PF_KTHREAD ? PROCESS_F_KTHREAD : 0) | (flags & PF_FORKNOEXEC ? 0 : PROCESS_F_EXECED);
+}
+
 /* task: any thread of the process; what belongs to the process is read from its leader. */
 static __always_inline void process_fill(struct record_process *p, struct task_struct *task)
 {
@@ -45,7 +53,7 @@ static __always_inline void process_fill(struct record_process *p, struct task_s
 	/* Pid 0, the idle task, is nobody's parent in the eyes of users. */
 	p->parent_start = p->ppid ? BPF_CORE_READ(parent_leader, start_boottime) : 0;
 	p->exec_id = BPF_CORE_READ(task, self_exec_id);
-	p->flags = BPF_CORE_READ(task, flags) & PF_KTHREAD ? PROCESS_F_KTHREAD : 0;
+	p->flags = process_flags(leader);
 	p->uid = BPF_CORE_READ(cred, uid.val);
 	p->gid = BPF_CORE_READ(cred, gid.val);
 	p->euid = BPF_CORE_READ(cred, euid.val);

@@ -204,6 +204,7 @@ void console_drain(struct console *console, unsigned timeout_ms)
 		if (r < 0 || r == SUBSCRIBER_E_SLOW)
 			return;
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = (int)timeout_ms - (int)((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000);
+		left = (int)timeout_ms -
+		       (int)((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000);
 	}
 }

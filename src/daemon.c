@@ -10,7 +10,6 @@
 #include "daemon.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -21,6 +20,7 @@
 #include <time.h>
 #include <yajl/yajl_gen.h>
 
+#include "census.h"
 #include "config.h"
 #include "console.h"
 #include "decode.h"
@@ -28,11 +28,12 @@
 #include "log.h"
 #include "pipeline.h"
 #include "probe.h"
-#include "procfs.h"
 #include "server.h"
 
 #define DRAIN_MOST 2048		 /* records in one turn of the loop */
 #define DRAIN_PAUSE_US 5000	 /* between two turns while records keep coming: the bound of their delay */
+#define SKIPPED_PAUSE_US 100000	 /* between two looks at what probes skipped, while records keep coming */
+#define CENSUS_PAUSE_US 500000	 /* between two comparisons of the table with the kernel's, while loss goes on */
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
 #define EPOCH_STEP_NS 1000000	 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
@@ -46,6 +47,9 @@ struct daemon {
 	sd_event *event;
 	struct probe *probe;
 	struct pipeline *pipeline;
+	struct census *census;
+	struct environment *environment;
+	struct redact *redact;
 	struct server *server;
 	struct journal *journal;
 	struct console *console;
@@ -54,6 +58,9 @@ struct daemon {
 	int64_t epoch;
 	uint64_t started_us, status_us, status_seq;
 	unsigned loaded_processes;
+	/* Loss in the kernel: what is told, and since when the table may be wrong. */
+	uint64_t skipped_events, skipped_forks, skipped_us;
+	uint64_t lost, census_lost, census_us; /* all together; when the last census began */
 };
 
 /* Clocks. */
@@ -125,9 +132,23 @@ static void send_status(struct daemon *d)
 		   (unsigned long long)stats.lost_events);
 }
 
+/* What the probes skipped since the last look, where each is an event. */
+static uint64_t look_for_skipped(struct daemon *d, uint64_t now_us)
+{
+	uint64_t events, forks, count;
+
+	probe_skipped(d->probe, &events, &forks);
+	count = events - d->skipped_events + (d->settings->probes.forks ? forks - d->skipped_forks : 0);
+	d->skipped_events = events;
+	d->skipped_forks = forks;
+	d->skipped_us = now_us;
+	return count;
+}
+
 /* One turn: some records, then what the outputs make of them. Returns the records taken. */
 static int drain(struct daemon *d)
 {
+	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000, skipped = 0;
 	uint32_t lost_events, lost_forks;
 	int n;
 
@@ -137,27 +158,53 @@ static int drain(struct daemon *d)
 		return n;
 	if (n < DRAIN_MOST) {
 		/* Empty: a loss that no record behind it tells of. */
+		if (n == 0 || now_us - d->skipped_us >= SKIPPED_PAUSE_US)
+			skipped = look_for_skipped(d, now_us);
 		probe_lost(d->probe, &lost_events, &lost_forks);
-		pipeline_loss(d->pipeline, lost_events, lost_forks, clock_ns(CLOCK_BOOTTIME));
+		pipeline_loss(d->pipeline, lost_events, lost_forks, skipped, clock_ns(CLOCK_BOOTTIME));
+		d->lost = (uint64_t)lost_events + lost_forks + d->skipped_events + d->skipped_forks;
 	}
 	pipeline_flush(d->pipeline);
 	return n;
 }
 
+/* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do. */
+static bool mend(struct daemon *d, bool ring_empty)
+{
+	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
+	int r = 0;
+
+	if (census_is_under_way(d->census))
+		r = census_step(d->census, ring_empty, clock_ns(CLOCK_BOOTTIME));
+	else if (d->lost == d->census_lost)
+		return false;
+	else if (ring_empty && now_us - d->census_us >= CENSUS_PAUSE_US) {
+		d->census_lost = d->lost;
+		d->census_us = now_us;
+		r = census_begin(d->census);
+	}
+	if (r < 0)
+		log_warning("comparing the process table with the kernel's: %s", strerror(-r));
+	return true;
+}
+
 static int drain_and_schedule(struct daemon *d)
 {
 	int n = drain(d), r;
+	bool busy;
 
 	if (n < 0) {
 		log_error("reading the ring buffer: %s", strerror(-n));
 		return sd_event_exit(d->event, DAEMON_FAILED);
 	}
 	send_status(d);
-	if (n == 0 && probe_sleep(d->probe))
+	busy = mend(d, n < DRAIN_MOST);
+	if (n == 0 && !busy && probe_sleep(d->probe))
 		return sd_event_source_set_enabled(d->drain_timer, SD_EVENT_OFF);
 	if (n > 0)
 		probe_awake(d->probe);
-	r = sd_event_source_set_time_relative(d->drain_timer, n == DRAIN_MOST ? 0 : DRAIN_PAUSE_US);
+	r = sd_event_source_set_time_relative(d->drain_timer,
+					      n == DRAIN_MOST || census_is_under_way(d->census) ? 0 : DRAIN_PAUSE_US);
 	return r < 0 ? r : sd_event_source_set_enabled(d->drain_timer, SD_EVENT_ONESHOT);
 }
 
@@ -226,6 +273,7 @@ static void gen_stats(void *userdata, yajl_gen gen)
 	gen_number(gen, "error", probe.lost_error);
 	gen_number(gen, "args", probe.lost_args);
 	gen_number(gen, "skipped", probe.skipped);
+	gen_number(gen, "untold", pipeline.untold);
 	gen_number(gen, "args_shortened", pipeline.args_shortened);
 	gen_number(gen, "malformed", pipeline.malformed);
 	yajl_gen_map_close(gen);
@@ -275,102 +323,6 @@ int daemon_load_settings(struct settings **ret, const struct daemon_options *opt
 	return r;
 }
 
-struct found {
-	struct record_process *records;
-	size_t count, room;
-};
-
-static int on_process(void *userdata, const struct record_process *process)
-{
-	struct found *found = userdata;
-
-	if (found->count == found->room) {
-		size_t room = found->room ? found->room * 2 : 1024;
-		struct record_process *records = reallocarray(found->records, room, sizeof(*records));
-
-		if (!records)
-			return -ENOMEM;
-		found->records = records;
-		found->room = room;
-	}
-	found->records[found->count++] = *process;
-	return 0;
-}
-
-static int by_birth(const void *a, const void *b)
-{
-	const struct record_process *x = a, *y = b;
-
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
-	return x->tgid < y->tgid ? -1 : x->tgid > y->tgid;
-}
-
-static bool is_found(const struct found *found, uint32_t tgid, uint64_t start)
-{
-	const struct record_process key = { .tgid = tgid, .start = start };
-
-	return bsearch(&key, found->records, found->count, sizeof(found->records[0]), by_birth);
-}
-
-/*
- * A kernel may keep a process out of its list (sandboxes hide their init so), and yet its children name it. Then its
- * identity is theirs to tell, and /proc knows the rest.
- */
-static int load_hidden_parent(struct daemon *d, struct procfs *procfs, const struct found *found,
-			      const struct record_process *child)
-{
-	struct process parent = {
-		.tgid = child->ppid,
-		.start = child->parent_start,
-		.source = SOURCE_PROC,
-		.loginuid = PROCESS_UNSET,
-		.session_id = PROCESS_UNSET,
-		.comm = { child->parent_comm, strnlen(child->parent_comm, RECORD_COMM_SIZE) },
-	};
-
-	if (child->ppid == 0 || is_found(found, child->ppid, child->parent_start) ||
-	    proctable_find(pipeline_table(d->pipeline), child->ppid, 0))
-		return 0;
-	if (procfs_identify(procfs, &parent) < 0)
-		return 0;
-	procfs_read(procfs, &parent);
-	return pipeline_found(d->pipeline, &parent);
-}
-
-/* What runs already, parents first: who it is from the kernel's list, what it runs from /proc. One that is gone
- * by now goes in too: its exit waits in the ring. */
-static int load_running(struct daemon *d)
-{
-	_cleanup_close_ int root = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(procfs_free_p) struct procfs *procfs = NULL;
-	struct found found = {};
-	int r;
-
-	if (root < 0)
-		return -errno;
-	r = procfs_new(&procfs, root, d->settings->probes.args_limit);
-	if (r < 0)
-		return r;
-	r = probe_iterate(d->probe, on_process, &found);
-	if (r == 0 && found.count > 0)
-		qsort(found.records, found.count, sizeof(found.records[0]), by_birth);
-	for (size_t i = 0; r == 0 && i < found.count; i++) {
-		struct process process;
-
-		r = load_hidden_parent(d, procfs, &found, &found.records[i]);
-		if (r < 0)
-			break;
-		decode_process(&process, &found.records[i]);
-		process.source = SOURCE_PROC;
-		procfs_read(procfs, &process);
-		r = pipeline_found(d->pipeline, &process);
-	}
-	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
-	free(found.records);
-	return r;
-}
-
 /* Fails with a message told, and the exit status. */
 static int start_probe(struct daemon *d)
 {
@@ -388,6 +340,22 @@ static int start_probe(struct daemon *d)
 	return r == PROBE_E_UNSUPPORTED ? DAEMON_UNAVAILABLE : r == PROBE_E_PRIVILEGE ? DAEMON_NOPERM : DAEMON_FAILED;
 }
 
+static int make_redact(struct redact **ret, const struct settings *settings)
+{
+	return redact_new(ret, (const char *const *)settings->redact.options,
+			  (const char *const *)settings->redact.pattern);
+}
+
+static int make_choosers(struct daemon *d)
+{
+	const char *reason;
+	int r = make_redact(&d->redact, d->settings);
+
+	if (r == 0 && d->settings->probes.env)
+		r = environment_new(&d->environment, (const char *const *)d->settings->probes.env, &reason);
+	return r;
+}
+
 static int start_pipeline(struct daemon *d)
 {
 	struct pipeline_config config = {
@@ -397,15 +365,23 @@ static int start_pipeline(struct daemon *d)
 		.args_limit = d->settings->probes.args_limit,
 		.table_memory = d->settings->probes.table_memory,
 	};
-	int r = pipeline_new(&d->pipeline, &config);
+	int r = make_choosers(d);
 
+	if (r < 0)
+		return r;
+	config.environment = d->environment;
+	config.redact = d->redact;
+	r = pipeline_new(&d->pipeline, &config);
 	if (r < 0)
 		return r;
 	d->epoch = read_epoch();
 	pipeline_set_epoch(d->pipeline, d->epoch);
-	r = load_running(d);
+	r = census_new(&d->census, d->probe, d->pipeline, d->settings);
+	if (r == 0)
+		r = census_load(d->census);
 	if (r < 0)
 		return r;
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
 	/* What happened while that was read. Bounded: a storm does not hold up the start for ever; what is left
 	 * makes events. */
 	for (int turns = 0; turns < 64; turns++) {
@@ -525,12 +501,22 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(d->event, DAEMON_OK);
 }
 
+static bool same_list(string_list a, string_list b)
+{
+	size_t i = 0;
+
+	for (; a && b && a[i] && b[i]; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return (!a || !a[i]) && (!b || !b[i]);
+}
+
 /* What takes a restart to change, said once a reload. */
 static void tell_unchanged(const struct settings *old, const struct settings *new)
 {
 	if (old->probes.errors != new->probes.errors || old->probes.ring_buffer != new->probes.ring_buffer ||
 	    old->probes.forks != new->probes.forks || old->probes.kernel_threads != new->probes.kernel_threads ||
-	    old->probes.args_limit != new->probes.args_limit ||
+	    old->probes.args_limit != new->probes.args_limit || !same_list(old->probes.env, new->probes.env) ||
 	    strcmp(old->probes.btf ? old->probes.btf : "", new->probes.btf ? new->probes.btf : "") != 0)
 		log_warning("[probes]: changes take a restart, but for table_memory");
 	if (strcmp(old->socket.path, new->socket.path) != 0 || old->socket.enabled != new->socket.enabled)
@@ -543,11 +529,14 @@ static int reload(struct daemon *d)
 {
 	_cleanup_(settings_free_p) struct settings *settings = NULL, *old = NULL;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	_cleanup_(redact_free_p) struct redact *redact = NULL, *old_redact = NULL;
 	int r = daemon_load_settings(&settings, d->options);
 
 	if (r < 0)
 		return r;
 	r = settings_filter(&settings->journal.output, &filter);
+	if (r == 0)
+		r = make_redact(&redact, settings);
 	if (r < 0)
 		return r;
 	if (d->server) {
@@ -558,6 +547,9 @@ static int reload(struct daemon *d)
 	tell_unchanged(d->settings, settings);
 	if (d->journal)
 		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(filter));
+	old_redact = d->redact;
+	d->redact = TAKE_PTR(redact);
+	pipeline_set_redact(d->pipeline, d->redact);
 	proctable_set_memory(pipeline_table(d->pipeline), settings->probes.table_memory);
 	old = d->settings;
 	d->settings = TAKE_PTR(settings);
@@ -656,8 +648,11 @@ static void daemon_stop(struct daemon *d)
 	d->journal = journal_free(d->journal, STOP_MS);
 	d->console = console_free(d->console);
 	sd_event_source_unref(d->drain_timer);
+	d->census = census_free(d->census);
 	/* After its sinks, whose subscribers look at its table. */
 	d->pipeline = pipeline_free(d->pipeline);
+	d->redact = redact_free(d->redact);
+	d->environment = environment_free(d->environment);
 	d->probe = probe_free(d->probe);
 	sd_event_unref(d->event);
 	d->settings = settings_free(d->settings);

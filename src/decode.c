@@ -81,6 +81,7 @@ void decode_process(struct process *ret, const struct record_process *record)
 		.mnt_ns = record->mnt_ns,
 		.ns_pid = record->ns_pid,
 		.kernel_thread = record->flags & PROCESS_F_KTHREAD,
+		.execed = record->flags & PROCESS_F_EXECED,
 		.comm = comm_bytes(record->comm),
 		/* No parent, no name of it. */
 		.parent_comm = record->ppid ? comm_bytes(record->parent_comm) : BYTES_NONE,
@@ -109,17 +110,59 @@ static int path_part(struct decoded *d, unsigned slot, const void *data, size_t 
 	return decode_path(components, d->paths[slot], sizeof(d->paths[slot]), ret);
 }
 
-static int decode_exec(struct decoded *d, const struct record_exec *record, size_t size)
+/* One that was cut is left out, and said. */
+static int path_or_cut(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
+		       const struct part *part, bool cut, enum incomplete which, struct bytes *ret)
+{
+	if (!cut)
+		return path_part(d, slot, data, size, fixed, part, ret);
+	d->process.image.incomplete |= INCOMPLETE_BIT(which);
+	return 0;
+}
+
+/* Where it is: the same in exec and error records. */
+static int decode_place(struct decoded *d, const void *data, size_t size, size_t fixed, const struct part *cwd,
+			const struct part *cgroup, const struct part *ancestors, uint32_t flags)
+{
+	struct image *image = &d->process.image;
+	int r = path_or_cut(d, 1, data, size, fixed, cwd, flags & PLACE_F_CWD_CUT, INCOMPLETE_CWD, &image->cwd);
+
+	if (r == 0)
+		r = path_or_cut(d, 2, data, size, fixed, cgroup, flags & PLACE_F_CGROUP_CUT, INCOMPLETE_CGROUP,
+				&image->cgroup);
+	if (flags & PLACE_F_ANCESTORS_CUT)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ANCESTORS);
+	return r < 0 ? r : part_bytes(&d->process.ancestors, data, size, fixed, ancestors);
+}
+
+/* "memfd:name": as in /proc/PID/exe, less " (deleted)". */
+static int decode_anonymous(struct decoded *d, const struct record_exec *record, size_t size)
 {
 	struct image *image = &d->process.image;
 	struct bytes name;
+	int r = part_bytes(&name, record, size, sizeof(*record), &record->exe);
+
+	if (r < 0 || name.size < 1 || name.size > sizeof(d->paths[0]) - 1)
+		return -EBADMSG;
+	d->paths[0][0] = '/';
+	memcpy(d->paths[0] + 1, name.data, name.size - 1);
+	image->exe = (struct bytes){ d->paths[0], name.size };
+	image->exe_memfd = true;
+	image->exe_deleted = true;
+	return 0;
+}
+
+static int decode_exec(struct decoded *d, const struct record_exec *record, size_t size)
+{
+	struct image *image = &d->process.image;
 	int r;
 
 	if (size < sizeof(*record))
 		return -EBADMSG;
 	decode_process(&d->process, &record->process);
-	d->exec_flags = record->flags;
 	d->args_before = record->args_before;
+	d->env_size = record->env_size;
+	d->env_before = record->env_before;
 	image->argc = record->argc;
 	image->args_size = record->args_size;
 	image->secureexec = record->flags & EXEC_F_SECURE;
@@ -127,41 +170,21 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	image->exe_dev_major = record->exe_dev_major;
 	image->exe_dev_minor = record->exe_dev_minor;
 	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
-	if (record->flags & EXEC_F_EXE_ANON) {
-		/* "memfd:name": as in /proc/PID/exe, less " (deleted)". */
-		r = part_bytes(&name, record, size, sizeof(*record), &record->exe);
-		if (r < 0 || name.size < 1 || name.size > sizeof(d->paths[0]) - 1)
-			return -EBADMSG;
-		d->paths[0][0] = '/';
-		memcpy(d->paths[0] + 1, name.data, name.size - 1);
-		image->exe = (struct bytes){ d->paths[0], name.size };
-		image->exe_memfd = true;
-		image->exe_deleted = true;
-	} else if (!(record->flags & EXEC_F_EXE_CUT)) {
-		r = path_part(d, 0, record, size, sizeof(*record), &record->exe, &image->exe);
-		if (r < 0)
-			return r;
-	}
-	if (!(record->flags & EXEC_F_CWD_CUT)) {
-		r = path_part(d, 1, record, size, sizeof(*record), &record->cwd, &image->cwd);
-		if (r < 0)
-			return r;
-	}
-	if (!(record->flags & EXEC_F_CGROUP_CUT)) {
-		r = path_part(d, 2, record, size, sizeof(*record), &record->cgroup, &image->cgroup);
-		if (r < 0)
-			return r;
-	}
-	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
-	if (r < 0)
-		return r;
-	r = part_bytes(&d->process.ancestors, record, size, sizeof(*record), &record->ancestors);
-	if (r < 0)
-		return r;
-	r = part_bytes(&image->env, record, size, sizeof(*record), &record->env);
-	if (r < 0)
-		return r;
-	return part_bytes(&image->args, record, size, sizeof(*record), &record->args);
+	if (record->flags & EXEC_F_FILENAME_CUT)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_FILENAME);
+	if (record->flags & EXEC_F_EXE_ANON)
+		r = decode_anonymous(d, record, size);
+	else
+		r = path_or_cut(d, 0, record, size, sizeof(*record), &record->exe, record->flags & EXEC_F_EXE_CUT,
+				INCOMPLETE_EXE, &image->exe);
+	if (r == 0)
+		r = decode_place(d, record, size, sizeof(*record), &record->cwd, &record->cgroup, &record->ancestors,
+				 record->flags);
+	if (r == 0)
+		r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
+	if (r == 0)
+		r = part_bytes(&image->env, record, size, sizeof(*record), &record->env);
+	return r < 0 ? r : part_bytes(&image->args, record, size, sizeof(*record), &record->args);
 }
 
 static int decode_error(struct decoded *d, const struct record_error *record, size_t size)
@@ -179,8 +202,13 @@ static int decode_error(struct decoded *d, const struct record_error *record, si
 	image->argc = record->argc;
 	image->args_size = record->args_size;
 	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
+	if (r == 0)
+		r = decode_place(d, record, size, sizeof(*record), &record->cwd, &record->cgroup, &record->ancestors,
+				 record->flags);
 	if (r < 0)
 		return r;
+	if (record->flags & ERROR_F_FILENAME_CUT)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_FILENAME);
 	/* An empty path is a path: execve("") fails with ENOENT. */
 	if (!image->filename.data && !(record->flags & ERROR_F_FILENAME_FAULT))
 		image->filename = BYTES("");
@@ -194,6 +222,28 @@ static int decode_args(struct decoded *d, const struct record_args *record, size
 		return -EBADMSG;
 	d->position = record->position;
 	return part_bytes(&d->piece, record, size, sizeof(*record), &record->bytes);
+}
+
+/*
+ * Ticks say how often a thread was met in user space and in the kernel, the scheduler how long it ran in all; the kernel
+ * divides the latter in the ratio of the former (kernel/sched/cputime.c, cputime_adjust()).
+ */
+static int decode_exit(struct decoded *d, const struct record_exit *record, size_t size)
+{
+	unsigned __int128 ticks;
+
+	if (size < sizeof(*record))
+		return -EBADMSG;
+	d->exit = record;
+	ticks = (unsigned __int128)record->utime_ns + record->stime_ns;
+	if (record->stime_ns == 0)
+		d->cpu_system_ns = 0;
+	else if (record->utime_ns == 0)
+		d->cpu_system_ns = record->runtime_ns;
+	else
+		d->cpu_system_ns = (uint64_t)((unsigned __int128)record->stime_ns * record->runtime_ns / ticks);
+	d->cpu_user_ns = record->runtime_ns - d->cpu_system_ns;
+	return 0;
 }
 
 int decode_record(struct decoded *ret, const void *data, size_t size)
@@ -212,13 +262,11 @@ int decode_record(struct decoded *ret, const void *data, size_t size)
 	case RECORD_EXEC:
 		return decode_exec(ret, data, size);
 	case RECORD_EXIT:
-		if (size < sizeof(struct record_exit))
-			return -EBADMSG;
-		ret->exit = data;
-		return 0;
+		return decode_exit(ret, data, size);
 	case RECORD_ERROR:
 		return decode_error(ret, data, size);
 	case RECORD_ARGS:
+	case RECORD_ENV:
 		return decode_args(ret, data, size);
 	default:
 		return -EBADMSG;

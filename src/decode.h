@@ -11,15 +11,16 @@
 
 struct decoded {
 	const struct record_head *head;
-	struct process process;		/* FORK, EXEC, ERROR: views of the record and of paths; start_time 0 */
-	uint64_t args_before;		/* EXEC, ERROR: bytes of arguments that must have come in ARGS */
-	const struct record_exit *exit; /* EXIT */
-	int error;			/* ERROR: positive errno */
-	uint32_t error_flags;		/* ERROR: ERROR_F_x */
-	uint32_t exec_flags;		/* EXEC: EXEC_F_x */
-	int dirfd;			/* ERROR */
-	uint64_t position;		/* ARGS */
-	struct bytes piece;		/* ARGS */
+	struct process process;		     /* FORK, EXEC, ERROR: views of the record and of paths; start_time 0 */
+	uint64_t args_before;		     /* EXEC, ERROR: bytes of arguments that must have come in ARGS */
+	uint64_t env_size, env_before;	     /* EXEC: bytes of the environment; of them, those that came in ENV */
+	const struct record_exit *exit;	     /* EXIT */
+	uint64_t cpu_user_ns, cpu_system_ns; /* EXIT: as rusage has them */
+	int error;			     /* ERROR: positive errno */
+	uint32_t error_flags;		     /* ERROR: ERROR_F_x */
+	int dirfd;			     /* ERROR */
+	uint64_t position;		     /* ARGS, ENV */
+	struct bytes piece;		     /* ARGS, ENV */
 	/* The paths, put together from their components. */
 	char paths[3][RECORD_PATH_MAX + 1];
 };

@@ -40,6 +40,7 @@ static const char *const keys[] = {
 	[KEY_ARGC] = "argc",
 	[KEY_ARGS_SIZE] = "args_size",
 	[KEY_ENV] = "env",
+	[KEY_INCOMPLETE] = "incomplete",
 	[KEY_KERNEL_THREAD] = "kernel_thread",
 	[KEY_EXE_DELETED] = "exe_deleted",
 	[KEY_EXE_MEMFD] = "exe_memfd",
@@ -233,6 +234,25 @@ static void id(struct walk *w, enum key key, uint64_t boot, uint32_t tgid, uint6
 	text(w, key, buffer);
 }
 
+/* Names of keys, each with its NUL. */
+static void incomplete(struct walk *w, unsigned parts)
+{
+	static const enum key of[] = {
+		[INCOMPLETE_EXE] = KEY_EXE,	  [INCOMPLETE_FILENAME] = KEY_FILENAME,
+		[INCOMPLETE_ENV] = KEY_ENV,	  [INCOMPLETE_CWD] = KEY_CWD,
+		[INCOMPLETE_CGROUP] = KEY_CGROUP, [INCOMPLETE_ANCESTORS] = KEY_ANCESTORS,
+	};
+	char names[128];
+	size_t at = 0;
+
+	if (!parts || !wants(w, KEY_INCOMPLETE))
+		return;
+	for (size_t i = 0; i < INCOMPLETE_; i++)
+		if (parts & INCOMPLETE_BIT(i))
+			at += (size_t)snprintf(names + at, sizeof(names) - at, "%s", keys[of[i]]) + 1;
+	w->result = w->visitor->list(w->userdata, KEY_INCOMPLETE, (struct bytes){ names, at });
+}
+
 static void visit_image(struct walk *w, const struct process *p)
 {
 	const struct image *image = &p->image;
@@ -246,6 +266,7 @@ static void visit_image(struct walk *w, const struct process *p)
 	number_if(w, image->args_truncated, KEY_ARGS_SIZE, (int64_t)image->args_size);
 	if (image->env.size > 0 && wants(w, KEY_ENV))
 		w->result = w->visitor->object(w->userdata, KEY_ENV, image->env);
+	incomplete(w, image->incomplete);
 	truth(w, KEY_KERNEL_THREAD, p->kernel_thread);
 	truth(w, KEY_EXE_DELETED, image->exe_deleted);
 	truth(w, KEY_EXE_MEMFD, image->exe_memfd);

@@ -50,7 +50,7 @@
 #define IOVECS_MAX 1024
 #define IOVECS_PLAIN 2
 #define IOVECS_NEWLINE 5
-#define IOVECS_ANCESTORS (ANCESTORS_MAX * IOVECS_PLAIN)
+#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_) * IOVECS_PLAIN) /* and INCOMPLETE, which is as plain */
 #define FIELDS_OWN 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
 #define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
 #define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEYS_) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
@@ -287,6 +287,8 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 	struct builder *b = userdata;
 	char *to;
 
+	if (key == KEY_INCOMPLETE)
+		return builder_repeat(b, name_of(key), items, INCOMPLETE_, 0);
 	if (key != KEY_ARGS)
 		return builder_repeat(b, BYTES(PREFIX "ANCESTOR="), items, ANCESTORS_MAX, 0);
 	to = builder_field(b, name_of(key), quote_args_size(items));

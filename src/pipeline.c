@@ -14,13 +14,16 @@
 
 #include <errno.h>
 
+#include "cgroup.h"
 #include "decode.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-#define PENDING_MOST 64 /* argument lists that may be in pieces at one time; more than CPUs exec at once */
+#define PENDING_MOST 64 /* lists that may be in pieces at one time; more than CPUs exec at once */
+#define ENDED_MOST 256	/* a power of two */
 
-/* Arguments that came in pieces, for a record that has not come yet. */
+/* Arguments or an environment that came in pieces, for a record that has not come yet. */
 struct pending {
+	uint32_t kind; /* RECORD_ARGS, RECORD_ENV */
 	uint32_t tgid;
 	uint64_t time;
 	uint64_t turn; /* of its last piece, for the oldest */
@@ -46,10 +49,17 @@ struct pipeline {
 	struct decoded decoded;
 	struct pending pending[PENDING_MOST];
 	uint64_t turn;
+	/* Who ended lately, by tgid: on kernels before 6.16 two threads may both be the last one. */
+	struct {
+		uint64_t start;
+		uint32_t tgid;
+	} ended[ENDED_MOST];
+	char container_id[CGROUP_NAME_SIZE];
 	struct pipeline_stats stats;
 	int64_t epoch;
 	bool live;			  /* before, records only move the table */
 	uint32_t lost_events, lost_forks; /* as far as told */
+	uint64_t untold;		  /* ends that could not be told, until the next `lost` */
 };
 
 /* Encoder. */
@@ -142,10 +152,11 @@ static void pending_drop(struct pending *pending)
 	*pending = (struct pending){ 0 };
 }
 
-static struct pending *pending_find(struct pipeline *p, uint32_t tgid, uint64_t time)
+static struct pending *pending_find(struct pipeline *p, uint32_t kind, uint32_t tgid, uint64_t time)
 {
 	for (size_t i = 0; i < PENDING_MOST; i++)
-		if (p->pending[i].data && p->pending[i].tgid == tgid && p->pending[i].time == time)
+		if (p->pending[i].data && p->pending[i].kind == kind && p->pending[i].tgid == tgid &&
+		    p->pending[i].time == time)
 			return &p->pending[i];
 	return NULL;
 }
@@ -165,14 +176,15 @@ static struct pending *pending_slot(struct pipeline *p)
 	return oldest;
 }
 
-static int args_record(struct pipeline *p, const struct decoded *d)
+static int piece_record(struct pipeline *p, const struct decoded *d)
 {
-	struct pending *pending = pending_find(p, d->head->tgid, d->head->time);
+	struct pending *pending = pending_find(p, d->head->kind, d->head->tgid, d->head->time);
 
 	if (!pending) {
 		if (d->position != 0)
 			return 0; /* the beginning was lost: what follows it is no use */
 		pending = pending_slot(p);
+		pending->kind = d->head->kind;
 		pending->tgid = d->head->tgid;
 		pending->time = d->head->time;
 	}
@@ -201,7 +213,7 @@ static int args_record(struct pipeline *p, const struct decoded *d)
 static struct pending *take_args(struct pipeline *p, struct decoded *d)
 {
 	struct image *image = &d->process.image;
-	struct pending *pending = d->args_before ? pending_find(p, d->head->tgid, d->head->time) : NULL;
+	struct pending *pending = d->args_before ? pending_find(p, RECORD_ARGS, d->head->tgid, d->head->time) : NULL;
 	bool came_whole = d->args_before == 0 || (pending && pending->size == d->args_before);
 
 	if (pending)
@@ -220,6 +232,39 @@ static struct pending *take_args(struct pipeline *p, struct decoded *d)
 	if (!came_whole)
 		p->stats.args_shortened++;
 	return pending;
+}
+
+/* Of the environment, what was asked for; returns what holds the pieces, as take_args. */
+static struct pending *take_env(struct pipeline *p, struct decoded *d)
+{
+	struct image *image = &d->process.image;
+	struct pending *pending = d->env_before ? pending_find(p, RECORD_ENV, d->head->tgid, d->head->time) : NULL;
+	struct bytes block = pending ? (struct bytes){ pending->data, pending->size } : image->env;
+
+	image->env = BYTES_NONE;
+	if (d->env_size == 0 || !p->config.environment)
+		return pending;
+	if (block.size < d->env_size || environment_choose(p->config.environment, block, &image->env) < 0)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+	return pending;
+}
+
+/* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked arguments. */
+static void refine(struct pipeline *p, struct image *image)
+{
+	int r = 0;
+
+	if (image->cgroup.data) {
+		image->unit = cgroup_unit(image->cgroup);
+		image->container_id = cgroup_container_id(image->cgroup, p->container_id);
+	}
+	if (p->config.redact && image->args.data)
+		r = redact_args(p->config.redact, image->args, &image->args);
+	if (r < 0) {
+		/* No memory to mask them: nobody may see them. */
+		image->args = BYTES("");
+		image->args_truncated = true;
+	}
 }
 
 /* Records. */
@@ -242,7 +287,14 @@ static void end_process(struct pipeline *p, struct entry *entry, struct event *e
 	if (p->live && is_public(p, entry))
 		emit(p, event);
 	note_exit(p, &entry->process);
+	p->ended[entry->process.tgid % ENDED_MOST].tgid = entry->process.tgid;
+	p->ended[entry->process.tgid % ENDED_MOST].start = entry->process.start;
 	proctable_remove(p->table, entry);
+}
+
+static bool has_ended(const struct pipeline *p, uint32_t tgid, uint64_t start)
+{
+	return p->ended[tgid % ENDED_MOST].tgid == tgid && p->ended[tgid % ENDED_MOST].start == start;
 }
 
 /* The entry of that tgid is another process's, whose end was lost: it ended before this one began. */
@@ -285,11 +337,12 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 static int exec_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
-	struct pending *pending = take_args(p, d);
+	struct pending *args = take_args(p, d), *env = take_env(p, d);
 	struct entry *entry;
 	bool fresh;
 	int r;
 
+	refine(p, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
 	if (entry && entry->process.exec_id >= process->exec_id && entry->process.source != SOURCE_PROBE) {
@@ -314,8 +367,10 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	}
 	r = 0;
 out:
-	if (pending)
-		pending_drop(pending);
+	if (args)
+		pending_drop(args);
+	if (env)
+		pending_drop(env);
 	return r;
 }
 
@@ -330,18 +385,24 @@ static int exit_record(struct pipeline *p, const struct decoded *d)
 			.cpu_known = exit->flags & EXIT_F_CPU,
 			.rss_known = exit->flags & EXIT_F_RSS,
 			.io_known = exit->flags & EXIT_F_IO,
-			.cpu_user_ns = exit->utime_ns,
-			.cpu_system_ns = exit->stime_ns,
+			.cpu_user_ns = d->cpu_user_ns,
+			.cpu_system_ns = d->cpu_system_ns,
 			.max_rss_bytes = exit->max_rss_bytes,
 			.read_bytes = exit->read_bytes,
 			.write_bytes = exit->write_bytes,
 		},
 	};
 
-	/* Not known: it was never in (kernel_threads = no), its fork was lost, or this is the second of two threads
-	 * that were both the last (bpf/life.bpf.h, probe_exit_live). */
-	if (!entry)
+	/* Not known: it was never in (kernel_threads = no), this is the second of two threads that were both the last
+	 * (bpf/life.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end. */
+	if (!entry) {
+		bool is_event = p->config.forks || exit->flags & EXIT_F_EXECED;
+
+		if (p->live && is_event && !(exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads) &&
+		    !has_ended(p, d->head->tgid, d->head->start))
+			p->untold++;
 		return 0;
+	}
 	event.source = entry->process.source;
 	end_process(p, entry, &event, d->head->time);
 	return 0;
@@ -364,6 +425,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 			process->image.args = BYTES("");
 		process->image.args_truncated = true;
 	}
+	refine(p, &process->image);
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	if (entry) {
 		event.born = entry->born;
@@ -378,7 +440,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 
 /* Loss. */
 
-static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time)
+static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
 {
 	/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was
 	 * reserved before a loss that another record told of already. */
@@ -394,14 +456,16 @@ static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, 
 	p->stats.lost_events += (uint32_t)events;
 	p->stats.lost_forks += (uint32_t)forks;
 	/* A lost fork is a lost event only where forks are events. */
-	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0);
+	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0) + skipped + p->untold;
+	p->stats.untold += p->untold;
+	p->untold = 0;
 	if (event.lost.count > 0 && p->live)
 		emit(p, &event);
 }
 
-int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time)
+int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
 {
-	lose(p, lost_events, lost_forks, boot_time);
+	lose(p, lost_events, lost_forks, skipped, boot_time);
 	return 0;
 }
 
@@ -415,7 +479,7 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 		p->stats.malformed++;
 		return r;
 	}
-	lose(p, d->head->lost_events, d->head->lost_forks, d->head->time);
+	lose(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
 	switch (d->head->kind) {
 	case RECORD_FORK:
 		return fork_record(p, d);
@@ -426,7 +490,8 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 	case RECORD_ERROR:
 		return error_record(p, d);
 	case RECORD_ARGS:
-		return args_record(p, d);
+	case RECORD_ENV:
+		return piece_record(p, d);
 	}
 	return 0;
 }
@@ -501,7 +566,12 @@ void pipeline_set_epoch(struct pipeline *p, int64_t offset)
 	p->epoch = offset;
 }
 
-int pipeline_found(struct pipeline *p, const struct process *process)
+void pipeline_set_redact(struct pipeline *p, struct redact *redact)
+{
+	p->config.redact = redact;
+}
+
+int pipeline_found(struct pipeline *p, const struct process *process, uint64_t boot_time)
 {
 	struct process found = *process;
 	char ancestors[ANCESTORS_SIZE];
@@ -510,15 +580,33 @@ int pipeline_found(struct pipeline *p, const struct process *process)
 
 	if (found.kernel_thread && !p->config.kernel_threads)
 		return 0;
-	found.start_time = date(p, found.start);
-	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
 	end_stale(p, found.tgid, found.start, found.start);
-	r = proctable_add(p->table, &entry, &found);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		note_fork(p, &entry->process);
-	return 0;
+	entry = proctable_find(p->table, found.tgid, found.start);
+	if (entry && entry->process.exec_id >= found.exec_id)
+		return 0;
+	found.start_time = entry ? entry->process.start_time : date(p, found.start);
+	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
+	if (found.image.env.data && p->config.environment &&
+	    environment_choose(p->config.environment, found.image.env, &found.image.env) < 0)
+		return -ENOMEM;
+	refine(p, &found.image);
+	if (entry) {
+		r = proctable_exec(p->table, &entry, &found);
+	} else {
+		r = proctable_add(p->table, &entry, &found);
+		if (r == 0)
+			note_fork(p, &entry->process);
+	}
+	if (r == 0 && p->live && (found.execed || p->config.forks))
+		emit_process(p, found.execed ? EVENT_STARTED : EVENT_FORKED, entry, &entry->process, boot_time);
+	return r < 0 ? r : 0;
+}
+
+void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
+{
+	struct event event = { .source = SOURCE_RESYNC };
+
+	end_process(p, entry, &event, boot_time);
 }
 
 void pipeline_go_live(struct pipeline *p)

@@ -18,8 +18,10 @@
 #include <stdint.h>
 
 #include "cleanup.h"
+#include "environment.h"
 #include "process.h"
 #include "proctable.h"
+#include "redact.h"
 #include "sink.h"
 
 struct pipeline;
@@ -31,6 +33,9 @@ struct pipeline_config {
 	uint64_t args_limit;
 	uint64_t table_memory;
 	uint64_t seq; /* number of the last event before these; 0 at first */
+	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
+	struct environment *environment; /* [probes] env */
+	struct redact *redact;		 /* [redact] */
 };
 
 struct pipeline_stats {
@@ -38,8 +43,9 @@ struct pipeline_stats {
 	uint64_t events[EVENT_TYPES_]; /* by type */
 	uint64_t records;
 	uint64_t lost_events, lost_forks; /* by the kernel */
-	uint64_t malformed;		  /* records that decode refused; never seen on a sound machine */
-	uint64_t args_shortened;	  /* execs whose arguments came incomplete */
+	uint64_t untold;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
+	uint64_t malformed;	 /* records that decode refused; never seen on a sound machine */
+	uint64_t args_shortened; /* execs whose arguments came incomplete */
 };
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);
@@ -57,8 +63,18 @@ void pipeline_remove_sink(struct pipeline *pipeline, struct sink *sink);
  * it stepped; every process keeps the start_time that it was given first. */
 void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
 
-/* While loading: a process that runs already (process.source says how it was found). 0 or -errno. */
-int pipeline_found(struct pipeline *pipeline, const struct process *process);
+/* What is masked from now on; the old one may be freed after. What the table holds already is as it was masked then. */
+void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
+
+/*
+ * A process that runs already (process.source says how it was found). Live, it is announced: as `started`, or
+ * `forked` where it never called exec and those are asked for. If it is in the table, only an exec that was
+ * missed changes anything. 0 or -errno.
+ */
+int pipeline_found(struct pipeline *pipeline, const struct process *process, uint64_t boot_time);
+
+/* A process of the table that is no more there: its end was lost. */
+void pipeline_gone(struct pipeline *pipeline, struct entry *entry, uint64_t boot_time);
 
 /* The end of loading: from here on records make events. */
 void pipeline_go_live(struct pipeline *pipeline);
@@ -66,8 +82,10 @@ void pipeline_go_live(struct pipeline *pipeline);
 /* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
 int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
 
-/* What the kernel had lost by now (record_head.lost_x), read when the ring buffer is empty. */
-int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t boot_time);
+/* What the kernel had lost by now (record_head.lost_x), read when the ring buffer is empty; `skipped` more, by probes
+ * that could not run. */
+int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
+		  uint64_t boot_time);
 
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);

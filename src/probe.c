@@ -322,6 +322,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		return r;
 	probe->skel->rodata->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 	probe->skel->rodata->args_limit = settings->probes.args_limit;
+	probe->skel->rodata->env_wanted = settings->probes.env != NULL;
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
 	r = execsnoop_bpf__load(probe->skel);
 	if (r < 0)
@@ -365,13 +366,37 @@ const char *probe_errors_note(const struct probe *probe)
 
 /* Figures. */
 
-static void add_program(const struct bpf_program *program, struct probe_stats *stats)
+static bool program_info(const struct bpf_program *program, struct bpf_prog_info *ret)
 {
-	struct bpf_prog_info info = {};
-	__u32 size = sizeof(info);
+	__u32 size = sizeof(*ret);
 	int fd = bpf_program__fd(program);
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+	*ret = (struct bpf_prog_info){};
+	return fd >= 0 && bpf_obj_get_info_by_fd(fd, ret, &size) == 0;
+}
+
+static uint64_t program_skipped(const struct bpf_program *program)
+{
+	struct bpf_prog_info info;
+
+	return program_info(program, &info) ? info.recursion_misses : 0;
+}
+
+void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
+{
+	const struct execsnoop_bpf *skel = probe->skel;
+
+	*ret_forks = program_skipped(skel->progs.probe_fork);
+	*ret_events = program_skipped(skel->progs.probe_exec) + program_skipped(skel->progs.probe_exit_group_dead) +
+		      program_skipped(skel->progs.probe_exit_live) + program_skipped(skel->progs.probe_leave_execve) +
+		      program_skipped(skel->progs.probe_leave_execveat);
+}
+
+static void add_program(const struct bpf_program *program, struct probe_stats *stats)
+{
+	struct bpf_prog_info info;
+
+	if (!program_info(program, &info))
 		return;
 	stats->skipped += info.recursion_misses;
 	stats->runs += info.run_cnt;
@@ -386,7 +411,7 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 		.lost_exec = probe->skel->bss->lost_by_kind[RECORD_EXEC],
 		.lost_exit = probe->skel->bss->lost_by_kind[RECORD_EXIT],
 		.lost_error = probe->skel->bss->lost_by_kind[RECORD_ERROR],
-		.lost_args = probe->skel->bss->lost_by_kind[RECORD_ARGS],
+		.lost_args = probe->skel->bss->lost_by_kind[RECORD_ARGS] + probe->skel->bss->lost_by_kind[RECORD_ENV],
 		.ring_size = bpf_map__max_entries(probe->skel->maps.ring),
 		.ring_used = ring_used(probe->ring),
 	};
@@ -399,37 +424,58 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 
 /* What runs already. */
 
-int probe_iterate(struct probe *probe, probe_on_process on_process, void *userdata)
-{
-	struct bpf_link *link = bpf_program__attach_iter(probe->skel->progs.iterate, NULL);
-	_cleanup_close_ int fd = -1;
-	struct record_process records[64];
-	char *at = (char *)records;
-	size_t held = 0;
-	ssize_t n;
-	int r;
+struct probe_iterator {
+	int fd;
+	size_t held, given; /* bytes in records; of them, those that the last read gave */
+	struct record_process records[128];
+};
 
+int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
+{
+	_cleanup_(probe_iterator_free_p) struct probe_iterator *iterator = calloc(1, sizeof(*iterator));
+	struct bpf_link *link;
+
+	if (!iterator)
+		return -ENOMEM;
+	iterator->fd = -1;
+	link = bpf_program__attach_iter(probe->skel->progs.iterate, NULL);
 	if (!link)
 		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	r = fd < 0 ? -errno : 0;
+	iterator->fd = bpf_iter_create(bpf_link__fd(link));
 	bpf_link__destroy(link);
-	if (r < 0)
-		return r;
-	for (;;) {
-		n = read(fd, at + held, sizeof(records) - held);
+	if (iterator->fd < 0)
+		return iterator->fd;
+	*ret = TAKE_PTR(iterator);
+	return 0;
+}
+
+struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator)
+{
+	if (iterator && iterator->fd >= 0)
+		close(iterator->fd);
+	free(iterator);
+	return NULL;
+}
+
+int probe_iterator_read(struct probe_iterator *iterator, const struct record_process **ret)
+{
+	const size_t one = sizeof(iterator->records[0]);
+	char *bytes = (char *)iterator->records;
+	ssize_t n;
+
+	/* A read may end within a record. */
+	iterator->held -= iterator->given;
+	memmove(bytes, bytes + iterator->given, iterator->held);
+	iterator->given = 0;
+	while (iterator->held < one) {
+		n = read(iterator->fd, bytes + iterator->held, sizeof(iterator->records) - iterator->held);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : held == 0 ? 0 : -EIO;
-		held += (size_t)n;
-		for (size_t i = 0; i < held / sizeof(records[0]); i++) {
-			r = on_process(userdata, &records[i]);
-			if (r != 0)
-				return r;
-		}
-		/* A read may end within a record. */
-		memmove(at, at + held / sizeof(records[0]) * sizeof(records[0]), held % sizeof(records[0]));
-		held %= sizeof(records[0]);
+			return n < 0 ? -errno : iterator->held == 0 ? 0 : -EIO;
+		iterator->held += (size_t)n;
 	}
+	iterator->given = iterator->held / one * one;
+	*ret = iterator->records;
+	return (int)(iterator->held / one);
 }

@@ -54,6 +54,10 @@ void probe_awake(struct probe *probe);
 /* Losses since load, of all CPUs. */
 void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks);
 
+/* Runs of a probe that the kernel left out since load (recursion_misses): events, and forks, that nobody saw. Takes a
+ * system call for each probe. */
+void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks);
+
 struct probe_stats {
 	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */
 	uint64_t skipped; /* runs that the kernel skipped (recursion_misses) */
@@ -62,9 +66,13 @@ struct probe_stats {
 };
 int probe_stats(struct probe *probe, struct probe_stats *ret);
 
-/* Every process that runs now, from the kernel's own list; a nonzero return of on_process ends it and is
- * returned. */
-typedef int (*probe_on_process)(void *userdata, const struct record_process *process);
-int probe_iterate(struct probe *probe, probe_on_process on_process, void *userdata);
+/* Every process that runs now, from the kernel's own list, bit by bit: each that is there from the first read to the
+ * last is given once, in the order of pids. */
+struct probe_iterator;
+int probe_iterator_new(struct probe_iterator **ret, struct probe *probe);
+struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator);
+DEFINE_CLEANUP(struct probe_iterator *, probe_iterator_free);
+/* Some more of them, valid until the next call: how many; 0 at the end; -errno. */
+int probe_iterator_read(struct probe_iterator *iterator, const struct record_process **ret);
 
 #endif

@@ -21,6 +21,18 @@ enum source {
 	SOURCE_RESYNC, /* found by the check after a kernel loss */
 };
 
+/* Parts that could not be told in full; the names are those of the keys. */
+enum incomplete {
+	INCOMPLETE_EXE,
+	INCOMPLETE_FILENAME,
+	INCOMPLETE_ENV,
+	INCOMPLETE_CWD,
+	INCOMPLETE_CGROUP,
+	INCOMPLETE_ANCESTORS,
+	INCOMPLETE_
+};
+#define INCOMPLETE_BIT(part) (1u << (part))
+
 /* What exec sets. */
 struct image {
 	struct bytes exe;      /* absolute path, without " (deleted)"; in an error: as passed */
@@ -32,13 +44,14 @@ struct image {
 	bool exe_deleted;
 	bool exe_memfd;
 	bool secureexec;
-	uint64_t exe_inode; /* 0: not known */
+	unsigned incomplete; /* INCOMPLETE_BITs: a path that is too long is left out, a list ends early */
+	uint64_t exe_inode;  /* 0: not known */
 	uint32_t exe_dev_major, exe_dev_minor;
 	struct bytes cwd;    /* absolute */
 	struct bytes cgroup; /* absolute, below the cgroup v2 (or systemd v1) root */
 	struct bytes unit;
 	struct bytes container_id;
-	struct bytes env;	/* chosen variables, NAME=VALUE, each with its NUL */
+	struct bytes env; /* chosen variables, NAME=VALUE, each with its NUL */
 };
 
 struct process {
@@ -58,6 +71,7 @@ struct process {
 	uint32_t tty_major, tty_minor;	 /* 0, 0: none */
 	uint32_t pid_ns, mnt_ns, ns_pid; /* 0: not known */
 	bool kernel_thread;
+	bool execed; /* it called exec since its fork */
 	enum source source;
 	struct bytes comm, parent_comm;
 	struct bytes ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */

@@ -41,7 +41,8 @@ struct procfs {
 	int root;
 	size_t args_limit;
 	uint64_t ticks; /* of field 22, in a second */
-	struct room stat, exe, args, cwd, cgroup;
+	bool env_wanted;
+	struct room stat, exe, args, env, cwd, cgroup;
 };
 
 static int room_grow(struct room *room, size_t size)
@@ -292,6 +293,21 @@ static int read_args(struct procfs *procfs, int dir, struct image *image)
 	return 0;
 }
 
+/* As it was at the exec, unless the process wrote over it (proc(5), environ). */
+static int read_env(struct procfs *procfs, int dir, struct image *image)
+{
+	struct bytes block;
+	int r;
+
+	if (!procfs->env_wanted)
+		return 0;
+	r = room_read_file(&procfs->env, dir, "environ", procfs->args_limit, &block);
+	if (r < 0)
+		return r;
+	image->env = block;
+	return 0;
+}
+
 /* A line is "ID:CONTROLLERS:PATH" (cgroups(7)). The path has no newline: the kernel does not let it. */
 static struct bytes cgroup_path(struct bytes text, struct bytes id, struct bytes controllers)
 {
@@ -410,6 +426,7 @@ struct procfs *procfs_free(struct procfs *procfs)
 	free(procfs->stat.data);
 	free(procfs->exe.data);
 	free(procfs->args.data);
+	free(procfs->env.data);
 	free(procfs->cwd.data);
 	free(procfs->cgroup.data);
 	free(procfs);
@@ -419,10 +436,7 @@ struct procfs *procfs_free(struct procfs *procfs)
 int procfs_read(struct procfs *procfs, struct process *process)
 {
 	static int (*const parts[])(struct procfs * procfs, int dir, struct image *image) = {
-		read_exe,
-		read_args,
-		read_cwd,
-		read_cgroup,
+		read_exe, read_args, read_env, read_cwd, read_cgroup,
 	};
 	_cleanup_close_ int dir = -1;
 	struct image image = { .argc = 0 };
@@ -449,6 +463,21 @@ int procfs_read(struct procfs *procfs, struct process *process)
 		image.cgroup.size -= sizeof(DELETED) - 1;
 	process->image = image;
 	return 0;
+}
+
+void procfs_want_env(struct procfs *procfs, bool wanted)
+{
+	procfs->env_wanted = wanted;
+}
+
+bool procfs_is_alive(struct procfs *procfs, const struct process *process)
+{
+	_cleanup_close_ int dir = -1;
+	char name[16], state;
+
+	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
+	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir >= 0 && check(procfs, dir, process, &state) == 0 && state != 'Z' && state != 'X';
 }
 
 /* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */

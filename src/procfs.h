@@ -31,6 +31,12 @@ DEFINE_CLEANUP(struct procfs *, procfs_free);
  */
 int procfs_read(struct procfs *procfs, struct process *process);
 
+/* Read the environment too, as image.env, all of it (up to args_limit bytes). At first it is not. */
+void procfs_want_env(struct procfs *procfs, bool wanted);
+
+/* It is there, and not a zombie. */
+bool procfs_is_alive(struct procfs *procfs, const struct process *process);
+
 /*
  * For a process of which only tgid, start and comm are known (as somebody's parent): fills the ids that
  * /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.

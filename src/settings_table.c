@@ -60,7 +60,7 @@ static const struct setting table[] = {
 	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1)),
 	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8)),
 	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, G(1024)),
-	SETTING("probes", "env", TYPE_LIST, probes.env, "", 0, .later = true),
+	SETTING("probes", "env", TYPE_LIST, probes.env, "", 0),
 	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0),
 	SETTING("output", "fields", TYPE_FIELDS, output.fields, "all", 0),
 	SETTING("socket", "enabled", TYPE_TRUTH, socket.enabled, "yes", 0),
@@ -78,8 +78,8 @@ static const struct setting table[] = {
 	FILTERS("journal", journal.output),
 	SETTING("stdout", "snapshot", TYPE_TRUTH, console.snapshot, "yes", 0),
 	FILTERS("stdout", console.output),
-	SETTING("redact", "options", TYPE_LIST, redact.options, "", 0, .later = true),
-	SETTING("redact", "pattern", TYPE_PATTERN, redact.pattern, "", 0, .many = true, .later = true),
+	SETTING("redact", "options", TYPE_LIST, redact.options, "", 0),
+	SETTING("redact", "pattern", TYPE_PATTERN, redact.pattern, "", 0, .many = true),
 	SETTING("log", "level", TYPE_LEVEL, log.level, "info", 0),
 };
 #define TABLE (sizeof(table) / sizeof(table[0]))

@@ -432,6 +432,80 @@ def twenty_thousand_programs_lose_nothing():
 
 
 @test
+def a_loss_is_counted_and_mended():
+    with Daemon({"probes": {"ring_buffer": "64K", "forks": "yes"}}) as daemon:
+        client = Client(daemon.path)
+        client.wait_live()
+        before = subprocess.Popen(["sleep", "1000"])
+        client.wait(lambda e: e["type"] == "started" and e["pid"] == before.pid)
+        short = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        client.wait(lambda e: e["type"] == "started" and e["pid"] == short.pid)
+        os.kill(daemon.process.pid, signal.SIGSTOP)
+        for _ in range(300):
+            subprocess.run(["/bin/true"])
+        # What starts and what ends now is lost.
+        after = subprocess.Popen(["sleep", "1001"])
+        short.stdin.close()
+        short.wait()
+        os.kill(daemon.process.pid, signal.SIGCONT)
+        found = client.wait(lambda e: e["type"] == "started" and e["pid"] == after.pid, "the missed process")
+        equal((found["source"], found["args"]), ("resync", ["sleep", "1001"]))
+        gone = client.wait_exit(short.pid)
+        equal(gone["source"], "resync")
+        check("exit_code" not in gone and "exit_signal" not in gone, gone)
+        lost = [e for e in client.events if e["type"] == "lost"]
+        check(lost and all(e["where"] == "kernel" and e["count"] > 0 for e in lost), lost)
+        # Both live through it, and end as they should.
+        before.terminate()
+        after.kill()
+        before.wait(), after.wait()
+        equal(client.wait_exit(before.pid)["exit_signal"], "SIGTERM")
+        equal(client.wait_exit(after.pid)["exit_signal"], "SIGKILL")
+        equal(len(client.of(before.pid, "exited") + client.of(after.pid, "exited")), 2)
+        again = Client(daemon.path)
+        again.wait_live()
+        for event in again.events:
+            if event.get("snapshot"):
+                check(os.path.exists("/proc/%d" % event["pid"]), "gone, and still there:", event)
+
+
+@test
+def chosen_variables_are_told():
+    with Daemon({"probes": {"env": "LC_*, ODD"}}) as daemon:
+        client = Client(daemon.path)
+        client.wait_live()
+        environment = {"LC_ALL": "C", "ODD": "a=b\n", "SECRET": "x", "BIG": "y" * 100000, "LC_": ""}
+        child = subprocess.Popen(["/bin/true"], env=environment)
+        child.wait()
+        client.wait_exit(child.pid)
+        for event in client.of(child.pid, "started", "exited"):
+            equal(event["env"], {"LC_ALL": "C", "ODD": "a=b\n", "LC_": ""})
+        other = subprocess.Popen(["/bin/true"], env={"PATH": "/bin"})
+        other.wait()
+        client.wait_exit(other.pid)
+        check("env" not in client.of(other.pid, "started")[0])
+
+
+@test
+def an_error_says_where_it_was():
+    with Daemon() as daemon:
+        client = Client(daemon.path)
+        client.wait_live()
+        pid = os.fork()
+        if pid == 0:
+            os.chdir("/usr/lib")
+            try:
+                os.execv("/nonexistent/x", ["x", "y"])
+            except OSError:
+                os._exit(3)
+        os.waitpid(pid, 0)
+        event = client.wait(lambda e: e["type"] == "error" and e["pid"] == pid)
+        equal((event["cwd"], event["filename"], event["args"]), ("/usr/lib", "/nonexistent/x", ["x", "y"]))
+        with open("/proc/self/comm", "rb") as f:
+            equal(event["ancestors"][0].encode(), f.read().rstrip(b"\n"))
+
+
+@test
 def standard_output_is_a_stream_too():
     process = subprocess.Popen([DAEMON, "-c", "/dev/null", "--stdout"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     stream = Stream(process.stdout.fileno())

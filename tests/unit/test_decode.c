@@ -69,7 +69,7 @@ TEST(a_memfd)
 TEST(paths_that_were_not_walked_are_not_known)
 {
 	make_exec(7, 100, 200, "x", 2, 1);
-	record.exec.flags = EXEC_F_EXE_CUT | EXEC_F_CWD_CUT | EXEC_F_CGROUP_CUT;
+	record.exec.flags = EXEC_F_EXE_CUT | PLACE_F_CWD_CUT | PLACE_F_CGROUP_CUT;
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK(!d.process.image.exe.data && !d.process.image.cwd.data && !d.process.image.cgroup.data);
 }
@@ -150,9 +150,9 @@ TEST(records_have_no_padding)
 	CHECK_INT(sizeof(struct record_head), 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4);
 	CHECK_INT(sizeof(struct record_process), 5 * 8 + 16 * 4 + 2 * RECORD_COMM_SIZE);
 	CHECK_INT(sizeof(struct record_fork), sizeof(struct record_head) + sizeof(struct record_process) + 16);
-	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) - 16 + 8 + 6 * 4 + 2 * 8 + 7 * 8);
-	CHECK_INT(sizeof(struct record_exit), sizeof(struct record_head) + 5 * 8 + 2 * 4);
-	CHECK_INT(sizeof(struct record_error), sizeof(struct record_fork) - 16 + 4 * 4 + 2 * 8 + 4 * 8);
+	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) - 16 + 8 + 6 * 4 + 4 * 8 + 7 * 8);
+	CHECK_INT(sizeof(struct record_exit), sizeof(struct record_head) + 6 * 8 + 2 * 4);
+	CHECK_INT(sizeof(struct record_error), sizeof(struct record_fork) - 16 + 4 * 4 + 2 * 8 + 5 * 8);
 	CHECK_INT(sizeof(struct record_args), sizeof(struct record_head) + 8 + 8);
 }
 

@@ -429,11 +429,13 @@ TEST(entry_stays_below_the_limits_with_newlines_everywhere)
 	event.end.status = SIGSEGV | 0x80;
 	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd = n;
 	process.image.cgroup = process.image.unit = process.image.container_id = n;
+	process.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_) - 1;
 	process.image.args = process.ancestors = process.image.env = many("a\n");
 	entry = entry_of(&event);
 	CHECK(iovecs(entry) <= 1024 && iovecs(entry) > 950);
 	CHECK_INT(count(entry, "EXECSNOOP_ARG"), 100);
 	CHECK_INT(count(entry, "EXECSNOOP_ANCESTOR"), 40);
+	CHECK_INT(count(entry, "EXECSNOOP_INCOMPLETE"), INCOMPLETE_);
 	CHECK(count(entry, "EXECSNOOP_ENV") >= 30);
 	process.image.env = many("ab");
 	CHECK(count(entry_of(&event), "EXECSNOOP_ENV") >= 77);

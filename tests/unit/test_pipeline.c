@@ -277,18 +277,18 @@ TEST(a_loss_stands_at_its_place_and_is_told_once)
 	make_exec(12, 1000, 2000, "ls\0", 3, 1);
 	record.head.lost_events = 5;
 	feed();
-	CHECK_INT(pipeline_loss(pipeline, 7, 3, 100), 0);
+	CHECK_INT(pipeline_loss(pipeline, 7, 3, 0, 100), 0);
 	CHECK_INT(count, 4);
 	CHECK_INT(seen[1].type, EVENT_LOST);
 	CHECK_INT(seen[1].count, 7);
 	CHECK_INT(seen[1].seq, 2);
 	CHECK_INT(seen[2].type, EVENT_STARTED);
-	CHECK_INT(pipeline_loss(pipeline, 8, 3, 100), 0);
+	CHECK_INT(pipeline_loss(pipeline, 8, 3, 0, 100), 0);
 	CHECK_INT(seen[4].count, 1);
 	end();
 	count = 0;
 	begin_live((struct pipeline_config){ .forks = true });
-	pipeline_loss(pipeline, 2, 3, 100);
+	pipeline_loss(pipeline, 2, 3, 0, 100);
 	CHECK_INT(seen[0].count, 5);
 	end();
 }
@@ -320,10 +320,10 @@ TEST(loading_is_silent_and_takes_nothing_twice)
 	};
 
 	begin((struct pipeline_config){ .forks = true });
-	CHECK_INT(pipeline_found(pipeline, &found), 0);
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
 	found.tgid = 11;
 	found.exec_id = 1;
-	CHECK_INT(pipeline_found(pipeline, &found), 0);
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
 	/* While it was being read: a fork that the iterator saw, one that it did not, an exec that it saw, one that it did
 	 * not, an end. */
 	make_fork(10, 1000, 1, 1);
@@ -400,6 +400,166 @@ TEST(errors_do_not_stick)
 	CHECK_INT(count, 3);
 	CHECK_STR(seen[1].exe, "/bin/nope");
 	CHECK_STR(seen[2].exe, "/usr/bin/ls");
+	end();
+}
+
+TEST(an_end_whose_start_was_lost_is_lost_too)
+{
+	struct pipeline_stats stats;
+
+	begin_live((struct pipeline_config){ 0 });
+	/* One that never called exec was no event before, and is none now. */
+	make_exit(10, 1000, 5000, 0);
+	feed();
+	pipeline_loss(pipeline, 0, 0, 0, 100);
+	CHECK_INT(count, 0);
+	make_exit(11, 1000, 5000, 0);
+	record.exit.flags = EXIT_F_EXECED;
+	feed();
+	pipeline_loss(pipeline, 0, 0, 0, 100);
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].type, EVENT_LOST);
+	CHECK_INT(seen[0].count, 1);
+	pipeline_stats(pipeline, &stats);
+	CHECK_INT(stats.untold, 1);
+	/* The second of two threads that were both the last. */
+	make_exec(12, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	for (int i = 0; i < 2; i++) {
+		make_exit(12, 1000, 5000, 0);
+		record.exit.flags = EXIT_F_EXECED;
+		feed();
+	}
+	pipeline_loss(pipeline, 0, 0, 0, 100);
+	CHECK_INT(count, 3);
+	/* A probe that could not run. */
+	pipeline_loss(pipeline, 0, 0, 5, 100);
+	CHECK_INT(seen[3].count, 5);
+	end();
+}
+
+TEST(a_process_that_was_missed_is_announced)
+{
+	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_RESYNC, .execed = true };
+
+	begin_live((struct pipeline_config){ 0 });
+	found.image.args = BYTES("new\0");
+	CHECK_INT(pipeline_found(pipeline, &found, 7000), 0);
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].type, EVENT_STARTED);
+	CHECK_INT(seen[0].source, SOURCE_RESYNC);
+	CHECK_INT(seen[0].time, EPOCH + 7000);
+	/* Again: nothing. With a newer exec: that one. */
+	CHECK_INT(pipeline_found(pipeline, &found, 8000), 0);
+	CHECK_INT(count, 1);
+	found.exec_id = 4;
+	CHECK_INT(pipeline_found(pipeline, &found, 9000), 0);
+	CHECK_INT(count, 2);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	pipeline_gone(pipeline, proctable_find(pipeline_table(pipeline), 10, 1000), 9500);
+	CHECK_INT(count, 3);
+	CHECK_INT(seen[2].type, EVENT_EXITED);
+	CHECK_INT(seen[2].source, SOURCE_RESYNC);
+	CHECK(!seen[2].status_known);
+	/* A mere fork is known, and not told. */
+	found.tgid = 11;
+	found.execed = false;
+	CHECK_INT(pipeline_found(pipeline, &found, 9000), 0);
+	CHECK_INT(count, 3);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	end();
+}
+
+TEST(secrets_are_in_neither_event_nor_table)
+{
+	const char *const options[] = { "password", NULL };
+	struct pipeline_config config = { 0 };
+
+	CHECK_INT(redact_new(&config.redact, options, NULL), 0);
+	begin_live(config);
+	make_exec(10, 1000, 2000, "x\0--password=abc\0", 17, 2);
+	feed();
+	CHECK(memcmp(seen[0].args, "x\0--password=[redacted]\0", seen[0].args_size) == 0);
+	CHECK(!seen[0].truncated);
+	CHECK(!memmem(proctable_find(pipeline_table(pipeline), 10, 0)->process.image.args.data, 20, "abc", 3));
+	make_error(10, 1000, 2500, ENOENT);
+	record_part(&record.error.args, "x\0--password\0abc\0", 17);
+	record.error.argc = 3;
+	record.error.args_size = 17;
+	feed();
+	CHECK(memcmp(seen[1].args, "x\0--password\0[redacted]\0", seen[1].args_size) == 0);
+	end();
+	redact_free(config.redact);
+}
+
+static struct image image_of_last;
+static char env_of_last[256], cgroup_of_last[256];
+
+static void keep_image(struct sink *s, const struct event *event, struct encoder *encoder)
+{
+	(void)s;
+	(void)encoder;
+	image_of_last = event->process->image;
+	if (image_of_last.env.data)
+		memcpy(env_of_last, image_of_last.env.data, image_of_last.env.size);
+	if (image_of_last.unit.data)
+		memcpy(cgroup_of_last, image_of_last.unit.data, image_of_last.unit.size);
+}
+
+static const struct sink_ops keep_ops = { .event = keep_image };
+static struct sink keeper = { .ops = &keep_ops };
+
+TEST(the_environment_is_put_together_and_chosen_from)
+{
+	const char *const names[] = { "A*", NULL };
+	struct pipeline_config config = { 0 };
+	const char *reason;
+
+	CHECK_INT(environment_new(&config.environment, names, &reason), 0);
+	begin_live(config);
+	pipeline_add_sink(pipeline, &keeper);
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	record_part(&record.exec.env, "A=1\0B=2\0AB=3\0", 13);
+	record.exec.env_size = 13;
+	feed();
+	CHECK_INT(image_of_last.env.size, 9);
+	CHECK(memcmp(env_of_last, "A=1\0AB=3", 9) == 0);
+	CHECK_INT(image_of_last.incomplete, 0);
+	/* In pieces, beside pieces of arguments. */
+	make_piece(10, 3000, 0, "B=2\0AA", 6);
+	record.head.kind = RECORD_ENV;
+	feed();
+	make_piece(10, 3000, 0, "ls\0", 3);
+	feed();
+	make_piece(10, 3000, 6, "=4\0", 3);
+	record.head.kind = RECORD_ENV;
+	feed();
+	make_exec(10, 1000, 3000, NULL, 3, 1);
+	record.exec.args_before = 3;
+	record.exec.env_size = record.exec.env_before = 9;
+	feed();
+	CHECK_INT(image_of_last.env.size, 5);
+	CHECK(memcmp(env_of_last, "AA=4", 5) == 0);
+	CHECK_INT(image_of_last.incomplete, 0);
+	CHECK_INT(image_of_last.args.size, 3);
+	/* A piece was lost. */
+	make_exec(10, 1000, 4000, "ls\0", 3, 1);
+	record.exec.env_size = record.exec.env_before = 9;
+	feed();
+	CHECK(!image_of_last.env.data);
+	CHECK_INT(image_of_last.incomplete, INCOMPLETE_BIT(INCOMPLETE_ENV));
+	end();
+	environment_free(config.environment);
+}
+
+TEST(the_unit_is_in_the_cgroup)
+{
+	begin_live((struct pipeline_config){ 0 });
+	pipeline_add_sink(pipeline, &keeper);
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	RECORD_PART(&record.exec.cgroup, "cron.service\0system.slice\0");
+	feed();
+	CHECK(bytes_equal((struct bytes){ cgroup_of_last, image_of_last.unit.size }, BYTES("cron.service")));
 	end();
 }
 

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel's list is read while processes come and go, and records of them wait in the ring buffer. What makes the
+ * comparison right all the same:
+ *
+ *  1. The table's clock is noted, then the list is read, in pieces, and the ring goes on being drained.
+ *  2. Once the list is complete, the ring is drained to its end once more. The table then knows of everything that was
+ *     recorded while the list was read.
+ *  3. A process of the list that is not in the table was missed, unless its end has passed meanwhile: ends are noted
+ *     from 1 on. One that is in the table with an older exec_id has an exec that was missed.
+ *  4. A process that was in the table at 1 and is not in the list is gone, and if its end had been recorded it would
+ *     not be in the table any more. (The kernel may hide processes from the list, as sandboxes do with their init; so
+ *     /proc is asked too before one is said to be gone.)
+ *
+ * Doing it again changes nothing. A record that comes later than it should (its probe was preempted) is harmless: the
+ * pipeline knows processes and execs that it has already.
+ */
+#include "census.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "decode.h"
+#include "procfs.h"
+
+/* In one step: */
+#define READ_MOST 1024	  /* processes read from the kernel's list, 1 to 2 us each */
+#define COMPARE_MOST 8192 /* compared with the table */
+#define LOOKUP_MOST 64	  /* looked up in /proc, 30 to 100 us each */
+
+#define SETTLE_STEPS 256 /* after so many the ring is never empty; go on all the same */
+
+enum state { IDLE, READING, SETTLING, COMPARING, ENDING };
+
+struct identity {
+	uint64_t start;
+	uint32_t tgid;
+};
+
+struct census {
+	struct sink sink;
+	struct probe *probe;
+	struct pipeline *pipeline;
+	struct procfs *procfs;
+	int proc;
+
+	enum state state;
+	uint64_t clock; /* of the table, when the reading began */
+	struct probe_iterator *iterator;
+	struct record_process *found; /* sorted by birth once it is complete */
+	size_t count, room;
+	struct identity *ended; /* since the reading began; later: who may be gone */
+	size_t ended_count, ended_room;
+	size_t at; /* how far COMPARING or ENDING is */
+	unsigned settling;
+	int broken; /* an end could not be noted */
+};
+
+static int compare(uint64_t x_start, uint32_t x, uint64_t y_start, uint32_t y)
+{
+	if (x_start != y_start)
+		return x_start < y_start ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static int by_birth(const void *a, const void *b)
+{
+	const struct record_process *x = a, *y = b;
+
+	return compare(x->start, x->tgid, y->start, y->tgid);
+}
+
+static int by_identity(const void *a, const void *b)
+{
+	const struct identity *x = a, *y = b;
+
+	return compare(x->start, x->tgid, y->start, y->tgid);
+}
+
+static int identity_add(struct census *c, const struct process *process)
+{
+	if (c->ended_count == c->ended_room) {
+		size_t room = c->ended_room ? c->ended_room * 2 : 256;
+		struct identity *ended = reallocarray(c->ended, room, sizeof(*ended));
+
+		if (!ended)
+			return -ENOMEM;
+		c->ended = ended;
+		c->ended_room = room;
+	}
+	c->ended[c->ended_count++] = (struct identity){ process->start, process->tgid };
+	return 0;
+}
+
+static int found_add(struct census *c, const struct record_process *processes, size_t count)
+{
+	if (c->room - c->count < count) {
+		size_t room = c->room ? c->room * 2 : 1024;
+		struct record_process *found = reallocarray(c->found, room, sizeof(*found));
+
+		if (!found)
+			return -ENOMEM;
+		c->found = found;
+		c->room = room;
+	}
+	memcpy(c->found + c->count, processes, count * sizeof(*processes));
+	c->count += count;
+	return 0;
+}
+
+static bool is_found(const struct census *c, uint32_t tgid, uint64_t start)
+{
+	const struct record_process key = { .tgid = tgid, .start = start };
+
+	return c->count > 0 && bsearch(&key, c->found, c->count, sizeof(c->found[0]), by_birth);
+}
+
+static bool has_ended(const struct census *c, uint32_t tgid, uint64_t start)
+{
+	const struct identity key = { start, tgid };
+
+	return c->ended_count > 0 && bsearch(&key, c->ended, c->ended_count, sizeof(c->ended[0]), by_identity);
+}
+
+/* Nothing under way, nothing held. */
+static void finish(struct census *c)
+{
+	c->iterator = probe_iterator_free(c->iterator);
+	free(c->found);
+	free(c->ended);
+	c->found = NULL;
+	c->ended = NULL;
+	c->count = c->room = c->ended_count = c->ended_room = c->at = 0;
+	c->state = IDLE;
+}
+
+/* The sink: only ends matter, as long as they may be of a process in the list. */
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	(void)sink;
+	(void)event;
+	(void)encoder;
+}
+
+static void on_exit_of(struct sink *sink, const struct process *process)
+{
+	struct census *c = (struct census *)sink;
+
+	if ((c->state == READING || c->state == SETTLING) && identity_add(c, process) < 0)
+		c->broken = -ENOMEM;
+}
+
+static const struct sink_ops ops = { .event = on_event, .exit = on_exit_of };
+
+int census_new(struct census **ret, struct probe *probe, struct pipeline *pipeline, const struct settings *settings)
+{
+	_cleanup_(census_free_p) struct census *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->sink.ops = &ops;
+	c->probe = probe;
+	c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (c->proc < 0)
+		return -errno;
+	r = procfs_new(&c->procfs, c->proc, settings->probes.args_limit);
+	if (r < 0)
+		return r;
+	procfs_want_env(c->procfs, settings->probes.env != NULL);
+	pipeline_add_sink(pipeline, &c->sink);
+	c->pipeline = pipeline;
+	*ret = TAKE_PTR(c);
+	return 0;
+}
+
+struct census *census_free(struct census *c)
+{
+	if (!c)
+		return NULL;
+	if (c->pipeline)
+		pipeline_remove_sink(c->pipeline, &c->sink);
+	finish(c);
+	procfs_free(c->procfs);
+	if (c->proc >= 0)
+		close(c->proc);
+	free(c);
+	return NULL;
+}
+
+/*
+ * A kernel may keep a process out of its list, and yet its children name it. Then its identity is theirs to tell, and
+ * /proc knows the rest.
+ */
+static int load_hidden_parent(struct census *c, const struct record_process *child)
+{
+	struct process parent = {
+		.tgid = child->ppid,
+		.start = child->parent_start,
+		.source = SOURCE_PROC,
+		.loginuid = PROCESS_UNSET,
+		.session_id = PROCESS_UNSET,
+		.comm = { child->parent_comm, strnlen(child->parent_comm, RECORD_COMM_SIZE) },
+	};
+
+	if (child->ppid == 0 || is_found(c, child->ppid, child->parent_start) ||
+	    proctable_find(pipeline_table(c->pipeline), child->ppid, 0))
+		return 0;
+	if (procfs_identify(c->procfs, &parent) < 0)
+		return 0;
+	procfs_read(c->procfs, &parent);
+	return pipeline_found(c->pipeline, &parent, parent.start);
+}
+
+/* At the start, what is gone by now goes in without an image: its end waits in the ring. */
+static int put_in(struct census *c, const struct record_process *record)
+{
+	struct process process;
+
+	decode_process(&process, record);
+	process.source = SOURCE_PROC;
+	procfs_read(c->procfs, &process);
+	return pipeline_found(c->pipeline, &process, record->start);
+}
+
+/* Later, what is gone by now had its end already, or has it in the ring: it is not to come back. */
+static int announce(struct census *c, const struct record_process *record, uint64_t boot_time)
+{
+	struct process process;
+
+	decode_process(&process, record);
+	process.source = SOURCE_RESYNC;
+	if (procfs_read(c->procfs, &process) < 0 || !procfs_is_alive(c->procfs, &process))
+		return 0;
+	return pipeline_found(c->pipeline, &process, boot_time);
+}
+
+/* Reads up to `most`; *ret_end: there are no more. */
+static int read_list(struct census *c, size_t most, bool *ret_end)
+{
+	const struct record_process *processes;
+	size_t done = 0;
+	int n = 1;
+
+	while (done < most) {
+		n = probe_iterator_read(c->iterator, &processes);
+		if (n <= 0)
+			break;
+		if (found_add(c, processes, (size_t)n) < 0)
+			return -ENOMEM;
+		done += (size_t)n;
+	}
+	*ret_end = n == 0;
+	if (n == 0 && c->count > 0)
+		qsort(c->found, c->count, sizeof(c->found[0]), by_birth);
+	return n < 0 ? n : 0;
+}
+
+int census_load(struct census *c)
+{
+	bool end = false;
+	int r = probe_iterator_new(&c->iterator, c->probe);
+
+	while (r == 0 && !end)
+		r = read_list(c, READ_MOST, &end);
+	for (size_t i = 0; r == 0 && i < c->count; i++) {
+		r = load_hidden_parent(c, &c->found[i]);
+		if (r == 0)
+			r = put_in(c, &c->found[i]);
+	}
+	finish(c);
+	return r;
+}
+
+int census_begin(struct census *c)
+{
+	int r;
+
+	if (c->state != IDLE)
+		return 0;
+	r = probe_iterator_new(&c->iterator, c->probe);
+	if (r < 0)
+		return r;
+	c->clock = proctable_clock(pipeline_table(c->pipeline));
+	c->settling = 0;
+	c->broken = 0;
+	c->state = READING;
+	return 0;
+}
+
+bool census_is_under_way(const struct census *c)
+{
+	return c->state != IDLE;
+}
+
+static int step_reading(struct census *c)
+{
+	bool end;
+	int r = read_list(c, READ_MOST, &end);
+
+	if (r == 0 && end) {
+		c->iterator = probe_iterator_free(c->iterator);
+		c->state = SETTLING;
+	}
+	return r;
+}
+
+static int step_settling(struct census *c, bool ring_empty)
+{
+	if (!ring_empty && ++c->settling < SETTLE_STEPS)
+		return 0;
+	if (c->broken)
+		return c->broken;
+	if (c->ended_count > 0)
+		qsort(c->ended, c->ended_count, sizeof(c->ended[0]), by_identity);
+	c->at = 0;
+	c->state = COMPARING;
+	return 0;
+}
+
+/* Who was in the table all the time and is not in the list. */
+static int list_missing(struct census *c)
+{
+	struct proctable *table = pipeline_table(c->pipeline);
+
+	c->ended_count = 0;
+	for (struct entry *entry = proctable_next(table, NULL); entry; entry = proctable_next(table, entry)) {
+		if (!entry->seen && entry->born <= c->clock && identity_add(c, &entry->process) < 0)
+			return -ENOMEM;
+		entry->seen = false;
+	}
+	c->at = 0;
+	c->state = ENDING;
+	return 0;
+}
+
+static int step_comparing(struct census *c, uint64_t boot_time)
+{
+	struct proctable *table = pipeline_table(c->pipeline);
+	size_t lookups = 0;
+
+	for (size_t n = 0; c->at < c->count && n < COMPARE_MOST && lookups < LOOKUP_MOST; c->at++, n++) {
+		const struct record_process *record = &c->found[c->at];
+		struct entry *entry = proctable_find(table, record->tgid, record->start);
+		int r;
+
+		if (entry)
+			entry->seen = true;
+		if (entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start))
+			continue;
+		lookups++;
+		r = announce(c, record, boot_time);
+		if (r < 0)
+			return r;
+		entry = proctable_find(table, record->tgid, record->start);
+		if (entry)
+			entry->seen = true;
+	}
+	return c->at < c->count ? 0 : list_missing(c);
+}
+
+static void step_ending(struct census *c, uint64_t boot_time)
+{
+	for (size_t n = 0; c->at < c->ended_count && n < LOOKUP_MOST; c->at++, n++) {
+		const struct identity *identity = &c->ended[c->at];
+		struct entry *entry = proctable_find(pipeline_table(c->pipeline), identity->tgid, identity->start);
+
+		if (entry && !procfs_is_alive(c->procfs, &entry->process))
+			pipeline_gone(c->pipeline, entry, boot_time);
+	}
+	if (c->at == c->ended_count)
+		finish(c);
+}
+
+int census_step(struct census *c, bool ring_empty, uint64_t boot_time)
+{
+	int r = 0;
+
+	switch (c->state) {
+	case IDLE:
+		break;
+	case READING:
+		r = step_reading(c);
+		break;
+	case SETTLING:
+		r = step_settling(c, ring_empty);
+		break;
+	case COMPARING:
+		r = step_comparing(c, boot_time);
+		break;
+	case ENDING:
+		step_ending(c, boot_time);
+		break;
+	}
+	if (r < 0)
+		finish(c);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Makes the table agree with the kernel: who runs, by the kernel's own list, and what it runs, by /proc. At the start
+ * all at once; after a loss bit by bit, between two drains of the ring buffer.
+ */
+#ifndef EXECSNOOP_CENSUS_H
+#define EXECSNOOP_CENSUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "pipeline.h"
+#include "probe.h"
+#include "settings.h"
+
+struct census;
+
+/* probe and pipeline are borrowed; the census is a sink of the pipeline, which must outlive it. */
+int census_new(struct census **ret, struct probe *probe, struct pipeline *pipeline, const struct settings *settings);
+struct census *census_free(struct census *census);
+DEFINE_CLEANUP(struct census *, census_free);
+
+/* At the start, before the pipeline is live: puts everything in, parents first. 0 or -errno. */
+int census_load(struct census *census);
+
+/* Begins to compare; nothing if it is under way. The ring buffer has just been drained. 0 or -errno. */
+int census_begin(struct census *census);
+bool census_is_under_way(const struct census *census);
+
+/*
+ * Goes on for some milliseconds at most, after a drain; ring_empty: that drain found the end. 0 or -errno (it is over then;
+ * what was mended stays mended).
+ */
+int census_step(struct census *census, bool ring_empty, uint64_t boot_time);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the path of a cgroup says of its processes: the systemd unit and the container. See cgroup.c for the rules.
+ * Paths are absolute (struct image, cgroup); any bytes are taken, and what says nothing gives BYTES_NONE.
+ */
+#ifndef EXECSNOOP_CGROUP_H
+#define EXECSNOOP_CGROUP_H
+
+#include "bytes.h"
+
+/* A name in a cgroup path with room for a NUL: kernfs allows NAME_MAX. */
+#define CGROUP_NAME_SIZE 256
+
+/* The unit, a piece of path. */
+struct bytes cgroup_unit(struct bytes path);
+
+/* The innermost container: a piece of path, or of buffer where systemd's escapes had to be undone. */
+struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NAME_SIZE]);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lists are written with '|' for each NUL. */
+#include <errno.h>
+#include <time.h>
+
+#include "process.h"
+#include "redact.h"
+#include "tap.h"
+
+#define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static struct redact *made(const char *const *options, const char *const *patterns)
+{
+	struct redact *redact = NULL;
+
+	CHECK_INT(redact_new(&redact, options, patterns), 0);
+	return redact;
+}
+
+static size_t count(struct bytes args)
+{
+	struct bytes arg;
+	size_t at = 0, n = 0;
+
+	while (args_next(args, &at, &arg))
+		n++;
+	return n;
+}
+
+/* What comes of the list; NULL if nothing changed. */
+static const char *redacted(struct redact *redact, const char *text)
+{
+	static char result[4000];
+	size_t size = strlen(text);
+	char *copy = malloc(size ? size : 1);
+	struct bytes args = { copy, size }, ret = BYTES("untouched");
+	int r;
+
+	CHECK(copy);
+	for (size_t i = 0; i < size; i++)
+		copy[i] = text[i] == '|' ? '\0' : text[i];
+	r = redact_args(redact, args, &ret);
+	if (r == 0) {
+		CHECK(bytes_equal(ret, BYTES("untouched")));
+		free(copy);
+		return NULL;
+	}
+	CHECK_INT(r, REDACT_E_CHANGED);
+	CHECK(ret.size < sizeof(result));
+	CHECK_INT(count(ret), count(args));
+	free(copy); /* the result does not need it */
+	for (size_t i = 0; i < ret.size; i++) {
+		CHECK(ret.data[i] != '|');
+		result[i] = ret.data[i] ? ret.data[i] : '|';
+	}
+	result[ret.size] = '\0';
+	return result;
+}
+
+static const char *option(const char *name, const char *text)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES(name), NULL);
+
+	return redacted(redact, text);
+}
+
+static const char *pattern(const char *ere, const char *text)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NAMES(ere));
+
+	return redacted(redact, text);
+}
+
+#define SAME(x) CHECK(!(x))
+
+TEST(nothing_configured_does_nothing)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NULL);
+	_cleanup_(redact_free_p) struct redact *empty =
+		made((const char *const[]){ NULL }, (const char *const[]){ NULL });
+
+	CHECK(redact_is_empty(redact) && redact_is_empty(empty));
+	SAME(redacted(redact, "a|--password=x|"));
+	SAME(redacted(empty, "a|--password|x|"));
+}
+
+TEST(long_option)
+{
+	CHECK_STR(option("password", "a|--password=x|b|"), "a|--password=[redacted]|b|");
+	CHECK_STR(option("password", "a|--password|x|b|"), "a|--password|[redacted]|b|");
+	CHECK_STR(option("password", "a|-password=x|b|"), "a|-password=[redacted]|b|");
+	CHECK_STR(option("password", "a|-password|x|b|"), "a|-password|[redacted]|b|");
+	CHECK_STR(option("password", "a|--password=x=y|"), "a|--password=[redacted]|");
+	CHECK_STR(option("password", "a|--password=x|--password|y|-z|"),
+		  "a|--password=[redacted]|--password|[redacted]|-z|");
+}
+
+TEST(names_are_exact)
+{
+	SAME(option("password", "a|--passwords=x|"));
+	SAME(option("password", "a|--passwords|x|"));
+	SAME(option("password", "a|--passwor=x|"));
+	SAME(option("password", "a|--Password=x|"));
+	SAME(option("password", "a|password=x|password|x|"));
+	SAME(option("password", "a|---password=x|"));
+	SAME(option("password", "a|x --password=x|"));
+	SAME(option("password", "a|--|-|=|--=x|-=x||"));
+	SAME(option("password", "a|--no-password|x|"));
+}
+
+TEST(dashes_of_the_entry_count)
+{
+	CHECK_STR(option("--password", "a|--password=x|"), "a|--password=[redacted]|");
+	SAME(option("--password", "a|-password=x|-password|x|"));
+	CHECK_STR(option("-passin", "a|-passin=x|"), "a|-passin=[redacted]|");
+	CHECK_STR(option("-passin", "a|-passin|pass:x|"), "a|-passin|[redacted]|");
+	SAME(option("-passin", "a|--passin=x|--passin|x|-passinx|"));
+	SAME(option("-p", "a|--p=x|--p|x|--px|"));
+	CHECK_STR(option("--p", "a|--p=x|--p|x|-px|-p|x|"), "a|--p=[redacted]|--p|[redacted]|-px|-p|x|");
+}
+
+TEST(one_letter)
+{
+	CHECK_STR(option("p", "a|-px|b|"), "a|-p[redacted]|b|");
+	CHECK_STR(option("-p", "a|-px|b|"), "a|-p[redacted]|b|");
+	CHECK_STR(option("p", "a|-p|x|b|"), "a|-p|[redacted]|b|");
+	CHECK_STR(option("p", "a|-p=x|"), "a|-p[redacted]|");
+	CHECK_STR(option("p", "a|--p=x|--p|y|"), "a|--p=[redacted]|--p|[redacted]|");
+	SAME(option("p", "a|-vpx|-P|--px|p|px|-|--|"));
+}
+
+TEST(value_may_be_anything)
+{
+	CHECK_STR(option("password", "a|--password=|b|"), "a|--password=[redacted]|b|");
+	CHECK_STR(option("password", "a|--password||b|"), "a|--password|[redacted]|b|");
+	CHECK_STR(option("password", "a|--password|-x|b|"), "a|--password|[redacted]|b|");
+	CHECK_STR(option("password", "a|--password|--|b|"), "a|--password|[redacted]|b|");
+	CHECK_STR(option("password", "a|--|--password=x|"), "a|--|--password=[redacted]|");
+	CHECK_STR(option("password", "a|--password=\xff\x01\n|"), "a|--password=[redacted]|");
+	CHECK_STR(option("\xc3\xa4", "a|--\xc3\xa4=x|"), "a|--\xc3\xa4=[redacted]|");
+}
+
+TEST(value_that_looks_like_an_option_is_one_too)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "token", "p"), NULL);
+
+	CHECK_STR(redacted(redact, "a|--password|--token|x|b|"), "a|--password|[redacted]|[redacted]|b|");
+	CHECK_STR(redacted(redact, "a|--password|--token=x|b|"), "a|--password|[redacted]|b|");
+	CHECK_STR(redacted(redact, "a|-p|-p|-p|b|c|"), "a|-p|[redacted]|[redacted]|[redacted]|c|");
+	CHECK_STR(redacted(redact, "a|-password=x|"), "a|-p[redacted]|"); /* the larger part of the two */
+	CHECK_STR(redacted(redact, "a|-password|b|"), "a|-p[redacted]|[redacted]|");
+}
+
+TEST(first_argument_is_no_option)
+{
+	SAME(option("b", "-bash|"));
+	SAME(option("b", "-b|x|"));
+	CHECK_STR(option("b", "-bash|-bx|"), "-bash|-b[redacted]|");
+	CHECK_STR(pattern("as", "-bash|"), "-b[redacted]h|");
+}
+
+TEST(lists_that_end_early)
+{
+	SAME(option("password", ""));
+	SAME(option("password", "|"));
+	SAME(option("password", "a|--password|"));
+	SAME(option("password", "a|--password"));
+	CHECK_STR(option("password", "a|--password|x"), "a|--password|[redacted]");
+	CHECK_STR(option("password", "a|--password||"), "a|--password|[redacted]|");
+	CHECK_STR(option("password", "a|--password=x"), "a|--password=[redacted]");
+	CHECK_STR(option("password", "a|--password="), "a|--password=[redacted]");
+	CHECK_STR(pattern("x", "ax"), "a[redacted]");
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p"), NAMES("x"));
+	CHECK_INT(redact_args(redact, BYTES_NONE, &(struct bytes){ NULL, 0 }), 0);
+}
+
+TEST(patterns)
+{
+	CHECK_STR(pattern("password=([^ ]*)", "sh|-c|mysql password=x y|"), "sh|-c|mysql password=[redacted] y|");
+	CHECK_STR(pattern("AKIA[A-Z0-9]{4}", "a|AKIA1234|xAKIA12345|"), "a|[redacted]|x[redacted]5|");
+	CHECK_STR(pattern("://[^:/]*:([^@]*)@", "git|clone|https://me:pw@host/x|"),
+		  "git|clone|https://me:[redacted]@host/x|");
+	CHECK_STR(pattern("^x$", "x|xx|x|"), "[redacted]|xx|[redacted]|");
+	CHECK_STR(pattern("b", "abcb|bab|bb|"), "a[redacted]c[redacted]|[redacted]a[redacted]|[redacted]|");
+	SAME(pattern("x", "a|b||"));
+	SAME(pattern("a\nb", "a|b|"));
+}
+
+TEST(pattern_is_for_one_argument)
+{
+	SAME(pattern("a.b", "a|b|"));
+	SAME(pattern("a[^x]b", "a|b|"));
+	CHECK_STR(pattern(".*", "ab|cd|"), "[redacted]|[redacted]|");
+}
+
+TEST(matches_of_nothing_change_nothing)
+{
+	SAME(pattern("x*", "a|b||"));
+	SAME(pattern("k=([a-z]*)", "k=|"));
+	SAME(pattern("^$", "||"));
+	SAME(pattern("()", "a|b|"));
+}
+
+TEST(several_patterns_join)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NAMES("abc", "cd", "x(y)", "zz"));
+
+	CHECK_STR(redacted(redact, "abcd|xyzz|abcxcd|"), "[redacted]|x[redacted]|[redacted]x[redacted]|");
+}
+
+TEST(options_and_patterns_join)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "k"), NAMES("s[0-9]", "word=x"));
+
+	CHECK_STR(redacted(redact, "a|s1|--password=s2|-ks3|--password|s4s5|"),
+		  "a|[redacted]|--password=[redacted]|-k[redacted]|--password|[redacted]|");
+	/* One run of masked bytes, though from both. */
+	CHECK_STR(redacted(redact, "a|--password=xyz|"), "a|--pass[redacted]|");
+	CHECK_STR(redacted(redact, "a|--password=|"), "a|--password=[redacted]|");
+	/* An option by its true name, though its name is masked. */
+	_cleanup_(redact_free_p) struct redact *name = made(NAMES("password"), NAMES("word"));
+	CHECK_STR(redacted(name, "a|--password|x|"), "a|--pass[redacted]|[redacted]|");
+	CHECK_STR(redacted(name, "a|--password=x|"), "a|--pass[redacted]=[redacted]|");
+}
+
+TEST(next_list_takes_the_place)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p"), NAMES("secret"));
+	size_t size = 1 << 20;
+	char *large = malloc(size);
+	struct bytes ret, first;
+
+	CHECK(large);
+	memset(large, 's', size);
+	CHECK_STR(redacted(redact, "a|-pmuch longer than the next|"), "a|-p[redacted]|");
+	CHECK_STR(redacted(redact, "a|-px|"), "a|-p[redacted]|");
+	memcpy(large + size - 7, "secret", 7);
+	CHECK_INT(redact_args(redact, (struct bytes){ large, size }, &ret), REDACT_E_CHANGED);
+	CHECK(ret.size == size + 4 && memcmp(ret.data + ret.size - 12, "s[redacted]", 12) == 0);
+	SAME(redacted(redact, "a|"));
+	CHECK_STR(redacted(redact, "a|secrets|"), "a|[redacted]s|");
+	CHECK_INT(redact_args(redact, BYTES("a\0-p1\0"), &first), REDACT_E_CHANGED);
+	CHECK(bytes_equal(first, BYTES("a\0-p[redacted]\0")));
+	free(large);
+}
+
+TEST(many_small_arguments_grow_as_said)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NAMES("."));
+	size_t size = 200000;
+	char *args = calloc(1, size);
+	struct bytes ret;
+
+	CHECK(args);
+	for (size_t i = 0; i < size; i += 2)
+		args[i] = 'x';
+	CHECK_INT(redact_args(redact, (struct bytes){ args, size }, &ret), REDACT_E_CHANGED);
+	CHECK_INT(ret.size, size / 2 * 11);
+	CHECK_INT(count(ret), size / 2);
+	free(args);
+}
+
+TEST(settings_that_are_refused)
+{
+	static const char *const bad[] = { "", "-", "--", "---", "---x", "a=b", "--a=", "=" };
+	struct redact *redact = NULL;
+	const char *reason = NULL, *many[REDACT_OPTIONS_MAX + 2] = { NULL };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		reason = NULL;
+		CHECK_INT(redact_check_option(bad[i], &reason), -EINVAL);
+		CHECK(reason);
+		CHECK_INT(redact_new(&redact, NAMES("good", bad[i]), NULL), -EINVAL);
+	}
+	CHECK_INT(redact_check_option("--good", &reason), 0);
+	CHECK_INT(redact_check_option("good-er", &reason), 0);
+	CHECK_INT(redact_check_pattern("(", &reason), -EINVAL);
+	CHECK_STR(reason, "a group is not closed");
+	CHECK_INT(redact_check_pattern("a", &reason), 0);
+	CHECK_INT(redact_new(&redact, NULL, NAMES("a", "(")), -EINVAL);
+	for (size_t i = 0; i <= REDACT_OPTIONS_MAX; i++)
+		many[i] = "x";
+	CHECK_INT(redact_new(&redact, many, NULL), -E2BIG);
+	many[REDACT_PATTERNS_MAX + 1] = NULL;
+	CHECK_INT(redact_new(&redact, NULL, many), -E2BIG);
+	CHECK(!redact);
+	many[REDACT_PATTERNS_MAX] = NULL;
+	CHECK_INT(redact_new(&redact, many, many), 0);
+	redact_free(redact);
+	redact_free(NULL);
+}
+
+TAP_MAIN
