@@ -43,8 +43,8 @@ static __always_inline void args_begin(u32 of, u32 kind, u64 time, u64 start, u3
 static __always_inline void args_piece(struct pieces *p, u32 n)
 {
 	p->args.head.size = sizeof(struct record_args) + n;
-	p->args.head.lost_events = *(volatile u32 *)&lost_events;
-	p->args.head.lost_forks = *(volatile u32 *)&lost_forks;
+	p->args.head.lost_events = *(volatile u32 *)&shared.lost_events;
+	p->args.head.lost_forks = *(volatile u32 *)&shared.lost_forks;
 	p->args.bytes.size = n;
 	emit(&p->args, sizeof(struct record_args) + n, p->args.head.kind);
 	*(volatile u64 *)&p->args.position += n;

@@ -21,11 +21,8 @@ struct {
 	__uint(max_entries, 8 << 20); /* set before load from [probes] ring_buffer */
 } ring SEC(".maps");
 
-/* Shared with the reader through mmap. */
-__u32 wake_at;
-__u32 lost_events; /* exec, exit, error */
-__u32 lost_forks;
-__u32 lost_by_kind[8]; /* by enum record_kind */
+/* Shared with the reader, and with the other BPF object, through mmap. */
+struct record_shared shared SEC(".data.shared");
 
 static __always_inline void head_set(struct record_head *head, u32 kind, u32 size, u64 time, u64 start, u32 tgid,
 				     u32 tid)
@@ -36,23 +33,23 @@ static __always_inline void head_set(struct record_head *head, u32 kind, u32 siz
 	head->start = start;
 	head->tgid = tgid;
 	head->tid = tid;
-	head->lost_events = *(volatile u32 *)&lost_events;
-	head->lost_forks = *(volatile u32 *)&lost_forks;
+	head->lost_events = *(volatile u32 *)&shared.lost_events;
+	head->lost_forks = *(volatile u32 *)&shared.lost_forks;
 }
 
 static __always_inline void lost_count(u32 kind)
 {
-	__sync_fetch_and_add(&lost_by_kind[kind & 7], 1);
+	__sync_fetch_and_add(&shared.lost_by_kind[kind & 7], 1);
 	/* A piece is no event: its exec tells that it is shortened. */
 	if (kind == RECORD_FORK)
-		__sync_fetch_and_add(&lost_forks, 1);
+		__sync_fetch_and_add(&shared.lost_forks, 1);
 	else if (kind != RECORD_ARGS && kind != RECORD_ENV)
-		__sync_fetch_and_add(&lost_events, 1);
+		__sync_fetch_and_add(&shared.lost_events, 1);
 }
 
 static __always_inline void wake_reader(void)
 {
-	u32 at = *(volatile u32 *)&wake_at;
+	u32 at = *(volatile u32 *)&shared.wake_at;
 	void *empty;
 
 	if (at == 0 || (at > 1 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < at))
@@ -60,7 +57,7 @@ static __always_inline void wake_reader(void)
 	empty = bpf_ringbuf_reserve(&ring, 8, 0);
 	if (!empty)
 		return;
-	*(volatile u32 *)&wake_at = 0;
+	*(volatile u32 *)&shared.wake_at = 0;
 	bpf_ringbuf_discard(empty, BPF_RB_FORCE_WAKEUP);
 }
 

@@ -153,47 +153,35 @@ static __always_inline void argv_send(struct record_error *r, u64 argv)
 	r->flags |= w->flags;
 }
 
-static __always_inline int error_exit(s64 ret)
+/* Makes the record of a failure in scratch memory, and sends the pieces of its arguments. Returns its size. */
+static __always_inline u32 error_make(struct scratch *s, struct attempt *attempt, s64 ret, u64 time, u32 tid)
 {
-	u64 time = bpf_ktime_get_boot_ns();
-	u32 tid = bpf_get_current_pid_tgid(), at;
-	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
-	struct scratch *s = scratch_get(SCRATCH_ERROR);
-	struct task_struct *task;
-	struct record_error *r;
-	bool same_mm;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct record_error *r = &s->error;
+	bool same_mm = attempt->mm == (u64)BPF_CORE_READ(task, mm);
+	u32 at = sizeof(*r);
 	long n;
 
-	if (!attempt || !s)
-		return 0;
-	/* A signal came first: the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
-	 * ERESTART_RESTARTBLOCK). */
-	if (ret >= 0 || (ret <= -512 && ret >= -516))
-		goto out;
-	r = &s->error;
-	task = (void *)bpf_get_current_task();
 	process_fill(&r->process, task);
 	r->error = ret;
 	r->flags = 0;
 	r->dirfd = attempt->dirfd;
-	at = sizeof(*r);
 	r->filename.offset = at;
 	r->filename.size = 0;
-	same_mm = attempt->mm == (u64)BPF_CORE_READ(task, mm);
 	if (same_mm) {
 		n = bpf_probe_read_user_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
+		if (n == RECORD_PATH_MAX)
+			r->flags |= ERROR_F_FILENAME_CUT; /* ENAMETOOLONG: what is there of it */
 	} else {
 		n = attempt->early_size;
 		bpf_probe_read_kernel(&s->bytes[bounded(at)], sizeof(attempt->early), attempt->early);
+		r->flags |= ERROR_F_ARGS_FAULT;
 		if (n == EARLY_FILENAME)
 			r->flags |= ERROR_F_FILENAME_CUT;
-		r->flags |= ERROR_F_ARGS_FAULT;
 	}
 	if (n > 0) {
 		r->filename.size = n - 1;
 		at += n - 1;
-		if (n == RECORD_PATH_MAX)
-			r->flags |= ERROR_F_FILENAME_CUT; /* ENAMETOOLONG: what is there of it */
 	} else {
 		r->flags |= ERROR_F_FILENAME_FAULT;
 	}
@@ -206,9 +194,35 @@ static __always_inline int error_exit(s64 ret)
 		argv_send(r, attempt->argv);
 	}
 	head_set(&r->head, RECORD_ERROR, at, time, r->process.start, r->process.tgid, tid);
+	return at;
+}
+
+static __always_inline void error_send(struct scratch *s, u32 at)
+{
 	asm volatile("" : "+r"(at));
 	if (at <= sizeof(s->bytes))
 		emit(s->bytes, at, RECORD_ERROR);
+}
+
+/* Takes care of a failure whose arguments are not in memory, if it can. Of the object that includes this. */
+static bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid);
+
+static __always_inline int error_exit(s64 ret)
+{
+	u64 time = bpf_ktime_get_boot_ns();
+	u32 tid = bpf_get_current_pid_tgid(), at;
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
+	struct scratch *s = scratch_get(SCRATCH_ERROR);
+
+	if (!attempt || !s)
+		return 0;
+	/* A signal came first: the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
+	 * ERESTART_RESTARTBLOCK). */
+	if (ret >= 0 || (ret <= -512 && ret >= -516))
+		goto out;
+	at = error_make(s, attempt, ret, time, tid);
+	if (!(s->error.flags & ERROR_F_ARGS_FAULT) || !error_later(attempt, ret, time, tid))
+		error_send(s, at);
 out:
 	bpf_map_delete_elem(&attempts, &tid);
 	return 0;

@@ -4,6 +4,11 @@
 
 #include "error.bpf.h"
 
+static __always_inline bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid)
+{
+	return false;
+}
+
 /* Every process that is alive: those whose last thread is gone have had their exit already, zombies too. */
 SEC("iter/task")
 int iterate(struct bpf_iter__task *ctx)

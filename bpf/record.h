@@ -170,6 +170,14 @@ struct record_args {
 	struct part bytes;
 };
 
+/* Memory that both sides see: how the reader wants to be woken (emit.bpf.h), and what was lost since load. */
+struct record_shared {
+	__u32 wake_at;
+	__u32 lost_events; /* exec, exit, error */
+	__u32 lost_forks;
+	__u32 lost_by_kind[8]; /* by enum record_kind */
+};
+
 #pragma GCC diagnostic pop
 
 #endif

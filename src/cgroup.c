@@ -237,8 +237,18 @@ static bool machine_name(struct bytes parent, struct bytes name, struct bytes ch
 	} else if (!take_start(&name, BYTES("systemd-nspawn@")) || !take_end(&name, BYTES(".service"))) {
 		return false;
 	}
+	if (name.size == 0)
+		return false;
 	*ret = name;
-	return name.size > 0 && !take_start(&name, BYTES("qemu\\x2d")) && !take_start(&name, BYTES("qemu-"));
+	return !take_start(&name, BYTES("qemu\\x2d")) && !take_start(&name, BYTES("qemu-"));
+}
+
+static bool lxc_name(struct bytes name, struct bytes *ret)
+{
+	if (!take_start(&name, BYTES("lxc.payload.")) || name.size == 0)
+		return false;
+	*ret = name;
+	return true;
 }
 
 /* A name that is an id because of the folder it is in. */
@@ -263,8 +273,7 @@ struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NA
 		if (!name_next(&path, &child))
 			child = BYTES_NONE;
 		id = name;
-		if (hex_id(name, &id) || (take_start(&id, BYTES("lxc.payload.")) && id.size > 0) ||
-		    is_container_folder(parent)) {
+		if (hex_id(name, &id) || lxc_name(name, &id) || is_container_folder(parent)) {
 			found = id;
 			escaped = false;
 		} else if (machine_name(parent, name, child, &id)) {

@@ -188,6 +188,9 @@ static int piece_record(struct pipeline *p, const struct decoded *d)
 		pending->tgid = d->head->tgid;
 		pending->time = d->head->time;
 	}
+	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.c). */
+	if (d->position == 0)
+		pending->size = 0;
 	/* A hole (a lost piece) ends it: the rest does not fit. */
 	if (d->position != pending->size || d->piece.size > p->config.args_limit + RECORD_CHUNK - pending->size)
 		return 0;

@@ -23,14 +23,18 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "execsnoop.skel.h"
 #include "probe.h"
+/* These need record.h. */
+#include "execsnoop.skel.h"
+#include "late.skel.h"
 #include "ring.h"
 
 struct probe {
 	struct execsnoop_bpf *skel;
+	struct late_bpf *late;	      /* NULL: the kernel has no task work for BPF */
+	struct record_shared *shared; /* of both */
 	struct ring *ring;
-	struct bpf_link *errors[4];
+	struct bpf_link *errors[5];
 	const char *errors_kind;
 	char errors_note[256];
 };
@@ -194,20 +198,27 @@ static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *nam
 static void attach_errors(struct probe *probe)
 {
 	struct execsnoop_bpf *skel = probe->skel;
+	struct late_bpf *late = probe->late;
 	const struct {
 		const char *name;
 		const struct bpf_program *program;
 	} wanted[] = {
-		{ "sys_exit_execve", skel->progs.probe_leave_execve },
-		{ "sys_exit_execveat", skel->progs.probe_leave_execveat },
-		{ "sys_enter_execve", skel->progs.probe_enter_execve },
-		{ "sys_enter_execveat", skel->progs.probe_enter_execveat },
+		{ "sys_exit_execve", late ? late->progs.probe_leave_execve : skel->progs.probe_leave_execve },
+		{ "sys_exit_execveat", late ? late->progs.probe_leave_execveat : skel->progs.probe_leave_execveat },
+		{ "sys_enter_execve", late ? late->progs.probe_enter_execve : skel->progs.probe_enter_execve },
+		{ "sys_enter_execveat", late ? late->progs.probe_enter_execveat : skel->progs.probe_enter_execveat },
 	};
+	const size_t count = sizeof(wanted) / sizeof(wanted[0]);
 	_cleanup_close_ int tracefs = open_tracefs();
 	int r = tracefs;
 
-	for (size_t i = 0; r >= 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++)
+	for (size_t i = 0; r >= 0 && i < count; i++)
 		r = attach_tracepoint(&probe->errors[i], tracefs, wanted[i].name, wanted[i].program);
+	if (r >= 0) {
+		probe->errors[count] =
+			bpf_program__attach(late ? late->progs.probe_exec_forget : skel->progs.probe_exec_forget);
+		r = probe->errors[count] ? 0 : -errno;
+	}
 	if (r >= 0) {
 		probe->errors_kind = "tracepoint";
 		snprintf(probe->errors_note, sizeof(probe->errors_note),
@@ -215,7 +226,7 @@ static void attach_errors(struct probe *probe)
 			 "errors = off in [probes] does without");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+	for (size_t i = 0; i <= count; i++) {
 		bpf_link__destroy(probe->errors[i]);
 		probe->errors[i] = NULL;
 	}
@@ -233,7 +244,7 @@ int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, v
 
 bool probe_sleep(struct probe *probe)
 {
-	__atomic_store_n(&probe->skel->bss->wake_at, 1, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&probe->shared->wake_at, 1, __ATOMIC_SEQ_CST);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (ring_used(probe->ring) == 0)
 		return true;
@@ -245,7 +256,7 @@ void probe_awake(struct probe *probe)
 {
 	uint32_t part = bpf_map__max_entries(probe->skel->maps.ring) / 4;
 
-	__atomic_store_n(&probe->skel->bss->wake_at, part, __ATOMIC_RELAXED);
+	__atomic_store_n(&probe->shared->wake_at, part, __ATOMIC_RELAXED);
 }
 
 int probe_fd(const struct probe *probe)
@@ -255,11 +266,34 @@ int probe_fd(const struct probe *probe)
 
 void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
 {
-	*ret_events = __atomic_load_n(&probe->skel->bss->lost_events, __ATOMIC_RELAXED);
-	*ret_forks = __atomic_load_n(&probe->skel->bss->lost_forks, __ATOMIC_RELAXED);
+	*ret_events = __atomic_load_n(&probe->shared->lost_events, __ATOMIC_RELAXED);
+	*ret_forks = __atomic_load_n(&probe->shared->lost_forks, __ATOMIC_RELAXED);
 }
 
 /* Start and end. */
+
+/*
+ * The other object, with the same ring and counters; then the programs of the first are not needed. Without it
+ * arguments that are not in memory are told as truncated; that it can't be had is no failure.
+ */
+static struct late_bpf *load_late(const struct execsnoop_bpf *skel, const struct settings *settings)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
+	struct late_bpf *late = late_bpf__open_opts(&options);
+	struct bpf_program *program;
+
+	if (!late)
+		return NULL;
+	late->rodata->args_limit = settings->probes.args_limit;
+	bpf_object__for_each_program (program, late->obj)
+		bpf_program__set_autoload(program, true);
+	if (bpf_map__reuse_fd(late->maps.ring, bpf_map__fd(skel->maps.ring)) == 0 &&
+	    bpf_map__reuse_fd(late->maps.data_shared, bpf_map__fd(skel->maps.data_shared)) == 0 &&
+	    late_bpf__load(late) == 0)
+		return late;
+	late_bpf__destroy(late);
+	return NULL;
+}
 
 static int choose_programs(struct probe *probe, const struct settings *settings, struct probe_reason *reason)
 {
@@ -288,6 +322,7 @@ static int choose_programs(struct probe *probe, const struct settings *settings,
 	bpf_program__set_autoattach(skel->progs.probe_enter_execveat, false);
 	bpf_program__set_autoattach(skel->progs.probe_leave_execve, false);
 	bpf_program__set_autoattach(skel->progs.probe_leave_execveat, false);
+	bpf_program__set_autoattach(skel->progs.probe_exec_forget, false);
 	bpf_program__set_autoattach(skel->progs.iterate, false);
 	return 0;
 }
@@ -327,6 +362,9 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = execsnoop_bpf__load(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "loading the probes");
+	probe->shared = &probe->skel->data_shared->shared;
+	if (settings->probes.errors != ERRORS_OFF)
+		probe->late = load_late(probe->skel, settings);
 	r = ring_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
 	if (r < 0)
 		return failure(reason, -r, "mapping the ring buffer");
@@ -349,6 +387,7 @@ struct probe *probe_free(struct probe *probe)
 	for (size_t i = 0; i < sizeof(probe->errors) / sizeof(probe->errors[0]); i++)
 		bpf_link__destroy(probe->errors[i]);
 	ring_free(probe->ring);
+	late_bpf__destroy(probe->late);
 	execsnoop_bpf__destroy(probe->skel);
 	free(probe);
 	return NULL;
@@ -390,6 +429,9 @@ void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *re
 	*ret_events = program_skipped(skel->progs.probe_exec) + program_skipped(skel->progs.probe_exit_group_dead) +
 		      program_skipped(skel->progs.probe_exit_live) + program_skipped(skel->progs.probe_leave_execve) +
 		      program_skipped(skel->progs.probe_leave_execveat);
+	if (probe->late)
+		*ret_events += program_skipped(probe->late->progs.probe_leave_execve) +
+			       program_skipped(probe->late->progs.probe_leave_execveat);
 }
 
 static void add_program(const struct bpf_program *program, struct probe_stats *stats)
@@ -407,16 +449,18 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 {
 	struct bpf_program *program;
 	struct probe_stats stats = {
-		.lost_fork = probe->skel->bss->lost_by_kind[RECORD_FORK],
-		.lost_exec = probe->skel->bss->lost_by_kind[RECORD_EXEC],
-		.lost_exit = probe->skel->bss->lost_by_kind[RECORD_EXIT],
-		.lost_error = probe->skel->bss->lost_by_kind[RECORD_ERROR],
-		.lost_args = probe->skel->bss->lost_by_kind[RECORD_ARGS] + probe->skel->bss->lost_by_kind[RECORD_ENV],
+		.lost_fork = probe->shared->lost_by_kind[RECORD_FORK],
+		.lost_exec = probe->shared->lost_by_kind[RECORD_EXEC],
+		.lost_exit = probe->shared->lost_by_kind[RECORD_EXIT],
+		.lost_error = probe->shared->lost_by_kind[RECORD_ERROR],
+		.lost_args = probe->shared->lost_by_kind[RECORD_ARGS] + probe->shared->lost_by_kind[RECORD_ENV],
 		.ring_size = bpf_map__max_entries(probe->skel->maps.ring),
 		.ring_used = ring_used(probe->ring),
 	};
 
 	bpf_object__for_each_program (program, probe->skel->obj)
+		add_program(program, &stats);
+	for (program = NULL; probe->late && (program = bpf_object__next_program(probe->late->obj, program));)
 		add_program(program, &stats);
 	*ret = stats;
 	return 0;
