@@ -262,8 +262,9 @@ static void visit_image(struct walk *w, const struct process *p)
 	if (image->args.data && wants(w, KEY_ARGS))
 		w->result = w->visitor->list(w->userdata, KEY_ARGS, image->args);
 	truth(w, KEY_ARGS_TRUNCATED, image->args_truncated);
-	number_if(w, image->args_truncated, KEY_ARGC, image->argc);
-	number_if(w, image->args_truncated, KEY_ARGS_SIZE, (int64_t)image->args_size);
+	/* A size of 0 says that nobody could count them. */
+	number_if(w, image->args_truncated && image->args_size > 0, KEY_ARGC, image->argc);
+	number_if(w, image->args_truncated && image->args_size > 0, KEY_ARGS_SIZE, (int64_t)image->args_size);
 	if (image->env.size > 0 && wants(w, KEY_ENV))
 		w->result = w->visitor->object(w->userdata, KEY_ENV, image->env);
 	incomplete(w, image->incomplete);

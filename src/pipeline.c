@@ -427,6 +427,9 @@ static int error_record(struct pipeline *p, struct decoded *d)
 		if (!process->image.args.data)
 			process->image.args = BYTES("");
 		process->image.args_truncated = true;
+		/* They were counted only as far as they were read. */
+		process->image.argc = 0;
+		process->image.args_size = 0;
 	}
 	refine(p, &process->image);
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);

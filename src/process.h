@@ -39,7 +39,7 @@ struct image {
 	struct bytes filename; /* as passed */
 	struct bytes args;     /* every argument with its NUL, all that is held; data NULL: not known */
 	uint32_t argc;	       /* of the whole list, held or not */
-	uint64_t args_size;    /* bytes of the whole list, each with its NUL */
+	uint64_t args_size;    /* bytes of the whole list, each with its NUL; 0 and args_truncated: not known */
 	bool args_truncated;   /* args holds less than argc and args_size say */
 	bool exe_deleted;
 	bool exe_memfd;

@@ -239,8 +239,6 @@ TEST(zeros_that_are_known_are_there)
 	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_COMM), "bytes comm=");
 	CHECK_STR(line_of(KEY_ARGS), "list args=");
-	CHECK_STR(line_of(KEY_ARGC), "number argc=0");
-	CHECK_STR(line_of(KEY_ARGS_SIZE), "number args_size=0");
 	CHECK_STR(line_of(KEY_EUID), "number euid=0");
 	CHECK_STR(line_of(KEY_CAPS), "text caps=0000000000000000");
 	CHECK_STR(line_of(KEY_LOGINUID), "number loginuid=0");
@@ -272,6 +270,29 @@ TEST(argc_only_where_arguments_are_missing)
 	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ARGC), "");
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
+	/* Some are missing, and nobody knows how many. */
+	p.image.args_truncated = true;
+	p.image.args_size = 0;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_ARGS_TRUNCATED), "truth args_truncated");
+	CHECK_STR(line_of(KEY_ARGC), "");
+	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
+}
+
+TEST(what_is_incomplete_is_named)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_STARTED, .process = &p };
+
+	CHECK_INT(p.image.incomplete, 0);
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_INCOMPLETE), "");
+	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_CWD) | INCOMPLETE_BIT(INCOMPLETE_EXE);
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|cwd|");
+	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_) - 1;
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|filename|env|cwd|cgroup|ancestors|");
 }
 
 TEST(parent_id_needs_both_parts)
