@@ -115,12 +115,12 @@ struct task_io_accounting { /* with CONFIG_TASK_IO_ACCOUNTING */
 	u64 write_bytes;
 };
 
-struct list_head {
-	struct list_head *next;
-};
-
 struct sched_entity {
 	u64 sum_exec_runtime;
+};
+
+struct list_head {
+	struct list_head *next;
 };
 
 struct signal_struct {
@@ -194,12 +194,23 @@ struct kernfs_node___6_15 { /* 633488947ef6: the parent is under RCU and was ren
 	struct kernfs_node *__parent;
 };
 
+struct cgroup_root {
+	char name[64]; /* of a v1 hierarchy without controllers, as name=systemd */
+};
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct cgrp_cset_link { /* kernel/cgroup/cgroup-internal.h */
+	struct cgroup *cgrp;
+	struct list_head cgrp_link; /* in css_set.cgrp_links */
 };
 
 struct css_set {
 	struct cgroup *dfl_cgrp;
+	struct list_head cgrp_links; /* one for each hierarchy */
 };
 
 struct mm_struct {

@@ -152,6 +152,41 @@ static __always_inline u32 path_walk(u32 of, struct scratch *s, u32 at, struct p
 	return s->walk.at;
 }
 
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(node->parent))
+		return BPF_CORE_READ(node, parent);
+	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
+}
+
+/* There is a v1 hierarchy "systemd"; the daemon says before load. */
+const volatile bool systemd_hierarchy = false;
+
+#define HIERARCHIES 24
+
+/* The cgroup v2 of the task; or, where it is in none but the root, its place in the hierarchy that systemd keeps on v1. */
+static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct kernfs_node *node = BPF_CORE_READ(set, dfl_cgrp, kn);
+	void *link = BPF_CORE_READ(set, cgrp_links.next);
+	char name[8] = {};
+
+	if (!systemd_hierarchy || kernfs_parent(node))
+		return node;
+	for (int i = 0; i < HIERARCHIES; i++) {
+		struct cgrp_cset_link *l = link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
+		struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
+		struct cgroup_root *root = BPF_CORE_READ(cgroup, root);
+
+		bpf_core_read(name, sizeof(name), &root->name);
+		if (__builtin_memcmp(name, "systemd", sizeof(name)) == 0)
+			return BPF_CORE_READ(cgroup, kn);
+		link = BPF_CORE_READ(l, cgrp_link.next);
+	}
+	return node;
+}
+
 #define CGROUP_STEPS 64
 
 /* The same for a cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node). */
@@ -164,10 +199,7 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 		return WALK_CUT;
 	for (int i = 0; i < CGROUP_STEPS; i++) {
 		node = (void *)*(volatile u64 *)&s->walk.dentry;
-		if (bpf_core_field_exists(node->parent))
-			parent = BPF_CORE_READ(node, parent);
-		else
-			parent = BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
+		parent = kernfs_parent(node);
 		if (!parent)
 			return WALK_DONE;
 		if (!walk_name(s, BPF_CORE_READ(node, name)))
@@ -243,7 +275,7 @@ static __always_inline u32 place_fill(u32 of, struct scratch *s, u32 at, struct 
 	at = path_walk(of, s, at, cwd, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), &cut);
 	if (cut)
 		*flags |= PLACE_F_CWD_CUT;
-	at = cgroup_walk(of, s, at, cgroup, BPF_CORE_READ(task, cgroups, dfl_cgrp, kn), &cut);
+	at = cgroup_walk(of, s, at, cgroup, cgroup_node(task), &cut);
 	if (cut)
 		*flags |= PLACE_F_CGROUP_CUT;
 	at = ancestors_walk(of, s, at, ancestors, task, &cut);

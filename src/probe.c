@@ -48,6 +48,18 @@ __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reaso
 	va_end(args);
 }
 
+/* Has this machine the hierarchy that systemd keeps on cgroup v1? (cgroups(7)) */
+static bool has_systemd_hierarchy(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strstr(line, ":name=systemd:"))
+			return true;
+	return false;
+}
+
 /* Privilege. */
 
 static bool has_capability(uint64_t effective, unsigned cap)
@@ -285,6 +297,7 @@ static struct late_bpf *load_late(const struct execsnoop_bpf *skel, const struct
 	if (!late)
 		return NULL;
 	late->rodata->args_limit = settings->probes.args_limit;
+	late->rodata->systemd_hierarchy = skel->rodata->systemd_hierarchy;
 	bpf_object__for_each_program (program, late->obj)
 		bpf_program__set_autoload(program, true);
 	if (bpf_map__reuse_fd(late->maps.ring, bpf_map__fd(skel->maps.ring)) == 0 &&
@@ -357,6 +370,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		return r;
 	probe->skel->rodata->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
 	probe->skel->rodata->args_limit = settings->probes.args_limit;
+	probe->skel->rodata->systemd_hierarchy = has_systemd_hierarchy();
 	probe->skel->rodata->env_wanted = settings->probes.env != NULL;
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
 	r = execsnoop_bpf__load(probe->skel);

@@ -324,7 +324,7 @@ static struct bytes cgroup_path(struct bytes text, struct bytes id, struct bytes
 	return BYTES_NONE;
 }
 
-/* The hierarchy that systemd keeps: its own one, where there is one (v1, hybrid), else v2. */
+/* As bpf/scratch.bpf.h, cgroup_node(): v2; or, where that is the root, the hierarchy that systemd keeps on v1. */
 static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
 {
 	struct bytes text, path;
@@ -333,8 +333,13 @@ static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
 	r = room_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
 	if (r < 0)
 		return r;
-	path = cgroup_path(text, BYTES_NONE, BYTES("name=systemd"));
-	image->cgroup = path.data ? path : cgroup_path(text, BYTES("0"), BYTES(""));
+	path = cgroup_path(text, BYTES("0"), BYTES(""));
+	if (!path.data || bytes_equal(path, BYTES("/"))) {
+		struct bytes v1 = cgroup_path(text, BYTES_NONE, BYTES("name=systemd"));
+
+		path = v1.data ? v1 : path;
+	}
+	image->cgroup = path;
 	return 0;
 }
 

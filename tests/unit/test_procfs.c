@@ -314,7 +314,7 @@ static void check_cgroup(const char *text, const char *expected)
 	check_bytes(p.image.cgroup, bytes_of(expected));
 }
 
-TEST(cgroup_is_that_of_systemd)
+TEST(cgroup_is_v2_or_that_of_systemd)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_cgroup("0::/system.slice/ssh.service\n", "/system.slice/ssh.service");
@@ -322,8 +322,10 @@ TEST(cgroup_is_that_of_systemd)
 	check_cgroup("0::/no/newline", "/no/newline");
 	check_cgroup("0::/with:colon::s\n", "/with:colon::s");
 	check_cgroup("12:cpu,cpuacct:/docker/1\n3:pids:/docker/2\n0::/v2\n", "/v2");
-	check_cgroup("9:cpu:/a\n1:name=systemd:/user.slice\n0::/v2\n", "/user.slice");
-	check_cgroup("0::/v2\n1:name=systemd:/user.slice\n", "/user.slice");
+	check_cgroup("9:cpu:/a\n1:name=systemd:/user.slice\n0::/v2\n", "/v2");
+	check_cgroup("0::/\n1:name=systemd:/user.slice\n", "/user.slice");
+	check_cgroup("9:cpu:/a\n1:name=systemd:/user.slice\n0::/\n", "/user.slice");
+	check_cgroup("1:name=systemd:/\n0::/\n", "/");
 	check_cgroup("1:name=systemd:/only\n", "/only");
 	check_cgroup("1:name=systemdish:/x\n2:xname=systemd:/y\n0::/v2\n", "/v2");
 	check_cgroup("4:freezer:/x\n", NULL);
