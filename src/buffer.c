@@ -11,13 +11,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#define BATCH 64    /* lines in one writev(2) */
+#define BATCH 64 /* lines in one writev(2) */
 #define ROOM_KEPT 64
 
 struct buffer {
 	struct line **lines; /* a ring of `room`, a power of two */
 	size_t room, head, count;
-	size_t written;      /* bytes of the first line that are out */
+	size_t written; /* bytes of the first line that are out */
 	size_t size, peak, limit;
 };
 

@@ -56,8 +56,8 @@ int buffer_move(struct buffer *to, struct buffer *from);
  */
 int buffer_write(struct buffer *buffer, int fd, size_t most);
 
-size_t buffer_size(const struct buffer *buffer);  /* bytes held, not yet written */
-size_t buffer_peak(const struct buffer *buffer);  /* the most that it ever held */
+size_t buffer_size(const struct buffer *buffer); /* bytes held, not yet written */
+size_t buffer_peak(const struct buffer *buffer); /* the most that it ever held */
 size_t buffer_limit(const struct buffer *buffer);
 static inline bool buffer_is_empty(const struct buffer *buffer)
 {

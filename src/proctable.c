@@ -505,8 +505,8 @@ int proctable_fork(struct proctable *table, struct entry **ret, const struct pro
 
 	if (is_known(table, process))
 		return PROCTABLE_E_KNOWN;
-	parent = process->forker ? proctable_find(table, process->forker, process->forker_start) :
-				   find_parent(table, process);
+	parent = process->forker ? proctable_find(table, process->forker, process->forker_start)
+				 : find_parent(table, process);
 	held = parent ? version_of(parent)->held : NULL;
 	r = version_new(&version, process, parent ? &parent->process.image : &none, held);
 	if (r < 0)

@@ -67,7 +67,8 @@ static int for_each(yajl_val value, int (*each)(struct request *, const char *ke
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const char *text = text_of(YAJL_IS_ARRAY(value) ? YAJL_GET_ARRAY(value)->values[i] : value);
 
-		r = text ? each(request, key, text, reason) : refuse(reason, "%s: neither a string, a number, nor a list of these", key);
+		r = text ? each(request, key, text, reason)
+			 : refuse(reason, "%s: neither a string, a number, nor a list of these", key);
 	}
 	return r;
 }

@@ -10,12 +10,12 @@
 #include "event.h"
 #include "filter.h"
 
-#define REQUEST_LINE_MOST 65536   /* bytes of a line, with its end */
-#define REQUEST_DEPTH_MOST 4      /* of nested arrays and objects */
+#define REQUEST_LINE_MOST 65536 /* bytes of a line, with its end */
+#define REQUEST_DEPTH_MOST 4	/* of nested arrays and objects */
 #define REQUEST_REASON_SIZE 256
 
 struct request {
-	bool stats;            /* {"stats":true}; else a subscription */
+	bool stats; /* {"stats":true}; else a subscription */
 	bool snapshot;
 	bool keys_given;
 	key_set keys;

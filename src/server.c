@@ -25,9 +25,9 @@
 #include "request.h"
 #include "subscriber.h"
 
-#define ACCEPTS_MOST 64    /* in one turn */
-#define REQUESTS_MOST 16   /* of one peer in one turn */
-#define PAUSE_US 100000    /* of accepting, when descriptors ran out */
+#define ACCEPTS_MOST 64	 /* in one turn */
+#define REQUESTS_MOST 16 /* of one peer in one turn */
+#define PAUSE_US 100000	 /* of accepting, when descriptors ran out */
 #define BACKLOG 1024
 
 struct peer {
@@ -37,11 +37,11 @@ struct peer {
 	sd_event_source *source;
 	struct subscriber *subscriber;
 	struct ucred cred;
-	char *input;           /* REQUEST_LINE_MOST bytes while a line is unfinished; else NULL */
+	char *input; /* REQUEST_LINE_MOST bytes while a line is unfinished; else NULL */
 	size_t input_size;
-	bool blocked;          /* wait for EPOLLOUT */
-	bool requests_ended;   /* half-closed */
-	bool leaving;          /* close when all is written */
+	bool blocked;	     /* wait for EPOLLOUT */
+	bool requests_ended; /* half-closed */
+	bool leaving;	     /* close when all is written */
 	bool own_subscription;
 };
 
@@ -52,7 +52,7 @@ struct server {
 	struct server_config config;
 	struct json *json;
 	int fd;
-	char *bound;           /* the path that we made; NULL: systemd's */
+	char *bound; /* the path that we made; NULL: systemd's */
 	sd_event_source *source, *pause;
 	struct peer *peers;
 	struct server_stats stats; /* without what living peers have */
@@ -81,8 +81,8 @@ static void peer_end(struct peer *peer, const char *why)
 
 	if (peer->subscriber)
 		subscriber_stats(peer->subscriber, &stats);
-	note(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid, (unsigned)peer->cred.uid,
-	     why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
+	note(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid,
+	     (unsigned)peer->cred.uid, why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
 	server->stats.events += stats.events;
 	server->stats.lost += stats.lost;
 	server->stats.subscribers--;
@@ -122,8 +122,8 @@ static bool peer_write(struct peer *peer)
 	bool blocked = r == SUBSCRIBER_E_BLOCKED || r == SUBSCRIBER_E_MORE;
 
 	if (r == SUBSCRIBER_E_SLOW) {
-		note(peer->server, LOG_NOTICE, "subscriber %d (uid %u) is too slow and is disconnected", (int)peer->cred.pid,
-		     (unsigned)peer->cred.uid);
+		note(peer->server, LOG_NOTICE, "subscriber %d (uid %u) is too slow and is disconnected",
+		     (int)peer->cred.pid, (unsigned)peer->cred.uid);
 		peer_end(peer, "was too slow");
 		return false;
 	}
@@ -362,7 +362,8 @@ static bool peer_read(struct peer *peer)
 		ssize_t n = 0;
 
 		if (peer->input_size < REQUEST_LINE_MOST)
-			n = recv(peer->fd, peer->input + peer->input_size, REQUEST_LINE_MOST - peer->input_size, MSG_DONTWAIT);
+			n = recv(peer->fd, peer->input + peer->input_size, REQUEST_LINE_MOST - peer->input_size,
+				 MSG_DONTWAIT);
 		else
 			errno = EAGAIN;
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -457,8 +458,8 @@ static int peer_new(struct server *server, int fd)
 	server->peers = peer;
 	server->stats.subscribers++;
 	server->stats.accepted++;
-	note(server, LOG_DEBUG, "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid, (unsigned)peer->cred.uid,
-	     (unsigned)peer->cred.gid);
+	note(server, LOG_DEBUG, "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
+	     (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
 	peer_write(peer);
 	return 0;
 }
@@ -467,7 +468,8 @@ static int peer_new(struct server *server, int fd)
 
 static void refuse(struct server *server, int fd)
 {
-	static const char line[] = "{\"type\":\"rejected\",\"reason\":\"there are as many subscribers as max_subscribers allows\"}\n";
+	static const char line[] =
+		"{\"type\":\"rejected\",\"reason\":\"there are as many subscribers as max_subscribers allows\"}\n";
 
 	server->stats.refused++;
 	if (send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -495,7 +497,8 @@ static int pause_accepting(struct server *server, int error)
 		r = sd_event_source_set_time_relative(server->pause, PAUSE_US);
 		return r < 0 ? r : sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
 	}
-	return sd_event_add_time_relative(server->event, &server->pause, CLOCK_MONOTONIC, PAUSE_US, 0, on_pause_over, server);
+	return sd_event_add_time_relative(server->event, &server->pause, CLOCK_MONOTONIC, PAUSE_US, 0, on_pause_over,
+					  server);
 }
 
 static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -632,7 +635,8 @@ static const struct sink_ops ops = {
 	.exit = on_process_exit,
 };
 
-int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config, int listen_fd)
+int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
+	       int listen_fd)
 {
 	_cleanup_(server_free_p) struct server *server = calloc(1, sizeof(*server));
 	int r;
@@ -689,7 +693,8 @@ int server_reload(struct server *server, const struct settings *settings)
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 
-		subscriber_set_limits(peer->subscriber, settings->socket.queue, settings->socket.slow == SLOW_DISCONNECT);
+		subscriber_set_limits(peer->subscriber, settings->socket.queue,
+				      settings->socket.slow == SLOW_DISCONNECT);
 		if (peer->own_subscription)
 			continue;
 		r = settings_filter(&settings->socket.output, &filter);

@@ -18,7 +18,7 @@
 #include "settings_table.h"
 
 #define FILE_MOST (1 << 20) /* bytes of one file */
-#define LINE_MOST 16384     /* bytes of one line, its end included */
+#define LINE_MOST 16384	    /* bytes of one line, its end included */
 
 /* One file being read. */
 struct reading {
@@ -117,7 +117,8 @@ static int on_value(void *userdata, const char *section, const char *name, const
 		problem(r, "%s is given twice in this file", name);
 		return 1;
 	}
-	result = settings_set(r->settings, setting, value, !r->given[settings_index(setting)], buffer, sizeof(buffer), &wrong);
+	result = settings_set(r->settings, setting, value, !r->given[settings_index(setting)], buffer, sizeof(buffer),
+			      &wrong);
 	r->given[settings_index(setting)] = true;
 	if (result == -ENOMEM)
 		r->out_of_memory = true;
@@ -151,7 +152,8 @@ static void check_syntax(struct reading *r)
 			close = memchr(line, ']', size);
 			if (!close || close != line + size - 1)
 				problem(r, "a section is [NAME]");
-			else if (snprintf(section, sizeof(section), "%.*s", (int)(size - 2), line + 1) < 0 || !settings_has_section(section))
+			else if (snprintf(section, sizeof(section), "%.*s", (int)(size - 2), line + 1) < 0 ||
+				 !settings_has_section(section))
 				problem(r, "unknown section [%.*s]", (int)(size - 2), line + 1);
 		} else if (!memchr(line, '=', size) && !memchr(line, ':', size)) {
 			problem(r, "neither a section nor a key = value: %.*s", (int)size, line);
@@ -159,8 +161,8 @@ static void check_syntax(struct reading *r)
 	}
 }
 
-static int read_data(struct settings *settings, const char *name, const char *data, size_t size, settings_complain complain,
-		     void *userdata)
+static int read_data(struct settings *settings, const char *name, const char *data, size_t size,
+		     settings_complain complain, void *userdata)
 {
 	_cleanup_free_ bool *given = calloc(settings_count(), sizeof(*given));
 	struct reading r = {
@@ -217,7 +219,8 @@ static int read_whole(const char *name, char **ret, size_t *ret_size)
 	return 0;
 }
 
-static int read_file(struct settings *settings, const char *name, bool must_exist, settings_complain complain, void *userdata)
+static int read_file(struct settings *settings, const char *name, bool must_exist, settings_complain complain,
+		     void *userdata)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t size = 0;
@@ -259,7 +262,9 @@ static int read_dropins(struct settings *settings, const char *file, settings_co
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *name = NULL;
 
-		r = asprintf(&name, "%s/%s", folder, found[i]->d_name) < 0 ? -ENOMEM : read_file(settings, name, true, complain, userdata);
+		r = asprintf(&name, "%s/%s", folder, found[i]->d_name) < 0
+			    ? -ENOMEM
+			    : read_file(settings, name, true, complain, userdata);
 		if (result == 0)
 			result = r;
 		free(found[i]);

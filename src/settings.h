@@ -24,7 +24,7 @@ enum slow { SLOW_DROP, SLOW_DISCONNECT };
 typedef char **string_list;
 
 struct settings_output {
-	bool fields_set;    /* else [output] fields holds, already copied into fields */
+	bool fields_set; /* else [output] fields holds, already copied into fields */
 	key_set fields;
 	string_list filter[FILTER_KEYS_]; /* checked: each entry is one that filter_add takes */
 };
@@ -38,7 +38,7 @@ struct settings {
 		uint64_t args_limit;
 		uint64_t table_memory;
 		string_list env;
-		char *btf;            /* NULL: the kernel's own */
+		char *btf; /* NULL: the kernel's own */
 	} probes;
 	struct {
 		key_set fields;
@@ -47,7 +47,7 @@ struct settings {
 		bool enabled;
 		char *path;
 		mode_t mode;
-		char *group;          /* NULL: leave as is */
+		char *group; /* NULL: leave as is */
 		bool snapshot;
 		uint64_t max_subscribers;
 		uint64_t queue;
@@ -63,13 +63,13 @@ struct settings {
 	struct {
 		bool snapshot;
 		struct settings_output output;
-	} console;                    /* [stdout] */
+	} console; /* [stdout] */
 	struct {
 		string_list options;
-		string_list pattern;  /* checked EREs */
+		string_list pattern; /* checked EREs */
 	} redact;
 	struct {
-		int level;            /* LOG_ERR .. LOG_DEBUG */
+		int level; /* LOG_ERR .. LOG_DEBUG */
 	} log;
 };
 
@@ -92,8 +92,8 @@ DEFINE_CLEANUP(struct settings *, settings_free);
 int settings_load(struct settings **ret, const char *file, bool must_exist, settings_complain complain, void *userdata);
 
 /* The same from memory, for tests and fuzzers: one file of that name. */
-int settings_parse(struct settings **ret, const char *name, const char *data, size_t size,
-		   settings_complain complain, void *userdata);
+int settings_parse(struct settings **ret, const char *name, const char *data, size_t size, settings_complain complain,
+		   void *userdata);
 
 /* A complete INI file that reads back to the same. */
 int settings_dump(const struct settings *settings, FILE *out);

@@ -24,34 +24,37 @@ enum type {
 	TYPE_ERRORS,
 	TYPE_SLOW,
 	TYPE_LEVEL,
-	TYPE_FIELDS, /* key_set; the bool fields_set stands before it in settings_output */
-	TYPE_LIST,   /* string_list */
+	TYPE_FIELDS,  /* key_set; the bool fields_set stands before it in settings_output */
+	TYPE_LIST,    /* string_list */
 	TYPE_PATTERN, /* string_list of EREs, one a line */
-	TYPE_FILTER, /* + the filter key: string_list */
+	TYPE_FILTER,  /* + the filter key: string_list */
 };
 
 #define AT(member) offsetof(struct settings, member)
 #define K(n) ((uint64_t)(n) << 10)
 #define M(n) ((uint64_t)(n) << 20)
 #define G(n) ((uint64_t)(n) << 30)
-#define SETTING(section, name, type, member, value, ...)                                                                \
-	{ section, name, type, AT(member), value, __VA_ARGS__ }
-#define FILTERS(section, output)                                                                                         \
-	SETTING(section, "fields", TYPE_FIELDS, output, "", 0),                                                          \
-	SETTING(section, "types", TYPE_FILTER + FILTER_TYPES, output.filter[FILTER_TYPES], "", 0),                       \
-	SETTING(section, "pid", TYPE_FILTER + FILTER_PID, output.filter[FILTER_PID], "", 0),                             \
-	SETTING(section, "ppid", TYPE_FILTER + FILTER_PPID, output.filter[FILTER_PPID], "", 0),                          \
-	SETTING(section, "tree", TYPE_FILTER + FILTER_TREE, output.filter[FILTER_TREE], "", 0),                          \
-	SETTING(section, "uid", TYPE_FILTER + FILTER_UID, output.filter[FILTER_UID], "", 0),                             \
-	SETTING(section, "gid", TYPE_FILTER + FILTER_GID, output.filter[FILTER_GID], "", 0),                             \
-	SETTING(section, "comm", TYPE_FILTER + FILTER_COMM, output.filter[FILTER_COMM], "", 0),                          \
-	SETTING(section, "exe", TYPE_FILTER + FILTER_EXE, output.filter[FILTER_EXE], "", 0),                             \
-	SETTING(section, "filename", TYPE_FILTER + FILTER_FILENAME, output.filter[FILTER_FILENAME], "", 0),              \
-	SETTING(section, "args", TYPE_FILTER + FILTER_ARGS, output.filter[FILTER_ARGS], "", 0),                          \
-	SETTING(section, "unit", TYPE_FILTER + FILTER_UNIT, output.filter[FILTER_UNIT], "", 0),                          \
-	SETTING(section, "cgroup", TYPE_FILTER + FILTER_CGROUP, output.filter[FILTER_CGROUP], "", 0),                    \
-	SETTING(section, "container_id", TYPE_FILTER + FILTER_CONTAINER_ID, output.filter[FILTER_CONTAINER_ID], "", 0),  \
-	SETTING(section, "error", TYPE_FILTER + FILTER_ERROR, output.filter[FILTER_ERROR], "", 0)
+#define SETTING(section, name, type, member, value, ...)            \
+	{                                                           \
+		section, name, type, AT(member), value, __VA_ARGS__ \
+	}
+#define FILTERS(section, output)                                                                                    \
+	SETTING(section, "fields", TYPE_FIELDS, output, "", 0),                                                     \
+		SETTING(section, "types", TYPE_FILTER + FILTER_TYPES, output.filter[FILTER_TYPES], "", 0),          \
+		SETTING(section, "pid", TYPE_FILTER + FILTER_PID, output.filter[FILTER_PID], "", 0),                \
+		SETTING(section, "ppid", TYPE_FILTER + FILTER_PPID, output.filter[FILTER_PPID], "", 0),             \
+		SETTING(section, "tree", TYPE_FILTER + FILTER_TREE, output.filter[FILTER_TREE], "", 0),             \
+		SETTING(section, "uid", TYPE_FILTER + FILTER_UID, output.filter[FILTER_UID], "", 0),                \
+		SETTING(section, "gid", TYPE_FILTER + FILTER_GID, output.filter[FILTER_GID], "", 0),                \
+		SETTING(section, "comm", TYPE_FILTER + FILTER_COMM, output.filter[FILTER_COMM], "", 0),             \
+		SETTING(section, "exe", TYPE_FILTER + FILTER_EXE, output.filter[FILTER_EXE], "", 0),                \
+		SETTING(section, "filename", TYPE_FILTER + FILTER_FILENAME, output.filter[FILTER_FILENAME], "", 0), \
+		SETTING(section, "args", TYPE_FILTER + FILTER_ARGS, output.filter[FILTER_ARGS], "", 0),             \
+		SETTING(section, "unit", TYPE_FILTER + FILTER_UNIT, output.filter[FILTER_UNIT], "", 0),             \
+		SETTING(section, "cgroup", TYPE_FILTER + FILTER_CGROUP, output.filter[FILTER_CGROUP], "", 0),       \
+		SETTING(section, "container_id", TYPE_FILTER + FILTER_CONTAINER_ID,                                 \
+			output.filter[FILTER_CONTAINER_ID], "", 0),                                                 \
+		SETTING(section, "error", TYPE_FILTER + FILTER_ERROR, output.filter[FILTER_ERROR], "", 0)
 
 static const struct setting table[] = {
 	SETTING("probes", "errors", TYPE_ERRORS, probes.errors, "auto", 0),
@@ -90,12 +93,14 @@ struct choice {
 };
 
 static const struct choice errors_choices[] = {
-	{ "auto", ERRORS_AUTO },     { "fexit", ERRORS_FEXIT }, { "kprobe", ERRORS_KPROBE },
-	{ "tracepoint", ERRORS_TRACEPOINT }, { "off", ERRORS_OFF },     {},
+	{ "auto", ERRORS_AUTO },     { "fexit", ERRORS_FEXIT },
+	{ "kprobe", ERRORS_KPROBE }, { "tracepoint", ERRORS_TRACEPOINT },
+	{ "off", ERRORS_OFF },	     {},
 };
 static const struct choice slow_choices[] = { { "drop", SLOW_DROP }, { "disconnect", SLOW_DISCONNECT }, {} };
-static const struct choice level_choices[] = { { "error", LOG_ERR },   { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
-					       { "info", LOG_INFO },   { "debug", LOG_DEBUG },     {} };
+static const struct choice level_choices[] = { { "error", LOG_ERR },	 { "warning", LOG_WARNING },
+					       { "notice", LOG_NOTICE }, { "info", LOG_INFO },
+					       { "debug", LOG_DEBUG },	 {} };
 
 size_t settings_count(void)
 {
@@ -188,8 +193,8 @@ static int read_truth(bool *to, const char *value, const char **wrong)
 	return -EINVAL;
 }
 
-static int read_number(uint64_t *to, const struct setting *setting, const char *value, bool sized, char *buffer, size_t room,
-		       const char **wrong)
+static int read_number(uint64_t *to, const struct setting *setting, const char *value, bool sized, char *buffer,
+		       size_t room, const char **wrong)
 {
 	uint64_t number;
 	unsigned shift = 0;
@@ -200,7 +205,10 @@ static int read_number(uint64_t *to, const struct setting *setting, const char *
 	if (value[0] < '0' || value[0] > '9' || errno != 0)
 		goto bad;
 	if (sized && *end) {
-		shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
+		shift = *end == 'K' || *end == 'k'   ? 10
+			: *end == 'M' || *end == 'm' ? 20
+			: *end == 'G' || *end == 'g' ? 30
+						     : 0;
 		end += shift != 0;
 	}
 	if (*end)
@@ -254,7 +262,8 @@ static int read_path(char **to, const char *value, size_t most, bool needed, con
 	return read_string(to, value);
 }
 
-static int read_choice(int *to, const struct choice *choices, const char *value, char *buffer, size_t room, const char **wrong)
+static int read_choice(int *to, const struct choice *choices, const char *value, char *buffer, size_t room,
+		       const char **wrong)
 {
 	size_t n;
 
@@ -403,7 +412,8 @@ int settings_set(struct settings *settings, const struct setting *setting, const
 		if (strcmp(setting->section, "output") == 0)
 			return read_fields(to, *value ? value : "all", buffer, size, ret_wrong);
 		((struct settings_output *)to)->fields_set = *value;
-		return *value ? read_fields(&((struct settings_output *)to)->fields, value, buffer, size, ret_wrong) : 0;
+		return *value ? read_fields(&((struct settings_output *)to)->fields, value, buffer, size, ret_wrong)
+			      : 0;
 	case TYPE_LIST:
 		return read_list(to, value, first, ret_wrong);
 	case TYPE_PATTERN:
@@ -415,7 +425,8 @@ int settings_set(struct settings *settings, const struct setting *setting, const
 
 void settings_finish(struct settings *settings)
 {
-	struct settings_output *outputs[] = { &settings->socket.output, &settings->journal.output, &settings->console.output };
+	struct settings_output *outputs[] = { &settings->socket.output, &settings->journal.output,
+					      &settings->console.output };
 	uint64_t size = 65536;
 
 	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++)

@@ -11,12 +11,12 @@
 
 struct setting {
 	const char *section, *name;
-	int type;           /* enum in settings_table.c */
-	size_t offset;      /* in struct settings */
-	const char *value;  /* the default, as it would stand in a file */
+	int type;	   /* enum in settings_table.c */
+	size_t offset;	   /* in struct settings */
+	const char *value; /* the default, as it would stand in a file */
 	uint64_t least, most;
-	bool many;          /* may be given more than once in a file */
-	bool later;         /* its feature is not there yet: refused */
+	bool many;  /* may be given more than once in a file */
+	bool later; /* its feature is not there yet: refused */
 };
 
 size_t settings_count(void);

@@ -19,7 +19,7 @@ struct subscriber {
 	struct buffer *before, *queue;
 	struct proctable_cursor *cursor; /* of the snapshot under way */
 	bool joined, had_snapshot;
-	uint64_t joined_at;              /* the table's clock */
+	uint64_t joined_at; /* the table's clock */
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
 	bool dropping, too_slow;
@@ -82,7 +82,10 @@ static int say_lost(struct subscriber *s)
 	struct event event = {
 		.type = EVENT_LOST,
 		.time = now(),
-		.lost = { .where = LOST_SUBSCRIBER, .count = s->lost_count, .first_seq = s->lost_first, .last_seq = s->lost_last },
+		.lost = { .where = LOST_SUBSCRIBER,
+			  .count = s->lost_count,
+			  .first_seq = s->lost_first,
+			  .last_seq = s->lost_last },
 	};
 	int r = push_own(s, s->queue, &event);
 

@@ -27,12 +27,12 @@
 struct subscriber;
 
 struct subscriber_config {
-	size_t queue;       /* bytes */
-	bool disconnect;    /* slow = disconnect */
+	size_t queue;	 /* bytes */
+	bool disconnect; /* slow = disconnect */
 	key_set keys;
 	struct filter *filter; /* taken over; NULL: everything */
-	uint64_t boot;      /* for the ids of the snapshot */
-	struct json *json;  /* for lines of its own; borrowed, may be shared with others */
+	uint64_t boot;	       /* for the ids of the snapshot */
+	struct json *json;     /* for lines of its own; borrowed, may be shared with others */
 };
 
 /* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.
@@ -60,8 +60,8 @@ void subscriber_exit(struct subscriber *subscriber, const struct process *proces
 
 enum {
 	SUBSCRIBER_E_BLOCKED = 1, /* call again when fd is writable */
-	SUBSCRIBER_E_MORE = 2,    /* its share of this turn is used up: call again soon */
-	SUBSCRIBER_E_SLOW = 3,    /* it lost an event and disconnect is set: end it */
+	SUBSCRIBER_E_MORE = 2,	  /* its share of this turn is used up: call again soon */
+	SUBSCRIBER_E_SLOW = 3,	  /* it lost an event and disconnect is set: end it */
 };
 /* Writes what there is. 0: all is written. -errno: the reader is gone. */
 int subscriber_write(struct subscriber *subscriber);

@@ -27,7 +27,7 @@ awk '
 	/^#include "/ {
 		name = $2
 		gsub(/"/, "", name); sub(/\.h$/, "", name)
-		if (name == "config" || name == "execsnoop.skel") next
+		if (name == "config" || name ~ /\.skel$/) next
 		if (!(name in of)) { print "# " FILENAME " includes " name ".h, which is in no layer"; unknown++ }
 		else if (module[name] != module[file] && of[name] >= of[file]) {
 			print "# " FILENAME " (layer " of[file] ") includes " name ".h (layer " of[name] ")"; bad++

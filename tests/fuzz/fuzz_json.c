@@ -439,8 +439,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct event event = { .process = &process };
 	struct image *image = &process.image;
 	struct bytes *const fields[] = {
-		&process.comm, &process.parent_comm, &image->exe,	&image->filename, &image->args,
-		&image->cwd,   &image->env,	     &process.ancestors, &image->cgroup,	  &image->unit,
+		&process.comm, &process.parent_comm, &image->exe,	 &image->filename, &image->args,
+		&image->cwd,   &image->env,	     &process.ancestors, &image->cgroup,   &image->unit,
 	};
 	unsigned long long number = 0, keys = 0;
 	char text[80] = "", type[16] = "";

@@ -216,7 +216,7 @@ TEST(lxc)
 		   { "/lxc.monitor.c1", NULL }, { "/lxc.monitor/c1", NULL }, { "/lxc.pivot", NULL },
 		   { "/lxc/c1", "c1" }, { "/lxc/101/ns/init.scope", "101" }, { "/lxc.payload/c1/x", "c1" },
 		   { "/lxc", NULL }, { "/lxc.payload", NULL }, { "/lxc.payload.", NULL },
-		   { USER "/lxc.payload.my.box/init.scope", "my.box" },
+		   { "/lxc.payload/lxc.payload.", "lxc.payload." }, { USER "/lxc.payload.my.box/init.scope", "my.box" },
 		   { "/lxc.payload.c1/system.slice/docker-" A64 ".scope", A64 },
 		   { "/lxc.payload.c1/system.slice/docker-conmon-" A64 ".scope", "c1" },
 		   { "/lxc.payload.c1/lxc.payload.c2/x", "c2" }, { "/lxc.payload.c1/lxc.monitor.c2", "c1" },
