@@ -238,11 +238,12 @@ def main():
     chosen = [t for t in tests if not wanted or t.__name__ in wanted]
     print("1..%d" % len(chosen), flush=True)
     reason = why_not()
+    unit = os.environ.get("EXECSNOOP_CHECK") == "unit"
     failed = 0
     for number, function in enumerate(chosen, 1):
         name = function.__name__.replace("_", " ")
         if reason:
-            if os.environ.get("CI"):
+            if os.environ.get("CI") and not unit:
                 failed += 1
                 print("not ok %d - %s: %s" % (number, name, reason), flush=True)
             else:

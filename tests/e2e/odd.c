@@ -5,16 +5,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -152,6 +156,225 @@ static int try_exec(char **argv)
 	return errno;
 }
 
+/* Lives until its standard input ends, so that what /proc says of it can be read meanwhile. */
+static int wait_for_end(int status)
+{
+	char byte;
+
+	if (write(1, "ready\n", 6) != 6)
+		die("write");
+	while (read(0, &byte, 1) > 0)
+		;
+	return status;
+}
+
+/* execve with no argument at all: the kernel makes it one empty string. */
+static int exec_no_argument(const char *path)
+{
+	char *none[] = { NULL };
+
+	execve(path, none, environ);
+	return errno;
+}
+
+/* Calls execve with pointers that are none. */
+static int exec_bad(const char *what)
+{
+	char *bad = (char *)8, *args[] = { (char *)"first", bad, NULL };
+
+	if (strcmp(what, "filename") == 0)
+		execve(bad, args, environ);
+	else if (strcmp(what, "argv") == 0)
+		execve("/bin/true", (char **)bad, environ);
+	else
+		execve("/bin/true", args, environ);
+	return errno;
+}
+
+/* Arguments and the array of pointers to them are in pages that nobody has touched. */
+static int exec_untouched(const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	char *strings = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	char **args = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (fd < 0 || strings == MAP_FAILED || args == MAP_FAILED || madvise(strings, 3 * 4096, MADV_RANDOM) < 0 ||
+	    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
+		die(file);
+	args[0] = strings;
+	args[1] = strings + 4096;
+	args[2] = strings + 2 * 4096;
+	execv("/nonexistent/untouched", args);
+	return errno;
+}
+
+/* A child by the raw call, with these flags and, if it is not 0, this pid; it runs argv. The parent tells its pid and
+ * gives its status on. */
+static int cloned(unsigned long flags, pid_t pid, char **argv)
+{
+	struct clone_args arguments = { .flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD };
+	long child;
+	int status = 0;
+
+	if (pid) {
+		arguments.set_tid = (unsigned long)&pid;
+		arguments.set_tid_size = 1;
+	}
+	child = syscall(SYS_clone3, &arguments, sizeof(arguments));
+	if (child == 0) {
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	if (child < 0)
+		return 90;
+	if (!pid)
+		printf("%ld\n", child);
+	fflush(stdout);
+	if (flags & CLONE_PARENT)
+		return 0;
+	if (waitpid((pid_t)child, &status, 0) != child)
+		die("waitpid");
+	return WEXITSTATUS(status);
+}
+
+/* The same pid again and again, each time with another argument and status. */
+static int reuse(char **argv)
+{
+	int times = atoi(argv[2]), done = 0;
+	pid_t pid = fork();
+	char number[16], status[16], deed[] = "exit";
+	char *args[] = { argv[0], deed, status, number, NULL };
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+	printf("%d\n", (int)pid);
+	fflush(stdout);
+	for (int i = 0; i < times; i++) {
+		snprintf(number, sizeof(number), "%d", i);
+		snprintf(status, sizeof(status), "%d", i % 90);
+		if (cloned(0, pid, args) == i % 90)
+			done++;
+	}
+	return done == times ? 0 : 1;
+}
+
+/* Uses the CPU and writes, in `n` threads, and ends: all at once, or the leader first. */
+static const char *burn_folder;
+
+static void *burn(void *argument)
+{
+	char path[4096], data[4096] = { 0 };
+	struct timespec now;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%ld", burn_folder, (long)(intptr_t)argument);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	for (int i = 0; i < 16; i++)
+		if (fd < 0 || write(fd, data, sizeof(data)) != sizeof(data))
+			die(path);
+	fsync(fd);
+	close(fd);
+	do {
+		for (volatile int i = 0; i < 1000; i++)
+			getppid();
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	} while (now.tv_nsec < 40000000);
+	return NULL;
+}
+
+static int burn_all(int n, const char *folder, int together)
+{
+	pthread_t *t = calloc((size_t)n, sizeof(*t));
+
+	burn_folder = folder;
+	for (int i = 0; i < n; i++)
+		t[i] = thread(burn, (void *)(intptr_t)i);
+	burn((void *)(intptr_t)n);
+	if (together)
+		for (int i = 0; i < n; i++)
+			thread(sleep_for_ever, NULL);
+	for (int i = 0; i < n; i++)
+		pthread_join(t[i], NULL);
+	return 6;
+}
+
+/* A thread becomes nobody's child's parent: its process goes on as a subreaper's grandchild. Says the orphan's pid. */
+static int orphan(char **argv)
+{
+	int fds[2];
+	char byte;
+
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || pipe(fds) < 0)
+		die("subreaper");
+	if (fork() == 0) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			/* Its parent is gone when the pipe ends. */
+			close(fds[1]);
+			while (read(fds[0], &byte, 1) > 0)
+				;
+			while (getppid() != atoi(argv[3]) && strcmp(argv[3], "0") != 0)
+				;
+			execv(argv[0], (char *[]){ argv[0], (char *)"exit", argv[2], NULL });
+			_exit(99);
+		}
+		printf("%d\n", (int)child);
+		fflush(stdout);
+		_exit(0);
+	}
+	close(fds[1]);
+	close(fds[0]);
+	while (wait(NULL) > 0)
+		;
+	return 0;
+}
+
+/* As a debugger starts a program. */
+static int traced(char **argv)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	printf("%d\n", (int)child);
+	fflush(stdout);
+	while (waitpid(child, &status, 0) == child && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, child, NULL, (void *)0);
+	return WEXITSTATUS(status);
+}
+
+static int vforked(char **argv)
+{
+	pid_t child = vfork();
+	int status;
+
+	if (child == 0) {
+		execv(argv[0], argv);
+		_exit(99);
+	}
+	printf("%d\n", (int)child);
+	fflush(stdout);
+	waitpid(child, &status, 0);
+	return WEXITSTATUS(status);
+}
+
+/* fexecve and friends: by a descriptor, of which a path is asked. */
+static int exec_at(const char *folder, const char *name, int flags, char **argv)
+{
+	int fd = open(folder, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		die(folder);
+	syscall(SYS_execveat, fd, name, argv, environ, flags);
+	return errno;
+}
+
 int main(int argc, char **argv)
 {
 	const char *deed = argc > 1 ? argv[1] : "";
@@ -200,6 +423,28 @@ int main(int argc, char **argv)
 		fflush(stdout);
 		sleep_for_ever(NULL);
 	}
+	if (strcmp(deed, "wait") == 0)
+		return wait_for_end(atoi(argv[2]));
+	if (strcmp(deed, "no-argument") == 0)
+		return exec_no_argument(argv[2]);
+	if (strcmp(deed, "bad") == 0)
+		return exec_bad(argv[2]);
+	if (strcmp(deed, "untouched") == 0)
+		return exec_untouched(argv[2]);
+	if (strcmp(deed, "clone") == 0)
+		return cloned(strtoul(argv[2], NULL, 0), 0, argv + 3);
+	if (strcmp(deed, "reuse") == 0)
+		return reuse(argv);
+	if (strcmp(deed, "burn") == 0)
+		return burn_all(atoi(argv[2]), argv[3], argc > 4);
+	if (strcmp(deed, "orphan") == 0)
+		return orphan(argv);
+	if (strcmp(deed, "traced") == 0)
+		return traced(argv + 2);
+	if (strcmp(deed, "vfork") == 0)
+		return vforked(argv + 2);
+	if (strcmp(deed, "at") == 0)
+		return exec_at(argv[2], argv[3], atoi(argv[4]), argv + 5);
 	fprintf(stderr, "odd: what is %s?\n", deed);
 	return 97;
 }
