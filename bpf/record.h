@@ -77,6 +77,13 @@ struct record_process {
 	char parent_comm[RECORD_COMM_SIZE]; /* of the real parent's group leader */
 };
 
+/* What the iterator gives. */
+struct record_running {
+	struct record_process process;
+	__u64 exe_inode; /* as in record_exec; 0: it has no program */
+	__u32 exe_dev_major, exe_dev_minor;
+};
+
 #define PROCESS_F_KTHREAD (1ull << 0)
 #define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */
 

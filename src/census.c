@@ -47,7 +47,7 @@ struct census {
 	enum state state;
 	uint64_t clock; /* of the table, when the reading began */
 	struct probe_iterator *iterator;
-	struct record_process *found; /* sorted by birth once it is complete */
+	struct record_running *found; /* sorted by birth once it is complete */
 	size_t count, room;
 	struct identity *ended; /* since the reading began; later: who may be gone */
 	size_t ended_count, ended_room;
@@ -65,9 +65,9 @@ static int compare(uint64_t x_start, uint32_t x, uint64_t y_start, uint32_t y)
 
 static int by_birth(const void *a, const void *b)
 {
-	const struct record_process *x = a, *y = b;
+	const struct record_running *x = a, *y = b;
 
-	return compare(x->start, x->tgid, y->start, y->tgid);
+	return compare(x->process.start, x->process.tgid, y->process.start, y->process.tgid);
 }
 
 static int by_identity(const void *a, const void *b)
@@ -92,11 +92,11 @@ static int identity_add(struct census *c, const struct process *process)
 	return 0;
 }
 
-static int found_add(struct census *c, const struct record_process *processes, size_t count)
+static int found_add(struct census *c, const struct record_running *processes, size_t count)
 {
 	if (c->room - c->count < count) {
 		size_t room = c->room ? c->room * 2 : 1024;
-		struct record_process *found = reallocarray(c->found, room, sizeof(*found));
+		struct record_running *found = reallocarray(c->found, room, sizeof(*found));
 
 		if (!found)
 			return -ENOMEM;
@@ -110,7 +110,7 @@ static int found_add(struct census *c, const struct record_process *processes, s
 
 static bool is_found(const struct census *c, uint32_t tgid, uint64_t start)
 {
-	const struct record_process key = { .tgid = tgid, .start = start };
+	const struct record_running key = { .process = { .tgid = tgid, .start = start } };
 
 	return c->count > 0 && bsearch(&key, c->found, c->count, sizeof(c->found[0]), by_birth);
 }
@@ -213,33 +213,46 @@ static int load_hidden_parent(struct census *c, const struct record_process *chi
 	return pipeline_found(c->pipeline, &parent, parent.start);
 }
 
+/* What it runs, by /proc; but what the list says of the program's file. 0, or -ESRCH: it is gone. */
+static int look_up(struct census *c, const struct record_running *record, struct process *ret)
+{
+	int r;
+
+	decode_process(ret, &record->process);
+	r = procfs_read(c->procfs, ret);
+	if (r == 0 && record->exe_inode != 0) {
+		ret->image.exe_inode = record->exe_inode;
+		ret->image.exe_dev_major = record->exe_dev_major;
+		ret->image.exe_dev_minor = record->exe_dev_minor;
+	}
+	return r;
+}
+
 /* At the start, what is gone by now goes in without an image: its end waits in the ring. */
-static int put_in(struct census *c, const struct record_process *record)
+static int put_in(struct census *c, const struct record_running *record)
 {
 	struct process process;
 
-	decode_process(&process, record);
+	look_up(c, record, &process);
 	process.source = SOURCE_PROC;
-	procfs_read(c->procfs, &process);
-	return pipeline_found(c->pipeline, &process, record->start);
+	return pipeline_found(c->pipeline, &process, process.start);
 }
 
 /* Later, what is gone by now had its end already, or has it in the ring: it is not to come back. */
-static int announce(struct census *c, const struct record_process *record, uint64_t boot_time)
+static int announce(struct census *c, const struct record_running *record, uint64_t boot_time)
 {
 	struct process process;
 
-	decode_process(&process, record);
-	process.source = SOURCE_RESYNC;
-	if (procfs_read(c->procfs, &process) < 0 || !procfs_is_alive(c->procfs, &process))
+	if (look_up(c, record, &process) < 0 || !procfs_is_alive(c->procfs, &process))
 		return 0;
+	process.source = SOURCE_RESYNC;
 	return pipeline_found(c->pipeline, &process, boot_time);
 }
 
 /* Reads up to `most`; *ret_end: there are no more. */
 static int read_list(struct census *c, size_t most, bool *ret_end)
 {
-	const struct record_process *processes;
+	const struct record_running *processes;
 	size_t done = 0;
 	int n = 1;
 
@@ -265,7 +278,7 @@ int census_load(struct census *c)
 	while (r == 0 && !end)
 		r = read_list(c, READ_MOST, &end);
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
-		r = load_hidden_parent(c, &c->found[i]);
+		r = load_hidden_parent(c, &c->found[i].process);
 		if (r == 0)
 			r = put_in(c, &c->found[i]);
 	}
@@ -341,7 +354,8 @@ static int step_comparing(struct census *c, uint64_t boot_time)
 	size_t lookups = 0;
 
 	for (size_t n = 0; c->at < c->count && n < COMPARE_MOST && lookups < LOOKUP_MOST; c->at++, n++) {
-		const struct record_process *record = &c->found[c->at];
+		const struct record_running *running = &c->found[c->at];
+		const struct record_process *record = &running->process;
 		struct entry *entry = proctable_find(table, record->tgid, record->start);
 		int r;
 
@@ -350,7 +364,7 @@ static int step_comparing(struct census *c, uint64_t boot_time)
 		if (entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start))
 			continue;
 		lookups++;
-		r = announce(c, record, boot_time);
+		r = announce(c, running, boot_time);
 		if (r < 0)
 			return r;
 		entry = proctable_find(table, record->tgid, record->start);

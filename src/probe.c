@@ -485,7 +485,7 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 struct probe_iterator {
 	int fd;
 	size_t held, given; /* bytes in records; of them, those that the last read gave */
-	struct record_process records[128];
+	struct record_running records[128];
 };
 
 int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
@@ -515,7 +515,7 @@ struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator)
 	return NULL;
 }
 
-int probe_iterator_read(struct probe_iterator *iterator, const struct record_process **ret)
+int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret)
 {
 	const size_t one = sizeof(iterator->records[0]);
 	char *bytes = (char *)iterator->records;

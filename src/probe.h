@@ -73,6 +73,6 @@ int probe_iterator_new(struct probe_iterator **ret, struct probe *probe);
 struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator);
 DEFINE_CLEANUP(struct probe_iterator *, probe_iterator_free);
 /* Some more of them, valid until the next call: how many; 0 at the end; -errno. */
-int probe_iterator_read(struct probe_iterator *iterator, const struct record_process **ret);
+int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret);
 
 #endif

@@ -8,6 +8,7 @@ Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."),
 EXECSNOOP_CHECK=unit (skip).
 """
 import base64
+import datetime
 import json
 import os
 import select
@@ -206,6 +207,24 @@ def unescape(event, key):
         value = event[key]
         return [v.encode() for v in value] if isinstance(value, list) else value.encode()
     return [base64.b64decode(v) for v in raw] if isinstance(raw, list) else base64.b64decode(raw)
+
+
+def seconds(text):
+    """A time of the stream as (whole seconds, nanoseconds)."""
+    check(len(text) == 30 and text[19] == "." and text[29] == "Z", "not a time:", text)
+    whole = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
+    return int(whole.timestamp()) * 10**9 + int(text[20:29])
+
+
+def start_and_end(stream, process):
+    """The one started and the one exited of a program that was run to its end."""
+    stream.wait_exit(process.pid)
+    started, exited = stream.of(process.pid, "started"), stream.of(process.pid, "exited")
+    equal((len(started), len(exited)), (1, 1), "started and exited of", process.pid)
+    for key, value in started[0].items():
+        if key not in ("type", "seq", "time"):
+            equal(exited[0].get(key), value, "exited repeats", key)
+    return started[0], exited[0]
 
 
 tests = []

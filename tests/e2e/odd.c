@@ -180,7 +180,9 @@ static int exec_no_argument(const char *path)
 /* Calls execve with pointers that are none. */
 static int exec_bad(const char *what)
 {
-	char *bad = (char *)8, *args[] = { (char *)"first", bad, NULL };
+	/* Volatile: the compiler knows that nothing is there. */
+	char *volatile nowhere = (char *)8;
+	char *bad = nowhere, *args[] = { (char *)"first", bad, NULL };
 
 	if (strcmp(what, "filename") == 0)
 		execve(bad, args, environ);
@@ -188,6 +190,17 @@ static int exec_bad(const char *what)
 		execve("/bin/true", (char **)bad, environ);
 	else
 		execve("/bin/true", args, environ);
+	return errno;
+}
+
+/* One argument of a byte more than the kernel takes (MAX_ARG_STRLEN). */
+static int exec_too_long(void)
+{
+	char *longest = malloc(131073), *args[] = { (char *)"x", longest, NULL };
+
+	memset(longest, 'y', 131072);
+	longest[131072] = 0;
+	execv("/bin/true", args);
 	return errno;
 }
 
@@ -429,6 +442,8 @@ int main(int argc, char **argv)
 		return exec_no_argument(argv[2]);
 	if (strcmp(deed, "bad") == 0)
 		return exec_bad(argv[2]);
+	if (strcmp(deed, "too-long") == 0)
+		return exec_too_long();
 	if (strcmp(deed, "untouched") == 0)
 		return exec_untouched(argv[2]);
 	if (strcmp(deed, "clone") == 0)

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The whole way, on the running kernel: what processes do, and what a subscriber reads of it."""
-import datetime
 import json
 import os
 import signal
@@ -9,27 +8,9 @@ import subprocess
 import threading
 import time
 
-from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, check, equal, main, odd, run, test, unescape
+from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, check, equal, main, odd, run, seconds, start_and_end, test, unescape
 
 BOLD = ["type", "start_time", "ppid", "parent_comm", "pid", "uid", "gid", "comm", "exe", "args"]
-
-
-def seconds(text):
-    """A time of the stream as (whole seconds, nanoseconds)."""
-    check(len(text) == 30 and text[19] == "." and text[29] == "Z", "not a time:", text)
-    whole = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-    return int(whole.timestamp()) * 10**9 + int(text[20:29])
-
-
-def start_and_end(stream, process):
-    """The one started and the one exited of a program that was run to its end."""
-    stream.wait_exit(process.pid)
-    started, exited = stream.of(process.pid, "started"), stream.of(process.pid, "exited")
-    equal((len(started), len(exited)), (1, 1), "started and exited of", process.pid)
-    for key, value in started[0].items():
-        if key not in ("type", "seq", "time"):
-            equal(exited[0].get(key), value, "exited repeats", key)
-    return started[0], exited[0]
 
 
 def check_seq(events):

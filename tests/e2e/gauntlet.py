@@ -1,0 +1,860 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Odd processes, on the running kernel: every key of their events against what /proc, wait4 and stat say of them."""
+import ctypes
+import errno
+import os
+import re
+import resource
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+from e2e import ODD, Client, Daemon, Failure, check, equal, main, odd, run, seconds, start_and_end, test, unescape
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Scratch:
+    """A folder of its own, gone afterwards."""
+
+    def __enter__(self):
+        self.path = os.path.realpath(tempfile.mkdtemp(prefix="execsnoopd-odd-"))
+        os.chmod(self.path, 0o755)
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def read(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def status_of(pid):
+    return dict(re.match(rb"(\w+):\s*(.*)", line).groups() for line in read("/proc/%d/status" % pid).split(b"\n") if b":" in line)
+
+
+def stat_of(pid):
+    """Fields of proc(5), stat; [0] is the third."""
+    return read("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()
+
+
+def comm_of(pid):
+    return read("/proc/%d/comm" % pid)[:-1]
+
+
+def tty_name(number):
+    major, minor = os.major(number), os.minor(number)
+    if number == 0:
+        return None
+    return "pts/%d" % (minor + 256 * (major - 136)) if 136 <= major <= 143 else "%d:%d" % (major, minor)
+
+
+def ancestors_of(pid):
+    """The comms above it, as far as /proc shows them (a sandbox may hide its init)."""
+    found = []
+    parent = int(stat_of(pid)[1])
+    while parent:
+        try:
+            found.append(comm_of(parent))
+            parent = int(stat_of(parent)[1])
+        except FileNotFoundError:
+            break
+    return found
+
+
+def cgroup_of(pid):
+    lines = [line.split(":", 2) for line in read("/proc/%d/cgroup" % pid).decode().splitlines()]
+    v2 = [path for number, _, path in lines if number == "0"]
+    v1 = [path for _, controllers, path in lines if controllers == "name=systemd"]
+    return v2[0] if v2 and (v2[0] != "/" or not v1) else v1[0] if v1 else None
+
+
+def inode_of(path):
+    return int(re.search(r"\[(\d+)\]", os.readlink(path)).group(1))
+
+
+def truth_of(pid):
+    """What is known of a live process without the daemon; bytes where the stream has raw twins."""
+    status, fields = status_of(pid), stat_of(pid)
+    exe = os.readlink(b"/proc/%d/exe" % pid)
+    deleted = exe.endswith(b" (deleted)")
+    binary = os.stat("/proc/%d/exe" % pid)
+    ids, gids = status[b"Uid"].split(), status[b"Gid"].split()
+    loginuid, session = (int(read("/proc/%d/%s" % (pid, name))) for name in ("loginuid", "sessionid"))
+    truth = {
+        "pid": pid, "ppid": int(fields[1]), "uid": int(ids[0]), "gid": int(gids[0]), "euid": int(ids[1]), "egid": int(gids[1]),
+        "caps": status[b"CapEff"].decode(), "comm": comm_of(pid), "exe": exe[:-10] if deleted else exe,
+        "args": read("/proc/%d/cmdline" % pid).split(b"\0")[:-1], "sid": int(fields[3]), "pgid": int(fields[2]),
+        "tty": tty_name(int(fields[4])), "cwd": os.readlink(b"/proc/%d/cwd" % pid), "cgroup": cgroup_of(pid),
+        "pid_ns": inode_of("/proc/%d/ns/pid" % pid), "mnt_ns": inode_of("/proc/%d/ns/mnt" % pid),
+        "ns_pid": int(status[b"NSpid"].split()[-1]), "exe_inode": binary.st_ino,
+        "exe_dev": "%d:%d" % (os.major(binary.st_dev), os.minor(binary.st_dev)),
+        "loginuid": None if loginuid == 0xffffffff else loginuid, "session_id": None if session == 0xffffffff else session,
+        "exe_deleted": True if deleted else None, "start_ticks": int(fields[19]), "ancestors": ancestors_of(pid),
+        "parent_comm": comm_of(int(fields[1])) if os.path.exists("/proc/%s" % fields[1].decode()) else None,
+    }
+    return truth
+
+
+RAW = {"comm", "parent_comm", "exe", "filename", "args", "cwd"}
+
+
+def boot_ticks(event):
+    """start_time on the boot clock, in ticks, as field 22 of /proc/PID/stat has it; the id has it exactly."""
+    return int(event["id"].rsplit("-", 1)[1], 16) * TICKS // 10**9
+
+
+def compare(event, truth, **more):
+    wanted = {**truth, **more}
+    for key, value in wanted.items():
+        if key == "start_ticks":
+            equal(boot_ticks(event), value, "start")
+        elif key == "ancestors":
+            got = [name.encode() for name in event["ancestors"]]
+            equal(got[:len(value)], value, "ancestors")
+        elif key in RAW and value is not None:
+            equal(unescape(event, key), value, key)
+        else:
+            equal(event.get(key), value, key)
+    for key in ("kernel_thread", "args_truncated", "argc", "args_size", "incomplete", "snapshot", "source"):
+        if key not in wanted:
+            check(key not in event, "there is a", key, event.get(key))
+
+
+class Subject:
+    """A process that waits; it is compared and ended by finish()."""
+
+    def __init__(self, *command, status=0, **more):
+        self.status = status
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **more)
+        line = self.process.stdout.readline()
+        if line != b"ready\n":
+            self.process.kill()
+            self.process.wait()
+            raise Failure("%r is not ready: %r" % (command, line))
+        self.pid = self.process.pid
+
+    def finish(self, stream, pid=None, **more):
+        pid = pid or self.pid
+        truth = truth_of(pid)
+        self.process.stdin.close()
+        _, wait_status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = 0
+        exited = stream.wait_exit(pid)
+        started = stream.of(pid, "started")[-1]
+        truth.update(more)
+        compare(started, truth)
+        compare(exited, truth)
+        if pid == self.process.pid:
+            equal(exited.get("exit_code"), os.WEXITSTATUS(wait_status) if os.WIFEXITED(wait_status) else None, "status")
+            equal(exited["exit_code"], self.status)
+            equal(exited["max_rss_bytes"], usage.ru_maxrss * 1024, "max_rss_bytes")
+        equal(seconds(exited["end_time"]) - seconds(exited["start_time"]), exited["running_time_ns"])
+        equal(exited["start_time"], started["start_time"])
+        return started, exited
+
+
+def live(config=None):
+    daemon = Daemon(config)
+    stream = daemon.connect()
+    stream.wait_live()
+    return daemon, stream
+
+
+def copy_of_odd(folder, name=b"copy"):
+    path = os.path.join(os.fsencode(folder), name)
+    shutil.copy(ODD, path)
+    os.chmod(path, 0o755)
+    return path
+
+
+def needs(truth, why):
+    if not truth:
+        print("#   left out here: " + why)
+    return truth
+
+
+# Arguments.
+
+@test
+def arguments_of_every_shape():
+    daemon, stream = live()
+    with daemon:
+        everything = bytes(range(1, 256))
+        for extra in ([], [b""], [b"", b"", b"x", b""], [b"a" * 131071 ], [everything], [b"%d" % i for i in range(5000)],
+                      [b"x" * 100000] * 12, [b"\xff" * 4095, b"y"], [b"\xed\xa0\x80", b"\n", b"\xf0\x9f\x98\x80"]):
+            subject = Subject(ODD.encode(), b"wait", b"3", *extra, status=3)
+            subject.finish(stream, args=[ODD.encode(), b"wait", b"3", *extra], filename=ODD.encode())
+
+
+@test
+def no_argument_is_one_empty_one():
+    daemon, stream = live()
+    with daemon:
+        process = odd("no-argument", "/bin/true")
+        process.wait()
+        stream.wait_exit(process.pid)
+        started = stream.of(process.pid, "started")[-1]
+        # Since 5.18 (dcd46d897adb); before, there is none.
+        check(started["args"] in ([""], []), started["args"])
+        equal(started["exe"], os.path.realpath("/bin/true"))
+
+
+@test
+def six_megabytes_of_arguments():
+    def large_stack():
+        resource.setrlimit(resource.RLIMIT_STACK, (64 << 20, 64 << 20))
+    daemon, stream = live({"probes": {"args_limit": "8M", "ring_buffer": "64M"}, "socket": {"queue": "64M"}})
+    with daemon:
+        extra = [b"%06d" % i + b"z" * 99000 for i in range(60)]
+        processes = [subprocess.Popen([ODD, "exit", "4", *extra], preexec_fn=large_stack) for _ in range(2)]
+        for process in processes:
+            equal(process.wait(), 4)
+        for process in processes:
+            started, exited = start_and_end(stream, process)
+            equal(unescape(started, "args"), [ODD.encode(), b"exit", b"4", *extra])
+            check("args_truncated" not in started)
+
+
+@test
+def arguments_at_the_limit():
+    daemon, stream = live({"probes": {"args_limit": "4K"}})
+    with daemon:
+        fixed = [ODD.encode(), b"exit", b"0"]
+        taken = sum(len(a) + 1 for a in fixed)
+        for beyond in (-1, 0, 1, 5000):
+            extra = [b"q" * 1000, b"r" * (4096 - taken - 1001 - 1 + beyond)]
+            process = subprocess.Popen([*fixed, *extra])
+            process.wait()
+            started, _ = start_and_end(stream, process)
+            if beyond <= 0:
+                compare(started, {"args": [*fixed, *extra]})
+            else:
+                compare(started, {"args": [*fixed, extra[0]], "args_truncated": True, "argc": 5,
+                                  "args_size": taken + sum(len(a) + 1 for a in extra)})
+
+
+# Paths.
+
+@test
+def links_and_odd_names():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        for name in (b"new\nline", b"\xff\xfe not utf8", b"a (deleted)", b"q'\"\\", b"fifteen-bytes-and-more"):
+            path = copy_of_odd(folder, name)
+            os.symlink(path, path + b".link")
+            os.symlink(os.path.basename(path) + b".link", path + b".again")
+            for by in (path, path + b".link", path + b".again"):
+                subject = Subject(by, b"wait", b"0", cwd=folder)
+                subject.finish(stream, filename=by, exe=path, exe_deleted=None)
+        subject = Subject(b"./new\nline", b"wait", b"0", cwd=folder)
+        subject.finish(stream, filename=b"./new\nline")
+
+
+@test
+def programs_and_folders_that_are_gone():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        path = copy_of_odd(folder)
+        child = os.path.join(folder, "sub")
+        os.mkdir(child)
+        # The program unlinks itself and its folder before the exec that is looked at.
+        subject = Subject("sh", "-c", "exec 9<%s; cd %s; rmdir %s; rm %s; exec /proc/self/fd/9 wait 0" %
+                          (path.decode(), child, child, path.decode()))
+        subject.finish(stream, exe=path, exe_deleted=True, cwd=os.fsencode(child))
+        moved = os.path.join(folder, "before")
+        os.mkdir(moved)
+        subject = Subject("sh", "-c", "cd %s; mv %s %s/after; exec %s wait 0" % (moved, moved, folder, ODD))
+        subject.finish(stream, cwd=os.fsencode(os.path.join(folder, "after")))
+
+
+@test
+def a_program_in_memory_and_by_descriptor():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        process = odd("memfd")
+        equal(process.wait(), 4)
+        started = [e for e in stream.of(process.pid, "started") or [stream.wait_exit(process.pid)] and
+                   stream.of(process.pid, "started")][-1]
+        equal((started["exe"], started["exe_memfd"], started["exe_deleted"]), ("/memfd:odd-memfd", True, True))
+        path = copy_of_odd(folder)
+        for at, name, flags in ((folder, "copy", 0), (path, "", 0x1000), ("/", path.decode()[1:], 0)):
+            subject = Subject(ODD, "at", at, name, str(flags), "argv0", "wait", "0")
+            started, _ = subject.finish(stream, exe=path, args=[b"argv0", b"wait", b"0"])
+            check(started["filename"].startswith("/dev/fd/"), started["filename"])
+
+
+@test
+def scripts_of_scripts():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        previous = ODD
+        for depth in range(3):
+            script = os.path.join(folder, "script%d" % depth)
+            with open(script, "w") as f:
+                f.write("#!%s wait\n" % previous)
+            os.chmod(script, 0o755)
+            # odd wait SCRIPT...: atoi of a path is 0.
+            subject = Subject(script, "x")
+            started, _ = subject.finish(stream, exe=os.path.realpath(ODD).encode(), filename=script.encode())
+            equal(started["args"][-2:], [script, "x"])
+            previous = script
+
+
+@test
+def mounts_chroots_and_namespaces():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        copy_of_odd(folder)
+        inside = os.path.join(folder, "inside")
+        os.mkdir(inside)
+        for script in (
+            "mount --bind %(f)s %(i)s; cd %(i)s; exec %(i)s/copy wait 0",
+            "mount -t tmpfs x %(i)s; cp %(f)s/copy %(i)s/c; mkdir %(i)s/d; cd %(i)s/d; exec ../c wait 0",
+            "mount --rbind / %(i)s; exec chroot %(i)s sh -c 'cd /usr; exec %(f)s/copy wait 0'",
+            "mount -t tmpfs x %(i)s; mkdir %(i)s/u %(i)s/w %(i)s/o; mount -t overlay -o "
+            "lowerdir=%(f)s,upperdir=%(i)s/u,workdir=%(i)s/w x %(i)s/o; cd %(i)s/o; exec ./copy wait 0",
+        ):
+            subject = Subject("unshare", "-m", "sh", "-c", script % {"f": folder, "i": inside})
+            # An overlay's files have a device of their own for stat(2); this is the one of /proc/PID/maps.
+            device = read("/proc/%d/maps" % subject.pid).split(b" ", 4)[3].decode().split(":")
+            # /proc/PID/exe is by the root of who reads; one in another mount namespace has none in common, and shows
+            # the path from its namespace's root, as the stream does.
+            subject.finish(stream, exe_dev="%d:%d" % tuple(int(part, 16) for part in device))
+        subject = Subject("unshare", "-p", "-f", "--mount-proc", ODD, "wait", "0")
+        child = int(read("/proc/%d/task/%d/children" % (subject.pid, subject.pid)).split()[0])
+        started, _ = subject.finish(stream, pid=child)
+        equal(started["ns_pid"], 1)
+        subject = Subject("unshare", "-U", "-r", ODD, "wait", "0")
+        subject.finish(stream)
+
+
+def deep_folder(folder, depth):
+    """A folder whose path is longer than any path that can be passed; the descriptor of it."""
+    fd = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d" * 200, dir_fd=fd)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    return fd
+
+
+@test
+def paths_too_long_are_left_out_and_said():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        for depth in (18, 25):
+            top = os.path.join(folder, str(depth))
+            os.mkdir(top)
+            fd = deep_folder(top, depth)
+            with open(os.open("copy", os.O_WRONLY | os.O_CREAT, 0o755, dir_fd=fd), "wb") as f:
+                f.write(read(ODD))
+            process = subprocess.Popen(["./copy", "exit", "0"], preexec_fn=lambda fd=fd: os.fchdir(fd))
+            process.wait()
+            started, _ = start_and_end(stream, process)
+            whole = "/".join([top] + ["d" * 200] * depth)
+            if depth == 18:
+                equal((started["exe"], started["cwd"]), (whole + "/copy", whole))
+                check("incomplete" not in started)
+            else:
+                check("exe" not in started and "cwd" not in started, "a path that was cut")
+                equal(started["incomplete"], ["exe", "cwd"])
+            os.close(fd)
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+# Who.
+
+@test
+def ids_and_capabilities():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        nobody = {"user": 65534, "group": 65533, "extra_groups": []}
+        Subject(ODD, "wait", "0", **nobody).finish(stream)
+        setuid = copy_of_odd(folder, b"setuid")
+        os.chown(setuid, 12345, 12346)
+        os.chmod(setuid, 0o6755)
+        started, _ = Subject(setuid, "wait", "0", **nobody).finish(stream, secureexec=True)
+        equal((started["uid"], started["euid"], started["gid"], started["egid"]), (65534, 12345, 65533, 12346))
+        capable = copy_of_odd(folder, b"capable")
+        # VFS_CAP_REVISION_2, effective; permitted: CAP_NET_RAW (13).
+        os.setxattr(capable, "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+        started, _ = Subject(capable, "wait", "0", **nobody).finish(stream, secureexec=True)
+        equal(started["caps"], "%016x" % (1 << 13))
+        Subject("setpriv", "--bounding-set=-all", "--inh-caps=-all", ODD, "wait", "0").finish(stream, secureexec=None)
+
+
+@test
+def sessions_groups_and_terminals():
+    daemon, stream = live()
+    with daemon:
+        Subject(ODD, "wait", "0", start_new_session=True).finish(stream)
+        Subject(ODD, "wait", "0", preexec_fn=os.setpgrp).finish(stream)
+        master, slave = os.openpty()
+
+        def take_terminal():
+            import fcntl
+            import termios
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        started, _ = Subject(ODD, "wait", "0", preexec_fn=take_terminal).finish(stream)
+        equal("/dev/" + started["tty"], os.ttyname(slave))
+        os.close(master), os.close(slave)
+        try:
+            def set_login():
+                with open("/proc/self/loginuid", "w") as f:
+                    f.write("1234")
+            started, _ = Subject(ODD, "wait", "0", preexec_fn=set_login).finish(stream)
+            equal(started["loginuid"], 1234)
+        except (OSError, subprocess.SubprocessError):
+            needs(False, "the kernel has no audit")
+
+
+@test
+def cgroups_also_short_ones():
+    roots = [line.split()[4] for line in read("/proc/self/mountinfo").decode().splitlines()
+             if " - cgroup2 " in line or (" - cgroup " in line and "name=systemd" in line)]
+    daemon, stream = live()
+    with daemon:
+        for root in filter(lambda r: os.access(r, os.W_OK), roots):
+            path = os.path.join(root, "gauntlet.slice", "gauntlet-%d.service" % os.getpid())
+            os.makedirs(path)
+
+            def enter(path=path):
+                with open(os.path.join(path, "cgroup.procs"), "w") as f:
+                    f.write(str(os.getpid()))
+            try:
+                started, _ = Subject(ODD, "wait", "0", preexec_fn=enter).finish(
+                    stream, unit="gauntlet-%d.service" % os.getpid(), container_id=None)
+                # Gone before anybody could have looked.
+                process = subprocess.Popen([ODD, "exit", "0"], preexec_fn=enter)
+                process.wait()
+            finally:
+                os.rmdir(path)
+                os.rmdir(os.path.dirname(path))
+            equal(start_and_end(stream, process)[0]["cgroup"], started["cgroup"])
+
+
+# Execs.
+
+@test
+def a_thread_that_is_not_the_leader_execs():
+    daemon, stream = live()
+    with daemon:
+        subject = Subject(ODD, "thread-exec", ODD, "wait", "0")
+        subject.finish(stream)
+        equal(len(stream.of(subject.pid, "exited")), 1)
+
+
+@test
+def fifty_execs_are_one_process():
+    daemon, stream = live()
+    with daemon:
+        process = odd("chain", "50")
+        process.wait()
+        stream.wait_exit(process.pid)
+        started = stream.of(process.pid, "started")
+        equal([e["args"][2] for e in started], [str(n) for n in range(50, -1, -1)])
+        equal(len({(e["id"], e["start_time"]) for e in started}), 1)
+
+
+ELF32 = bytes.fromhex(
+    "7f454c4601010100000000000000000002000300010000005480040834000000000000000000000034002000010000000000000001000000"
+    "000000000080040800800408b0000000b00000000500000000100000")
+
+
+def program32(code):
+    """A 32-bit program of nothing but this code, at 0x8048054."""
+    return ELF32 + code
+
+
+@test
+def thirty_two_bit_programs():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        path = os.path.join(folder, "small")
+        with open(path, "wb") as f:
+            # exit(7): mov $1,%eax; mov $7,%ebx; int $0x80
+            f.write(program32(bytes.fromhex("b801000000bb07000000cd80")).ljust(0xb0, b"\0"))
+        os.chmod(path, 0o755)
+        try:
+            process = run(path, "one", "two")
+        except OSError as e:
+            needs(False, "32-bit programs: %s" % e)
+            return
+        started, exited = start_and_end(stream, process)
+        equal((started["args"], started["exe"], exited["exit_code"]), ([path, "one", "two"], path, 7))
+        # execve("/bin/true", {"/bin/true", "32", NULL}, NULL), by int $0x80
+        strings = b"/bin/true\0" + b"32\0"
+        at = 0x8048054 + 40
+        pointers = at + len(strings)
+        code = b"\xb8\x0b\0\0\0" + b"\xbb" + struct.pack("<I", at) + b"\xb9" + struct.pack("<I", pointers) + \
+            b"\x31\xd2\xcd\x80" + b"\xb8\x01\0\0\0\xcd\x80"
+        with open(path, "wb") as f:
+            f.write(program32(code.ljust(40, b"\x90") + strings + struct.pack("<III", at, at + 10, 0)).ljust(0xb0, b"\0"))
+        process = run(path)
+        stream.wait_exit(process.pid)
+        started = stream.of(process.pid, "started")
+        equal([e["args"] for e in started], [[path], ["/bin/true", "32"]])
+        equal(process.returncode, 0)
+
+
+@test
+def forks_of_every_kind():
+    daemon, stream = live({"probes": {"forks": "yes"}})
+    new = {"CLONE_NEWNS": 0x20000, "CLONE_NEWUTS": 0x4000000, "CLONE_NEWIPC": 0x8000000, "CLONE_NEWPID": 0x20000000,
+           "CLONE_VFORK": 0x4000, "CLONE_PARENT": 0x8000, "none": 0}
+    with daemon:
+        for name, flags in new.items():
+            process = odd("clone", str(flags), ODD, "exit", "11", stdout=subprocess.PIPE)
+            said = int(process.stdout.read().split()[0])
+            status = process.wait()
+            if flags == 0x8000:
+                # Its parent is this test.
+                _, wait_status = os.waitpid(-1, 0x40000000)  # __WALL: it gives no signal
+                status = os.WEXITSTATUS(wait_status)
+            equal(status, 11, name)
+            # The clone's pid is another one inside a pid namespace, so by the event.
+            exited = stream.wait(lambda e: e["type"] == "exited" and e.get("args") == [ODD, "exit", "11"] and
+                                 e["ppid"] == (os.getpid() if flags == 0x8000 else process.pid), name)
+            equal(exited["exit_code"], 11, name)
+            if flags != 0x20000000:
+                equal(exited["pid"], said, name)
+            else:
+                equal(exited["ns_pid"], 1)
+            forked = stream.of(exited["pid"], "forked")
+            equal([e["id"] for e in forked], [exited["id"]], name)
+            equal(forked[0]["args"], [ODD, "clone", str(flags), ODD, "exit", "11"], "inherited by " + name)
+            parent = [e for e in stream.events if e.get("pid") == forked[0]["ppid"]][0]
+            equal(forked[0]["parent_id"], parent["id"], name)
+        for deed in ("vfork", "traced"):
+            process = odd(deed, ODD, "exit", "12", stdout=subprocess.PIPE)
+            child = int(process.stdout.read().split()[0])
+            equal(process.wait(), 12)
+            exited = stream.wait_exit(child)
+            # A tracer is no parent in the kernel's eyes, or is it the parent here.
+            equal((exited["exit_code"], exited["ppid"]), (12, process.pid), deed)
+        process = odd("fork", "13", stdout=subprocess.PIPE)
+        child = int(process.stdout.read().split()[0])
+        process.wait()
+        exited = stream.wait_exit(child)
+        equal((exited["exit_code"], exited["args"], exited["exe"]), (13, [ODD, "fork", "13"], os.path.realpath(ODD)))
+
+
+@test
+def an_orphan_has_its_new_parent():
+    daemon, stream = live()
+    with daemon:
+        process = odd("orphan", "14", "0", stdout=subprocess.PIPE)
+        child = int(process.stdout.read().split()[0])
+        process.wait()
+        exited = stream.wait_exit(child)
+        equal(exited["exit_code"], 14)
+        # Its first parent, or by then the subreaper: the one of the exec.
+        check(exited["ppid"] == process.pid, "not the subreaper:", exited["ppid"], process.pid)
+
+
+@test
+def names_that_are_changed():
+    daemon, stream = live()
+    with daemon:
+        process = odd("rename", "other-name", stdout=subprocess.DEVNULL)
+        process.wait()
+        started, exited = start_and_end(stream, process)
+        equal((started["comm"], exited["comm"]), ("odd", "odd"))
+        script = "printf changed >/proc/$$/comm; exec %s exit 0" % ODD
+        process = subprocess.Popen(["sh", "-c", script])
+        process.wait()
+        stream.wait_exit(process.pid)
+        equal([e["comm"] for e in stream.of(process.pid, "started")], ["sh", "odd"])
+
+
+# Failures.
+
+def failing(stream, command, **more):
+    """Runs `odd exec COMMAND...`, which must fail; its error event and errno."""
+    process = odd("exec", *command, **more)
+    number = process.wait()
+    stream.wait_exit(process.pid)
+    errors = [e for e in stream.of(process.pid, "error")]
+    equal(len(errors), 1, "errors of", command[0], errno.errorcode.get(number))
+    equal((errors[0]["error_code"], errors[0]["error"]), (-number, errno.errorcode[number]))
+    return errors[0], number
+
+
+@test
+def every_errno_of_execve():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        def make(name, data=b"", mode=0o755):
+            path = os.path.join(folder, name)
+            with open(path, "wb") as f:
+                f.write(data)
+            os.chmod(path, mode)
+            return path
+        elf = read(ODD)
+        os.symlink("loop", os.path.join(folder, "loop"))
+        busy = make("busy", elf)
+        writer = open(busy, "r+b")
+        os.mkdir(os.path.join(folder, "folder"))
+        interpreter = elf[elf.index(b"/lib"):].split(b"\0")[0]
+        cases = [
+            (errno.ENOENT, os.path.join(folder, "nothing")),
+            (errno.ENOENT, ""),
+            (errno.ENOENT, make("no-interpreter", b"#!/no/such/thing\n")),
+            (errno.EACCES, make("not-executable", elf, 0o644)),
+            (errno.EACCES, os.path.join(folder, "folder")),
+            (errno.ENOEXEC, make("nonsense", b"\0\1\2\3")),
+            (errno.ENOEXEC, make("empty")),
+            (errno.ELOOP, os.path.join(folder, "loop")),
+            (errno.ETXTBSY, busy),
+            (errno.ENOTDIR, os.path.join(ODD, "x")),
+            (errno.ENAMETOOLONG, os.path.join(folder, "n" * 256)),
+            (errno.EACCES, make("interpreter-is-a-folder", b"#!%s\n" % folder.encode())),
+            (errno.ENOENT, make("elf-no-interpreter", elf.replace(interpreter, b"/no" + interpreter[3:]))),
+            (errno.ELIBBAD, make("bad-interpreter", elf.replace(interpreter, os.path.join(folder, "z").encode().ljust(
+                len(interpreter), b"\0")[:len(interpreter)])) if len(folder) + 2 < len(interpreter) else None),
+        ]
+        for wanted, path in cases:
+            if path is None:
+                continue
+            event, number = failing(stream, [path, "one", "", "\udcff"])
+            equal(errno.errorcode[number], errno.errorcode[wanted], path)
+            equal(unescape(event, "exe"), os.fsencode(path))
+            equal(unescape(event, "filename"), os.fsencode(path))
+            equal(unescape(event, "args"), [os.fsencode(path), b"one", b"", b"\xff"])
+            check("args_truncated" not in event, event)
+        writer.close()
+        # EACCES by the mount, EPERM by a set-id program of a traced process has no errno; E2BIG:
+        process = odd("too-long")
+        equal(process.wait(), errno.E2BIG)
+        event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid)
+        equal((event["error"], event["exe"], event["args"]), ("E2BIG", "/bin/true", ["x", "y" * 131072]))
+        long = "/" + "x" * 5000
+        event, number = failing(stream, [long])
+        equal((number, event["incomplete"]), (errno.ENAMETOOLONG, ["filename"]))
+        check(long.startswith(event["filename"]) and len(event["filename"]) >= 4000)
+        process = odd("at", folder, "nothing", "0", "arg")
+        equal(process.wait(), errno.ENOENT)
+        event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid)
+        equal((event["exe"], event["args"]), ("nothing", ["arg"]))
+        process = odd("at", folder, "x", "12345678", "arg")
+        equal(process.wait(), errno.EINVAL)
+        stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid and e["error"] == "EINVAL")
+
+
+@test
+def pointers_that_are_none():
+    daemon, stream = live()
+    with daemon:
+        for what, exe in (("filename", None), ("argv", "/bin/true"), ("argument", "/bin/true")):
+            process = odd("bad", what)
+            equal(process.wait(), errno.EFAULT)
+            event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid)
+            equal((event.get("exe"), event["error"]), (exe, "EFAULT"))
+            if what != "filename":
+                check(event["args_truncated"] and "argc" not in event, event)
+            if what == "argument":
+                equal(event["args"], ["first"])
+
+
+@test
+def arguments_whose_pages_were_never_touched():
+    daemon, stream = live()
+    if tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) != (6, 18):
+        needs(False, "task work for BPF")
+    with daemon, Scratch() as folder:
+        path = os.path.join(folder, "strings")
+        with open(path, "wb") as f:
+            f.write(b"first".ljust(4096, b"\0") + b"".ljust(4096, b"\0") + b"x" * 4000 + b"\0" * 96)
+            f.flush()
+            os.fsync(f.fileno())
+        process = odd("untouched", path)
+        equal(process.wait(), errno.ENOENT)
+        stream.wait_exit(process.pid)
+        events = stream.of(process.pid, "error")
+        equal(len(events), 1)
+        if "args_truncated" not in events[0] or needs(True, ""):
+            equal(events[0]["args"], ["first", "", "x" * 4000])
+
+
+@test
+def a_failure_behind_the_point_of_no_return():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        path = os.path.join(folder, "doomed")
+        elf = bytearray(read(ODD))
+        phoff, phentsize, phnum = struct.unpack_from("<Q", elf, 32)[0], *struct.unpack_from("<HH", elf, 54)
+        for i in range(phnum):
+            at = phoff + i * phentsize
+            if struct.unpack_from("<I", elf, at)[0] == 1:
+                # PT_LOAD beyond the address space: no room is found for it, when the old program is gone already.
+                struct.pack_into("<Q", elf, at + 16, 0x7fffffffffff0000 + (struct.unpack_from("<Q", elf, at + 8)[0] & 0xfff))
+                struct.pack_into("<Q", elf, at + 40, 1 << 40)
+        struct.pack_into("<H", elf, 16, 2)  # ET_EXEC
+        with open(path, "wb") as f:
+            f.write(elf)
+        os.chmod(path, 0o755)
+        process = odd("exec", path, "secret")
+        status = process.wait()
+        exited = stream.wait_exit(process.pid)
+        errors = stream.of(process.pid, "error")
+        equal(len(errors), 1)
+        equal(errors[0]["exe"], path)
+        if status < 0:
+            equal((exited["exit_signal"], "exit_code" in exited), (signal.Signals(-status).name, False))
+            check(errors[0]["args_truncated"] and errors[0]["args"] == [], "arguments of a program that is gone:", errors[0])
+        else:
+            needs(False, "the kernel refused it before: %d" % status)
+
+
+# Ends.
+
+@test
+def every_exit_code_and_signal():
+    daemon, stream = live()
+    with daemon:
+        processes = [(run(ODD, "exit", str(code)), code) for code in range(0, 256, 5)]
+        for process, code in processes:
+            equal(stream.wait_exit(process.pid).get("exit_code"), code)
+        for number in range(1, 65):
+            if number in (32, 33) or number in (signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN,
+                                                 signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH):
+                continue
+            process = odd("kill", str(number), restore_signals=True)
+            equal(process.wait(), -number)
+            exited = stream.wait_exit(process.pid)
+            name = signal.Signals(number).name if number < 32 else "SIGRTMIN+%d" % (number - 34) if number > 34 else "SIGRTMIN"
+            wanted = {"SIGPOLL": "SIGIO"}.get(name, name)
+            check(exited["exit_signal"] in (name, wanted, {"SIGIO": "SIGPOLL", "SIGABRT": "SIGABRT"}.get(name)),
+                  exited["exit_signal"], name)
+
+
+@test
+def core_dumps_are_as_wait_has_them():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        def cores():
+            resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
+        for core in ("core", None):
+            process = odd("kill", "11", *([core] if core else []), cwd=folder, preexec_fn=cores)
+            _, status = os.waitpid(process.pid, 0)
+            process.returncode = 0
+            exited = stream.wait_exit(process.pid)
+            equal(exited["exit_signal"], "SIGSEGV")
+            equal(exited.get("core_dumped", False), os.WCOREDUMP(status), "core dumped")
+
+
+@test
+def threads_and_the_end():
+    daemon, stream = live()
+    with daemon:
+        for deed, status in ((["leader-first"], None), (["thread-exit"], 7), (["threads", "200"], 5)):
+            process = odd(*deed)
+            code = process.wait()
+            exited = stream.wait_exit(process.pid)
+            equal(exited["exit_code"], code if status is None else status, deed)
+            equal(len(stream.of(process.pid, "exited")), 1, deed)
+
+
+@test
+def usage_is_that_of_all_threads():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        for together in ([], ["together"]):
+            process = odd("burn", "8", folder, *together)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            # A zombie's /proc/PID/io has all of it.
+            io = dict(line.split(b": ") for line in read("/proc/%d/io" % process.pid).split(b"\n") if line)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.WEXITSTATUS(status)
+            equal(process.returncode, 6)
+            exited = stream.wait_exit(process.pid)
+            equal(exited["max_rss_bytes"], usage.ru_maxrss * 1024)
+            equal((exited["read_bytes"], exited["write_bytes"]), (int(io[b"read_bytes"]), int(io[b"write_bytes"])), "io")
+            check(exited["write_bytes"] >= 9 * 65536, exited["write_bytes"])
+            for key, value in (("cpu_user_ns", usage.ru_utime), ("cpu_system_ns", usage.ru_stime)):
+                check(abs(exited[key] / 1e9 - value) <= 0.02 + value * 0.05, key, exited[key], value)
+            total = usage.ru_utime + usage.ru_stime
+            check(abs((exited["cpu_user_ns"] + exited["cpu_system_ns"]) / 1e9 - total) <= 0.008, "all of it",
+                  exited["cpu_user_ns"] + exited["cpu_system_ns"], total)
+            check(total > 9 * 0.04, "it did not burn:", total)
+
+
+# Identity.
+
+@test
+def the_id_outlives_the_daemon():
+    subject = Subject(ODD, "wait", "0")
+    ids = set()
+    for _ in range(2):
+        daemon, stream = live()
+        with daemon:
+            event = [e for e in stream.events if e.get("pid") == subject.pid][0]
+            ids.add((event["id"], event["start_time"][:-4], event["parent_id"]))
+            compare(event, truth_of(subject.pid), snapshot=True, source="proc")
+    subject.process.stdin.close()
+    subject.process.wait()
+    equal(len(ids), 1, ids)
+
+
+@test
+def one_pid_two_thousand_times():
+    daemon, stream = live()
+    with daemon:
+        times = 2000
+        process = odd("reuse", str(times), stdout=subprocess.PIPE)
+        pid = int(process.stdout.read().split()[0])
+        if not needs(process.wait() == 0, "the same pid again (clone3, set_tid)"):
+            return
+        stream.wait_exit(process.pid)
+        started, exited = stream.of(pid, "started"), stream.of(pid, "exited")
+        equal((len(started), len(exited)), (times, times))
+        equal(len({e["id"] for e in started}), times)
+        for i, (first, last) in enumerate(zip(started, exited)):
+            equal((first["id"], first["args"]), (last["id"], last["args"]))
+            equal((last["args"][-1], last["exit_code"]), (str(i), i % 90))
+            equal(last["ppid"], process.pid)
+
+
+@test
+def a_small_ring_loses_and_tells_exactly():
+    """What a second daemon with a large ring sees is what happened."""
+    def told(events):
+        return [e for e in events if "seq" in e and e.get("source") not in ("resync", "proc") and e["type"] != "lost"]
+    small, stream = live({"probes": {"forks": "yes", "ring_buffer": "64K"}, "socket": {"queue": "64M"}})
+    with small:
+        large, whole = live({"probes": {"forks": "yes", "ring_buffer": "64M"}, "socket": {"queue": "64M"}})
+        with large:
+            first = run(ODD, "exit", "0")
+            stream.wait_exit(first.pid), whole.wait_exit(first.pid)
+            os.kill(small.process.pid, signal.SIGSTOP)
+            for _ in range(400):
+                run(ODD, "exit", "0")
+            os.kill(small.process.pid, signal.SIGCONT)
+            # The end of the storm is seen by both; what the small one lost before stands before it.
+            last = run(ODD, "exit", "1")
+            stream.wait_exit(last.pid), whole.wait_exit(last.pid)
+
+            def between(events):
+                at = [i for i, e in enumerate(events) if e["type"] == "exited" and e.get("pid") in (first.pid, last.pid) and
+                      e.get("args", [""])[-1] in "01"]
+                return events[at[0] + 1:at[-1] + 1]
+            happened, got = between(whole.events), between(stream.events)
+            equal([e for e in happened if e["type"] == "lost"], [])
+            lost = sum(e["count"] for e in got if e["type"] == "lost")
+            check(lost > 0, "nothing was lost")
+            equal(len(told(got)) + lost, len(told(happened)), "received and lost")
+
+
+if __name__ == "__main__":
+    main()
