@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "config.h"
 #include "settings_table.h"
 
 #define FILE_MOST (1 << 20) /* bytes of one file */
@@ -63,6 +64,10 @@ static const char *bad_line(const char *line, size_t size)
 		blank++;
 	if (blank > 0 && blank < size && !strchr("#;\r", line[blank]))
 		return "the line begins with a blank; a value cannot go on from line to line";
+#if !HAVE_DECL_INI_MAX_LINE
+	if (memmem(line, size, " ;", 2) || memmem(line, size, "\t;", 2))
+		return "a ';' behind a blank: this build's INI library would take it for a comment";
+#endif
 	return NULL;
 }
 
@@ -80,10 +85,13 @@ static char *next_line(char *to, int room, void *stream)
 	r->at += size + 1;
 	r->line++;
 	wrong = bad_line(line, size);
-	if (wrong)
+	/* Its buffer may be smaller than we ask for: that was decided when it was built. */
+	if (!wrong && size + 2 > (size_t)room)
+		wrong = "the line is too long";
+	if (wrong) {
 		problem(r, "%s", wrong);
-	if (wrong || size + 2 > (size_t)room)
 		size = 0;
+	}
 	memcpy(to, line, size);
 	to[size] = '\n';
 	to[size + 1] = '\0';
@@ -107,10 +115,6 @@ static int on_value(void *userdata, const char *section, const char *name, const
 	setting = settings_find(section, name);
 	if (!setting) {
 		problem(r, "unknown key '%s' in [%s]", name, section);
-		return 1;
-	}
-	if (setting->later) {
-		problem(r, "%s is not supported by this version", name);
 		return 1;
 	}
 	if (r->given[settings_index(setting)] && !setting->many) {
@@ -177,10 +181,13 @@ static int read_data(struct settings *settings, const char *name, const char *da
 
 	if (!given)
 		return -ENOMEM;
+#if HAVE_DECL_INI_MAX_LINE
 	ini_max_line = LINE_MOST + 4;
+	ini_initial_alloc = LINE_MOST + 4;
 	ini_use_stack = false;
 	ini_allow_multiline = false;
 	ini_allow_inline_comments = false;
+#endif
 	check_syntax(&r);
 	r.line = 0;
 	if (ini_parse_stream(next_line, &r, on_value, &r) == -2 || r.out_of_memory)

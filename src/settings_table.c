@@ -8,10 +8,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+
+#include "environment.h"
+#include "redact.h"
 
 enum type {
 	TYPE_TRUTH,
@@ -25,7 +27,9 @@ enum type {
 	TYPE_SLOW,
 	TYPE_LEVEL,
 	TYPE_FIELDS,  /* key_set; the bool fields_set stands before it in settings_output */
-	TYPE_LIST,    /* string_list */
+	TYPE_ENV,     /* string_list of globs */
+	TYPE_OPTIONS, /* string_list of options' names */
+		      /* string_list */
 	TYPE_PATTERN, /* string_list of EREs, one a line */
 	TYPE_FILTER,  /* + the filter key: string_list */
 };
@@ -63,7 +67,7 @@ static const struct setting table[] = {
 	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1)),
 	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8)),
 	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, G(1024)),
-	SETTING("probes", "env", TYPE_LIST, probes.env, "", 0),
+	SETTING("probes", "env", TYPE_ENV, probes.env, "", 0),
 	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0),
 	SETTING("output", "fields", TYPE_FIELDS, output.fields, "all", 0),
 	SETTING("socket", "enabled", TYPE_TRUTH, socket.enabled, "yes", 0),
@@ -81,7 +85,7 @@ static const struct setting table[] = {
 	FILTERS("journal", journal.output),
 	SETTING("stdout", "snapshot", TYPE_TRUTH, console.snapshot, "yes", 0),
 	FILTERS("stdout", console.output),
-	SETTING("redact", "options", TYPE_LIST, redact.options, "", 0),
+	SETTING("redact", "options", TYPE_OPTIONS, redact.options, "", 0),
 	SETTING("redact", "pattern", TYPE_PATTERN, redact.pattern, "", 0, .many = true),
 	SETTING("log", "level", TYPE_LEVEL, log.level, "info", 0),
 };
@@ -353,23 +357,42 @@ static int read_filter(string_list *to, enum filter_key key, const char *value, 
 	return r;
 }
 
-static int read_pattern(string_list *to, const char *value, bool first, char *buffer, size_t room, const char **wrong)
+/* The globs are made once, to see whether they are some. */
+static int read_env(string_list *to, const char *value, bool first, const char **wrong)
 {
-	regex_t regex;
+	_cleanup_(environment_free_p) struct environment *environment = NULL;
+	int r = read_list(to, value, first, wrong);
+
+	return r < 0 ? r : environment_new(&environment, (const char *const *)*to, wrong);
+}
+
+static int read_options(string_list *to, const char *value, bool first, const char **wrong)
+{
+	int r = read_list(to, value, first, wrong);
+
+	for (string_list entry = *to; r == 0 && entry && *entry; entry++)
+		r = redact_check_option(*entry, wrong);
+	if (r == 0 && list_length(*to) > REDACT_OPTIONS_MAX) {
+		*wrong = "too many of them";
+		r = -EINVAL;
+	}
+	return r;
+}
+
+static int read_pattern(string_list *to, const char *value, bool first, const char **wrong)
+{
 	int r;
 
 	if (first)
 		list_clear(to);
 	if (!*value)
 		return 0;
-	r = regcomp(&regex, value, REG_EXTENDED);
-	if (r != 0) {
-		regerror(r, &regex, buffer, room);
-		*wrong = buffer;
-		return -EINVAL;
+	r = redact_check_pattern(value, wrong);
+	if (r == 0 && list_length(*to) >= REDACT_PATTERNS_MAX) {
+		*wrong = "too many of them";
+		r = -EINVAL;
 	}
-	regfree(&regex);
-	return list_add(to, value, strlen(value));
+	return r < 0 ? r : list_add(to, value, strlen(value));
 }
 
 int settings_set(struct settings *settings, const struct setting *setting, const char *value, bool first, char *buffer,
@@ -414,10 +437,12 @@ int settings_set(struct settings *settings, const struct setting *setting, const
 		((struct settings_output *)to)->fields_set = *value;
 		return *value ? read_fields(&((struct settings_output *)to)->fields, value, buffer, size, ret_wrong)
 			      : 0;
-	case TYPE_LIST:
-		return read_list(to, value, first, ret_wrong);
+	case TYPE_ENV:
+		return read_env(to, value, first, ret_wrong);
+	case TYPE_OPTIONS:
+		return read_options(to, value, first, ret_wrong);
 	case TYPE_PATTERN:
-		return read_pattern(to, value, first, buffer, size, ret_wrong);
+		return read_pattern(to, value, first, ret_wrong);
 	default:
 		return read_filter(to, (enum filter_key)(setting->type - TYPE_FILTER), value, ret_wrong);
 	}
@@ -467,7 +492,8 @@ struct settings *settings_free(struct settings *settings)
 
 		if (table[i].type == TYPE_PATH || table[i].type == TYPE_SOCKET || table[i].type == TYPE_NAME)
 			free(*(char **)at);
-		else if (table[i].type == TYPE_LIST || table[i].type == TYPE_PATTERN || table[i].type >= TYPE_FILTER)
+		else if (table[i].type == TYPE_ENV || table[i].type == TYPE_OPTIONS || table[i].type == TYPE_PATTERN ||
+			 table[i].type >= TYPE_FILTER)
 			list_clear(at);
 	}
 	free(settings);
@@ -565,8 +591,6 @@ int settings_dump(const struct settings *settings, FILE *out)
 	const char *section = "";
 
 	for (size_t i = 0; i < TABLE; i++) {
-		if (table[i].later)
-			continue;
 		if (strcmp(section, table[i].section) != 0) {
 			fprintf(out, "%s[%s]\n", *section ? "\n" : "", table[i].section);
 			section = table[i].section;

@@ -15,8 +15,7 @@ struct setting {
 	size_t offset;	   /* in struct settings */
 	const char *value; /* the default, as it would stand in a file */
 	uint64_t least, most;
-	bool many;  /* may be given more than once in a file */
-	bool later; /* its feature is not there yet: refused */
+	bool many; /* may be given more than once in a file */
 };
 
 size_t settings_count(void);

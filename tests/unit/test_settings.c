@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "settings.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "tap.h"
+
+static char complaints[65536];
+static unsigned count;
+
+static void complain(void *userdata, const char *message)
+{
+	(void)userdata;
+	count++;
+	snprintf(complaints + strlen(complaints), sizeof(complaints) - strlen(complaints), "%s\n", message);
+}
+
+static void forget(void)
+{
+	complaints[0] = '\0';
+	count = 0;
+}
+
+static int parse(struct settings **ret, const char *text)
+{
+	forget();
+	return settings_parse(ret, "x.conf", text, strlen(text), complain, NULL);
+}
+
+/* The only complaint about that text. */
+static void refused(const char *text, const char *complaint)
+{
+	struct settings *settings = NULL;
+
+	CHECK_INT(parse(&settings, text), -EINVAL);
+	CHECK(!settings);
+	CHECK_STR(complaints, complaint);
+}
+
+static char *dump(const struct settings *settings)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+
+	CHECK_INT(settings_dump(settings, f), 0);
+	fclose(f);
+	return text;
+}
+
+/* Parses, dumps, and reads the dump back to the same. */
+static struct settings *taken(const char *text)
+{
+	struct settings *settings, *again;
+	char *first, *second;
+
+	if (parse(&settings, text) != 0)
+		printf("# %s", complaints);
+	CHECK_INT(count, 0);
+	first = dump(settings);
+	CHECK_INT(parse(&again, first), 0);
+	second = dump(again);
+	CHECK_STR(first, second);
+	free(first);
+	free(second);
+	settings_free(again);
+	return settings;
+}
+
+TEST(defaults_are_the_contracts)
+{
+	struct settings *s = taken("");
+
+	CHECK_INT(s->probes.errors, ERRORS_AUTO);
+	CHECK(!s->probes.forks && s->probes.kernel_threads);
+	CHECK_INT(s->probes.ring_buffer, 8 << 20);
+	CHECK_INT(s->probes.args_limit, 2 << 20);
+	CHECK_INT(s->probes.table_memory, 256 << 20);
+	CHECK(!s->probes.env && !s->probes.btf);
+	CHECK(s->output.fields == KEYS_ALL);
+	CHECK(s->socket.enabled && s->socket.snapshot);
+	CHECK_STR(s->socket.path, "/run/execsnoopd/events.sock");
+	CHECK_INT(s->socket.mode, 0660);
+	CHECK_STR(s->socket.group, "execsnoopd");
+	CHECK_INT(s->socket.max_subscribers, 256);
+	CHECK_INT(s->socket.queue, 4 << 20);
+	CHECK_INT(s->socket.slow, SLOW_DROP);
+	CHECK(s->socket.output.fields == KEYS_ALL);
+	CHECK(s->journal.enabled && !s->journal.snapshot);
+	CHECK_INT(s->journal.queue, 4 << 20);
+	CHECK(s->console.snapshot);
+	CHECK(!s->redact.options && !s->redact.pattern);
+	CHECK_INT(s->log.level, LOG_INFO);
+	settings_free(s);
+}
+
+TEST(every_type_is_read)
+{
+	struct settings *s =
+		taken("[probes]\nforks=YES\nkernel_threads = off\nring_buffer=100K\nargs_limit = 4k\n"
+		      "table_memory=1G\nenv = LC_*, LANG\nbtf=/x/y\n[output]\nfields = basic, seq\n"
+		      "[socket]\nmode=600\ngroup=\nslow=disconnect\nfields=pid\nuid = 0, !1000\n"
+		      "[journal]\nfields=all\n[redact]\noptions = password, -p\npattern = a(b)c\npattern=x,y\n"
+		      "[log]\nlevel = debug\n");
+
+	CHECK(s->probes.forks && !s->probes.kernel_threads);
+	CHECK_INT(s->probes.ring_buffer, 128 << 10); /* rounded up */
+	CHECK_INT(s->probes.args_limit, 4096);
+	CHECK_INT(s->probes.table_memory, 1 << 30);
+	CHECK_STR(s->probes.env[1], "LANG");
+	CHECK_STR(s->probes.btf, "/x/y");
+	CHECK(s->output.fields == (KEYS_BASIC | KEY_BIT(KEY_SEQ)));
+	CHECK_INT(s->socket.mode, 0600);
+	CHECK(!s->socket.group);
+	CHECK_INT(s->socket.slow, SLOW_DISCONNECT);
+	CHECK(s->socket.output.fields == (KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID)));
+	CHECK(s->console.output.fields == s->output.fields);
+	CHECK(s->journal.output.fields == KEYS_ALL);
+	CHECK_STR(s->socket.output.filter[FILTER_UID][1], "!1000");
+	CHECK_STR(s->redact.options[1], "-p");
+	CHECK_STR(s->redact.pattern[0], "a(b)c");
+	CHECK_STR(s->redact.pattern[1], "x,y");
+	CHECK(!s->redact.pattern[2]);
+	CHECK_INT(s->log.level, LOG_DEBUG);
+	settings_free(s);
+}
+
+TEST(what_is_wrong_is_told_with_its_place)
+{
+	refused("[nonsense]\n", "x.conf:1: unknown section [nonsense]\n");
+	refused("[probes]\n\nnonsense = 1\n", "x.conf:3: unknown key 'nonsense' in [probes]\n");
+	refused("forks = yes\n", "x.conf:1: a key before any section\n");
+	refused("[probes]\nforks = yes\nforks = yes\n", "x.conf:3: forks is given twice in this file\n");
+	refused("[probes]\nforks = maybe\n", "x.conf:2: forks = maybe: neither yes nor no\n");
+	refused("[probes]\nforks =\n", "x.conf:2: forks = : neither yes nor no\n");
+	refused("[probes]\nforks\n", "x.conf:2: neither a section nor a key = value: forks\n");
+	refused("[probes\n", "x.conf:1: a section is [NAME]\n");
+	refused("[socket]\nmode = 0999\n", "x.conf:2: mode = 0999: not an octal mode from 0 to 0777\n");
+	refused("[socket]\nmode = 1777\n", "x.conf:2: mode = 1777: not an octal mode from 0 to 0777\n");
+	refused("[socket]\npath = here\n", "x.conf:2: path = here: not an absolute path\n");
+	refused("[socket]\nmax_subscribers = 0\n", "x.conf:2: max_subscribers = 0: not between 1 and 65536\n");
+	refused("[socket]\nmax_subscribers = -1\n", "x.conf:2: max_subscribers = -1: not a number\n");
+	refused("[socket]\nmax_subscribers = 1K\n", "x.conf:2: max_subscribers = 1K: not a number\n");
+	refused("[socket]\nslow = very\n", "x.conf:2: slow = very: none of drop, disconnect\n");
+	refused("[socket]\nfields = pid, pidd\n", "x.conf:2: fields = pid, pidd: there is no key 'pidd'\n");
+	refused("[socket]\nuid = root\n", "x.conf:2: uid = root: not a number\n");
+	refused("[socket]\nexe = a,,b\n", "x.conf:2: exe = a,,b: an entry of the list is empty\n");
+	refused("[log]\nlevel = loud\n", "x.conf:2: level = loud: none of error, warning, notice, info, debug\n");
+	refused("[probes]\nerrors = fexit\n", "x.conf:2: errors = fexit: not supported by this version\n");
+	refused("[probes]\n  forks = yes\n",
+		"x.conf:2: the line begins with a blank; a value cannot go on from line to line\n");
+}
+
+TEST(sizes_do_not_overflow)
+{
+	refused("[probes]\ntable_memory = 99999999999999999999\n",
+		"x.conf:2: table_memory = 99999999999999999999: not a size (a number, or one with K, M or G)\n");
+	refused("[probes]\ntable_memory = 18446744073709551615G\n",
+		"x.conf:2: table_memory = 18446744073709551615G: not between 0 and 1099511627776\n");
+	refused("[probes]\nring_buffer = 2G\n", "x.conf:2: ring_buffer = 2G: not between 65536 and 1073741824\n");
+	refused("[probes]\nring_buffer = 1\n", "x.conf:2: ring_buffer = 1: not between 65536 and 1073741824\n");
+	refused("[probes]\nring_buffer = 8MB\n",
+		"x.conf:2: ring_buffer = 8MB: not a size (a number, or one with K, M or G)\n");
+	settings_free(taken("[probes]\nring_buffer = 1G\ntable_memory = 1024G\n"));
+}
+
+TEST(bad_globs_and_patterns_are_refused)
+{
+	struct settings *s = NULL;
+
+	CHECK_INT(parse(&s, "[probes]\nenv = A, [[.x.]]\n"), -EINVAL);
+	CHECK(strncmp(complaints, "x.conf:2: env = ", 16) == 0);
+	CHECK_INT(parse(&s, "[redact]\npattern = (\n"), -EINVAL);
+	CHECK(strncmp(complaints, "x.conf:2: pattern = (: ", 23) == 0);
+	CHECK_INT(parse(&s, "[redact]\noptions = password, --\n"), -EINVAL);
+	CHECK(strncmp(complaints, "x.conf:2: options = ", 20) == 0);
+	CHECK_INT(parse(&s, "[journal]\nexe = [[.x.]]\n"), -EINVAL);
+	CHECK_INT(count, 1);
+}
+
+TEST(everything_that_is_wrong_is_told_at_once)
+{
+	struct settings *s = NULL;
+
+	CHECK_INT(parse(&s, "[probes]\nforks = 7\nx = 1\n[y]\n[log]\nlevel = info\nlevel = debug\nz\n"), -EINVAL);
+	CHECK_INT(count, 5);
+}
+
+TEST(lines_of_every_kind)
+{
+	static char line[20000] = "[socket]\nexe = ";
+	struct settings *s = taken("\xef\xbb\xbf[probes]\r\nforks = yes\r\n\r\n# x\n; y\n   \n[log]\nlevel=info");
+
+	CHECK(s->probes.forks);
+	settings_free(s);
+	s = taken("[socket]\nargs = a#b;c , %s , =, : , \"q\"\n");
+	CHECK_STR(s->socket.output.filter[FILTER_ARGS][0], "a#b;c");
+	CHECK_STR(s->socket.output.filter[FILTER_ARGS][1], "%s");
+	CHECK_STR(s->socket.output.filter[FILTER_ARGS][2], "=");
+	CHECK_STR(s->socket.output.filter[FILTER_ARGS][4], "\"q\"");
+	settings_free(s);
+	/* A line is never cut: it is taken, or refused. */
+	memset(line + strlen(line), 'e', 4000);
+	s = taken(line);
+	CHECK_INT(strlen(s->socket.output.filter[FILTER_EXE][0]), 4000);
+	settings_free(s);
+	memset(line + strlen(line), 'e', 15000);
+	refused(line, "x.conf:2: the line is too long\n");
+	forget();
+	CHECK_INT(settings_parse(&s, "x.conf", "[log]\nlevel = in\0fo\n", 20, complain, NULL), -EINVAL);
+	CHECK_STR(complaints, "x.conf:2: there is a NUL byte in the line\n");
+}
+
+static char folder[] = "/tmp/execsnoopd-settings-XXXXXX";
+
+static void write_file(const char *name, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "w");
+	CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+TEST(dropins_come_after_in_the_order_of_names)
+{
+	struct settings *s = NULL;
+	char path[256], command[300];
+
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/e.conf", folder);
+	/* The file itself may be absent, unless it was asked for. */
+	forget();
+	CHECK_INT(settings_load(&s, path, true, complain, NULL), -ENOENT);
+	CHECK(strncmp(complaints, path, strlen(path)) == 0 && count == 1);
+	CHECK_INT(settings_load(&s, path, false, complain, NULL), 0);
+	settings_free(s);
+	write_file("e.conf", "[probes]\nforks = yes\nargs_limit = 5K\n[redact]\npattern = a\n");
+	snprintf(path, sizeof(path), "%s/e.conf.d", folder);
+	CHECK(mkdir(path, 0700) == 0);
+	write_file("e.conf.d/20.conf", "[probes]\nargs_limit = 20K\n[redact]\npattern = b\npattern = c\n");
+	write_file("e.conf.d/10.conf", "[probes]\nargs_limit = 10K\n");
+	write_file("e.conf.d/30.conf~", "nonsense");
+	write_file("e.conf.d/.40.conf", "nonsense");
+	snprintf(path, sizeof(path), "%s/e.conf", folder);
+	forget();
+	CHECK_INT(settings_load(&s, path, true, complain, NULL), 0);
+	CHECK(s->probes.forks);
+	CHECK_INT(s->probes.args_limit, 20 << 10);
+	CHECK_STR(s->redact.pattern[0], "b");
+	CHECK_STR(s->redact.pattern[1], "c");
+	CHECK(!s->redact.pattern[2]);
+	settings_free(s);
+	s = NULL;
+	/* Wrong in two files: both are told, each with its name. */
+	write_file("e.conf.d/10.conf", "[x]\n");
+	write_file("e.conf.d/20.conf", "\n[y]\n");
+	CHECK_INT(settings_load(&s, path, true, complain, NULL), -EINVAL);
+	CHECK_INT(count, 2);
+	CHECK(strstr(complaints, "/e.conf.d/10.conf:1: ") && strstr(complaints, "/e.conf.d/20.conf:2: "));
+	CHECK(!s);
+	/* A folder is no file. */
+	forget();
+	CHECK_INT(settings_load(&s, folder, true, complain, NULL), -EISDIR);
+	CHECK_INT(count, 1);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	CHECK(system(command) == 0);
+}
+
+/* conf/execsnoopd.conf: every key with its default, as a comment. */
+TEST(the_file_that_is_installed_shows_every_default)
+{
+	static char text[65536];
+	const char *top = getenv("top_srcdir");
+	struct settings *shown, *defaults;
+	char path[4096], line[1024], *first, *second;
+	size_t size = 0, keys = 0, dumped = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/conf/execsnoopd.conf", top ? top : ".");
+	f = fopen(path, "r");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f)) {
+		size_t name = strspn(line + 1, "abcdefghijklmnopqrstuvwxyz_");
+
+		/* What is in force as it stands is nothing. */
+		CHECK(line[0] == '#' || line[0] == '[' || line[0] == '\n');
+		if (line[0] == '#' && name > 0 && strncmp(line + 1 + name, " =", 2) == 0) {
+			keys++;
+			size += (size_t)snprintf(text + size, sizeof(text) - size, "%s", line + 1);
+		} else if (line[0] == '[') {
+			size += (size_t)snprintf(text + size, sizeof(text) - size, "%s", line);
+		}
+	}
+	fclose(f);
+	shown = taken(text);
+	defaults = taken("");
+	first = dump(shown);
+	second = dump(defaults);
+	CHECK_STR(first, second);
+	for (const char *at = second; (at = strchr(at, '=')); at++)
+		dumped++;
+	/* [redact] pattern has no line of its own while there is none. */
+	CHECK(keys == dumped || keys == dumped + 1);
+	free(first);
+	free(second);
+	settings_free(shown);
+	settings_free(defaults);
+}
+
+TAP_MAIN
