@@ -501,22 +501,12 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(d->event, DAEMON_OK);
 }
 
-static bool same_list(string_list a, string_list b)
-{
-	size_t i = 0;
-
-	for (; a && b && a[i] && b[i]; i++)
-		if (strcmp(a[i], b[i]) != 0)
-			return false;
-	return (!a || !a[i]) && (!b || !b[i]);
-}
-
 /* What takes a restart to change, said once a reload. */
 static void tell_unchanged(const struct settings *old, const struct settings *new)
 {
 	if (old->probes.errors != new->probes.errors || old->probes.ring_buffer != new->probes.ring_buffer ||
 	    old->probes.forks != new->probes.forks || old->probes.kernel_threads != new->probes.kernel_threads ||
-	    old->probes.args_limit != new->probes.args_limit || !same_list(old->probes.env, new->probes.env) ||
+	    old->probes.args_limit != new->probes.args_limit || !string_list_equal(old->probes.env, new->probes.env) ||
 	    strcmp(old->probes.btf ? old->probes.btf : "", new->probes.btf ? new->probes.btf : "") != 0)
 		log_warning("[probes]: changes take a restart, but for table_memory");
 	if (strcmp(old->socket.path, new->socket.path) != 0 || old->socket.enabled != new->socket.enabled)

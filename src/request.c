@@ -142,6 +142,9 @@ int request_parse(struct request *ret, const char *line, size_t size, char reaso
 
 	if (memchr(line, '\0', size))
 		return refuse(reason, "there is a NUL byte in the line");
+	/* yajl's strings end at it. */
+	if (memmem(line, size, "\\u0000", 6))
+		return refuse(reason, "there is a NUL in a string");
 	if (is_too_deep(line, size))
 		return refuse(reason, "more than %d levels deep", REQUEST_DEPTH_MOST);
 	text = strndup(line, size);

@@ -295,7 +295,7 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 {
 	key_set keys = request->keys_given ? request->keys : peer->server->config.settings->socket.output.fields;
 	struct filter *filter = request->filter;
-	int r = subscriber_configure(peer->subscriber, keys, filter);
+	int r = subscriber_configure(peer->subscriber, keys, filter, true);
 
 	if (r < 0)
 		return r;
@@ -611,7 +611,8 @@ static void on_flush(struct sink *sink)
 
 	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = next) {
 		next = peer->next;
-		if (!peer->blocked && subscriber_has_output(peer->subscriber))
+		if (subscriber_is_too_slow(peer->subscriber) ||
+		    (!peer->blocked && subscriber_has_output(peer->subscriber)))
 			peer_write(peer);
 	}
 }
@@ -685,6 +686,8 @@ struct sink *server_sink(struct server *server)
 
 int server_reload(struct server *server, const struct settings *settings)
 {
+	const struct settings_output *old = &server->config.settings->socket.output;
+	bool same = settings_output_equal(old, &settings->socket.output);
 	int r = server->bound ? set_access(server->bound, settings) : 0;
 
 	if (r < 0)
@@ -695,11 +698,11 @@ int server_reload(struct server *server, const struct settings *settings)
 
 		subscriber_set_limits(peer->subscriber, settings->socket.queue,
 				      settings->socket.slow == SLOW_DISCONNECT);
-		if (peer->own_subscription)
+		if (same || peer->own_subscription)
 			continue;
 		r = settings_filter(&settings->socket.output, &filter);
 		if (r == 0)
-			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter);
+			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
 		if (r < 0)
 			return r;
 		TAKE_PTR(filter);

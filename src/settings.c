@@ -318,6 +318,24 @@ int settings_parse(struct settings **ret, const char *name, const char *data, si
 	return 0;
 }
 
+bool string_list_equal(string_list a, string_list b)
+{
+	size_t i = 0;
+
+	for (; a && b && a[i] && b[i]; i++)
+		if (strcmp(a[i], b[i]) != 0)
+			return false;
+	return (!a || !a[i]) && (!b || !b[i]);
+}
+
+bool settings_output_equal(const struct settings_output *a, const struct settings_output *b)
+{
+	for (enum filter_key key = 0; key < FILTER_KEYS_; key++)
+		if (!string_list_equal(a->filter[key], b->filter[key]))
+			return false;
+	return a->fields == b->fields;
+}
+
 int settings_filter(const struct settings_output *output, struct filter **ret)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;

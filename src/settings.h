@@ -98,6 +98,10 @@ int settings_parse(struct settings **ret, const char *name, const char *data, si
 /* A complete INI file that reads back to the same. */
 int settings_dump(const struct settings *settings, FILE *out);
 
+/* The same fields and filter entries. */
+bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
+bool string_list_equal(string_list a, string_list b);
+
 /* A filter made of an output's entries. */
 int settings_filter(const struct settings_output *output, struct filter **ret);
 

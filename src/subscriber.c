@@ -171,7 +171,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 	return 0;
 }
 
-int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filter)
+int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filter, bool anew)
 {
 	int r = filter ? filter_follow(filter, s->table) : 0;
 
@@ -179,12 +179,12 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 		r = say_lost(s);
 	if (r < 0)
 		return r;
-	if (s->cursor) {
-		/* Its other lines would not obey what is in force now; what it has not told of, is not told of. */
-		s->cursor = proctable_cursor_free(s->cursor);
+	if ((s->cursor && anew) || (s->config.filter && !filter_is_empty(s->config.filter))) {
 		s->had_snapshot = false;
 		s->joined_at = proctable_clock(s->table);
 	}
+	if (anew)
+		s->cursor = proctable_cursor_free(s->cursor);
 	filter_free(s->config.filter);
 	s->config.filter = filter;
 	s->config.keys = keys;
@@ -263,6 +263,11 @@ int subscriber_write(struct subscriber *s)
 			r = buffer_write(s->queue, s->fd, TURN_MOST);
 	}
 	return outcome(r);
+}
+
+bool subscriber_is_too_slow(const struct subscriber *s)
+{
+	return s->too_slow;
 }
 
 bool subscriber_has_output(const struct subscriber *s)

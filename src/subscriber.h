@@ -44,9 +44,12 @@ DEFINE_CLEANUP(struct subscriber *, subscriber_free);
 /* From here on it has the stream, with a snapshot of now first or without. Called again it begins
  * anew: a snapshot still under way ends, the queue stays (a request with "snapshot": true). */
 int subscriber_join(struct subscriber *subscriber, bool snapshot);
-/* Replaces what it asks for; takes the filter over on success. What is queued goes out first, a snapshot under way
- * ends. 0 or -ENOMEM: nothing changed. */
-int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter);
+/*
+ * Replaces what it asks for; takes the filter over on success. What is queued goes out first. A snapshot under way goes on
+ * by the new filter, unless `anew`: a request ends it. Where the old filter may have kept a process from it, or the
+ * snapshot is not whole, the end of what was there before is not told any more. 0 or -ENOMEM: nothing changed.
+ */
+int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter, bool anew);
 void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
 
 /* A line of its own (an answer to a request), behind what is queued, whatever the limit. The caller
@@ -66,6 +69,8 @@ enum {
 /* Writes what there is. 0: all is written. -errno: the reader is gone. */
 int subscriber_write(struct subscriber *subscriber);
 bool subscriber_has_output(const struct subscriber *subscriber);
+/* It lost an event and disconnect is set: subscriber_write says so, though its descriptor may never be writable again. */
+bool subscriber_is_too_slow(const struct subscriber *subscriber);
 
 struct subscriber_stats {
 	uint64_t events; /* queued */

@@ -374,7 +374,7 @@ static void random_pattern(char *to, size_t room, int depth, bool ends)
 		if (ends && below(8) == 0) {
 			strcpy(end, below(2) ? "^" : "$");
 		} else if (depth > 0 && below(3) == 0) {
-			*end = '(';
+			strcpy(end, "(");
 			random_pattern(end + 1, room - strlen(to) - 20, depth - 1, ends);
 			strcat(end, ")");
 		} else {

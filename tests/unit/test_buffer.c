@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "buffer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "tap.h"
+
+static int fds[2];
+
+static void begin(void)
+{
+	int size = 4096;
+
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+}
+
+static struct line *line(size_t size, int fill)
+{
+	struct line *l;
+
+	CHECK_INT(line_new(&l, size), 0);
+	memset(l->data, fill, size);
+	l->data[size - 1] = '\n';
+	return l;
+}
+
+/* Pushes a line of its own. */
+static int push(struct buffer *b, size_t size, int fill)
+{
+	_cleanup_(line_unref_p) struct line *l = line(size, fill);
+
+	return buffer_push(b, l);
+}
+
+/* Reads all that is there. */
+static size_t take(char *to, size_t room)
+{
+	size_t n = 0;
+	ssize_t r;
+
+	while ((r = read(fds[1], to + n, room - n)) > 0)
+		n += (size_t)r;
+	return n;
+}
+
+TEST(lines_come_out_whole_and_in_order)
+{
+	static char got[1 << 20], wanted[1 << 20];
+	struct buffer *b;
+	size_t n = 0, w = 0;
+	int r;
+
+	begin();
+	CHECK_INT(buffer_new(&b, 1 << 20), 0);
+	for (int i = 0; i < 1000; i++) {
+		size_t size = (size_t)(i * 37 % 900 + 1);
+
+		CHECK_INT(push(b, size, 'a' + i % 26), 0);
+		memset(wanted + w, 'a' + i % 26, size);
+		w += size;
+		wanted[w - 1] = '\n';
+	}
+	CHECK_INT(buffer_size(b), w);
+	CHECK_INT(buffer_peak(b), w);
+	while ((r = buffer_write(b, fds[0], SIZE_MAX)) == BUFFER_E_BLOCKED) {
+		size_t before = n;
+
+		n += take(got + n, sizeof(got) - n);
+		CHECK(n > before);
+		CHECK_INT(buffer_size(b), w - n);
+	}
+	CHECK_INT(r, 0);
+	n += take(got + n, sizeof(got) - n);
+	CHECK_INT(n, w);
+	CHECK(memcmp(got, wanted, w) == 0);
+	CHECK(buffer_is_empty(b));
+	buffer_free(b);
+}
+
+TEST(what_does_not_fit_is_not_taken)
+{
+	struct buffer *b;
+
+	CHECK_INT(buffer_new(&b, 100), 0);
+	CHECK_INT(push(b, 1000, 'a'), 0); /* alone: always */
+	CHECK_INT(push(b, 1, 'b'), BUFFER_E_FULL);
+	buffer_free(b);
+	CHECK_INT(buffer_new(&b, 100), 0);
+	CHECK_INT(push(b, 60, 'a'), 0);
+	CHECK_INT(push(b, 41, 'b'), BUFFER_E_FULL);
+	CHECK_INT(push(b, 40, 'b'), 0);
+	CHECK_INT(buffer_size(b), 100);
+	buffer_set_limit(b, 50);
+	CHECK_INT(push(b, 1, 'b'), BUFFER_E_FULL);
+	CHECK_INT(buffer_size(b), 100);
+	buffer_set_limit(b, SIZE_MAX);
+	CHECK_INT(push(b, 5000, 'b'), 0);
+	buffer_free(b);
+}
+
+TEST(a_line_is_shared)
+{
+	struct line *l = line(10, 'x');
+	struct buffer *a, *b;
+
+	CHECK_INT(buffer_new(&a, 100), 0);
+	CHECK_INT(buffer_new(&b, 100), 0);
+	CHECK_INT(buffer_push(a, l), 0);
+	CHECK_INT(buffer_push(b, l), 0);
+	CHECK_INT(l->refs, 3);
+	line_unref(l);
+	buffer_free(a);
+	CHECK_INT(l->refs, 1);
+	buffer_free(b);
+}
+
+TEST(a_turn_has_an_end)
+{
+	struct buffer *b;
+	int size = 1 << 20;
+
+	begin();
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	CHECK_INT(buffer_new(&b, SIZE_MAX), 0);
+	for (int i = 0; i < 200; i++)
+		CHECK_INT(push(b, 100, 'a'), 0);
+	CHECK_INT(buffer_write(b, fds[0], 1), BUFFER_E_MORE);
+	CHECK_INT(buffer_size(b), 20000 - 6400); /* one writev */
+	CHECK_INT(buffer_write(b, fds[0], SIZE_MAX), 0);
+	buffer_free(b);
+}
+
+TEST(a_reader_that_is_gone_is_an_error_and_no_signal)
+{
+	struct buffer *b;
+
+	begin();
+	close(fds[1]);
+	CHECK_INT(buffer_new(&b, 100), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(buffer_write(b, fds[0], SIZE_MAX), -EPIPE);
+	buffer_free(b);
+}
+
+TEST(it_writes_to_pipes_too)
+{
+	struct buffer *b;
+	char got[16];
+
+	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
+	CHECK_INT(buffer_new(&b, 100), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(buffer_write(b, fds[1], SIZE_MAX), 0);
+	CHECK_INT(read(fds[0], got, sizeof(got)), 10);
+	buffer_free(b);
+}
+
+TEST(lines_move_behind_others)
+{
+	static char got[32768];
+	struct buffer *to, *from;
+	size_t n;
+
+	begin();
+	CHECK_INT(buffer_new(&to, 10), 0);
+	CHECK_INT(buffer_new(&from, SIZE_MAX), 0);
+	/* Partly written, to an empty one. */
+	for (int i = 0; i < 10; i++)
+		CHECK_INT(push(from, 3000, '0' + i), 0);
+	CHECK_INT(buffer_write(from, fds[0], SIZE_MAX), BUFFER_E_BLOCKED);
+	n = take(got, sizeof(got));
+	CHECK(n > 0 && n < 30000);
+	CHECK_INT(buffer_move(to, from), 0);
+	CHECK(buffer_is_empty(from));
+	CHECK_INT(buffer_size(to), 30000 - n);
+	CHECK_INT(push(from, 5, 'z'), 0);
+	CHECK_INT(buffer_move(to, from), 0);
+	while (buffer_write(to, fds[0], SIZE_MAX) == BUFFER_E_BLOCKED)
+		n += take(got + n, sizeof(got) - n);
+	n += take(got + n, sizeof(got) - n);
+	CHECK_INT(n, 30005);
+	for (size_t i = 0; i < 30000; i++)
+		CHECK(got[i] == (i % 3000 == 2999 ? '\n' : '0' + (int)(i / 3000)));
+	CHECK(memcmp(got + 30000, "zzzz\n", 5) == 0);
+	buffer_free(to);
+	buffer_free(from);
+}
+
+TAP_MAIN

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A subscriber with a pipeline's encoder before it and a socket behind it. */
+#include "subscriber.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "pipeline.h"
+#include "records.h"
+#include "tap.h"
+
+static int fds[2];
+static struct pipeline *pipeline;
+static struct json *json;
+static struct subscriber *subscriber;
+static char text[4 << 20];
+static size_t size;
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	(void)sink;
+	if (subscriber)
+		subscriber_event(subscriber, event, encoder);
+}
+
+static const struct sink_ops ops = { .event = on_event };
+static struct sink sink = { .ops = &ops };
+
+static void begin(void)
+{
+	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 20 };
+	int small = 4096;
+
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	CHECK_INT(json_new(&json), 0);
+	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_go_live(pipeline);
+	pipeline_add_sink(pipeline, &sink);
+}
+
+static void join(size_t queue, bool snapshot, const char *comm)
+{
+	struct subscriber_config config = { .queue = queue, .keys = KEYS_ALL, .json = json };
+	const char *reason;
+
+	if (comm) {
+		CHECK_INT(filter_new(&config.filter), 0);
+		CHECK_INT(filter_add(config.filter, FILTER_COMM, bytes_of(comm), &reason), 0);
+	}
+	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_join(subscriber, snapshot), 0);
+}
+
+static void end(void)
+{
+	subscriber = subscriber_free(subscriber);
+	pipeline_free(pipeline);
+	json_free(json);
+}
+
+static void exec_of(unsigned pid)
+{
+	make_exec(pid, pid * 1000ull, pid * 1000ull + 1, "ls\0", 3, 1);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+}
+
+static void exit_of(unsigned pid)
+{
+	make_exit(pid, pid * 1000ull, pid * 1000ull + 2, 0);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+}
+
+/* Reads what is there; and all, with the subscriber writing. */
+static void take(void)
+{
+	ssize_t n;
+
+	while ((n = read(fds[1], text + size, sizeof(text) - 1 - size)) > 0)
+		size += (size_t)n;
+	text[size] = '\0';
+}
+
+static void take_all(void)
+{
+	int r;
+
+	while ((r = subscriber_write(subscriber)) > 0)
+		take();
+	CHECK_INT(r, 0);
+	take();
+	CHECK(size == 0 || text[size - 1] == '\n');
+}
+
+static unsigned count_of(const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, what)); at++)
+		n++;
+	return n;
+}
+
+TEST(a_snapshot_then_live_then_events)
+{
+	begin();
+	for (unsigned pid = 1; pid <= 500; pid++)
+		exec_of(pid);
+	join(1 << 20, true, NULL);
+	/* It happens while the snapshot is under way. */
+	CHECK(subscriber_write(subscriber) > 0);
+	exec_of(1000);
+	exit_of(7);
+	exit_of(8);
+	exec_of(1001);
+	exit_of(1001);
+	take_all();
+	CHECK_INT(count_of("\"snapshot\":true"), 500);
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	CHECK_INT(count_of("\"type\":\"exited\""), 3);
+	CHECK(strstr(text, "\"pid\":1000,") > strstr(text, "\"live\""));
+	CHECK(strstr(text, "\"type\":\"exited\"") > strstr(text, "\"live\""));
+	CHECK(!subscriber_has_output(subscriber));
+	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
+	end();
+}
+
+TEST(an_end_is_told_only_to_who_was_told_of_the_beginning)
+{
+	begin();
+	exec_of(1);
+	join(1 << 20, false, NULL);
+	exec_of(2);
+	exit_of(1);
+	exit_of(2);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"exited\""), 1);
+	CHECK(strstr(text, "\"pid\":2,") && !strstr(text, "\"pid\":1,"));
+	end();
+}
+
+TEST(what_is_lost_is_counted_in_its_place)
+{
+	struct subscriber_stats stats;
+	unsigned told = 0, lost = 0;
+	unsigned long long first, last;
+	const char *at;
+
+	begin();
+	join(20000, false, NULL);
+	for (unsigned pid = 1; pid <= 300; pid++)
+		exec_of(pid);
+	subscriber_stats(subscriber, &stats);
+	CHECK(stats.lost > 0 && stats.queue <= 20000);
+	CHECK_INT(stats.events + stats.lost, 300);
+	take_all();
+	/* It came out of it, and goes on. */
+	exec_of(1000);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"lost\""), 1);
+	at = strstr(text, "\"type\":\"lost\"");
+	CHECK(sscanf(strstr(at, "\"count\""),
+		     "\"count\":%u,\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &lost, &first,
+		     &last) == 3);
+	told = count_of("\"type\":\"started\"");
+	CHECK_INT(told + lost, 301);
+	CHECK_INT(last - first + 1, lost);
+	CHECK_INT(first, stats.events + 1);
+	/* What stands before the loss came before it, what stands behind it after. */
+	CHECK(!strstr(at, "\"seq\":1,") && strstr(at, "\"pid\":1000,"));
+	CHECK(!strstr(text, "\"seq\":0"));
+	end();
+}
+
+TEST(a_slow_one_can_be_disconnected)
+{
+	begin();
+	join(20000, false, NULL);
+	subscriber_set_limits(subscriber, 20000, true);
+	CHECK(!subscriber_is_too_slow(subscriber));
+	for (unsigned pid = 1; pid <= 300; pid++)
+		exec_of(pid);
+	CHECK(subscriber_is_too_slow(subscriber) && subscriber_has_output(subscriber));
+	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_SLOW);
+	end();
+}
+
+TEST(a_new_filter_ends_the_snapshot_or_takes_part_in_it)
+{
+	struct filter *filter;
+	const char *reason;
+
+	begin();
+	for (unsigned pid = 1; pid <= 500; pid++)
+		exec_of(pid);
+	join(1 << 20, true, NULL);
+	CHECK(subscriber_write(subscriber) > 0);
+	/* As a reload does: it goes on. */
+	CHECK_INT(subscriber_configure(subscriber, KEYS_BASIC, NULL, false), 0);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"started\""), 500);
+	CHECK(count_of("\"snapshot\":true") < 500);
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	exit_of(3);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"exited\""), 1);
+	/* As a request does: it ends. */
+	CHECK_INT(subscriber_join(subscriber, true), 0);
+	CHECK(subscriber_write(subscriber) > 0);
+	CHECK_INT(filter_new(&filter), 0);
+	CHECK_INT(filter_add(filter, FILTER_COMM, BYTES("cat"), &reason), 0);
+	CHECK_INT(subscriber_configure(subscriber, KEYS_ALL, filter, true), 0);
+	exit_of(4);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	CHECK(count_of("\"type\":\"started\"") < 1000);
+	CHECK_INT(count_of("\"type\":\"exited\""), 1);
+	/* Everything again; but of what the filter kept from it, the end is not told. */
+	exec_of(700);
+	CHECK_INT(subscriber_configure(subscriber, KEYS_ALL, NULL, true), 0);
+	exit_of(700);
+	exec_of(701);
+	exit_of(701);
+	size = 0;
+	take_all();
+	CHECK_INT(count_of("\"type\":\"exited\""), 1);
+	CHECK(!strstr(text, "\"pid\":700,"));
+	end();
+}
+
+TEST(an_answer_stands_behind_what_was_before_it)
+{
+	struct line *answer;
+
+	begin();
+	join(1 << 20, false, NULL);
+	exec_of(1);
+	CHECK_INT(line_new(&answer, 7), 0);
+	memcpy(answer->data, "answer\n", 7);
+	CHECK_INT(subscriber_say(subscriber, answer), 0);
+	line_unref(answer);
+	exec_of(2);
+	take_all();
+	CHECK(strstr(text, "\"pid\":1,") < strstr(text, "answer\n"));
+	CHECK(strstr(text, "\"pid\":2,") > strstr(text, "answer\n"));
+	end();
+}
+
+TEST(a_reader_that_is_gone_is_told)
+{
+	begin();
+	join(1 << 20, true, NULL);
+	close(fds[1]);
+	CHECK_INT(subscriber_write(subscriber), -EPIPE);
+	end();
+}
+
+TAP_MAIN
