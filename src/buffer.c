@@ -154,6 +154,12 @@ int buffer_move(struct buffer *to, struct buffer *from)
 	return 0;
 }
 
+void buffer_clear(struct buffer *buffer)
+{
+	ASSERT(buffer->written == 0);
+	consume(buffer, buffer->size);
+}
+
 /* A socket is asked not to block: its description may be shared with others, who want it to. */
 static ssize_t write_some(int fd, struct iovec *iov, int n)
 {

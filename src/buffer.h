@@ -49,6 +49,9 @@ int buffer_push_always(struct buffer *buffer, struct line *line);
  * unless `to` is empty. 0 or -ENOMEM: some may have been moved, in order. */
 int buffer_move(struct buffer *to, struct buffer *from);
 
+/* Forgets all lines; of the first no byte may be out. */
+void buffer_clear(struct buffer *buffer);
+
 /*
  * Writes (writev, never blocking if fd does not) until all is written: 0; until fd would block:
  * BUFFER_E_BLOCKED; until at least `most` bytes went: BUFFER_E_MORE. -errno of writev otherwise

@@ -36,6 +36,7 @@
 #define CENSUS_PAUSE_US 500000	 /* between two comparisons of the table with the kernel's, while loss goes on */
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
+#define RELOAD_MS 100		 /* for a journal that is switched off, to take what is queued */
 #define EPOCH_STEP_NS 1000000	 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
@@ -511,8 +512,26 @@ static void tell_unchanged(const struct settings *old, const struct settings *ne
 		log_warning("[probes]: changes take a restart, but for table_memory");
 	if (strcmp(old->socket.path, new->socket.path) != 0 || old->socket.enabled != new->socket.enabled)
 		log_warning("[socket]: enabled and path take a restart to change");
-	if (old->journal.enabled != new->journal.enabled || old->journal.queue != new->journal.queue)
-		log_warning("[journal]: enabled and queue take a restart to change");
+}
+
+/* On, off, or as it is with what is new. */
+static int reload_journal(struct daemon *d, struct filter **filter)
+{
+	const struct settings *settings = d->settings;
+
+	if (d->options->to_stdout)
+		return 0;
+	if (settings->journal.enabled && !d->journal)
+		return start_journal(d);
+	if (!settings->journal.enabled && d->journal) {
+		pipeline_remove_sink(d->pipeline, journal_sink(d->journal));
+		d->journal = journal_free(d->journal, RELOAD_MS);
+	}
+	if (d->journal) {
+		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(*filter));
+		journal_set_queue(d->journal, settings->journal.queue);
+	}
+	return 0;
 }
 
 static int reload(struct daemon *d)
@@ -535,15 +554,13 @@ static int reload(struct daemon *d)
 			return r;
 	}
 	tell_unchanged(d->settings, settings);
-	if (d->journal)
-		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(filter));
 	old_redact = d->redact;
 	d->redact = TAKE_PTR(redact);
 	pipeline_set_redact(d->pipeline, d->redact);
 	proctable_set_memory(pipeline_table(d->pipeline), settings->probes.table_memory);
 	old = d->settings;
 	d->settings = TAKE_PTR(settings);
-	return 0;
+	return reload_journal(d, &filter);
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)

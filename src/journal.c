@@ -135,19 +135,6 @@ static const struct {
 	[EVENT_LOST] = { "MESSAGE_ID=" MESSAGE_ID_LOST, "PRIORITY=4" },
 };
 
-int journal_quote(char **ret, size_t *ret_size, struct bytes args)
-{
-	size_t size = quote_args_size(args);
-	char *quoted = malloc(size + 1);
-
-	if (!quoted)
-		return -ENOMEM;
-	*quote_args(quoted, args) = '\0';
-	*ret = quoted;
-	*ret_size = size;
-	return 0;
-}
-
 /* Building an entry. */
 
 /* Room for `size` more bytes; NULL without memory. What is written there counts once builder->size has grown. */
@@ -873,6 +860,13 @@ int journal_join(struct journal *journal, struct proctable *table)
 	journal->joined = proctable_clock(table);
 	follow(journal);
 	return journal->snapshot ? write_snapshot(journal) : 0;
+}
+
+void journal_set_queue(struct journal *journal, size_t queue)
+{
+	pthread_mutex_lock(&journal->shared->lock);
+	journal->shared->limit = queue;
+	pthread_mutex_unlock(&journal->shared->lock);
 }
 
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter)

@@ -39,6 +39,8 @@ struct sink *journal_sink(struct journal *journal);
 int journal_join(struct journal *journal, struct proctable *table);
 /* Takes the filter over (NULL: everything). */
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter);
+/* Bytes that may wait from now on; what waits already stays. */
+void journal_set_queue(struct journal *journal, size_t queue);
 
 struct journal_stats {
 	uint64_t written; /* entries that journald took */
@@ -50,9 +52,5 @@ void journal_stats(struct journal *journal, struct journal_stats *ret);
 /* "curl[22022] started by bash[15785]: curl -O ..." into ret (cut at size, ended by NUL); text for people, not for
  * programs. */
 void journal_message(char *ret, size_t size, const struct event *event);
-
-/* The arguments as a shell would read them back: bytes that need it are quoted. *ret: malloc'ed, *ret_size
- * bytes, no NUL counted. */
-int journal_quote(char **ret, size_t *ret_size, struct bytes args);
 
 #endif

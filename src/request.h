@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <yajl/yajl_gen.h>
 
 #include "cleanup.h"
 #include "event.h"
@@ -12,6 +13,7 @@
 
 #define REQUEST_LINE_MOST 65536 /* bytes of a line, with its end */
 #define REQUEST_DEPTH_MOST 4	/* of nested arrays and objects */
+#define REQUEST_FIELDS_MOST 256 /* entries of `fields` */
 #define REQUEST_REASON_SIZE 256
 
 struct request {
@@ -22,8 +24,15 @@ struct request {
 	struct filter *filter; /* owned */
 };
 
-/* 0; -EINVAL with a reason (plain ASCII) that can be sent to the peer; -ENOMEM. */
+/* What the peer wrote is strict JSON in UTF-8, and each key comes once: what two readers could read in two ways is
+ * refused, so that a typing error is not a filter. The strings of the filter are UTF-8 without NUL.
+ *
+ * 0; -EINVAL with a reason (plain ASCII) that can be sent to the peer; -ENOMEM. */
 int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE]);
 void request_clear(struct request *request);
+
+/* A subscription as keys of the object that is open: a request made of them asks for the same. `keys` is what
+ * stands in `fields`. */
+void request_gen(const struct request *request, yajl_gen gen);
 
 #endif

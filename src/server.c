@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Peers are strangers: what one does ends that one at most. A peer whose descriptor takes no more is not looked at
- * until it does, and its requests are not read meanwhile, so answers cannot pile up. A peer's memory is its queue, one
- * request line, and a few answers.
+ * Peers are strangers: what one does ends that one at most. Requests are read also from a peer that reads nothing (a
+ * new filter is just what one needs that cannot follow), but only as long as its subscriber takes answers: so a peer's
+ * memory is its queue, one request line, and a few answers, whatever it sends.
+ *
+ * A turn of a peer is one read, the requests that are whole (as many as there may be answers), and one portion of
+ * output; then the loop goes on, and looks at the ring buffer first. Requests that are left wait for EPOLLOUT: the
+ * socket is writable as soon as there is room for their answers.
  *
  * Peers stand in a list; a peer may end at any time it is written to, so whoever walks the list takes the next one
  * first.
@@ -12,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,26 +25,32 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
+#include <time.h>
+#include <time.h>
 
 #include "json.h"
 #include "request.h"
 #include "subscriber.h"
 
 #define ACCEPTS_MOST 64	 /* in one turn */
-#define REQUESTS_MOST 16 /* of one peer in one turn */
 #define PAUSE_US 100000	 /* of accepting, when descriptors ran out */
+#define LEAVE_US 5000000 /* for a peer that is sent away to read why */
 #define BACKLOG 1024
+#define GROUP_MOST (1 << 20) /* bytes of a group's entry, with the names of its members */
+#define NOTES_MOST 5	     /* of connections, in a second */
 
 struct peer {
 	struct server *server;
 	struct peer *next, *previous;
 	int fd;
 	sd_event_source *source;
+	sd_event_source *deadline; /* of one that is leaving */
 	struct subscriber *subscriber;
 	struct ucred cred;
-	char *input; /* REQUEST_LINE_MOST bytes while a line is unfinished; else NULL */
+	char *input; /* REQUEST_LINE_MOST bytes while there is something in it; else NULL */
 	size_t input_size;
-	bool blocked;	     /* wait for EPOLLOUT */
+	bool more;	     /* there is a whole line in it */
+	bool blocked;	     /* output waits for EPOLLOUT */
 	bool requests_ended; /* half-closed */
 	bool leaving;	     /* close when all is written */
 	bool own_subscription;
@@ -52,9 +63,13 @@ struct server {
 	struct server_config config;
 	struct json *json;
 	int fd;
-	char *bound; /* the path that we made; NULL: systemd's */
+	char *bound;	  /* the path that we made; NULL: systemd's */
+	struct stat made; /* what it was then */
 	sd_event_source *source, *pause;
+	bool short_of; /* what accept needs: it was said */
 	struct peer *peers;
+	time_t noted_at;	   /* the second of the last notes, */
+	unsigned noted;		   /* and how many there were in it */
 	struct server_stats stats; /* without what living peers have */
 };
 
@@ -73,11 +88,21 @@ __attribute__((format(printf, 3, 4))) static void note(struct server *server, in
 
 /* Peers. */
 
+/* What it sent and nobody read would make the close a reset. */
+static void hang_up(int fd)
+{
+	char rest[16384];
+
+	shutdown(fd, SHUT_RD);
+	for (int i = 0; i < 64 && recv(fd, rest, sizeof(rest), MSG_DONTWAIT) > 0; i++)
+		;
+	close(fd);
+}
+
 static void peer_end(struct peer *peer, const char *why)
 {
 	struct server *server = peer->server;
 	struct subscriber_stats stats = {};
-	char rest[4096];
 
 	if (peer->subscriber)
 		subscriber_stats(peer->subscriber, &stats);
@@ -95,11 +120,9 @@ static void peer_end(struct peer *peer, const char *why)
 	else
 		server->peers = peer->next;
 	sd_event_source_disable_unref(peer->source);
+	sd_event_source_disable_unref(peer->deadline);
 	subscriber_free(peer->subscriber);
-	/* Unread requests would make the close a reset. */
-	for (int i = 0; i < 32 && recv(peer->fd, rest, sizeof(rest), MSG_DONTWAIT) > 0; i++)
-		;
-	close(peer->fd);
+	hang_up(peer->fd);
 	free(peer->input);
 	free(peer);
 }
@@ -108,9 +131,9 @@ static void peer_watch(struct peer *peer)
 {
 	uint32_t events = 0;
 
-	if (peer->blocked)
+	if (peer->blocked || peer->more)
 		events |= EPOLLOUT;
-	else if (!peer->requests_ended && !peer->leaving)
+	if (!peer->more && !peer->requests_ended && !peer->leaving && subscriber_takes_answers(peer->subscriber))
 		events |= EPOLLIN;
 	sd_event_source_set_io_events(peer->source, events);
 }
@@ -119,7 +142,6 @@ static void peer_watch(struct peer *peer)
 static bool peer_write(struct peer *peer)
 {
 	int r = subscriber_write(peer->subscriber);
-	bool blocked = r == SUBSCRIBER_E_BLOCKED || r == SUBSCRIBER_E_MORE;
 
 	if (r == SUBSCRIBER_E_SLOW) {
 		note(peer->server, LOG_NOTICE, "subscriber %d (uid %u) is too slow and is disconnected",
@@ -131,10 +153,8 @@ static bool peer_write(struct peer *peer)
 		peer_end(peer, r < 0 ? "is gone" : "was sent away");
 		return false;
 	}
-	if (blocked != peer->blocked) {
-		peer->blocked = blocked;
-		peer_watch(peer);
-	}
+	peer->blocked = r != 0;
+	peer_watch(peer);
 	return true;
 }
 
@@ -187,70 +207,46 @@ static yajl_gen answer_begin(const char *type)
 	return gen;
 }
 
-static int answer_end(struct peer *peer, yajl_gen gen)
+static int answer_end(yajl_gen gen, struct line **ret)
 {
-	_cleanup_(line_unref_p) struct line *line = NULL;
 	int r;
 
 	yajl_gen_map_close(gen);
-	r = generate(gen, &line);
+	r = generate(gen, ret);
 	yajl_gen_free(gen);
-	return r < 0 ? r : subscriber_say(peer->subscriber, line);
+	return r;
 }
 
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	peer_end(userdata, "did not read why it was sent away");
+	return 0;
+}
+
+/* Debug only: who sends nonsense shall not fill the log with it, and gets the reason itself. */
 static int answer_rejected(struct peer *peer, const char *reason)
 {
+	_cleanup_(line_unref_p) struct line *line = NULL;
 	yajl_gen gen = answer_begin("rejected");
+	int r;
 
 	if (!gen)
 		return -ENOMEM;
 	gen_pair(gen, "reason", reason);
+	r = answer_end(gen, &line);
+	if (r == 0)
+		r = subscriber_finish(peer->subscriber, line);
+	if (r == 0)
+		r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, LEAVE_US, 0,
+					       on_deadline, peer);
+	if (r < 0)
+		return r;
 	peer->leaving = true;
-	note(peer->server, LOG_INFO, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
+	note(peer->server, LOG_DEBUG, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
 	     (unsigned)peer->cred.uid, reason);
-	return answer_end(peer, gen);
-}
-
-static void gen_entries(yajl_gen gen, const struct filter *filter, enum filter_key key)
-{
-	const char *entry = filter_entry(filter, key, 0);
-
-	if (!entry)
-		return;
-	gen_text(gen, filter_key_name(key));
-	yajl_gen_array_open(gen);
-	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++)
-		gen_text(gen, entry);
-	yajl_gen_array_close(gen);
-}
-
-static void gen_fields(yajl_gen gen, key_set keys)
-{
-	gen_text(gen, "fields");
-	if (keys == KEYS_ALL) {
-		gen_text(gen, "all");
-		return;
-	}
-	yajl_gen_array_open(gen);
-	for (enum key key = 0; key < KEYS_; key++)
-		if (keys & KEY_BIT(key))
-			gen_text(gen, key_name(key));
-	yajl_gen_array_close(gen);
-}
-
-/* What is in force now. The filter's strings were in JSON, hence are UTF-8. */
-static int answer_subscribed(struct peer *peer, const struct filter *filter, key_set keys, bool snapshot)
-{
-	yajl_gen gen = answer_begin("subscribed");
-
-	if (!gen)
-		return -ENOMEM;
-	gen_text(gen, "snapshot");
-	yajl_gen_bool(gen, snapshot);
-	gen_fields(gen, keys);
-	for (enum filter_key key = 0; key < FILTER_KEYS_; key++)
-		gen_entries(gen, filter, key);
-	return answer_end(peer, gen);
+	return 0;
 }
 
 static void gen_peer(yajl_gen gen, const struct peer *peer)
@@ -272,8 +268,10 @@ static void gen_peer(yajl_gen gen, const struct peer *peer)
 
 static int answer_stats(struct peer *peer)
 {
+	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct server *server = peer->server;
 	yajl_gen gen = answer_begin("stats");
+	int r;
 
 	if (!gen)
 		return -ENOMEM;
@@ -286,22 +284,31 @@ static int answer_stats(struct peer *peer)
 	for (struct peer *other = server->peers; other; other = other->next)
 		gen_peer(gen, other);
 	yajl_gen_array_close(gen);
-	return answer_end(peer, gen);
+	r = answer_end(gen, &line);
+	return r < 0 ? r : subscriber_say(peer->subscriber, line);
 }
 
 /* Requests. */
 
 static int peer_subscribe(struct peer *peer, struct request *request)
 {
-	key_set keys = request->keys_given ? request->keys : peer->server->config.settings->socket.output.fields;
-	struct filter *filter = request->filter;
-	int r = subscriber_configure(peer->subscriber, keys, filter, true);
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	yajl_gen gen = answer_begin("subscribed");
+	int r;
 
+	if (!gen)
+		return -ENOMEM;
+	if (!request->keys_given)
+		request->keys = peer->server->config.settings->socket.output.fields;
+	request_gen(request, gen);
+	r = answer_end(gen, &line);
+	if (r == 0)
+		r = subscriber_configure(peer->subscriber, request->keys, request->filter, true);
 	if (r < 0)
 		return r;
 	request->filter = NULL;
 	peer->own_subscription = true;
-	r = answer_subscribed(peer, filter, keys, request->snapshot);
+	r = subscriber_say(peer->subscriber, line);
 	if (r == 0 && request->snapshot)
 		r = subscriber_join(peer->subscriber, true);
 	return r;
@@ -322,80 +329,66 @@ static int peer_request(struct peer *peer, const char *line, size_t size)
 	return r;
 }
 
-/* Takes the whole lines out of the input, some a turn. More: there may be another. */
-static int peer_lines(struct peer *peer, bool *ret_more)
+/* Takes the whole lines out of the input, as long as there may be answers. */
+static int peer_lines(struct peer *peer)
 {
+	const char *end = NULL;
 	size_t at = 0;
-	int r = 0, n = 0;
-	char *end = NULL;
+	int r = 0;
 
-	for (; r == 0 && !peer->leaving && n < REQUESTS_MOST; n++) {
+	while (r == 0 && !peer->leaving) {
 		end = memchr(peer->input + at, '\n', peer->input_size - at);
-		if (!end)
+		if (!end || !subscriber_takes_answers(peer->subscriber))
 			break;
 		r = peer_request(peer, peer->input + at, (size_t)(end - peer->input) - at);
 		at = (size_t)(end - peer->input) + 1;
 	}
-	peer->input_size -= at;
-	memmove(peer->input, peer->input + at, peer->input_size);
-	*ret_more = n == REQUESTS_MOST;
-	if (r == 0 && !peer->leaving && !end && peer->input_size == REQUEST_LINE_MOST)
+	if (r == 0 && !peer->leaving && !end && peer->input_size - at == REQUEST_LINE_MOST)
 		r = answer_rejected(peer, "the line is longer than 64 KiB");
+	peer->more = end && !peer->leaving;
+	peer->input_size = peer->leaving ? 0 : peer->input_size - at;
+	memmove(peer->input, peer->input + at, peer->input_size);
+	return r;
+}
+
+/* One read: 0 or -errno. Half-closed (`echo ... | nc -U`): there are no more requests, but it listens on. */
+static int peer_receive(struct peer *peer)
+{
+	ssize_t n = recv(peer->fd, peer->input + peer->input_size, REQUEST_LINE_MOST - peer->input_size, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	peer->input_size += (size_t)n;
+	if (n > 0)
+		return 0;
+	peer->requests_ended = true;
+	/* The last line may lack its end. */
+	if (peer->input_size > 0)
+		peer->input[peer->input_size++] = '\n';
+	return 0;
+}
+
+/* 0 or -errno: it cannot be read, or not be answered. */
+static int peer_read(struct peer *peer)
+{
+	int r = 0;
+
+	if (!peer->input) {
+		peer->input = malloc(REQUEST_LINE_MOST);
+		if (!peer->input)
+			return -ENOMEM;
+		peer->input_size = 0;
+	}
+	/* What is there goes first: a line that is not whole then has room. */
+	if (!peer->more && !peer->requests_ended)
+		r = peer_receive(peer);
+	if (r == 0)
+		r = peer_lines(peer);
 	if (peer->input_size == 0) {
 		free(peer->input);
 		peer->input = NULL;
 	}
 	return r;
-}
-
-/* False: the peer is gone. */
-static bool peer_read(struct peer *peer)
-{
-	bool more = true;
-	int r = 0;
-
-	if (!peer->input) {
-		peer->input = malloc(REQUEST_LINE_MOST);
-		peer->input_size = 0;
-	}
-	while (r == 0 && more && peer->input) {
-		ssize_t n = 0;
-
-		if (peer->input_size < REQUEST_LINE_MOST)
-			n = recv(peer->fd, peer->input + peer->input_size, REQUEST_LINE_MOST - peer->input_size,
-				 MSG_DONTWAIT);
-		else
-			errno = EAGAIN;
-		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			peer_end(peer, "is gone");
-			return false;
-		}
-		if (n == 0 && peer->input_size < REQUEST_LINE_MOST) {
-			/* `echo … | nc -U`: no more requests, but it listens on. */
-			peer->requests_ended = true;
-			if (peer->input_size > 0)
-				peer->input[peer->input_size++] = '\n'; /* the last line may lack its end */
-		}
-		peer->input_size += n > 0 ? (size_t)n : 0;
-		if (peer->input_size == 0)
-			break;
-		r = peer_lines(peer, &more);
-		/* The answers first: a peer that does not read them is not read either. */
-		if (r == 0 && !peer_write(peer))
-			return false;
-		if (peer->blocked)
-			break;
-	}
-	if (r < 0) {
-		peer_end(peer, "could not be answered");
-		return false;
-	}
-	if (peer->input && peer->input_size == 0) {
-		free(peer->input);
-		peer->input = NULL;
-	}
-	peer_watch(peer);
-	return true;
 }
 
 static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -410,12 +403,18 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
 	}
 	if (revents & EPOLLOUT && !peer_write(peer))
 		return 0;
-	/* Requests that were read before its output was blocked, too. */
-	if (!peer->blocked && !peer->leaving && ((revents & EPOLLIN) || peer->input))
-		peer_read(peer);
+	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
+		peer_end(peer, "could not be answered");
+		return 0;
+	}
+	if (!peer->blocked && subscriber_has_output(peer->subscriber))
+		peer_write(peer);
+	else
+		peer_watch(peer);
 	return 0;
 }
 
+/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
 static int peer_new(struct server *server, int fd)
 {
 	const struct settings *settings = server->config.settings;
@@ -435,6 +434,7 @@ static int peer_new(struct server *server, int fd)
 		return -ENOMEM;
 	peer->server = server;
 	peer->fd = fd;
+	peer->blocked = true;
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
 	r = settings_filter(&settings->socket.output, &filter);
 	config.filter = filter;
@@ -442,7 +442,7 @@ static int peer_new(struct server *server, int fd)
 		r = subscriber_new(&peer->subscriber, fd, &config, server->table);
 	if (r == 0) {
 		TAKE_PTR(filter);
-		r = sd_event_add_io(server->event, &peer->source, fd, EPOLLIN, on_peer, peer);
+		r = sd_event_add_io(server->event, &peer->source, fd, EPOLLIN | EPOLLOUT, on_peer, peer);
 	}
 	if (r >= 0)
 		r = subscriber_join(peer->subscriber, settings->socket.snapshot);
@@ -458,9 +458,8 @@ static int peer_new(struct server *server, int fd)
 	server->peers = peer;
 	server->stats.subscribers++;
 	server->stats.accepted++;
-	note(server, LOG_DEBUG, "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
+	note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
 	     (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
-	peer_write(peer);
 	return 0;
 }
 
@@ -474,7 +473,7 @@ static void refuse(struct server *server, int fd)
 	server->stats.refused++;
 	if (send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		note(server, LOG_DEBUG, "a subscriber too many is gone already");
-	close(fd);
+	hang_up(fd);
 }
 
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -486,19 +485,20 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 	return sd_event_source_set_enabled(server->source, SD_EVENT_ON);
 }
 
-/* Out of descriptors or memory: the backlog waits, and the loop does not spin. */
+/* Out of descriptors or memory: the backlog waits, and the loop does not spin. The timer is there since the beginning:
+ * now it could not be made. It is said once, until somebody could be accepted again. */
 static int pause_accepting(struct server *server, int error)
 {
-	int r;
+	int r = sd_event_source_set_time_relative(server->pause, PAUSE_US);
 
-	note(server, LOG_WARNING, "no subscriber can be accepted for now: %s", strerror(error));
-	sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
-	if (server->pause) {
-		r = sd_event_source_set_time_relative(server->pause, PAUSE_US);
-		return r < 0 ? r : sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
-	}
-	return sd_event_add_time_relative(server->event, &server->pause, CLOCK_MONOTONIC, PAUSE_US, 0, on_pause_over,
-					  server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
+	if (r < 0)
+		return r;
+	if (!server->short_of)
+		note(server, LOG_WARNING, "no subscriber can be accepted for now: %s", strerror(error));
+	server->short_of = true;
+	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 }
 
 static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -523,25 +523,49 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 			close(peer);
 			return pause_accepting(server, -r);
 		}
+		server->short_of = false;
 	}
+	return 0;
+}
+
+static int find_group(const char *name, gid_t *ret)
+{
+	struct group group, *found = NULL;
+	int r = ERANGE;
+
+	for (size_t size = 4096; r == ERANGE && size <= GROUP_MOST; size *= 2) {
+		_cleanup_free_ char *members = malloc(size);
+
+		if (!members)
+			return -ENOMEM;
+		r = getgrnam_r(name, &group, members, size, &found);
+	}
+	if (r != 0 || !found)
+		return r != 0 && r != ENOENT ? -r : -ESRCH;
+	*ret = group.gr_gid;
 	return 0;
 }
 
 /* Mode and group, of the file, not of the descriptor: a socket's descriptor has others. */
 static int set_access(const char *path, const struct settings *settings)
 {
-	struct group group, *found = NULL;
-	char buffer[16384];
+	gid_t gid = (gid_t)-1;
+	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0;
 
-	if (settings->socket.group) {
-		int r = getgrnam_r(settings->socket.group, &group, buffer, sizeof(buffer), &found);
-
-		if (r != 0 || !found)
-			return r != 0 && r != ENOENT ? -r : -ESRCH;
-		if (chown(path, (uid_t)-1, group.gr_gid) < 0)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
+	if (settings->socket.group && chown(path, (uid_t)-1, gid) < 0)
+		return -errno;
 	return chmod(path, settings->socket.mode) < 0 ? -errno : 0;
+}
+
+/* Somebody may have removed our file, and another daemon made its own. */
+static bool path_is_ours(const struct server *server)
+{
+	struct stat st;
+
+	return server->bound && lstat(server->bound, &st) == 0 && st.st_dev == server->made.st_dev &&
+	       st.st_ino == server->made.st_ino;
 }
 
 /* A file that nobody listens on any more is in the way; one that somebody does is not touched. */
@@ -586,9 +610,10 @@ static int server_bind(struct server *server)
 	if (r < 0)
 		return r;
 	server->bound = strdup(settings->socket.path);
-	if (!server->bound) {
+	if (!server->bound || lstat(address.sun_path, &server->made) < 0) {
+		r = server->bound ? -errno : -ENOMEM;
 		unlink(address.sun_path);
-		return -ENOMEM;
+		return r;
 	}
 	r = set_access(server->bound, settings);
 	if (r < 0)
@@ -648,17 +673,62 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	server->event = event;
 	server->table = table;
 	server->config = *config;
-	server->fd = listen_fd;
+	server->fd = -1;
 	r = json_new(&server->json);
 	if (r == 0)
+		r = sd_event_add_time_relative(event, &server->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
+	if (r >= 0)
 		r = listen_fd >= 0 ? (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0) : server_bind(server);
+	if (r >= 0)
+		r = sd_event_add_io(event, &server->source, listen_fd >= 0 ? listen_fd : server->fd, EPOLLIN, on_listen,
+				    server);
 	if (r < 0)
 		return r;
-	r = sd_event_add_io(event, &server->source, server->fd, EPOLLIN, on_listen, server);
-	if (r < 0)
-		return r;
+	if (listen_fd >= 0)
+		server->fd = listen_fd;
 	*ret = TAKE_PTR(server);
 	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
+static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
+{
+	uint64_t now = now_ms();
+	struct peer *next;
+	nfds_t n = 0, i = 0;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		if (subscriber_has_output(peer->subscriber))
+			fds[n++] = (struct pollfd){ .fd = peer->fd, .events = POLLOUT };
+	if (n == 0 || now >= deadline || (poll(fds, n, (int)(deadline - now)) < 0 && errno != EINTR))
+		return false;
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (i < n && fds[i].fd == peer->fd && fds[i++].revents)
+			peer_write(peer);
+	}
+	return true;
+}
+
+void server_drain(struct server *server, unsigned timeout_ms)
+{
+	_cleanup_free_ struct pollfd *fds = calloc(server->stats.subscribers + 1, sizeof(*fds));
+	uint64_t deadline = now_ms() + timeout_ms;
+
+	sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
+	sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
+	while (fds && drain_some(server, fds, deadline))
+		;
 }
 
 struct server *server_free(struct server *server)
@@ -669,7 +739,7 @@ struct server *server_free(struct server *server)
 		peer_end(server->peers, "is left: the daemon ends");
 	sd_event_source_disable_unref(server->source);
 	sd_event_source_disable_unref(server->pause);
-	if (server->bound)
+	if (path_is_ours(server))
 		unlink(server->bound);
 	if (server->fd >= 0)
 		close(server->fd);
@@ -688,14 +758,20 @@ int server_reload(struct server *server, const struct settings *settings)
 {
 	const struct settings_output *old = &server->config.settings->socket.output;
 	bool same = settings_output_equal(old, &settings->socket.output);
-	int r = server->bound ? set_access(server->bound, settings) : 0;
+	struct peer *next;
+	int r = 0;
 
+	if (path_is_ours(server))
+		r = set_access(server->bound, settings);
+	else if (server->bound)
+		note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed", server->bound);
 	if (r < 0)
 		return r;
 	server->config.settings = settings;
-	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+	for (struct peer *peer = server->peers; peer; peer = next) {
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 
+		next = peer->next;
 		subscriber_set_limits(peer->subscriber, settings->socket.queue,
 				      settings->socket.slow == SLOW_DISCONNECT);
 		if (same || peer->own_subscription)
@@ -703,9 +779,10 @@ int server_reload(struct server *server, const struct settings *settings)
 		r = settings_filter(&settings->socket.output, &filter);
 		if (r == 0)
 			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
-		if (r < 0)
-			return r;
-		TAKE_PTR(filter);
+		if (r == 0)
+			TAKE_PTR(filter);
+		else
+			peer_end(peer, "cannot be given its new filter");
 	}
 	return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The socket (CONTRACT section 3): listens, accepts, and is the sink that feeds every subscriber. Each
- * has a descriptor, a queue and a request reader of its own; the fault of one ends that one only.
+ * has a descriptor, a queue and a request reader of its own; the fault of one ends that one only. It
+ * writes and reads when the event loop says so, and never waits, but in server_drain.
  */
 #ifndef EXECSNOOP_SERVER_H
 #define EXECSNOOP_SERVER_H
@@ -26,19 +27,22 @@ struct server_config {
 	void *userdata;
 };
 
-/* listen_fd: a listening stream socket (taken over), or -1: the server binds settings->socket.path itself
- * (a stale socket file is replaced, one that a living daemon listens on is -EADDRINUSE), with mode and group.
- * A group that does not exist is -ESRCH. */
+/* listen_fd: a listening stream socket (taken over on success), or -1: the server binds settings->socket.path itself
+ * (a stale socket file is replaced, one that a living daemon listens on is -EADDRINUSE, what is no socket -EEXIST),
+ * with mode and group. A group that does not exist is -ESRCH. */
 int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
 	       int listen_fd);
-/* Closes all; removes the socket file if the server made it. */
+/* The end: accepts nobody any more, and writes what is queued, for at most timeout_ms. */
+void server_drain(struct server *server, unsigned timeout_ms);
+/* Closes all; removes the socket file if the server made it and it is still that one. */
 struct server *server_free(struct server *server);
 DEFINE_CLEANUP(struct server *, server_free);
 
 /* As a sink for the pipeline. */
 struct sink *server_sink(struct server *server);
 
-/* New settings: limits, mode, group, filters and fields of those who asked for none of their own. */
+/* New settings: limits, mode, group, filters and fields of those who asked for none of their own. Who is connected
+ * stays, whatever max_subscribers is now. On failure (mode or group cannot be set) the old ones stay in force. */
 int server_reload(struct server *server, const struct settings *settings);
 
 struct server_stats {

@@ -2,23 +2,32 @@
 /*
  * What goes out, in this order: what is queued from before the snapshot (answers); the snapshot's lines, made as
  * they are read; `live`; what happened since. So there are two buffers: `before`, and `queue`, which waits while a
- * snapshot is under way. Only the queue is bounded by what was configured; `before` holds answers, and the one
- * snapshot line that is being written.
+ * snapshot is under way. What a new snapshot finds in the queue moves to `before`, but counts as queue until it is
+ * out: else each further snapshot that is asked for and not read would free the queue for as much again.
+ *
+ * An answer is held here too, beside the buffer: when the buffer has let go of it, it is written.
  */
 #include "subscriber.h"
 
 #include <errno.h>
 #include <time.h>
 
-#define TURN_MOST (256 << 10) /* bytes in one turn: the ring buffer comes first again after that */
+/* In one turn; the ring buffer comes first again after that. */
+#define TURN_MOST (256 << 10) /* bytes */
+#define LOOKS_MOST 4096	      /* processes that are held against the filter for a snapshot */
+
+#define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
 
 struct subscriber {
 	int fd;
 	struct subscriber_config config;
 	struct proctable *table;
 	struct buffer *before, *queue;
+	size_t moved; /* bytes of `before` that are queue; what is out of it went first */
+	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
 	struct proctable_cursor *cursor; /* of the snapshot under way */
 	bool joined, had_snapshot;
+	bool astray;	    /* the filter could not note a fork */
 	uint64_t joined_at; /* the table's clock */
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
@@ -53,6 +62,8 @@ struct subscriber *subscriber_free(struct subscriber *s)
 		return NULL;
 	proctable_cursor_free(s->cursor);
 	filter_free(s->config.filter);
+	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++)
+		line_unref(s->answers[i]);
 	buffer_free(s->before);
 	buffer_free(s->queue);
 	free(s);
@@ -96,10 +107,25 @@ static int say_lost(struct subscriber *s)
 	return r;
 }
 
+/* What counts as queue. */
+static size_t held(const struct subscriber *s)
+{
+	size_t before = buffer_size(s->before);
+
+	return buffer_size(s->queue) + (before < s->moved ? before : s->moved);
+}
+
+static bool has_room(const struct subscriber *s, size_t size)
+{
+	size_t limit = buffer_limit(s->queue), used = held(s);
+
+	return used == 0 || (used <= limit && size <= limit - used);
+}
+
 /* There is room again: half of it, so that not every line that gets out is paid with another `lost`. */
 static bool may_resume(const struct subscriber *s)
 {
-	return s->dropping && buffer_size(s->queue) <= buffer_limit(s->queue) / 2;
+	return s->dropping && held(s) <= buffer_limit(s->queue) / 2;
 }
 
 static void lose(struct subscriber *s, const struct event *event)
@@ -130,11 +156,14 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 {
 	struct line *line;
 
+	if (s->astray && filter_follow(s->config.filter, s->table) == 0)
+		s->astray = false;
 	if (!s->joined || s->too_slow || !wants(s, event))
 		return;
 	if (may_resume(s))
 		say_lost(s);
-	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || buffer_push(s->queue, line) != 0) {
+	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line->size) ||
+	    buffer_push_always(s->queue, line) != 0) {
 		lose(s, event);
 		return;
 	}
@@ -143,8 +172,8 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 
 void subscriber_fork(struct subscriber *s, const struct process *child)
 {
-	if (s->config.filter)
-		filter_note_fork(s->config.filter, child);
+	if (s->config.filter && filter_note_fork(s->config.filter, child) < 0)
+		s->astray = true;
 }
 
 void subscriber_exit(struct subscriber *s, const struct process *process)
@@ -163,6 +192,8 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 		r = buffer_move(s->before, s->queue);
 	if (r < 0)
 		return r;
+	if (snapshot)
+		s->moved = buffer_size(s->before);
 	s->cursor = proctable_cursor_free(s->cursor);
 	s->cursor = TAKE_PTR(cursor);
 	s->joined = true;
@@ -186,6 +217,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	if (anew)
 		s->cursor = proctable_cursor_free(s->cursor);
 	filter_free(s->config.filter);
+	s->astray = false;
 	s->config.filter = filter;
 	s->config.keys = keys;
 	return 0;
@@ -198,31 +230,76 @@ void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
 	s->config.disconnect = disconnect;
 }
 
-int subscriber_say(struct subscriber *s, struct line *line)
+/* A place for an answer; NULL if all are taken by answers that are not written yet. */
+static struct line **answer_place(struct subscriber *s)
+{
+	struct line **place = NULL;
+
+	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++) {
+		if (s->answers[i] && s->answers[i]->refs == 1)
+			s->answers[i] = line_unref(s->answers[i]);
+		if (!s->answers[i])
+			place = &s->answers[i];
+	}
+	return place;
+}
+
+bool subscriber_takes_answers(struct subscriber *s)
+{
+	return answer_place(s);
+}
+
+/* Between two lines of a snapshot, or behind the events that came before it. */
+static int push_answer(struct subscriber *s, struct line *line)
 {
 	int r = s->lost_count > 0 && !s->cursor ? say_lost(s) : 0;
 
-	/* Between two lines of a snapshot, or behind the events that came before the request. */
-	if (r < 0)
-		return r;
-	return buffer_push_always(s->cursor ? s->before : s->queue, line);
+	return r < 0 ? r : buffer_push_always(s->cursor ? s->before : s->queue, line);
 }
 
-/* The next line of the snapshot, or its end. */
-static int snapshot_line(struct subscriber *s)
+int subscriber_say(struct subscriber *s, struct line *line)
 {
-	const struct entry *entry;
+	struct line **place = answer_place(s);
+	int r;
+
+	ASSERT(place);
+	r = push_answer(s, line);
+	if (r == 0)
+		*place = line_ref(line);
+	return r;
+}
+
+int subscriber_finish(struct subscriber *s, struct line *line)
+{
+	int r = push_answer(s, line);
+
+	if (r < 0)
+		return r;
+	if (s->cursor)
+		buffer_clear(s->queue);
+	s->cursor = proctable_cursor_free(s->cursor);
+	s->joined = false;
+	s->lost_count = 0;
+	return 0;
+}
+
+/* The next process of the snapshot, or its end. */
+static int snapshot_step(struct subscriber *s)
+{
+	const struct entry *entry = proctable_cursor_next(s->cursor);
 	struct event event = { .type = EVENT_STARTED, .snapshot = true, .boot = s->config.boot };
 
-	while ((entry = proctable_cursor_next(s->cursor))) {
-		event.process = &entry->process;
-		event.source = entry->process.source;
-		event.time = entry->process.start_time;
-		if (!s->config.filter || filter_pass(s->config.filter, &event))
-			return push_own(s, s->before, &event);
+	s->moved = 0; /* it is out, but for a portion */
+	if (!entry) {
+		s->cursor = proctable_cursor_free(s->cursor);
+		event = (struct event){ .type = EVENT_LIVE, .time = now() };
+		return push_own(s, s->before, &event);
 	}
-	s->cursor = proctable_cursor_free(s->cursor);
-	event = (struct event){ .type = EVENT_LIVE, .time = now() };
+	event.process = &entry->process;
+	event.source = entry->process.source;
+	event.time = entry->process.start_time;
+	if (s->config.filter && !filter_pass(s->config.filter, &event))
+		return 0;
 	return push_own(s, s->before, &event);
 }
 
@@ -233,15 +310,15 @@ static int outcome(int r)
 
 int subscriber_write(struct subscriber *s)
 {
-	size_t turn = 0;
+	size_t turn = 0, looks = 0;
 	int r;
 
 	if (s->too_slow)
 		return SUBSCRIBER_E_SLOW;
 	/* The snapshot in portions: as much as is written at once, not more, whatever the size of the table. */
 	do {
-		while (s->cursor && buffer_size(s->before) < (32 << 10)) {
-			r = snapshot_line(s);
+		for (; s->cursor && buffer_size(s->before) < PORTION && looks < LOOKS_MOST; looks++) {
+			r = snapshot_step(s);
 			if (r < 0)
 				return r;
 		}
@@ -249,7 +326,7 @@ int subscriber_write(struct subscriber *s)
 		r = buffer_write(s->before, s->fd, TURN_MOST);
 		if (r != 0)
 			return outcome(r);
-	} while (s->cursor && turn < TURN_MOST);
+	} while (s->cursor && turn < TURN_MOST && looks < LOOKS_MOST);
 	if (s->cursor)
 		return SUBSCRIBER_E_MORE;
 	r = buffer_write(s->queue, s->fd, TURN_MOST);

@@ -8,6 +8,9 @@
  * are dropped and counted, until it is half empty; then a `lost` line stands in their place. A
  * subscriber that drops does nothing per event but count.
  *
+ * What it may hold is bounded: the queue, of which what stands before a snapshot is part; one portion of
+ * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more.
+ *
  * Which `exited` it gets: only those whose process it was told of, by its snapshot or by an event
  * since it joined (event.h: born, told, position).
  */
@@ -52,9 +55,15 @@ int subscriber_join(struct subscriber *subscriber, bool snapshot);
 int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter, bool anew);
 void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
 
-/* A line of its own (an answer to a request), behind what is queued, whatever the limit. The caller
- * bounds how many. */
+/* A line of its own (an answer to a request), behind what is queued, whatever the limit: so only as long
+ * as it takes answers. It takes SUBSCRIBER_ANSWERS_MOST that are not written yet. 0 or -ENOMEM. */
+#define SUBSCRIBER_ANSWERS_MOST 8
+bool subscriber_takes_answers(struct subscriber *subscriber);
 int subscriber_say(struct subscriber *subscriber, struct line *line);
+
+/* Its last line, whether it takes answers or not: behind what is queued, but a snapshot under way ends and nothing
+ * that happens after is told. 0 or -ENOMEM: nothing changed. */
+int subscriber_finish(struct subscriber *subscriber, struct line *line);
 
 /* Takes the event if it wants it. */
 void subscriber_event(struct subscriber *subscriber, const struct event *event, struct encoder *encoder);

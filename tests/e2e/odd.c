@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdint.h>
@@ -377,6 +378,24 @@ static int vforked(char **argv)
 	return WEXITSTATUS(status);
 }
 
+/* Many short programs, one after the other. */
+static int storm(char **argv)
+{
+	int times = atoi(argv[2]), status;
+	char deed[] = "true";
+	char *args[] = { deed, argv[3], NULL };
+
+	for (int i = 0; i < times; i++) {
+		pid_t child;
+
+		if (posix_spawn(&child, "/bin/true", NULL, NULL, args, environ) != 0)
+			die("posix_spawn");
+		if (waitpid(child, &status, 0) != child || status != 0)
+			return 1;
+	}
+	return 0;
+}
+
 /* fexecve and friends: by a descriptor, of which a path is asked. */
 static int exec_at(const char *folder, const char *name, int flags, char **argv)
 {
@@ -458,6 +477,8 @@ int main(int argc, char **argv)
 		return traced(argv + 2);
 	if (strcmp(deed, "vfork") == 0)
 		return vforked(argv + 2);
+	if (strcmp(deed, "storm") == 0)
+		return storm(argv);
 	if (strcmp(deed, "at") == 0)
 		return exec_at(argv[2], argv[3], atoi(argv[4]), argv + 5);
 	fprintf(stderr, "odd: what is %s?\n", deed);

@@ -91,6 +91,68 @@ systemctl reload $unit
 until_true said 'configuration reloaded'
 report "a good one is taken"
 
+# Off, and on again, without a restart.
+main=$(systemctl show -P MainPID $unit)
+printf '[journal]\nenabled = no\n' >"$config.d/off.conf"
+systemctl reload $unit
+until_true sh -c "[ \$(journalctl _PID=$main _TRANSPORT=stdout -o cat | grep -c 'configuration reloaded') = 2 ]"
+/bin/true while-off
+rm "$config.d/off.conf"
+systemctl reload $unit
+until_true sh -c "[ \$(journalctl _PID=$main _TRANSPORT=stdout -o cat | grep -c 'configuration reloaded') = 3 ]"
+/bin/true while-on
+until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=while-on EXECSNOOP_TYPE=exited -o cat | grep -q ." &&
+	! journalctl _PID="$main" EXECSNOOP_ARG=while-off -o cat | grep -q .
+report "a reload switches the journal off and on"
+
+# The journal alone: a small queue, no limit of rate.
+mkdir -p /run/systemd/system/$unit.d
+printf '[Service]\nLogRateLimitIntervalSec=0\n' >/run/systemd/system/$unit.d/rate.conf
+printf '[journal]\nqueue = 64K\n[probes]\nargs_limit = 4M\n' >"$config.d/small.conf"
+systemctl daemon-reload
+systemctl restart $unit
+main=$(systemctl show -P MainPID $unit)
+timeout 120 nc -U $socket >/tmp/stream </dev/null &
+reader=$!
+until_true grep -q '"type":"live"' /tmp/stream
+journald=$(systemctl show -P MainPID systemd-journald)
+kill -STOP "$journald"
+for _ in $(seq 1500); do /bin/true jstorm; done
+streamed() { [ "$(grep -c '"type":"exited".*"jstorm"' /tmp/stream)" = 1500 ]; }
+until_true streamed
+report "a stopped journald is nothing to the socket"
+kill -CONT "$journald"
+until_true sh -c "journalctl _PID=$main EXECSNOOP_WHERE=journal -o cat | grep -q ."
+/bin/true jend
+until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=jend EXECSNOOP_TYPE=exited -o cat | grep -q ."
+journalctl _PID="$main" -o json | jq -e -s '[.[] | select(.EXECSNOOP_TYPE) | if .EXECSNOOP_WHERE == "journal"
+	then range(.EXECSNOOP_FIRST_SEQ | tonumber; (.EXECSNOOP_LAST_SEQ | tonumber) + 1) else .EXECSNOOP_SEQ | tonumber end]
+	| sort | length > 3000 and length == .[-1] - .[0] + 1 and length == (unique | length)' >/dev/null
+report "what the journal has and what it says it lost is everything"
+journalctl _PID="$main" EXECSNOOP_WHERE=journal -o json | jq -e -s 'all(.[]; (.EXECSNOOP_LAST_SEQ | tonumber) -
+	(.EXECSNOOP_FIRST_SEQ | tonumber) + 1 == (.EXECSNOOP_COUNT | tonumber) and .PRIORITY == "4")' >/dev/null
+report "the counts of what was lost are exact"
+kill $reader
+big=()
+for i in $(seq 12); do big+=("$(printf %0100000d "$i")"); done
+/bin/true big "${big[@]}"
+until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=big EXECSNOOP_TYPE=exited -o cat | grep -q ."
+[ "$(journalctl _PID="$main" EXECSNOOP_ARG=big EXECSNOOP_TYPE=started -o json -a | jq -r .EXECSNOOP_ARGS | md5sum)" = \
+	"$(echo /bin/true big "${big[@]}" | md5sum)" ]
+report "an entry larger than a datagram is whole"
+/bin/true many $(seq 1000)
+until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=many EXECSNOOP_TYPE=exited -o cat | grep -q ."
+journalctl _PID="$main" EXECSNOOP_ARG=many EXECSNOOP_TYPE=started -o json -a | jq -e -s '
+	length == 1 and (.[0].EXECSNOOP_ARG | length == 100 and .[99] == "98") and
+	(.[0].EXECSNOOP_ARGS | endswith(" 999 1000"))' >/dev/null
+report "the first hundred arguments have fields of their own"
+/bin/true bytes $'\xff\xfe\nz'
+until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=exited -o cat | grep -q ."
+journalctl _PID="$main" EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=started -o json | jq -e -s '
+	length == 1 and .[0].EXECSNOOP_ARG[2] == [255, 254, 10, 122]' >/dev/null
+report "bytes are exact"
+rm "$config.d/small.conf"
+
 before=$(date +%s%N)
 systemctl stop $unit
 [ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]

@@ -16,7 +16,22 @@
 #include "cleanup.h"
 #include "journal.h"
 #include "message_id.h"
+#include "quote.h"
 #include "tap.h"
+
+/* As EXECSNOOP_ARGS has them. */
+static int journal_quote(char **ret, size_t *ret_size, struct bytes args)
+{
+	size_t size = quote_args_size(args);
+	char *quoted = malloc(size + 1);
+
+	if (!quoted)
+		return -ENOMEM;
+	*quote_args(quoted, args) = '\0';
+	*ret = quoted;
+	*ret_size = size;
+	return 0;
+}
 #include "utf8.h"
 
 /* A journald: keeps what it is sent; waits while its gate is shut; refuses while it is told to. */

@@ -1,0 +1,428 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Many readers, each with what it asked for, none hurting another; on the running kernel."""
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from e2e import ODD, Client, Daemon, Failure, check, equal, main, odd, run, seconds, start_and_end, test
+
+SMALL = ["seq", "pid", "id", "args"]
+
+
+class Storm:
+    """Programs in the background, with a mark among their arguments."""
+
+    def __init__(self, times, mark="storm"):
+        self.process = odd("storm", str(times), mark)
+        self.times = times
+
+    def wait(self):
+        equal(self.process.wait(), 0, "the storm")
+        self.end = time.monotonic()
+
+
+class Collector(threading.Thread):
+    """Reads many clients at once, without looking at what comes."""
+
+    def __init__(self, clients):
+        super().__init__(daemon=True)
+        self.clients = {c.fd: c for c in clients}
+        self.data = {c.fd: bytearray() for c in clients}
+        self.open = set(self.data)
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.is_set() and self.open:
+            for fd in select.select(list(self.open), [], [], 0.05)[0]:
+                try:
+                    got = os.read(fd, 1 << 20)
+                except ConnectionResetError:
+                    got = b""
+                self.data[fd] += got
+                if not got:
+                    self.open.discard(fd)
+
+    def wait_all(self, what, patience):
+        end = time.monotonic() + patience
+        while not all(what in bytes(data[-65536:]) for data in self.data.values()):
+            if time.monotonic() > end:
+                raise Failure("%d of %d have it" % (sum(what in d for d in self.data.values()), len(self.data)))
+            self.over.wait(0.01)
+
+    def finish(self):
+        self.over.set()
+        self.join()
+        return [[json.loads(line) for line in bytes(data).split(b"\n")[:-1]] for data in self.data.values()]
+
+
+def marked(events, mark, kind):
+    return [e for e in events if e["type"] == kind and not e.get("snapshot") and e.get("args") == ["true", mark]]
+
+
+def check_stream(events):
+    """Snapshot, live, events: nothing twice, no gap, no end without a beginning."""
+    live = [i for i, e in enumerate(events) if e["type"] == "live"]
+    equal(len(live), 1, "live lines")
+    check(all(e.get("snapshot") for e in events[:live[0]]), "an event within the snapshot")
+    check(not any(e.get("snapshot") for e in events[live[0]:]), "a snapshot line after live")
+    known = [e["id"] for e in events[:live[0]]]
+    equal(len(known), len(set(known)), "ids in the snapshot")
+    known, ended, last = set(known), set(), None
+    for event in events[live[0] + 1:]:
+        check(event["type"] != "lost", "loss:", event)
+        check(last is None or event["seq"] == last + 1, "seq", event["seq"], "after", last)
+        last = event["seq"]
+        if event["type"] == "started":
+            check(event["id"] not in ended, "started after its end")
+            known.add(event["id"])
+        elif event["type"] == "exited":
+            check(event["id"] in known and event["id"] not in ended, "an end without a beginning, or a second one:", event)
+            ended.add(event["id"])
+
+
+@test
+def two_hundred_connect_during_a_storm():
+    with Daemon({"socket": {"fields": "seq,snapshot,id,pid,args"}}) as daemon:
+        storm = Storm(4000)
+        clients = []
+        for i in range(200):
+            client = daemon.connect()
+            clients.append(client)
+        collector = Collector(clients)
+        storm.wait()
+        last = run(ODD, "exit", "0", "the-end")
+        collector.wait_all(b'"the-end"', 20)
+        collector.wait_all(b'"pid":%d,' % last.pid, 20)
+        streams = collector.finish()
+        for events in streams:
+            check_stream(events)
+        # All of them saw the same from where the last of them began.
+        begins = [next(e["seq"] for e in events if "seq" in e) for events in streams]
+        ends = [events[-1]["seq"] for events in streams]
+        tails = {tuple((e["seq"], e["type"], e["id"]) for e in events if max(begins) <= e.get("seq", 0) <= min(ends))
+                 for events in streams}
+        equal(len(tails), 1, "different streams")
+
+
+@test
+def slow_readers_lose_exactly_and_hurt_nobody():
+    with Daemon() as daemon:
+        slow = [daemon.connect() for _ in range(6)]
+        fast = [daemon.connect() for _ in range(44)]
+        for client in slow:
+            client.wait_live()
+        for client in fast:
+            client.send({"fields": SMALL})
+            client.wait(lambda e: e["type"] == "subscribed")
+        dripping = threading.Event()
+
+        def drip():
+            while not dripping.wait(1):
+                slow[0].rest += os.read(slow[0].fd, 1)
+        dripper = threading.Thread(target=drip, daemon=True)
+        dripper.start()
+        collector = Collector(fast)
+        storm = Storm(20000)
+        storm.wait()
+        last = run(ODD, "exit", "0", "the-end")
+        collector.wait_all(b'"the-end"', 2 + storm.end - time.monotonic())
+        streams = collector.finish()
+        for client, events in zip(fast, streams):
+            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (20000, 20000))
+            check(not [e for e in events if e["type"] == "lost"], "a fast one lost")
+        dripping.set()
+        dripper.join()
+        stats = daemon.stats()
+        check(sum(s["lost"] for s in stats["subscribers"]) > 0, stats["subscribers"])
+        for client in slow:
+            # What happens while it is still full is lost too, so the end comes after the loss is told.
+            client.wait(lambda e: e["type"] == "lost")
+            client.wait_exit(run(ODD, "exit", "0", "after").pid)
+            last_seq, lost = None, 0
+            for event in client.events:
+                if event["type"] == "lost":
+                    equal((event["where"], event["first_seq"]), ("subscriber", last_seq + 1))
+                    equal(event["last_seq"] - event["first_seq"] + 1, event["count"])
+                    last_seq = event["last_seq"]
+                    lost += event["count"]
+                elif "seq" in event:
+                    check(last_seq is None or event["seq"] == last_seq + 1, "a silent gap:", last_seq, event["seq"])
+                    last_seq = event["seq"]
+            check(lost > 0, "nothing was lost")
+
+
+@test
+def a_slow_reader_can_be_disconnected():
+    with Daemon({"socket": {"slow": "disconnect", "queue": "64K"}}) as daemon:
+        slow, good = daemon.connect(), daemon.connect()
+        slow.wait_live(), good.wait_live()
+        reader = Collector([good])
+        Storm(1000).wait()
+        marker = run(ODD, "exit", "0", "the-end")
+        reader.wait_all(b'"pid":%d,' % marker.pid, 20)
+        reader.finish()
+        while slow.read_some(5):
+            pass
+        check(slow.ended, "it is still connected")
+        check(not slow.rest or slow.events, "nothing came")
+
+
+@test
+def hostile_connections_leave_nothing_behind():
+    def figures(pid):
+        with open("/proc/%d/statm" % pid) as f:
+            return len(os.listdir("/proc/%d/fd" % pid)), int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    kinds = [b"", b"\n", b"x\n", b"{", b"{}\n" * 50, b'{"stats":true}\n' * 20, b"[" * 5000 + b"\n", b"\xff" * 100 + b"\n",
+             b"y" * 70000, b'{"comm":"' + b"z" * 60000 + b'"}\n', b'{"snapshot":true}\n' * 5, b'{"pid":"x"}\n', b"\0\n"]
+    with Daemon() as daemon:
+        good = daemon.connect()
+        good.wait_live()
+
+        def attack(times):
+            kept = []
+            for i in range(times):
+                peer = socket.socket(socket.AF_UNIX)
+                peer.connect(daemon.path)
+                try:
+                    peer.setblocking(False)
+                    peer.send(kinds[i % len(kinds)])
+                except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                    pass
+                kept.append(peer)
+                if len(kept) > 40:
+                    kept.pop(0).close()
+            for peer in kept:
+                peer.close()
+
+        def settle():
+            end = time.monotonic() + 20
+            while len(daemon.stats()["subscribers"]) > 2:
+                check(time.monotonic() < end, "peers that are gone stay")
+        attack(1000)
+        settle()
+        fds, memory = figures(daemon.process.pid)
+        attack(10000)
+        settle()
+        fds_after, memory_after = figures(daemon.process.pid)
+        check(fds_after <= fds + 1, "descriptors:", fds, fds_after)
+        sanitized = b"__asan_init" in open("/proc/%d/exe" % daemon.process.pid, "rb").read()
+        check(sanitized or memory_after <= memory + (4 << 20), "memory:", memory, memory_after)
+        marker = run(ODD, "exit", "0")
+        good.wait_exit(marker.pid)
+
+
+@test
+def a_hundred_reloads_during_a_storm():
+    with Daemon() as daemon:
+        clients = [daemon.connect() for _ in range(5)]
+        for client in clients:
+            client.wait_live()
+        clients[4].send({"fields": SMALL, "types": ["started", "exited"]})
+        clients[4].wait(lambda e: e["type"] == "subscribed")
+        collector = Collector(clients)
+        storm = Storm(8000)
+        for i in range(100):
+            daemon.write({"log": {"level": "debug" if i % 2 else "info"}, "socket": {"queue": "%dM" % (4 + i % 3)}})
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_note("READY=1")
+        storm.wait()
+        marker = run(ODD, "exit", "0", "the-end")
+        collector.wait_all(b'"pid":%d,' % marker.pid, 20)
+        for events in collector.finish():
+            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (8000, 8000))
+            seqs = [e["seq"] for e in events if "seq" in e]
+            check(len(seqs) == len(set(seqs)) and seqs == sorted(seqs), "seq")
+            check(not [e for e in events if e["type"] == "lost"])
+
+
+@test
+def a_reload_changes_what_it_can():
+    with Daemon() as daemon:
+        client, own = daemon.connect(), daemon.connect()
+        client.wait_live(), own.wait_live()
+        own.send({"fields": SMALL})
+        own.wait(lambda e: e["type"] == "subscribed")
+        inode = os.stat(daemon.path).st_ino
+        # A bad file changes nothing.
+        daemon.write({"socket": {"fields": "nonsense"}, "log": {"level": "loud"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        note = daemon.wait_note("READY=1")
+        messages = daemon.messages()
+        check("execsnoopd.conf:4: " in messages and "execsnoopd.conf:8: " in messages, messages)
+        check("the old one stays in force" in messages, messages)
+        marker = run(ODD, "exit", "0")
+        check("cwd" in client.wait_exit(marker.pid))
+        # A good one: at once.
+        daemon.write({"socket": {"fields": "pid,exit_code", "mode": "0600", "max_subscribers": "2", "types": "exited"},
+                      "probes": {"forks": "yes"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        check("[probes]: changes take a restart" in daemon.messages(), daemon.messages())
+        equal((os.stat(daemon.path).st_mode & 0o777, os.stat(daemon.path).st_ino), (0o600, inode))
+        marker = run(ODD, "exit", "9")
+        equal(client.wait_exit(marker.pid), {"type": "exited", "pid": marker.pid, "exit_code": 9})
+        equal(len(client.of(marker.pid)), 1)
+        own.wait_exit(marker.pid)
+        equal(len(own.of(marker.pid)), 2, "a subscription of its own stays")
+        third = daemon.connect()
+        rejected = third.wait(lambda e: e["type"] == "rejected")
+        check("max_subscribers" in rejected["reason"], rejected)
+        check(not third.read_some(5), "it is not closed")
+
+
+@test
+def every_filter_key():
+    with Daemon() as daemon:
+        client = daemon.connect()
+        client.wait_live()
+        with open("/proc/self/comm") as f:
+            own_comm = f.read().strip()
+        a = subprocess.Popen([ODD, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[])
+        a.wait()
+        b = run("/bin/true", "second")
+        c = odd("exec", "/nonexistent/x")
+        c.wait()
+        client.wait_exit(c.pid)
+        whole = [e for e in client.events if not e.get("snapshot") and e["type"] in ("started", "exited", "error")]
+        cgroup = [e for e in whole if e["pid"] == b.pid][0]["cgroup"]
+        cases = [
+            ({"types": "started"}, lambda e: e["type"] == "started"),
+            ({"types": ["exited", "error"]}, lambda e: e["type"] in ("exited", "error")),
+            ({"types": "!started"}, lambda e: e["type"] != "started"),
+            ({"ppid": os.getpid()}, lambda e: e["ppid"] == os.getpid()),
+            ({"uid": 12345}, lambda e: e["uid"] == 12345),
+            ({"gid": ["!12346", "!7"]}, lambda e: e["gid"] != 12346),
+            ({"comm": "od*"}, lambda e: e["comm"].startswith("od")),
+            ({"exe": ["/usr/*", "!*/true"]}, lambda e: e.get("exe", "").startswith("/usr/") and not e["exe"].endswith("/true")),
+            ({"filename": "/bin/tru?"}, lambda e: e.get("filename") == "/bin/true"),
+            ({"args": "*st arg"}, lambda e: any(x.endswith("st arg") for x in e["args"])),
+            ({"error": "ENOENT"}, lambda e: e.get("error") == "ENOENT"),
+            ({"error": "!ENOENT"}, lambda e: e.get("error") != "ENOENT"),
+            ({"cgroup": cgroup}, lambda e: e.get("cgroup") == cgroup),
+            ({"unit": "no-such.service"}, lambda e: False),
+            ({"container_id": "*"}, lambda e: "container_id" in e),
+            ({"tree": os.getpid()}, lambda e: own_comm in e["ancestors"]),
+            ({"tree": "!%d" % os.getpid(), "types": "started"}, None),
+            ({"uid": 12345, "types": "exited"}, lambda e: e["uid"] == 12345 and e["type"] == "exited"),
+        ]
+        readers = []
+        for request, _ in cases:
+            reader = daemon.connect()
+            reader.wait_live()
+            reader.send(request)
+            answer = reader.wait(lambda e: e["type"] == "subscribed")
+            for key, value in request.items():
+                wanted = [str(v) for v in (value if isinstance(value, list) else [value])]
+                equal(answer[key], wanted, "the answer's", key)
+            reader.begin = len(reader.events)
+            readers.append(reader)
+        subprocess.Popen([ODD, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[]).wait()
+        run("/bin/true", "second")
+        run("sh", "-c", "(/bin/true grandchild; %s exec /nonexistent/x); true" % ODD)
+        marker = run(ODD, "exit", "0")
+        client.wait_exit(marker.pid)
+        happened = [e for e in client.events if "seq" in e]
+        for reader, (request, passes) in zip(readers, cases):
+            # A statistics line says that all before it is here.
+            reader.send({"stats": True})
+            reader.wait(lambda e: e["type"] == "stats", since=reader.begin)
+            got = [e for e in reader.events[reader.begin:] if e["type"] != "stats"]
+            if passes is None:
+                check(not [e for e in got if own_comm in e["ancestors"] and e["ppid"] == os.getpid()], got)
+                continue
+            first = happened.index([e for e in happened if e["seq"] > whole[-1]["seq"]][0])
+            known = {e["id"] for e in happened[first:] if e["type"] == "started"} | {
+                e["id"] for e in client.events if e.get("snapshot")} | {e["id"] for e in whole}
+            wanted = [e for e in happened[first:] if passes(e) and e["seq"] <= (got[-1]["seq"] if got else 0)]
+            equal([(e["seq"], e["type"]) for e in got], [(e["seq"], e["type"]) for e in wanted], request)
+            check(got or request.get("unit") or request.get("container_id"), "nothing passed", request)
+
+
+@test
+def requests_in_pieces_and_heaps():
+    with Daemon() as daemon:
+        client = daemon.connect()
+        client.wait_live()
+        for byte in b'{"comm":"odd","fields":["pid"],"snapshot":false}\n':
+            client.socket.sendall(bytes([byte]))
+        answer = client.wait(lambda e: e["type"] == "subscribed")
+        equal((answer["comm"], answer["fields"], answer["snapshot"]), (["odd"], ["type", "pid"], False))
+        marker = run(ODD, "exit", "0")
+        equal(set(client.wait_exit(marker.pid)), {"type", "pid"})
+        client.socket.sendall(b'{"stats":true}\n' * 100)
+        client.wait(lambda e: len([x for x in client.events if x["type"] == "stats"]) == 100)
+        # A snapshot of what the filter lets pass, right after the answer.
+        since = len(client.events)
+        client.send({"pid": os.getpid(), "snapshot": True})
+        client.wait(lambda e: e["type"] == "live", since=since)
+        answer, *lines, live = client.events[since:]
+        equal((answer["type"], [e["pid"] for e in lines], live["type"]), ("subscribed", [os.getpid()], "live"))
+        # Half-closed: no more requests, but the stream goes on.
+        client.send({})
+        client.socket.shutdown(socket.SHUT_WR)
+        marker = run(ODD, "exit", "0")
+        client.wait_exit(marker.pid)
+        for length, fits in ((65536, True), (65537, False)):
+            peer = daemon.connect()
+            peer.wait_live()
+            head, tail = b'{"comm":["', b'"]}\n'
+            entries = b'","'.join([b"x" * 4000] * 16)
+            peer.socket.sendall(head + entries + b'","' + b"y" * (length - len(head) - len(entries) - len(tail) - 3) + tail)
+            answer = peer.wait(lambda e: e["type"] in ("subscribed", "rejected"))
+            equal(answer["type"], "subscribed" if fits else "rejected", length)
+
+
+@test
+def nonsense_is_rejected_and_closed():
+    with Daemon() as daemon:
+        for nonsense in (b"hello\n", b"\n", b"[]\n", b'{"pid":"x"}\n', b'{"nonsense":1}\n', b"[" * 1000 + b"\n", b"\xff\n", b"{}{}\n",
+                         b'{"stats":true,"pid":1}\n', b'{"comm":"a\\u0000b"}\n', b"x" * 66000):
+            peer = daemon.connect()
+            peer.wait_live()
+            try:
+                peer.socket.sendall(nonsense)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            answer = peer.wait(lambda e: e["type"] == "rejected", repr(nonsense[:20]))
+            check(isinstance(answer["reason"], str) and answer["reason"], answer)
+            while peer.read_some(5):
+                pass
+            check(peer.ended)
+            equal(peer.events[-1]["type"], "rejected")
+
+
+@test
+def figures_agree():
+    with Daemon() as daemon:
+        client = daemon.connect()
+        client.wait_live()
+        for _ in range(20):
+            run(ODD, "exit", "0")
+        odd("exec", "/nonexistent/x").wait()
+        marker = run(ODD, "exit", "0")
+        client.wait_exit(marker.pid)
+        client.send({"stats": True})
+        stats = client.wait(lambda e: e["type"] == "stats")
+        before = [e for e in client.events if "seq" in e and e["type"] != "stats"]
+        for kind in ("started", "exited", "error"):
+            equal(stats["events"][kind], len([e for e in before if e["type"] == kind]), kind)
+        equal(stats["seq"], before[-1]["seq"])
+        own = stats["subscribers"][0]
+        equal((own["pid"], own["uid"], own["gid"], own["lost"], own["events"]), (os.getpid(), os.getuid(), os.getgid(), 0, len(before)))
+        check(stats["memory_bytes"] > 0 and stats["table"]["processes"] > 0 and stats["probes"]["records"] >= len(before))
+        equal({k: v for k, v in stats["lost"].items() if v}, {})
+        daemon.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + 10
+        while '"events":{' not in daemon.messages():
+            check(time.monotonic() < end, daemon.messages())
+
+
+if __name__ == "__main__":
+    main()
