@@ -26,7 +26,6 @@
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
-#include <time.h>
 
 #include "json.h"
 #include "request.h"
@@ -412,6 +411,18 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
 	else
 		peer_watch(peer);
 	return 0;
+}
+
+/* Who reads is worth knowing, but not at the price of a full log: some a second are told. */
+static int connect_level(struct server *server)
+{
+	time_t now = time(NULL);
+
+	if (server->noted_at != now) {
+		server->noted_at = now;
+		server->noted = 0;
+	}
+	return server->noted++ < NOTES_MOST ? LOG_INFO : LOG_DEBUG;
 }
 
 /* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
