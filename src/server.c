@@ -33,7 +33,7 @@
 
 #define ACCEPTS_MOST 64	 /* in one turn */
 #define PAUSE_US 100000	 /* of accepting, when descriptors ran out */
-#define LEAVE_US 5000000 /* for a peer that is sent away to read why */
+#define LEAVE_US 2000000 /* for a peer that is sent away to read why */
 #define BACKLOG 1024
 #define GROUP_MOST (1 << 20) /* bytes of a group's entry, with the names of its members */
 #define NOTES_MOST 5	     /* of connections, in a second */

@@ -242,6 +242,35 @@ def arguments_at_the_limit():
                                   "args_size": taken + sum(len(a) + 1 for a in extra)})
 
 
+@test
+def secrets_are_nowhere():
+    secret = b"geheim"
+    config = {"redact": {"options": "password, -p", "pattern": "token=([a-z]+)"}}
+    command = [ODD.encode(), b"wait", b"0", b"--password=geheim", b"--password", secret, b"-pgeheim", b"-p", secret,
+               b"x token=geheim y", b"\xfftoken=geheim", b"plain"]
+    masked = [ODD.encode(), b"wait", b"0", b"--password=[redacted]", b"--password", b"[redacted]", b"-p[redacted]", b"-p",
+              b"[redacted]", b"x token=[redacted] y", b"\xfftoken=[redacted]", b"plain"]
+    # One that runs before the daemon, one that is run by it, one that fails.
+    first = Subject(*command)
+    daemon, stream = live(config)
+    with daemon:
+        second = Subject(*command)
+        failed = odd("exec", "/nonexistent", "-p", "geheim")
+        failed.wait()
+        stream.wait_exit(failed.pid)
+        other = daemon.connect()
+        other.wait_live()
+        for subject in (first, second):
+            subject.process.stdin.close()
+            subject.process.wait()
+            exited = stream.wait_exit(subject.pid)
+            equal(unescape(exited, "args"), masked)
+            equal([unescape(e, "args") for e in other.events if e.get("pid") == subject.pid], [masked])
+        for line in stream.lines + other.lines:
+            check(secret not in line.replace(b"_geheim", b""), line)
+            check(b"Z2VoZWlt" not in line, "in base64:", line)
+
+
 # Paths.
 
 @test

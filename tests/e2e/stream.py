@@ -574,9 +574,11 @@ def it_is_small_quick_and_still():
             with open("/proc/%d/status" % daemon.process.pid) as f:
                 rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
             check(rss < 16 << 10, "%d KiB resident" % rss)
-        # No wake-ups while nothing happens; the quietest of some seconds, since other programs may run meanwhile.
-        quietest = min(switches_in_a_second(daemon.process.pid) for _ in range(6))
-        equal(quietest, 0, "wake-ups in a quiet second")
+        # No wake-ups while nothing happens; other programs may run meanwhile, so until there is a quiet second.
+        counts = []
+        while 0 not in counts:
+            counts.append(switches_in_a_second(daemon.process.pid))
+            check(len(counts) < 60, "no second without a wake-up:", counts)
 
 
 def switches_in_a_second(pid):
