@@ -10,10 +10,12 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
@@ -643,6 +645,23 @@ static int watch_ring(struct daemon *d)
 	return sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, 0, 1000, on_drain_timer, d);
 }
 
+/* It took this one to open the tracepoints, and nothing more takes it: what we can't do, nobody can make us do. */
+static void drop_sys_admin(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+	const uint32_t bit = UINT32_C(1) << CAP_SYS_ADMIN; /* of the first 32 */
+
+	if (syscall(SYS_capget, &head, data) < 0 || !(data[0].permitted & bit))
+		return;
+	/* The bounding set is for programs that it runs: there are none. */
+	data[0].effective &= ~bit;
+	data[0].permitted &= ~bit;
+	data[0].inheritable &= ~bit;
+	if (syscall(SYS_capset, &head, data) < 0)
+		log_warning("giving up CAP_SYS_ADMIN: %s", strerror(errno));
+}
+
 static void daemon_stop(struct daemon *d)
 {
 	sd_notify(0, "STOPPING=1");
@@ -712,6 +731,7 @@ int daemon_run(const struct daemon_options *options)
 	int r = daemon_start(&d);
 
 	if (r == DAEMON_OK) {
+		drop_sys_admin();
 		/* What loading took (the kernel's type information, above all) is not needed any more. */
 		malloc_trim(0);
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,

@@ -153,11 +153,14 @@ static int open_tracefs(void)
 	int fd;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		fd = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && faccessat(fd, "events/syscalls", F_OK, 0) == 0)
-			return fd;
-		if (fd >= 0)
-			close(fd);
+		_cleanup_close_ int place = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		_cleanup_close_ int events = -1;
+
+		/* Not access(2): that asks without capabilities. */
+		if (place >= 0)
+			events = openat(place, "events/syscalls", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (events >= 0)
+			return TAKE_FD(place);
 	}
 	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
 	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
