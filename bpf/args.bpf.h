@@ -5,10 +5,6 @@
 
 #include "scratch.bpf.h"
 
-/* Bytes of arguments that are wanted; the daemon says before load. */
-const volatile __u64 args_limit = 2 << 20;
-const volatile bool env_wanted = false;
-
 #define ARGS_STEPS 32  /* pieces in one verified loop */
 #define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 

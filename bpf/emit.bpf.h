@@ -23,6 +23,7 @@ struct {
 
 /* Shared with the reader, and with the other BPF object, through mmap. */
 struct record_shared shared SEC(".data.shared");
+const volatile struct record_settings settings SEC(".rodata.settings") = { .args_limit = 2 << 20, .page_size = 4096 };
 
 static __always_inline void head_set(struct record_head *head, u32 kind, u32 size, u64 time, u64 start, u32 tgid,
 				     u32 tid)

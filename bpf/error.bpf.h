@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Failed execs, by the syscall tracepoints: what was passed is remembered at the entry and read when the call
+ * Failed execs, however their calls are met: what was passed is remembered at the entry and read when the call
  * has failed, since the kernel has touched those pages then. An exec that succeeds forgets its entry in
  * sched_process_exec, by the thread id that it had before (a thread that execs becomes the leader).
  *
@@ -21,6 +21,8 @@ struct attempt {
 	u64 mm;
 	s32 dirfd;
 	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
+	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
+	u32 spare;
 	char early[EARLY_FILENAME];
 };
 
@@ -31,17 +33,17 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
-static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd)
+static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 width)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd };
+	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd, .width = width };
 	u32 tid = bpf_get_current_pid_tgid();
 	long n = bpf_probe_read_user_str(attempt.early, sizeof(attempt.early), (void *)filename);
 
 	attempt.early_size = n > 0 ? n : 0;
 	attempt.mm = (u64)BPF_CORE_READ(task, mm);
-	if (bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY))
-		lost_count(RECORD_ERROR);
+	/* If there is no room, error_exit() finds nothing, and counts it. */
+	bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY);
 	return 0;
 }
 
@@ -56,12 +58,12 @@ struct argv_walk {
 	u32 fill;   /* bytes that wait in the piece */
 	u32 argc;
 	u32 flags;
-	u32 spare;
+	u32 width;
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, SCRATCHES_);
 	__type(key, u32);
 	__type(value, struct argv_walk);
 } argv_walks SEC(".maps");
@@ -74,7 +76,10 @@ static __always_inline int argv_once(volatile struct argv_walk *w, struct pieces
 	long n;
 
 	if (!string) {
-		if (bpf_probe_read_user(&string, sizeof(string), (void *)w->argv)) {
+		string = 0;
+		/* Little-endian: a narrow one is the beginning of a wide one. */
+		if (w->width == 4 ? bpf_probe_read_user(&string, 4, (void *)w->argv)
+				  : bpf_probe_read_user(&string, 8, (void *)w->argv)) {
 			w->flags = ERROR_F_ARGS_FAULT;
 			return 0;
 		}
@@ -82,9 +87,9 @@ static __always_inline int argv_once(volatile struct argv_walk *w, struct pieces
 			w->flags = 0;
 			return 0;
 		}
-		w->argv += sizeof(string);
+		w->argv += w->width == 4 ? 4 : 8;
 	}
-	if (p->args.position + w->fill >= args_limit)
+	if (p->args.position + w->fill >= settings.args_limit)
 		return 0;
 	if (w->fill > RECORD_CHUNK - ARGV_PART) {
 		fill = w->fill;
@@ -115,10 +120,8 @@ static __always_inline int argv_once(volatile struct argv_walk *w, struct pieces
 __attribute__((noinline)) int argv_some(u32 of)
 {
 	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
-	struct argv_walk *w;
-	u32 zero = 0;
+	struct argv_walk *w = bpf_map_lookup_elem(&argv_walks, &of);
 
-	w = bpf_map_lookup_elem(&argv_walks, &zero);
 	if (!p || !w)
 		return 0;
 	for (int i = 0; i < ARGV_STEPS; i++)
@@ -128,15 +131,16 @@ __attribute__((noinline)) int argv_some(u32 of)
 }
 
 /* Walks argv, an array of pointers that ends with NULL, sends the strings, and tells the record of it. */
-static __always_inline void argv_send(struct record_error *r, u64 argv)
+static __always_inline void argv_send(u32 of, struct record_error *r, u64 argv, u32 width)
 {
-	u32 of = SCRATCH_ERROR, zero = 0, fill;
+	u32 fill;
 	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
-	struct argv_walk *w = bpf_map_lookup_elem(&argv_walks, &zero);
+	struct argv_walk *w = bpf_map_lookup_elem(&argv_walks, &of);
 
 	if (!p || !w)
 		return;
 	w->argv = argv;
+	w->width = width;
 	w->string = 0;
 	w->fill = 0;
 	w->argc = 0;
@@ -154,7 +158,7 @@ static __always_inline void argv_send(struct record_error *r, u64 argv)
 }
 
 /* Makes the record of a failure in scratch memory, and sends the pieces of its arguments. Returns its size. */
-static __always_inline u32 error_make(struct scratch *s, struct attempt *attempt, s64 ret, u64 time, u32 tid)
+static __always_inline u32 error_make(u32 of, struct scratch *s, struct attempt *attempt, s64 ret, u64 time, u32 tid)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct record_error *r = &s->error;
@@ -185,13 +189,13 @@ static __always_inline u32 error_make(struct scratch *s, struct attempt *attempt
 	} else {
 		r->flags |= ERROR_F_FILENAME_FAULT;
 	}
-	at = place_fill(SCRATCH_ERROR, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(of, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	r->argc = 0;
 	r->args.offset = r->args.size = 0;
 	r->args_size = r->args_before = 0;
 	if (attempt->argv && same_mm) {
-		args_begin(SCRATCH_ERROR, RECORD_ARGS, time, r->process.start, r->process.tgid);
-		argv_send(r, attempt->argv);
+		args_begin(of, RECORD_ARGS, time, r->process.start, r->process.tgid);
+		argv_send(of, r, attempt->argv, attempt->width);
 	}
 	head_set(&r->head, RECORD_ERROR, at, time, r->process.start, r->process.tgid, tid);
 	return at;
@@ -207,49 +211,29 @@ static __always_inline void error_send(struct scratch *s, u32 at)
 /* Takes care of a failure whose arguments are not in memory, if it can. Of the object that includes this. */
 static bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid);
 
-static __always_inline int error_exit(s64 ret)
+static __always_inline int error_exit(u32 of, s64 ret)
 {
 	u64 time = bpf_ktime_get_boot_ns();
 	u32 tid = bpf_get_current_pid_tgid(), at;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
-	struct scratch *s = scratch_get(SCRATCH_ERROR);
-
-	if (!attempt || !s)
-		return 0;
+	struct scratch *s = scratch_get(of);
 	/* A signal came first: the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
 	 * ERESTART_RESTARTBLOCK). */
-	if (ret >= 0 || (ret <= -512 && ret >= -516))
-		goto out;
-	at = error_make(s, attempt, ret, time, tid);
-	if (!(s->error.flags & ERROR_F_ARGS_FAULT) || !error_later(attempt, ret, time, tid))
-		error_send(s, at);
-out:
+	bool failed = ret < 0 && (ret > -512 || ret < -516);
+
+	if (!attempt || !s) {
+		/* Its entry was not seen: the probe was skipped, or there was no room. */
+		if (failed)
+			lost_count(RECORD_ERROR);
+		return 0;
+	}
+	if (failed) {
+		at = error_make(of, s, attempt, ret, time, tid);
+		if (!(s->error.flags & ERROR_F_ARGS_FAULT) || !error_later(attempt, ret, time, tid))
+			error_send(s, at);
+	}
 	bpf_map_delete_elem(&attempts, &tid);
 	return 0;
-}
-
-SEC("?tracepoint/syscalls/sys_enter_execve")
-int probe_enter_execve(struct sys_enter *ctx)
-{
-	return error_enter(ctx->args[0], ctx->args[1], AT_FDCWD);
-}
-
-SEC("?tracepoint/syscalls/sys_enter_execveat")
-int probe_enter_execveat(struct sys_enter *ctx)
-{
-	return error_enter(ctx->args[1], ctx->args[2], ctx->args[0]);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_execve")
-int probe_leave_execve(struct sys_exit *ctx)
-{
-	return error_exit(ctx->ret);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_execveat")
-int probe_leave_execveat(struct sys_exit *ctx)
-{
-	return error_exit(ctx->ret);
 }
 
 /* Forgets an attempt that succeeded: its thread has another id now, or its exit shows under another name. */

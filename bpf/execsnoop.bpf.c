@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The BPF object: the probes, and the iterator over what runs already. */
+/* Fork, exec and exit, and the iterator over what runs already. */
 #include "life.bpf.h"
-
-#include "error.bpf.h"
-
-static __always_inline bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid)
-{
-	return false;
-}
 
 /* Every process that is alive: those whose last thread is gone have had their exit already, zombies too. */
 SEC("iter/task")

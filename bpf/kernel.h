@@ -244,6 +244,16 @@ struct task_struct {
 	struct css_set *cgroups;	/* with CONFIG_CGROUPS */
 };
 
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs { /* arch/x86/include/asm/ptrace.h */
+	unsigned long bx, cx, ax, dx, si, di;
+};
+#else
+struct pt_regs { /* arch/arm64/include/asm/ptrace.h, struct user_pt_regs */
+	u64 regs[31];
+};
+#endif
+
 struct linux_binprm {
 	unsigned int secureexec : 1;
 	struct mm_struct *mm;

@@ -9,7 +9,7 @@
  * to go back to user space, where it may wait. Nothing can have changed by then: it is the same thread, still in the
  * same system call.
  */
-#include "error.bpf.h"
+#include "tracepoint.bpf.h"
 
 #define BPF_F_NO_PREALLOC 1
 #define TOUCH_PART 256
@@ -75,7 +75,7 @@ static long touch_once(u64 index, struct touch *touch)
 static int later_send(struct bpf_map *map, void *key, void *value)
 {
 	struct later *later = value;
-	struct touch touch = { .argv = later->attempt.argv, .left = args_limit };
+	struct touch touch = { .argv = later->attempt.argv, .left = settings.args_limit };
 	u32 tid = later->tid;
 	struct scratch *s;
 
@@ -84,7 +84,7 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	bpf_preempt_disable();
 	s = scratch_get(SCRATCH_ERROR);
 	if (s)
-		error_send(s, error_make(s, &later->attempt, later->ret, later->time, later->tid));
+		error_send(s, error_make(SCRATCH_ERROR, s, &later->attempt, later->ret, later->time, later->tid));
 	bpf_preempt_enable();
 	bpf_map_delete_elem(map, &tid);
 	return 0;

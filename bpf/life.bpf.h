@@ -6,8 +6,6 @@
 #include "args.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-const volatile __u32 page_size = 4096; /* the daemon says before load */
-
 #define DEV_MAJOR(dev) ((dev) >> 20) /* include/linux/kdev_t.h */
 #define DEV_MINOR(dev) ((dev) & ((1u << 20) - 1))
 
@@ -132,14 +130,14 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = BPF_CORE_READ(mm, arg_start);
 	r->args_size = BPF_CORE_READ(mm, arg_end) - start;
-	size = r->args_size < args_limit ? r->args_size : args_limit;
+	size = r->args_size < settings.args_limit ? r->args_size : settings.args_limit;
 	at = exec_strings(s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
 	r->env_size = r->env_before = 0;
 	r->env.offset = r->env.size = 0;
-	if (env_wanted) {
+	if (settings.env_wanted) {
 		start = BPF_CORE_READ(mm, env_start);
 		r->env_size = BPF_CORE_READ(mm, env_end) - start;
-		size = r->env_size < args_limit ? r->env_size : args_limit;
+		size = r->env_size < settings.args_limit ? r->env_size : settings.args_limit;
 		at = exec_strings(s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
 	}
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
@@ -206,7 +204,7 @@ static __always_inline void exit_usage(struct record_exit *r, struct signal_stru
 	struct threads *t = threads_get();
 
 	r->flags |= EXIT_F_CPU | EXIT_F_RSS;
-	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * page_size;
+	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * settings.page_size;
 	r->utime_ns = r->stime_ns = r->runtime_ns = r->read_bytes = r->write_bytes = 0;
 	if (!t)
 		return;

@@ -185,6 +185,15 @@ struct record_shared {
 	__u32 lost_by_kind[8]; /* by enum record_kind */
 };
 
+/* What the daemon says before load, to every BPF object. */
+struct record_settings {
+	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */
+	__u32 page_size;
+	__u32 env_wanted;
+	__u32 systemd_hierarchy; /* there is a cgroup v1 hierarchy "systemd" */
+	__u32 spare;
+};
+
 #pragma GCC diagnostic pop
 
 #endif

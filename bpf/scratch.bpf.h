@@ -16,7 +16,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-enum scratch_of { SCRATCH_EXEC, SCRATCH_ERROR, SCRATCHES_ };
+/* Each program has its own: a trampoline's program may be preempted, and another run on its CPU meanwhile. */
+enum scratch_of { SCRATCH_EXEC, SCRATCH_ERROR, SCRATCH_ERROR_AT, SCRATCH_COMPAT, SCRATCH_COMPAT_AT, SCRATCHES_ };
 
 /* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). Every write begins below
  * SCRATCH_START, a power of two: offsets are masked with it less one. */
@@ -159,9 +160,6 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
 }
 
-/* There is a v1 hierarchy "systemd"; the daemon says before load. */
-const volatile bool systemd_hierarchy = false;
-
 #define HIERARCHIES 24
 
 /* The cgroup v2 of the task; or, where it is in none but the root, its place in the hierarchy that systemd keeps on v1. */
@@ -172,7 +170,7 @@ static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
 	void *link = BPF_CORE_READ(set, cgrp_links.next);
 	char name[8] = {};
 
-	if (!systemd_hierarchy || kernfs_parent(node))
+	if (!settings.systemd_hierarchy || kernfs_parent(node))
 		return node;
 	for (int i = 0; i < HIERARCHIES; i++) {
 		struct cgrp_cset_link *l = link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);

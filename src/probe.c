@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading and attaching, and the reader's side of the ring buffer.
+ * Loading and attaching, and the reader's side of the ring buffer. Failed execs are errors.c's.
  *
- * Optional programs are marked "?" in the BPF object and chosen here by what the kernel has, asked of its BTF
- * or by trying. Failed execs come by the syscall tracepoints, which need tracefs: where nobody mounted it, a
- * mount of our own is made that has no place in the file tree (fsmount(2)), so nothing on the machine changes.
+ * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has.
  *
  * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
  * waits, and so wake the reader for each of them; as it is, only a producer that decides to wake does.
@@ -23,20 +21,17 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "errors.h"
 #include "probe.h"
-/* These need record.h. */
+/* Needs record.h. */
 #include "execsnoop.skel.h"
-#include "late.skel.h"
 #include "ring.h"
 
 struct probe {
 	struct execsnoop_bpf *skel;
-	struct late_bpf *late;	      /* NULL: the kernel has no task work for BPF */
 	struct record_shared *shared; /* of both */
 	struct ring *ring;
-	struct bpf_link *errors[5];
-	const char *errors_kind;
-	char errors_note[256];
+	struct errors *errors;
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
@@ -143,113 +138,6 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 	return PROBE_E_UNSUPPORTED;
 }
 
-/* tracefs. */
-
-/* A descriptor of tracefs, wherever it is mounted, or of a mount that only we have. */
-static int open_tracefs(void)
-{
-	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
-	_cleanup_close_ int fs = -1;
-	int fd;
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		_cleanup_close_ int place = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		_cleanup_close_ int events = -1;
-
-		/* Not access(2): that asks without capabilities. */
-		if (place >= 0)
-			events = openat(place, "events/syscalls", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (events >= 0)
-			return TAKE_FD(place);
-	}
-	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
-	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	return fd < 0 ? -errno : fd;
-}
-
-static int tracepoint_id(int tracefs, const char *name)
-{
-	char path[128], text[32];
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "events/syscalls/%s/id", name);
-	fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return n < 0 ? -errno : -EIO;
-	text[n] = '\0';
-	return atoi(text);
-}
-
-static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *name, const struct bpf_program *program)
-{
-	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
-	int id = tracepoint_id(tracefs, name), fd;
-	struct bpf_link *link;
-
-	if (id < 0)
-		return id;
-	attr.config = (uint64_t)id;
-	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	link = bpf_program__attach_perf_event(program, fd); /* takes fd over */
-	if (!link) {
-		int error = errno;
-
-		close(fd);
-		return -error;
-	}
-	*ret = link;
-	return 0;
-}
-
-/* Failed execs, by the four syscall tracepoints. Not to have them is no failure: it is said. */
-static void attach_errors(struct probe *probe)
-{
-	struct execsnoop_bpf *skel = probe->skel;
-	struct late_bpf *late = probe->late;
-	const struct {
-		const char *name;
-		const struct bpf_program *program;
-	} wanted[] = {
-		{ "sys_exit_execve", late ? late->progs.probe_leave_execve : skel->progs.probe_leave_execve },
-		{ "sys_exit_execveat", late ? late->progs.probe_leave_execveat : skel->progs.probe_leave_execveat },
-		{ "sys_enter_execve", late ? late->progs.probe_enter_execve : skel->progs.probe_enter_execve },
-		{ "sys_enter_execveat", late ? late->progs.probe_enter_execveat : skel->progs.probe_enter_execveat },
-	};
-	const size_t count = sizeof(wanted) / sizeof(wanted[0]);
-	_cleanup_close_ int tracefs = open_tracefs();
-	int r = tracefs;
-
-	for (size_t i = 0; r >= 0 && i < count; i++)
-		r = attach_tracepoint(&probe->errors[i], tracefs, wanted[i].name, wanted[i].program);
-	if (r >= 0) {
-		probe->errors[count] =
-			bpf_program__attach(late ? late->progs.probe_exec_forget : skel->progs.probe_exec_forget);
-		r = probe->errors[count] ? 0 : -errno;
-	}
-	if (r >= 0) {
-		probe->errors_kind = "tracepoint";
-		snprintf(probe->errors_note, sizeof(probe->errors_note),
-			 "by the syscall tracepoints, which make every system call on the machine a little slower; "
-			 "errors = off in [probes] does without");
-		return;
-	}
-	for (size_t i = 0; i <= count; i++) {
-		bpf_link__destroy(probe->errors[i]);
-		probe->errors[i] = NULL;
-	}
-	probe->errors_kind = "none";
-	snprintf(probe->errors_note, sizeof(probe->errors_note), "cannot be seen: syscall tracepoints: %s",
-		 strerror(-r));
-}
-
 /* The ring. */
 
 int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
@@ -287,35 +175,10 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 
 /* Start and end. */
 
-/*
- * The other object, with the same ring and counters; then the programs of the first are not needed. Without it
- * arguments that are not in memory are told as truncated; that it can't be had is no failure.
- */
-static struct late_bpf *load_late(const struct execsnoop_bpf *skel, const struct settings *settings)
-{
-	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
-	struct late_bpf *late = late_bpf__open_opts(&options);
-	struct bpf_program *program;
-
-	if (!late)
-		return NULL;
-	late->rodata->args_limit = settings->probes.args_limit;
-	late->rodata->systemd_hierarchy = skel->rodata->systemd_hierarchy;
-	bpf_object__for_each_program (program, late->obj)
-		bpf_program__set_autoload(program, true);
-	if (bpf_map__reuse_fd(late->maps.ring, bpf_map__fd(skel->maps.ring)) == 0 &&
-	    bpf_map__reuse_fd(late->maps.data_shared, bpf_map__fd(skel->maps.data_shared)) == 0 &&
-	    late_bpf__load(late) == 0)
-		return late;
-	late_bpf__destroy(late);
-	return NULL;
-}
-
 static int choose_programs(struct probe *probe, const struct settings *settings, struct probe_reason *reason)
 {
 	struct execsnoop_bpf *skel = probe->skel;
 	struct btf *btf = NULL;
-	bool errors = settings->probes.errors != ERRORS_OFF;
 	int r = load_btf(&btf, settings->probes.btf, reason), exit_arguments;
 
 	if (r != 0)
@@ -328,17 +191,6 @@ static int choose_programs(struct probe *probe, const struct settings *settings,
 	}
 	bpf_program__set_autoload(skel->progs.probe_exit_group_dead, exit_arguments >= 2);
 	bpf_program__set_autoload(skel->progs.probe_exit_live, exit_arguments < 2);
-	bpf_program__set_autoload(skel->progs.probe_enter_execve, errors);
-	bpf_program__set_autoload(skel->progs.probe_enter_execveat, errors);
-	bpf_program__set_autoload(skel->progs.probe_leave_execve, errors);
-	bpf_program__set_autoload(skel->progs.probe_leave_execveat, errors);
-	bpf_program__set_autoload(skel->progs.probe_exec_forget, errors);
-	/* These are attached by attach_errors. */
-	bpf_program__set_autoattach(skel->progs.probe_enter_execve, false);
-	bpf_program__set_autoattach(skel->progs.probe_enter_execveat, false);
-	bpf_program__set_autoattach(skel->progs.probe_leave_execve, false);
-	bpf_program__set_autoattach(skel->progs.probe_leave_execveat, false);
-	bpf_program__set_autoattach(skel->progs.probe_exec_forget, false);
 	bpf_program__set_autoattach(skel->progs.iterate, false);
 	return 0;
 }
@@ -357,6 +209,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
 	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct record_settings config;
 	int r;
 
 	if (!probe) {
@@ -371,27 +224,27 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = choose_programs(probe, settings, reason);
 	if (r != 0)
 		return r;
-	probe->skel->rodata->page_size = (uint32_t)sysconf(_SC_PAGESIZE);
-	probe->skel->rodata->args_limit = settings->probes.args_limit;
-	probe->skel->rodata->systemd_hierarchy = has_systemd_hierarchy();
-	probe->skel->rodata->env_wanted = settings->probes.env != NULL;
+	config = (struct record_settings){
+		.args_limit = settings->probes.args_limit,
+		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
+		.env_wanted = settings->probes.env != NULL,
+		.systemd_hierarchy = has_systemd_hierarchy(),
+	};
+	probe->skel->rodata_settings->settings = config;
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
 	r = execsnoop_bpf__load(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "loading the probes");
 	probe->shared = &probe->skel->data_shared->shared;
-	if (settings->probes.errors != ERRORS_OFF)
-		probe->late = load_late(probe->skel, settings);
 	r = ring_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
 	if (r < 0)
 		return failure(reason, -r, "mapping the ring buffer");
 	r = execsnoop_bpf__attach(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "attaching the probes");
-	if (settings->probes.errors == ERRORS_OFF)
-		probe->errors_kind = "off";
-	else
-		attach_errors(probe);
+	r = errors_new(&probe->errors, settings, &config, probe_fd(probe), bpf_map__fd(probe->skel->maps.data_shared));
+	if (r < 0)
+		return failure(reason, -r, "failed execs");
 	probe_awake(probe);
 	*ret = TAKE_PTR(probe);
 	return 0;
@@ -401,10 +254,8 @@ struct probe *probe_free(struct probe *probe)
 {
 	if (!probe)
 		return NULL;
-	for (size_t i = 0; i < sizeof(probe->errors) / sizeof(probe->errors[0]); i++)
-		bpf_link__destroy(probe->errors[i]);
+	errors_free(probe->errors);
 	ring_free(probe->ring);
-	late_bpf__destroy(probe->late);
 	execsnoop_bpf__destroy(probe->skel);
 	free(probe);
 	return NULL;
@@ -412,54 +263,50 @@ struct probe *probe_free(struct probe *probe)
 
 const char *probe_errors_kind(const struct probe *probe)
 {
-	return probe->errors_kind;
+	return errors_kind(probe->errors);
 }
 
 const char *probe_errors_note(const struct probe *probe)
 {
-	return probe->errors_note;
+	return errors_note(probe->errors);
 }
 
 /* Figures. */
 
-static bool program_info(const struct bpf_program *program, struct bpf_prog_info *ret)
+/* Adds one program's. */
+static void add_program(const struct bpf_program *program, struct probe_stats *stats)
 {
-	__u32 size = sizeof(*ret);
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
 	int fd = bpf_program__fd(program);
 
-	*ret = (struct bpf_prog_info){};
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, ret, &size) == 0;
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return;
+	stats->skipped += info.recursion_misses;
+	stats->runs += info.run_cnt;
+	stats->run_ns += info.run_time_ns;
 }
 
 static uint64_t program_skipped(const struct bpf_program *program)
 {
-	struct bpf_prog_info info;
+	struct probe_stats stats = {};
 
-	return program_info(program, &info) ? info.recursion_misses : 0;
+	add_program(program, &stats);
+	return stats.skipped;
 }
 
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
 {
 	const struct execsnoop_bpf *skel = probe->skel;
+	struct bpf_program *program = NULL;
 
 	*ret_forks = program_skipped(skel->progs.probe_fork);
 	*ret_events = program_skipped(skel->progs.probe_exec) + program_skipped(skel->progs.probe_exit_group_dead) +
-		      program_skipped(skel->progs.probe_exit_live) + program_skipped(skel->progs.probe_leave_execve) +
-		      program_skipped(skel->progs.probe_leave_execveat);
-	if (probe->late)
-		*ret_events += program_skipped(probe->late->progs.probe_leave_execve) +
-			       program_skipped(probe->late->progs.probe_leave_execveat);
-}
-
-static void add_program(const struct bpf_program *program, struct probe_stats *stats)
-{
-	struct bpf_prog_info info;
-
-	if (!program_info(program, &info))
-		return;
-	stats->skipped += info.recursion_misses;
-	stats->runs += info.run_cnt;
-	stats->run_ns += info.run_time_ns;
+		      program_skipped(skel->progs.probe_exit_live);
+	/* An entry that was skipped is counted where the call is left (bpf/error.bpf.h, error_exit()). */
+	while ((program = errors_next_program(probe->errors, program)))
+		if (strstr(bpf_program__name(program), "leave") || strstr(bpf_program__name(program), "fexit"))
+			*ret_events += program_skipped(program);
 }
 
 int probe_stats(struct probe *probe, struct probe_stats *ret)
@@ -477,7 +324,8 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 
 	bpf_object__for_each_program (program, probe->skel->obj)
 		add_program(program, &stats);
-	for (program = NULL; probe->late && (program = bpf_object__next_program(probe->late->obj, program));)
+	program = NULL;
+	while ((program = errors_next_program(probe->errors, program)))
 		add_program(program, &stats);
 	*ret = stats;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The probes: loads and attaches the BPF programs, gives the ring buffer and the iterator. The only file that
- * includes the skeleton.
+ * includes the skeleton, but for errors.c.
  */
 #ifndef EXECSNOOP_PROBE_H
 #define EXECSNOOP_PROBE_H
@@ -30,7 +30,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 struct probe *probe_free(struct probe *probe);
 DEFINE_CLEANUP(struct probe *, probe_free);
 
-/* How failed execs are caught ("tracepoint", "off"), and a word on why, for the log. */
+/* How failed execs are caught, and a word on why, for the log: errors.h. */
 const char *probe_errors_kind(const struct probe *probe);
 const char *probe_errors_note(const struct probe *probe);
 

@@ -417,10 +417,6 @@ int settings_set(struct settings *settings, const struct setting *setting, const
 		return read_string(to, value);
 	case TYPE_ERRORS:
 		r = read_choice(&choice, errors_choices, value, buffer, size, ret_wrong);
-		if (r == 0 && (choice == ERRORS_FEXIT || choice == ERRORS_KPROBE)) {
-			*ret_wrong = "not supported by this version";
-			return -EINVAL;
-		}
 		if (r == 0)
 			*(enum errors_probe *)to = (enum errors_probe)choice;
 		return r;

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Failed execs, by each way that there is: trampolines (fentry and fexit) and kprobes on the functions of the system
+ * calls, which cost nobody else anything, and the syscall tracepoints. The daemon loads those of one way.
+ * It shares the ring buffer and the counters of execsnoop.bpf.c.
+ *
+ * The functions have one argument, the caller's registers. Those of 32-bit callers are functions of their own, which
+ * have the arguments in other registers on x86, and pointers of four bytes.
+ */
+#include "tracepoint.bpf.h"
+
+static __always_inline bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid)
+{
+	return false;
+}
+
+#if defined(__TARGET_ARCH_x86)
+#define NATIVE_0(regs) BPF_CORE_READ(regs, di)
+#define NATIVE_1(regs) BPF_CORE_READ(regs, si)
+#define NATIVE_2(regs) BPF_CORE_READ(regs, dx)
+#define COMPAT_0(regs) (u32) BPF_CORE_READ(regs, bx)
+#define COMPAT_1(regs) (u32) BPF_CORE_READ(regs, cx)
+#define COMPAT_2(regs) (u32) BPF_CORE_READ(regs, dx)
+#define RESULT(ctx) BPF_CORE_READ(ctx, ax)
+#else
+#define NATIVE_0(r) BPF_CORE_READ(r, regs[0])
+#define NATIVE_1(r) BPF_CORE_READ(r, regs[1])
+#define NATIVE_2(r) BPF_CORE_READ(r, regs[2])
+#define COMPAT_0(r) (u32) NATIVE_0(r)
+#define COMPAT_1(r) (u32) NATIVE_1(r)
+#define COMPAT_2(r) (u32) NATIVE_2(r)
+#define RESULT(ctx) NATIVE_0(ctx)
+#endif
+
+static __always_inline int enter_execve(const struct pt_regs *regs)
+{
+	return error_enter(NATIVE_0(regs), NATIVE_1(regs), AT_FDCWD, 8);
+}
+
+static __always_inline int enter_execveat(const struct pt_regs *regs)
+{
+	return error_enter(NATIVE_1(regs), NATIVE_2(regs), NATIVE_0(regs), 8);
+}
+
+static __always_inline int enter_compat_execve(const struct pt_regs *regs)
+{
+	return error_enter(COMPAT_0(regs), COMPAT_1(regs), AT_FDCWD, 4);
+}
+
+static __always_inline int enter_compat_execveat(const struct pt_regs *regs)
+{
+	return error_enter(COMPAT_1(regs), COMPAT_2(regs), COMPAT_0(regs), 4);
+}
+
+/* Trampolines; the daemon names the functions. */
+
+SEC("?fentry")
+int BPF_PROG(fentry_execve, const struct pt_regs *regs)
+{
+	return enter_execve(regs);
+}
+
+SEC("?fentry")
+int BPF_PROG(fentry_execveat, const struct pt_regs *regs)
+{
+	return enter_execveat(regs);
+}
+
+SEC("?fentry")
+int BPF_PROG(fentry_compat_execve, const struct pt_regs *regs)
+{
+	return enter_compat_execve(regs);
+}
+
+SEC("?fentry")
+int BPF_PROG(fentry_compat_execveat, const struct pt_regs *regs)
+{
+	return enter_compat_execveat(regs);
+}
+
+SEC("?fexit")
+int BPF_PROG(fexit_execve, const struct pt_regs *regs, long ret)
+{
+	return error_exit(SCRATCH_ERROR, ret);
+}
+
+SEC("?fexit")
+int BPF_PROG(fexit_execveat, const struct pt_regs *regs, long ret)
+{
+	return error_exit(SCRATCH_ERROR_AT, ret);
+}
+
+SEC("?fexit")
+int BPF_PROG(fexit_compat_execve, const struct pt_regs *regs, long ret)
+{
+	return error_exit(SCRATCH_COMPAT, ret);
+}
+
+SEC("?fexit")
+int BPF_PROG(fexit_compat_execveat, const struct pt_regs *regs, long ret)
+{
+	return error_exit(SCRATCH_COMPAT_AT, ret);
+}
+
+/* Kprobes. The first argument of the probed function is the first of a native system call too. */
+
+SEC("?kprobe")
+int kprobe_execve(struct pt_regs *ctx)
+{
+	return enter_execve((void *)NATIVE_0(ctx));
+}
+
+SEC("?kprobe")
+int kprobe_execveat(struct pt_regs *ctx)
+{
+	return enter_execveat((void *)NATIVE_0(ctx));
+}
+
+SEC("?kprobe")
+int kprobe_compat_execve(struct pt_regs *ctx)
+{
+	return enter_compat_execve((void *)NATIVE_0(ctx));
+}
+
+SEC("?kprobe")
+int kprobe_compat_execveat(struct pt_regs *ctx)
+{
+	return enter_compat_execveat((void *)NATIVE_0(ctx));
+}
+
+/* Of all four: kprobes are not preempted. */
+SEC("?kretprobe")
+int kretprobe_leave(struct pt_regs *ctx)
+{
+	return error_exit(SCRATCH_ERROR, (long)RESULT(ctx));
+}
+
+char LICENSE[] SEC("license") = "GPL";
