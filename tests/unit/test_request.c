@@ -58,8 +58,13 @@ TEST(stats_stand_alone)
 	CHECK_INT(parse("{\"stats\":true}"), 0);
 	CHECK(request.stats);
 	request_clear(&request);
-	refused("{\"stats\":false}", NULL);
+	/* It is no subscription to everything. */
+	refused("{\"stats\":false}", "stats can only be true");
 	refused("{\"stats\":true,\"pid\":1}", "stats stands alone");
+	refused("{\"pid\":1,\"stats\":true}", "stats stands alone");
+	refused("{\"snapshot\":false,\"stats\":true}", "stats stands alone");
+	refused("{\"stats\":false,\"pid\":1}", "stats stands alone");
+	refused("{\"stats\":true,\"stats\":true}", "stats is given twice");
 	refused("{\"stats\":1}", "stats is neither true nor false");
 }
 
@@ -85,9 +90,119 @@ TEST(what_is_no_request)
 	refused("{\"types\":\"begun\"}", NULL);
 	refused("{\"fields\":\"nonsense\"}", "fields: there is no key 'nonsense'");
 	refused("{\"snapshot\":\"yes\"}", "snapshot is neither true nor false");
-	refused("{\"comm\":\"\xff\"}", NULL);
-	refused("{\"comm\":\"a\\u0000b\"}", "there is a NUL in a string");
 	CHECK_INT(request_parse(&request, "{}\0", 3, reason), -EINVAL);
+	CHECK_STR(reason, "there is a NUL byte in the line");
+}
+
+TEST(only_strict_json_is_json)
+{
+	static const char *const others[] = {
+		"{} //",
+		"{} /* x */",
+		"/**/{}",
+		"{\"pid\":1/**/}",
+		"{,}",
+		"{\"pid\":1,}",
+		"{\"pid\":[1,]}",
+		"{pid:1}",
+		"{'pid':1}",
+		"{\"pid\":01}",
+		"{\"pid\":0x1}",
+		"{\"pid\":+1}",
+		"{\"pid\":.5}",
+		"{\"pid\":NaN}",
+		"{\"pid\":1 2}",
+		"{\"comm\":\"\t\"}",
+		"{\"comm\":\"\\x\"}",
+		"{\"comm\":\"\\u12g4\"}",
+		"{\"comm\":\"a",
+		"\xef\xbb\xbf{}",
+		"{\"comm\":\"\\",
+		"{\"comm\":\"\\u",
+		"{\"comm\":\"\\u00",
+		"\\",
+		"{}\b",
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		refused(others[i], NULL);
+		CHECK(strncmp(reason, "not JSON", 8) == 0);
+	}
+	/* A '/' in a string is none. */
+	CHECK_INT(parse("{\"exe\":\"//*\\/\\\\\"}"), 0);
+	CHECK_STR(filter_entry(request.filter, FILTER_EXE, 0), "//*/\\");
+	request_clear(&request);
+}
+
+TEST(a_key_comes_once)
+{
+	refused("{\"pid\":1,\"pid\":2}", "pid is given twice");
+	refused("{\"pid\":1,\"uid\":1,\"pid\":1}", "pid is given twice");
+	refused("{\"fields\":[],\"fields\":[]}", "fields is given twice");
+	refused("{\"snapshot\":true,\"snapshot\":false}", "snapshot is given twice");
+	refused("{\"error\":1,\"\\u0065rror\":1}", "error is given twice");
+}
+
+TEST(text_is_unicode_without_nul)
+{
+	refused("{\"comm\":\"\xff\"}", "not UTF-8");
+	refused("{\"comm\":\"\xc0\x80\"}", "not UTF-8");	 /* overlong */
+	refused("{\"comm\":\"\xed\xa0\x80\"}", "not UTF-8");	 /* a surrogate */
+	refused("{\"comm\":\"\xf4\x90\x80\x80\"}", "not UTF-8"); /* beyond U+10FFFF */
+	refused("{\"comm\":\"\xe2\x82\"}", "not UTF-8");
+	refused("{\"comm\":\"a\\u0000b\"}", "there is a NUL in a string");
+	refused("{\"\\u0000\":1}", "there is a NUL in a string");
+	refused("{\"comm\":\"\\\\\\u0000\"}", "there is a NUL in a string");
+	refused("{\"comm\":\"\\ud800\"}", "there is half a surrogate pair in a string");
+	refused("{\"comm\":\"\\uDC00\"}", "there is half a surrogate pair in a string");
+	refused("{\"comm\":\"\\ud800\\u0041\"}", "there is half a surrogate pair in a string");
+	refused("{\"comm\":\"\\ud800\\ud800\"}", "there is half a surrogate pair in a string");
+	refused("{\"comm\":\"\\ud83d\\ude00\\ude00\"}", "there is half a surrogate pair in a string");
+	/* A backslash before what looks like an escape makes it none. */
+	CHECK_INT(parse("{\"comm\":\"\\\\\\\\u0000\\u00e9\\uD83D\\ude00\xe2\x82\xac\\u0001\x7f\"}"), 0);
+	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 0),
+		  "\\\\u0000\xc3\xa9\xf0\x9f\x98\x80\xe2\x82\xac\x01\x7f");
+	request_clear(&request);
+}
+
+TEST(numbers_are_values_as_they_are_written)
+{
+	CHECK_INT(parse("{\"pid\":[0,4294967295],\"error\":[-13,13],\"comm\":[5,1.50,-0],\"uid\":\"0\"}"), 0);
+	CHECK_STR(filter_entry(request.filter, FILTER_PID, 1), "4294967295");
+	CHECK_STR(filter_entry(request.filter, FILTER_ERROR, 0), "-13");
+	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 1), "1.50");
+	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 2), "-0");
+	request_clear(&request);
+	refused("{\"pid\":4294967296}", "pid: '4294967296': not a number");
+	refused("{\"pid\":-1}", "pid: '-1': not a number");
+	refused("{\"pid\":1e3}", "pid: '1e3': not a number");
+	refused("{\"pid\":99999999999999999999999999}", NULL);
+	refused("{\"fields\":1}", "fields: there is no key '1'");
+}
+
+static void print(void *to, const char *data, size_t size)
+{
+	strncat(to, data, size);
+}
+
+TEST(a_subscription_is_told_so_that_it_can_be_asked_for_again)
+{
+	char answer[1024] = "";
+	yajl_gen gen = yajl_gen_alloc(NULL);
+
+	CHECK_INT(parse("{\"uid\":0,\"snapshot\":true,\"comm\":[\"!a\\u0001\",\"/\\\"\"],\"fields\":\"pid\"}"), 0);
+	yajl_gen_config(gen, yajl_gen_print_callback, print, answer);
+	yajl_gen_map_open(gen);
+	request_gen(&request, gen);
+	yajl_gen_map_close(gen);
+	yajl_gen_free(gen);
+	request_clear(&request);
+	CHECK_STR(answer, "{\"snapshot\":true,\"fields\":[\"type\",\"pid\"],\"uid\":[\"0\"],"
+			  "\"comm\":[\"!a\\u0001\",\"/\\\"\"]}");
+	CHECK_INT(parse(answer), 0);
+	CHECK(request.snapshot && request.keys == (KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID)));
+	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 0), "!a\x01");
+	request_clear(&request);
 }
 
 TEST(depth_and_number_are_bounded)
@@ -105,6 +220,27 @@ TEST(depth_and_number_are_bounded)
 	CHECK_INT(parse(line), 0);
 	request_clear(&request);
 	strcpy(line + n, ",\"more\"]}");
+	refused(line, "comm: too many or too long entries");
+	/* Fields may come more than once, but not without end. */
+	n = (size_t)sprintf(line, "{\"fields\":[\"pid\"");
+	for (int i = 1; i < REQUEST_FIELDS_MOST; i++)
+		n += (size_t)sprintf(line + n, ",\"pid\"");
+	strcpy(line + n, "]}");
+	CHECK_INT(parse(line), 0);
+	request_clear(&request);
+	strcpy(line + n, ",1]}");
+	refused(line, "fields: too many");
+	/* As many keys as there is room for, and one long one. */
+	for (n = 0; n + 16 < sizeof(line);)
+		n += (size_t)sprintf(line + n, "%s\"k%zu\":1", n ? "," : "{", n);
+	strcpy(line + n, "}");
+	refused(line, "unknown key 'k0'");
+	memset(line, 'x', 65000);
+	memcpy(line, "{\"", 2);
+	strcpy(line + 65000, "\":1}");
+	refused(line, NULL);
+	memcpy(line, "{\"comm\":\"", 9);
+	strcpy(line + 65000, "\"}");
 	refused(line, "comm: too many or too long entries");
 	/* Brackets in strings are no depth. */
 	CHECK_INT(parse("{\"comm\":\"[[[[[[[[\\\"[[[[\"}"), 0);

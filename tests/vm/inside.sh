@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Runs in the guest of matrix.sh, with busybox: the daemon with each way to see failed execs, and what it says of a few
+# programs. Prints TAP, and last, for the table: "# kind KIND", the way that `auto` took.
+number=0 bad=0
+report() {
+	status=$?
+	number=$((number + 1))
+	if [ $status = 0 ]; then echo "ok $number - $1"; return; fi
+	bad=1
+	grep -v snapshot /tmp/out | tail -n 20 | sed 's/^/# /'
+	sed 's/^/# /' /tmp/err
+	echo "not ok $number - $1"
+}
+until_true() {
+	tries=0
+	until "$@"; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return 1
+		sleep 0.1
+	done
+}
+has() { grep -q "$1" /tmp/out; }
+events() { grep -v snapshot /tmp/out | grep -c "$1"; }
+
+begin() {
+	printf '[probes]\nforks = yes\nenv = ODD\nerrors = %s\n' "$1" >/tmp/conf
+	: >/tmp/out
+	execsnoopd -o -c /tmp/conf >/tmp/out 2>/tmp/err &
+	daemon=$!
+	until_true has '"live"'
+}
+end() { kill $daemon; wait $daemon; }
+
+begin auto
+report "$(uname -r): it starts"
+kind=$(sed -n 's/.*failed execs are seen by \(trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
+ODD=yes /odd exit 3 "an argument"
+until_true has '"type":"exited".*"an argument".*"env":{"ODD":"yes"}.*"cwd":"/root".*"cgroup":"/.*"exit_code":3,'
+report "a program that starts and ends"
+/odd kill 9
+until_true has '"type":"exited".*"kill","9".*"exit_signal":"SIGKILL"'
+report "a signal"
+/odd fork 7 >/dev/null
+until_true has '"type":"exited".*"fork","7".*"exit_code":7'
+[ "$(events '"type":"forked".*"fork","7"')" = 1 ]
+report "a fork without exec"
+/odd threads 100
+until_true has '"type":"exited".*"threads","100".*"exit_code":5'
+[ "$(events '"type":"exited".*"threads","100"')" = 1 ]
+report "a hundred threads end once"
+/odd leader-first
+until_true has '"type":"exited".*"leader-first"'
+[ "$(events '"type":"exited".*"leader-first"')" = 1 ]
+report "a leader that ends first"
+/odd thread-exec /odd exit 8
+until_true has '"type":"exited".*"exit","8".*"exit_code":8'
+report "an exec by another thread"
+/odd exit 0 $(seq 20000)
+until_true has '"type":"exited".*"19999","20000"'
+report "long arguments"
+end
+
+for errors in fexit kprobe tracepoint; do
+	begin $errors
+	if ! grep -q 'failed execs are seen' /tmp/err; then
+		echo "# $(uname -r): no $errors: $(grep 'cannot be seen' /tmp/err)"
+		end
+		continue
+	fi
+	/odd exec /nonexistent "an argument"
+	until_true has '"type":"error".*"exe":"/nonexistent".*"args":\["/nonexistent","an argument"\].*"error":"ENOENT"'
+	report "a failed exec by $errors"
+	if [ $errors != tracepoint ]; then
+		/fail32
+		until_true has '"type":"error".*"exe":"/no/such".*"args":\["/no/such","x32"\].*"error":"ENOENT"'
+		report "a failed exec of a 32-bit program by $errors"
+	fi
+	/odd exit 1
+	until_true has '"type":"exited".*"exit","1"'
+	[ "$(events '"type":"error"')" -le 2 ] && [ "$(events '"type":"lost"')" = 0 ]
+	report "nothing else by $errors"
+	end
+done
+echo "1..$number"
+echo "# kind $kind"
+exit $bad
