@@ -668,6 +668,8 @@ static void daemon_stop(struct daemon *d)
 	/* What happened until now is told. */
 	if (d->pipeline && d->probe)
 		drain(d);
+	if (d->server)
+		server_drain(d->server, STOP_MS);
 	if (d->console)
 		console_drain(d->console, STOP_MS);
 	d->server = server_free(d->server);

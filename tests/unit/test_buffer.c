@@ -158,6 +158,52 @@ TEST(it_writes_to_pipes_too)
 	buffer_free(b);
 }
 
+TEST(a_write_may_end_anywhere)
+{
+	static char got[8192];
+	struct line *l;
+	struct buffer *b;
+	size_t n = 0;
+
+	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
+	CHECK_INT(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	CHECK_INT(line_new(&l, 6001), 0);
+	for (size_t i = 0; i < 2000; i++)
+		memcpy(l->data + 3 * i, "\xe2\x82\xac", 3);
+	l->data[6000] = '\n';
+	CHECK_INT(buffer_new(&b, 1), 0);
+	CHECK_INT(buffer_push(b, l), 0);
+	CHECK_INT(buffer_write(b, fds[1], SIZE_MAX), BUFFER_E_BLOCKED);
+	CHECK_INT(buffer_size(b), 6001 - 4096); /* within a character */
+	CHECK_INT(buffer_write(b, fds[1], SIZE_MAX), BUFFER_E_BLOCKED);
+	CHECK_INT(read(fds[0], got, 4096), 4096);
+	CHECK_INT(buffer_write(b, fds[1], SIZE_MAX), 0);
+	n = 4096 + (size_t)read(fds[0], got + 4096, 4096);
+	CHECK_INT(n, 6001);
+	CHECK(memcmp(got, l->data, n) == 0);
+	CHECK_INT(l->refs, 1);
+	line_unref(l);
+	buffer_free(b);
+}
+
+TEST(what_is_forgotten_is_not_held)
+{
+	struct line *l = line(10, 'x');
+	struct buffer *b;
+
+	CHECK_INT(buffer_new(&b, SIZE_MAX), 0);
+	buffer_clear(b);
+	for (int i = 0; i < 100; i++)
+		CHECK_INT(buffer_push(b, l), 0);
+	buffer_clear(b);
+	CHECK_INT(l->refs, 1);
+	CHECK(buffer_is_empty(b));
+	CHECK_INT(buffer_push(b, l), 0);
+	CHECK_INT(buffer_size(b), 10);
+	line_unref(l);
+	buffer_free(b);
+}
+
 TEST(lines_move_behind_others)
 {
 	static char got[32768];

@@ -246,6 +246,139 @@ TEST(an_answer_stands_behind_what_was_before_it)
 	end();
 }
 
+static int say(const char *what, int (*how)(struct subscriber *, struct line *))
+{
+	_cleanup_(line_unref_p) struct line *answer = NULL;
+
+	CHECK_INT(line_new(&answer, strlen(what)), 0);
+	memcpy(answer->data, what, strlen(what));
+	return how(subscriber, answer);
+}
+
+TEST(it_takes_a_few_answers_until_they_are_written)
+{
+	begin();
+	for (unsigned pid = 1; pid <= 500; pid++)
+		exec_of(pid);
+	join(1 << 20, true, NULL);
+	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
+	for (unsigned round = 0; round < 3; round++) {
+		for (int i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++) {
+			CHECK(subscriber_takes_answers(subscriber));
+			CHECK_INT(say("answer\n", subscriber_say), 0);
+		}
+		/* Only reading changes that. */
+		CHECK(!subscriber_takes_answers(subscriber));
+		exec_of(1000 + round);
+		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
+		CHECK(!subscriber_takes_answers(subscriber));
+		take_all();
+		CHECK(subscriber_takes_answers(subscriber));
+		for (unsigned pid = 0; pid < 100; pid++)
+			exec_of(2000 + round * 100 + pid);
+		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
+	}
+	take_all();
+	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_ANSWERS_MOST);
+	end();
+}
+
+TEST(a_last_line_is_the_last)
+{
+	begin();
+	join(1 << 20, false, NULL);
+	exec_of(1);
+	CHECK_INT(say("end\n", subscriber_finish), 0);
+	exec_of(2);
+	take_all();
+	CHECK_INT(count_of("\n"), 2);
+	CHECK(strstr(text, "\"pid\":1,") && strstr(text, "end\n") == text + size - 4);
+	CHECK(!subscriber_has_output(subscriber));
+	end();
+}
+
+TEST(a_last_line_behind_a_loss)
+{
+	begin();
+	join(20000, false, NULL);
+	for (unsigned pid = 1; pid <= 300; pid++)
+		exec_of(pid);
+	CHECK_INT(say("end\n", subscriber_finish), 0);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"lost\""), 1);
+	CHECK(strstr(text, "\"last_seq\":300}\nend\n") + strlen("\"last_seq\":300}\nend\n") == text + size);
+	end();
+}
+
+TEST(a_last_line_ends_a_snapshot)
+{
+	begin();
+	for (unsigned pid = 1; pid <= 500; pid++)
+		exec_of(pid);
+	join(1 << 20, true, NULL);
+	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
+	exec_of(1000);
+	exit_of(400);
+	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 1);
+	CHECK_INT(say("end\n", subscriber_finish), 0);
+	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
+	take_all();
+	CHECK(count_of("\"snapshot\":true") > 0 && count_of("\"snapshot\":true") < 500);
+	CHECK_INT(count_of("\"seq\""), 0);
+	CHECK_INT(count_of("\"live\""), 0);
+	CHECK(strstr(text, "end\n") == text + size - 4);
+	end();
+}
+
+/* What was queued before a snapshot goes out before it, and is queue until then. */
+TEST(a_snapshot_does_not_free_the_queue)
+{
+	struct subscriber_stats stats;
+	unsigned long long count;
+
+	begin();
+	join(20000, false, NULL);
+	for (unsigned round = 0; round < 10; round++) {
+		for (unsigned pid = 1; pid <= 100; pid++)
+			exec_of(round * 100 + pid);
+		CHECK_INT(subscriber_join(subscriber, true), 0);
+		subscriber_stats(subscriber, &stats);
+		CHECK(stats.queue <= 20000);
+	}
+	take_all();
+	CHECK_INT(count_of("\"snapshot\":true"), 1000);
+	CHECK_INT(count_of("\"type\":\"lost\""), 1);
+	CHECK(sscanf(strstr(text, "\"count\""), "\"count\":%llu,", &count) == 1);
+	CHECK_INT(count_of("\"seq\"") + count, 1000);
+	/* It is out: the queue is free. */
+	for (unsigned pid = 1; pid <= 20; pid++)
+		exec_of(2000 + pid);
+	size = 0;
+	take_all();
+	CHECK_INT(count_of("\"type\":\"started\""), 20);
+	end();
+}
+
+TEST(a_snapshot_that_lets_nothing_pass_takes_turns)
+{
+	unsigned turns = 0;
+	int r;
+
+	begin();
+	for (unsigned pid = 1; pid <= 10000; pid++)
+		exec_of(pid);
+	join(1 << 20, true, "nobody");
+	for (; (r = subscriber_write(subscriber)) == SUBSCRIBER_E_MORE; turns++) {
+		take();
+		CHECK(size == 0 && subscriber_has_output(subscriber));
+	}
+	CHECK_INT(r, 0);
+	CHECK_INT(turns, 2);
+	take();
+	CHECK_INT(count_of("\n"), 1);
+	end();
+}
+
 TEST(a_reader_that_is_gone_is_told)
 {
 	begin();
