@@ -52,30 +52,38 @@ static __always_inline int enter_compat_execveat(const struct pt_regs *regs)
 	return error_enter(COMPAT_1(regs), COMPAT_2(regs), COMPAT_0(regs), 4);
 }
 
-/* Trampolines; the daemon names the functions. */
-
-SEC("?fentry")
-int BPF_PROG(fentry_execve, const struct pt_regs *regs)
+/* Trampolines; the daemon names the functions. The first argument is not read as ctx[0]: on 5.10 the type information of
+ * execveat has its struct only declared, and the verifier then knows no such argument. */
+static __always_inline const struct pt_regs *first_argument(void *ctx)
 {
-	return enter_execve(regs);
+	const struct pt_regs *regs = NULL;
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), ctx);
+	return regs;
 }
 
 SEC("?fentry")
-int BPF_PROG(fentry_execveat, const struct pt_regs *regs)
+int fentry_execve(void *ctx)
 {
-	return enter_execveat(regs);
+	return enter_execve(first_argument(ctx));
 }
 
 SEC("?fentry")
-int BPF_PROG(fentry_compat_execve, const struct pt_regs *regs)
+int fentry_execveat(void *ctx)
 {
-	return enter_compat_execve(regs);
+	return enter_execveat(first_argument(ctx));
 }
 
 SEC("?fentry")
-int BPF_PROG(fentry_compat_execveat, const struct pt_regs *regs)
+int fentry_compat_execve(void *ctx)
 {
-	return enter_compat_execveat(regs);
+	return enter_compat_execve(first_argument(ctx));
+}
+
+SEC("?fentry")
+int fentry_compat_execveat(void *ctx)
+{
+	return enter_compat_execveat(first_argument(ctx));
 }
 
 SEC("?fexit")
