@@ -305,8 +305,11 @@ static void visit_ids(struct walk *w, const struct process *p)
 	}
 	number_if(w, p->loginuid != PROCESS_UNSET, KEY_LOGINUID, p->loginuid);
 	number_if(w, p->session_id != PROCESS_UNSET, KEY_SESSION_ID, p->session_id);
-	number_if(w, p->sid != 0, KEY_SID, p->sid);
-	number_if(w, p->pgid != 0, KEY_PGID, p->pgid);
+	if (p->ids_known) {
+		/* 0 is a true one: of what the kernel itself started, until setsid(2). */
+		number(w, KEY_SID, p->sid);
+		number(w, KEY_PGID, p->pgid);
+	}
 	if (wants(w, KEY_TTY) && tty_name(buffer, sizeof(buffer), p->tty_major, p->tty_minor))
 		text(w, KEY_TTY, buffer);
 }

@@ -65,9 +65,9 @@ struct process {
 	uint64_t parent_start; /* its start; 0: not known */
 	uint32_t uid, gid, euid, egid;
 	uint64_t caps;			 /* effective */
-	bool ids_known;			 /* euid, egid and caps are */
+	bool ids_known;			 /* euid, egid, caps, sid and pgid are */
 	uint32_t loginuid, session_id;	 /* PROCESS_UNSET: not set */
-	uint32_t sid, pgid;		 /* 0: not known */
+	uint32_t sid, pgid;		 /* 0: of the kernel's own session, group */
 	uint32_t tty_major, tty_minor;	 /* 0, 0: none */
 	uint32_t pid_ns, mnt_ns, ns_pid; /* 0: not known */
 	bool kernel_thread;

@@ -343,34 +343,50 @@ static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
 	return 0;
 }
 
+struct stat_line {
+	char state;	    /* field 3 */
+	uint64_t pgid, sid; /* fields 5 and 6 */
+	uint64_t start;	    /* field 22, ticks since boot */
+};
+
+static bool parse_number(struct bytes text, uint64_t *ret)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < text.size; i++) {
+		if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(number, 10, &number) ||
+		    __builtin_add_overflow(number, (unsigned)(text.data[i] - '0'), &number))
+			return false;
+	}
+	*ret = number;
+	return text.size > 0;
+}
+
 /*
- * State (field 3) and start (22) of /proc/PID/stat; proc_pid_stat(5). The second field is "(comm)", and comm may hold
- * anything, so fields are counted from its last parenthesis.
+ * /proc/PID/stat; proc_pid_stat(5). The second field is "(comm)", and comm may hold anything, so fields are counted
+ * from its last parenthesis.
  */
-static int parse_stat(struct bytes text, char *ret_state, uint64_t *ret_start)
+static int parse_stat(struct bytes text, struct stat_line *ret)
 {
 	const char *paren = text.size ? memrchr(text.data, ')', text.size) : NULL;
 	struct bytes rest, value = BYTES_NONE;
-	uint64_t start = 0;
-	char state = 0;
+	bool good = true;
 
 	if (!paren)
 		return -EBADMSG;
 	rest = (struct bytes){ paren, text.size - (size_t)(paren - text.data) };
-	for (int field = 2; field <= 22; field++) {
-		if (!split(&rest, ' ', &value) || value.size == 0)
-			return -EBADMSG;
-		if (field == 3)
-			state = value.data[0];
+	for (int field = 2; good && field <= 22; field++) {
+		good = split(&rest, ' ', &value) && value.size > 0;
+		if (good && field == 3)
+			ret->state = value.data[0];
+		else if (good && field == 5)
+			good = parse_number(value, &ret->pgid);
+		else if (good && field == 6)
+			good = parse_number(value, &ret->sid);
+		else if (good && field == 22)
+			good = parse_number(value, &ret->start);
 	}
-	for (size_t i = 0; i < value.size; i++) {
-		if (value.data[i] < '0' || value.data[i] > '9' || __builtin_mul_overflow(start, 10, &start) ||
-		    __builtin_add_overflow(start, (unsigned)(value.data[i] - '0'), &start))
-			return -EBADMSG;
-	}
-	*ret_state = state;
-	*ret_start = start;
-	return 0;
+	return good ? 0 : -EBADMSG;
 }
 
 /*
@@ -391,23 +407,18 @@ static int gone(int r)
 }
 
 /* 0: dir is that of this process, which is there, in this state. -ESRCH: it is not. */
-static int check(struct procfs *procfs, int dir, const struct process *process, char *ret_state)
+static int check(struct procfs *procfs, int dir, const struct process *process, struct stat_line *ret)
 {
 	struct bytes text;
-	uint64_t start;
-	char state;
 	int r;
 
 	r = room_read_file(&procfs->stat, dir, "stat", STAT_MAX, &text);
 	if (r < 0)
 		return gone(r);
-	r = parse_stat(text, &state, &start);
+	r = parse_stat(text, ret);
 	if (r < 0)
 		return r;
-	if (start != ticks_of(procfs, process->start))
-		return -ESRCH;
-	*ret_state = state;
-	return 0;
+	return ret->start == ticks_of(procfs, process->start) ? 0 : -ESRCH;
 }
 
 int procfs_new(struct procfs **ret, int root, size_t args_limit)
@@ -445,14 +456,15 @@ int procfs_read(struct procfs *procfs, struct process *process)
 	};
 	_cleanup_close_ int dir = -1;
 	struct image image = { .argc = 0 };
-	char name[16], state;
+	struct stat_line line;
+	char name[16];
 	int r;
 
 	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
 	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return gone(-errno);
-	r = check(procfs, dir, process, &state);
+	r = check(procfs, dir, process, &line);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; !process->kernel_thread && i < sizeof(parts) / sizeof(*parts); i++) {
@@ -460,11 +472,11 @@ int procfs_read(struct procfs *procfs, struct process *process)
 		if (parts[i](procfs, dir, &image) == -ENOMEM)
 			return -ENOMEM;
 	}
-	r = check(procfs, dir, process, &state);
+	r = check(procfs, dir, process, &line);
 	if (r < 0)
 		return r;
 	/* The kernel marks a removed cgroup; only the dead are in one (proc_cgroup_show(), kernel/cgroup/cgroup.c). */
-	if ((state == 'Z' || state == 'X') && bytes_end(image.cgroup, BYTES(DELETED)))
+	if ((line.state == 'Z' || line.state == 'X') && bytes_end(image.cgroup, BYTES(DELETED)))
 		image.cgroup.size -= sizeof(DELETED) - 1;
 	process->image = image;
 	return 0;
@@ -478,11 +490,12 @@ void procfs_want_env(struct procfs *procfs, bool wanted)
 bool procfs_is_alive(struct procfs *procfs, const struct process *process)
 {
 	_cleanup_close_ int dir = -1;
-	char name[16], state;
+	struct stat_line line;
+	char name[16];
 
 	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
 	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return dir >= 0 && check(procfs, dir, process, &state) == 0 && state != 'Z' && state != 'X';
+	return dir >= 0 && check(procfs, dir, process, &line) == 0 && line.state != 'Z' && line.state != 'X';
 }
 
 /* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
@@ -513,14 +526,15 @@ int procfs_identify(struct procfs *procfs, struct process *process)
 	_cleanup_close_ int dir = -1;
 	uint64_t ppid[1], uid[2], gid[2], caps[1];
 	struct bytes text;
-	char name[16], state;
+	struct stat_line line;
+	char name[16];
 	int r;
 
 	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
 	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return gone(-errno);
-	r = check(procfs, dir, process, &state);
+	r = check(procfs, dir, process, &line);
 	if (r == 0)
 		r = room_read_file(&procfs->args, dir, "status", 65536, &text);
 	if (r < 0)
@@ -535,6 +549,8 @@ int procfs_identify(struct procfs *procfs, struct process *process)
 	process->gid = (uint32_t)gid[0];
 	process->egid = (uint32_t)gid[1];
 	process->caps = caps[0];
+	process->pgid = (uint32_t)line.pgid;
+	process->sid = (uint32_t)line.sid;
 	process->ids_known = true;
 	return 0;
 }

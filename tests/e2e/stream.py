@@ -295,7 +295,7 @@ def the_snapshot_is_what_runs():
             threads = [e for e in snapshot if e.get("kernel_thread")]
             kthreadd = [e for e in threads if e["pid"] == 2]
             check(len(kthreadd) == 1 and kthreadd[0]["comm"] == "kthreadd" and "exe" not in kthreadd[0]
-                  and "args" not in kthreadd[0], "kthreadd:", kthreadd)
+                  and "args" not in kthreadd[0] and kthreadd[0].get("sid") == os.getsid(2), "kthreadd:", kthreadd)
             seen = set()
             for event in snapshot:
                 check("parent_id" not in event or event["parent_id"] in seen or event["parent_id"] not in ids,

@@ -243,6 +243,8 @@ TEST(zeros_that_are_known_are_there)
 	CHECK_STR(line_of(KEY_CAPS), "text caps=0000000000000000");
 	CHECK_STR(line_of(KEY_LOGINUID), "number loginuid=0");
 	CHECK_STR(line_of(KEY_SESSION_ID), "number session_id=0");
+	CHECK_STR(line_of(KEY_SID), "number sid=0");
+	CHECK_STR(line_of(KEY_PGID), "number pgid=0");
 	CHECK_STR(line_of(KEY_EXIT_CODE), "number exit_code=0");
 	CHECK_STR(line_of(KEY_READ_BYTES), "number read_bytes=0");
 	CHECK_STR(line_of(KEY_CPU_USER_NS), "");

@@ -866,6 +866,8 @@ TEST(who_a_process_is)
 	CHECK_INT(p.gid, getgid());
 	CHECK_INT(p.euid, geteuid());
 	CHECK_INT(p.egid, getegid());
+	CHECK_INT(p.sid, getsid(0));
+	CHECK_INT(p.pgid, getpgid(0));
 	CHECK(p.ids_known);
 	p.start += 1000000000;
 	CHECK_INT(procfs_identify(procfs, &p), -ESRCH);
