@@ -819,8 +819,10 @@ TEST(without_descriptors_the_loop_waits)
 	}
 	CHECK_INT(notes, 1);
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	/* 0 may also be a timer that woke a little too early. */
+	began = now_ms();
 	while (stats().accepted < 100)
-		CHECK(sd_event_run(event, 60000000) > 0);
+		CHECK(sd_event_run(event, 1000000) >= 0 && now_ms() - began < 60000);
 	take(clients[7]);
 	CHECK(strstr(text, "\"live\""));
 	end();
