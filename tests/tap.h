@@ -37,6 +37,12 @@ static struct tap_test *tap_tests, **tap_last = &tap_tests;
 	}                                                           \
 	static void test_##id(void)
 
+/* Ends a test that hangs; generously, for a machine that is busy, and where valgrind makes everything slow. */
+static inline void tap_limit(unsigned seconds)
+{
+	alarm(getenv("VALGRIND") ? 30 * seconds : 4 * seconds);
+}
+
 #define CHECK(x)                                                                   \
 	do {                                                                       \
 		if (!(x)) {                                                        \

@@ -105,7 +105,7 @@ static void wait_until_inside(void)
 
 static void wait_for_sent(size_t n)
 {
-	alarm(30);
+	tap_limit(30);
 	pthread_mutex_lock(&lock);
 	while (n_sent < n)
 		pthread_cond_wait(&changed, &lock);
@@ -1099,7 +1099,7 @@ TEST(without_journald_entries_are_lost_and_not_silently)
 		printf("# skipped: no mount namespace\n");
 		return;
 	}
-	alarm(30);
+	tap_limit(30);
 	journal = real_journal();
 	write_event(journal, &event);
 	flush(journal);
@@ -1152,7 +1152,7 @@ TEST(journald_gets_the_entries)
 		printf("# skipped: no mount namespace\n");
 		return;
 	}
-	alarm(30);
+	tap_limit(30);
 	CHECK(mkdir("/run/systemd", 0755) == 0 && mkdir("/run/systemd/journal", 0755) == 0);
 	CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
 	journal = real_journal();
