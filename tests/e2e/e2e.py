@@ -2,7 +2,9 @@
 """What the end-to-end tests share: a daemon of their own, readers of its stream, and TAP.
 
 Every test runs the built daemon with real probes on the running kernel. The probes see the whole machine, so a
-test looks at the processes that it started itself, by pid and id, and leaves the rest alone.
+test looks at the processes that it started itself, by pid and id, and leaves the rest alone. The rest may be a lot: so a
+reader's queue and the ring are large here unless a test says otherwise, the daemon has the CPU before others, and no limit
+of time is one that others can break.
 
 Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails),
 EXECSNOOP_CHECK=unit (skip).
@@ -25,7 +27,7 @@ BUILD = os.path.abspath(os.environ.get("builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
 DAEMON = os.environ.get("EXECSNOOPD", os.path.join(BUILD, "src", "execsnoopd"))
 ODD = os.path.join(BUILD, "tests", "e2e", "odd")
-PATIENCE = 30 * (3 if os.environ.get("SLOW") else 1)  # seconds until something that must come is given up
+PATIENCE = 120 * (3 if os.environ.get("SLOW") else 1)  # seconds until something that must come is given up
 
 
 class Failure(Exception):
@@ -92,7 +94,7 @@ class Stream:
 
 
 class Client(Stream):
-    def __init__(self, path, patience=10):
+    def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         super().__init__(self.socket.fileno())
@@ -120,11 +122,16 @@ class Daemon:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([*prefix, DAEMON, "-c", self.file, *args], stdout=stdout, stderr=log,
                                             env={**os.environ, "NOTIFY_SOCKET": notify})
+        try:
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, -10)
+        except OSError:
+            pass
         if wait:
             self.wait_note("READY=1")
 
     def write(self, config):
-        sections = {"socket": {"path": self.path, "group": ""}, "journal": {"enabled": "no"}}
+        sections = {"probes": {"ring_buffer": "32M"}, "socket": {"path": self.path, "group": "", "queue": "64M"},
+                    "journal": {"enabled": "no"}}
         for section, keys in config.items():
             sections.setdefault(section, {}).update(keys)
         with open(self.file, "w") as f:
@@ -148,11 +155,15 @@ class Daemon:
         with open(self.log, "rb") as f:
             return f.read().decode("utf-8", "replace")
 
-    def connect(self):
-        return Client(self.path)
+    def connect(self, live=True):
+        """A reader; live: it has its snapshot, so what begins now is no part of that."""
+        client = Client(self.path)
+        if live:
+            client.wait_live()
+        return client
 
     def stats(self):
-        client = self.connect()
+        client = self.connect(live=False)
         client.send({"stats": True})
         stats = client.wait(lambda e: e["type"] == "stats", "stats")
         client.close()
@@ -225,6 +236,16 @@ def start_and_end(stream, process):
         if key not in ("type", "seq", "time"):
             equal(exited[0].get(key), value, "exited repeats", key)
     return started[0], exited[0]
+
+
+def at_best(limit, measure, times=5):
+    """One of a few tries takes less than `limit` seconds: others may be in the way of some, but not of all."""
+    took = []
+    for _ in range(times):
+        took.append(measure())
+        if took[-1] < limit:
+            return
+    raise Failure("never within %s s: %s" % (limit, ", ".join("%.2f" % t for t in took)))
 
 
 tests = []

@@ -418,6 +418,7 @@ int main(int argc, char **argv)
 
 		if (argc < 4)
 			setrlimit(RLIMIT_CORE, &none);
+		signal(atoi(argv[2]), SIG_DFL); /* a shell without job control has INT and QUIT ignored */
 		raise(atoi(argv[2]));
 		return 98;
 	}

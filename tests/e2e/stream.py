@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, check, equal, main, odd, run, seconds, start_and_end, test, unescape
+from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, at_best, check, equal, main, odd, run, seconds, start_and_end, test, unescape
 
 BOLD = ["type", "start_time", "ppid", "parent_comm", "pid", "uid", "gid", "comm", "exe", "args"]
 
@@ -514,6 +514,10 @@ def it_ends_quietly_when_the_reader_of_standard_output_goes_away():
 
 @test
 def a_stuck_reader_of_standard_output_does_not_stop_the_end():
+    at_best(1, stop_with_a_stuck_reader)
+
+
+def stop_with_a_stuck_reader():
     read, write = os.pipe()
     process = subprocess.Popen([DAEMON, "-c", "/dev/null", "--stdout"], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
@@ -524,21 +528,24 @@ def a_stuck_reader_of_standard_output_does_not_stop_the_end():
     begin = time.monotonic()
     process.terminate()
     process.wait()
-    check(time.monotonic() - begin < 1, "stops within a second")
     os.close(read)
+    return time.monotonic() - begin
 
 
 @test
 def it_stops_within_a_second():
-    for number in (signal.SIGTERM, signal.SIGINT):
+    def stop(number):
         with Daemon() as daemon:
             stuck = daemon.connect()
             begin = time.monotonic()
             daemon.process.send_signal(number)
             equal(daemon.process.wait(), 0)
-            check(time.monotonic() - begin < 1)
+            took = time.monotonic() - begin
             check(not os.path.exists(daemon.path), "the socket is gone")
             stuck.close()
+            return took
+    for number in (signal.SIGTERM, signal.SIGINT):
+        at_best(1, lambda number=number: stop(number))
 
 
 @test
@@ -563,33 +570,45 @@ def a_bad_configuration_is_refused_with_its_place():
 
 @test
 def it_is_small_quick_and_still():
-    begin = time.monotonic()
-    with Daemon() as daemon:
-        ready = time.monotonic() - begin
-        sanitized = "__asan_init" in subprocess.run(["nm", DAEMON], stdout=subprocess.PIPE, text=True).stdout
+    sanitized = "__asan_init" in subprocess.run(["nm", DAEMON], stdout=subprocess.PIPE, text=True).stdout
+
+    def start():
+        begin = time.monotonic()
+        with Daemon():
+            return time.monotonic() - begin
+    if not sanitized:
+        at_best(1, start)
+    # With forks, all that wakes the daemon is an event.
+    with Daemon({"probes": {"forks": "yes", "ring_buffer": "8M"}, "socket": {"queue": "4M"}}) as daemon:
         stream = daemon.connect()
         stream.wait_live()
         start_and_end(stream, run(ODD, "exit", "0"))
         if not sanitized:
-            check(ready < 1, "ready after %.2f s" % ready)
             with open("/proc/%d/status" % daemon.process.pid) as f:
                 rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
             check(rss < 16 << 10, "%d KiB resident" % rss)
-        # No wake-ups while nothing happens; other programs may run meanwhile, so until there is a quiet second.
-        counts = []
-        while 0 not in counts:
-            counts.append(switches_in_a_second(daemon.process.pid))
-            check(len(counts) < 60, "no second without a wake-up:", counts)
+        # No wake-ups while nothing happens. Other programs may run meanwhile: so until there is a quiet second, and where
+        # there never is one, by what an event may cost at most (a wake-up, a turn of the timer or two).
+        seconds = []
+        while 0 not in [wakeups for _, wakeups in seconds]:
+            seconds.append(events_and_wakeups_in_a_second(stream, daemon.process.pid))
+            check(len(seconds) < 60 or min(events for events, _ in seconds) > 0, "woken up for nothing:", seconds)
+            if len(seconds) == 60:
+                events, wakeups = map(sum, zip(*seconds))
+                check(wakeups <= 5 * events, wakeups, "wake-ups for", events, "events")
+                print("#   no second was quiet: %d wake-ups for %d events in a minute" % (wakeups, events))
+                break
 
 
-def switches_in_a_second(pid):
-    def switches():
+def events_and_wakeups_in_a_second(stream, pid):
+    def wakeups():
         with open("/proc/%d/status" % pid) as f:
-            return sum(int(line.split()[1]) for line in f if "ctxt_switches" in line)
+            return sum(int(line.split()[1]) for line in f if line.startswith("voluntary"))
 
-    before = switches()
-    time.sleep(1)  # a measured second, not a wait for something
-    return switches() - before
+    count, before, end = len(stream.events), wakeups(), time.monotonic() + 1
+    while time.monotonic() < end:
+        stream.read_some(max(end - time.monotonic(), 0))
+    return len(stream.events) - count, wakeups() - before
 
 
 if __name__ == "__main__":
