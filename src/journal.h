@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The journal (CONTRACT section 4). sd_journal_sendv(3) blocks when journald is stopped or slow, so it runs
- * in a thread of its own behind a bounded queue of finished entries; what does not fit is counted,
- * and said in a `lost` entry once there is room. The thread touches nothing but that queue.
+ * The journal (CONTRACT section 4): which events are written, and what of them. A courier carries the finished
+ * entries to journald.
  */
 #ifndef EXECSNOOP_JOURNAL_H
 #define EXECSNOOP_JOURNAL_H
@@ -11,6 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "courier.h"
 #include "event.h"
 #include "filter.h"
 #include "proctable.h"
@@ -42,15 +42,6 @@ void journal_configure(struct journal *journal, key_set keys, struct filter *fil
 /* Bytes that may wait from now on; what waits already stays. */
 void journal_set_queue(struct journal *journal, size_t queue);
 
-struct journal_stats {
-	uint64_t written; /* entries that journald took */
-	uint64_t lost;	  /* the queue was full, or journald refused */
-	size_t queue, queue_peak;
-};
 void journal_stats(struct journal *journal, struct journal_stats *ret);
-
-/* "curl[22022] started by bash[15785]: curl -O ..." into ret (cut at size, ended by NUL); text for people, not for
- * programs. */
-void journal_message(char *ret, size_t size, const struct event *event);
 
 #endif

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <sys/wait.h>
 
-#include "journal.h"
+#include "journal_entry.h"
 #include "quote.h"
 
 static void put_process(struct text *text, struct bytes comm, uint32_t pid)
