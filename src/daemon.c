@@ -31,6 +31,7 @@
 #include "pipeline.h"
 #include "probe.h"
 #include "server.h"
+#include "watchdog.h"
 
 #define DRAIN_MOST 2048		 /* records in one turn of the loop */
 #define DRAIN_PAUSE_US 5000	 /* between two turns while records keep coming: the bound of their delay */
@@ -56,6 +57,7 @@ struct daemon {
 	struct server *server;
 	struct journal *journal;
 	struct console *console;
+	struct watchdog *watchdog;
 	sd_event_source *drain_timer;
 	uint64_t boot;
 	int64_t epoch;
@@ -443,10 +445,7 @@ static int start_server(struct daemon *d)
 	}
 	r = server_new(&d->server, d->event, pipeline_table(d->pipeline), &config,
 		       passed == 1 ? SD_LISTEN_FDS_START : -1);
-	if (r == -ESRCH)
-		log_error("%s: there is no group %s ([socket] group; systemd-sysusers makes it, or leave it empty)",
-			  d->settings->socket.path, d->settings->socket.group);
-	else if (r == -EADDRINUSE)
+	if (r == -EADDRINUSE)
 		log_error("%s: another daemon listens there", d->settings->socket.path);
 	else if (r < 0)
 		log_error("%s: %s", d->settings->socket.path, strerror(-r));
@@ -645,6 +644,41 @@ static int watch_ring(struct daemon *d)
 	return sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, 0, 1000, on_drain_timer, d);
 }
 
+/* The watchdog. */
+
+static void watchdog_look(void *userdata, struct watchdog_path *ret)
+{
+	struct daemon *d = userdata;
+	struct pipeline_stats stats;
+
+	pipeline_stats(d->pipeline, &stats);
+	*ret = (struct watchdog_path){ .taken = stats.records, .waiting = probe_waiting(d->probe) };
+}
+
+static int watchdog_push(void *userdata)
+{
+	struct daemon *d = userdata;
+
+	log_warning(
+		"records wait in the ring buffer, and nothing was read for half of the watchdog's time; reading now");
+	return drain_and_schedule(d);
+}
+
+static void watchdog_feed(void *userdata)
+{
+	(void)userdata;
+	sd_notify(0, "WATCHDOG=1");
+}
+
+static int start_watchdog(struct daemon *d)
+{
+	static const struct watchdog_ops ops = { watchdog_look, watchdog_push, watchdog_feed };
+	uint64_t usec = 0;
+	int r = sd_watchdog_enabled(1, &usec);
+
+	return r < 0 ? r : watchdog_new(&d->watchdog, d->event, r > 0 ? usec : 0, &ops, d);
+}
+
 /* It took this one to open the tracepoints, and nothing more takes it: what we can't do, nobody can make us do. */
 static void drop_sys_admin(void)
 {
@@ -675,6 +709,7 @@ static void daemon_stop(struct daemon *d)
 	d->server = server_free(d->server);
 	d->journal = journal_free(d->journal, STOP_MS);
 	d->console = console_free(d->console);
+	d->watchdog = watchdog_free(d->watchdog);
 	sd_event_source_unref(d->drain_timer);
 	d->census = census_free(d->census);
 	/* After its sinks, whose subscribers look at its table. */
@@ -719,7 +754,7 @@ static int daemon_start(struct daemon *d)
 		return DAEMON_FAILED;
 	r = watch_ring(d);
 	if (r >= 0)
-		r = sd_event_set_watchdog(d->event, true);
+		r = start_watchdog(d);
 	if (r < 0) {
 		log_error("event loop: %s", strerror(-r));
 		return DAEMON_FAILED;

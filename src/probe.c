@@ -162,6 +162,11 @@ void probe_awake(struct probe *probe)
 	__atomic_store_n(&probe->shared->wake_at, part, __ATOMIC_RELAXED);
 }
 
+uint64_t probe_waiting(const struct probe *probe)
+{
+	return ring_used(probe->ring);
+}
+
 int probe_fd(const struct probe *probe)
 {
 	return bpf_map__fd(probe->skel->maps.ring);

@@ -51,6 +51,9 @@ int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, v
 bool probe_sleep(struct probe *probe);
 void probe_awake(struct probe *probe);
 
+/* Bytes of records that wait. */
+uint64_t probe_waiting(const struct probe *probe);
+
 /* Losses since load, of all CPUs. */
 void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks);
 

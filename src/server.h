@@ -29,7 +29,7 @@ struct server_config {
 
 /* listen_fd: a listening stream socket (taken over on success), or -1: the server binds settings->socket.path itself
  * (a stale socket file is replaced, one that a living daemon listens on is -EADDRINUSE, what is no socket -EEXIST),
- * with mode and group. A group that does not exist is -ESRCH. */
+ * with mode and group. A group that does not exist is noted, and the mode is without the group's bits. */
 int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
 	       int listen_fd);
 /* The end: accepts nobody any more, and writes what is queued, for at most timeout_ms. */
@@ -42,7 +42,7 @@ DEFINE_CLEANUP(struct server *, server_free);
 struct sink *server_sink(struct server *server);
 
 /* New settings: limits, mode, group, filters and fields of those who asked for none of their own. Who is connected
- * stays, whatever max_subscribers is now. On failure (mode or group cannot be set) the old ones stay in force. */
+ * stays, whatever max_subscribers is now. On failure (mode or group cannot be set; -ESRCH: there is no such group) the old ones stay in force. */
 int server_reload(struct server *server, const struct settings *settings);
 
 struct server_stats {

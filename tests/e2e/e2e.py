@@ -109,7 +109,7 @@ class Client(Stream):
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
-    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=()):
+    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None):
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.path = os.path.join(self.dir, "events.sock")
         self.file = os.path.join(self.dir, "execsnoopd.conf")
@@ -121,7 +121,7 @@ class Daemon:
         self.notes = []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([*prefix, DAEMON, "-c", self.file, *args], stdout=stdout, stderr=log,
-                                            env={**os.environ, "NOTIFY_SOCKET": notify})
+                                            env={**os.environ, "NOTIFY_SOCKET": notify, **(env or {})})
         try:
             os.setpriority(os.PRIO_PROCESS, self.process.pid, -10)
         except OSError:

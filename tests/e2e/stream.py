@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The whole way, on the running kernel: what processes do, and what a subscriber reads of it."""
+import ctypes
 import json
+import mmap
 import os
 import signal
+import struct
 import subprocess
 import threading
 import time
 
-from e2e import BUILD, DAEMON, ODD, Client, Daemon, Failure, Stream, at_best, check, equal, main, odd, run, seconds, start_and_end, test, unescape
+from e2e import BUILD, DAEMON, ODD, PATIENCE, Client, Daemon, Failure, Stream, at_best, check, equal, main, odd, run, seconds, start_and_end, test, unescape
 
 BOLD = ["type", "start_time", "ppid", "parent_comm", "pid", "uid", "gid", "comm", "exe", "args"]
 
@@ -566,6 +569,45 @@ def a_bad_configuration_is_refused_with_its_place():
         daemon.wait_note("READY=1")
         check("nonsense" in daemon.messages())
         start_and_end(stream, run(ODD, "exit", "0"))
+
+
+def shared_memory(daemon):
+    """The page in which the reader says that it sleeps: record_shared in bpf/record.h, the one map of 44 bytes."""
+    folder = "/proc/%d/fdinfo" % daemon.process.pid
+    for fd in os.listdir(folder):
+        with open(os.path.join(folder, fd)) as f:
+            info = dict(line.rstrip("\n").split(":", 1) for line in f if ":" in line)
+        if info.get("value_size", "").strip() == "44":
+            number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
+            attr = struct.pack("=III", int(info["map_id"]), 0, 0)
+            fd = ctypes.CDLL(None, use_errno=True).syscall(number, 14, attr, len(attr))  # BPF_MAP_GET_FD_BY_ID
+            check(fd >= 0, os.strerror(ctypes.get_errno()))
+            memory = mmap.mmap(fd, 4096)
+            os.close(fd)
+            return memory
+    raise Failure("no map of 44 bytes")
+
+
+@test
+def the_watchdog_is_fed_and_reads_what_nobody_was_woken_for():
+    with Daemon(env={"WATCHDOG_USEC": "2000000"}) as daemon:
+        daemon.wait_note("WATCHDOG=1")
+        stream = daemon.connect()
+        with shared_memory(daemon) as memory:
+            # A reader that is awake, for what others do on the machine, says a moment later anew that it sleeps.
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                if memory[:4] != struct.pack("=I", 1):
+                    time.sleep(0.001)
+                    continue
+                memory[:4] = struct.pack("=I", 0)
+                start_and_end(stream, run(ODD, "exit", "0"))
+                if "reading now" in daemon.messages():
+                    break
+        check("reading now" in daemon.messages(), "it was always woken")
+        daemon.notes.clear()
+        daemon.wait_note("WATCHDOG=1")
+        equal([e for e in stream.events if e["type"] == "lost"], [])
 
 
 @test

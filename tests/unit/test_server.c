@@ -1019,9 +1019,28 @@ TEST(a_stale_socket_is_replaced_and_nothing_else)
 	CHECK_INT(lstat(path, &st), 0);
 	CHECK(S_ISLNK(st.st_mode));
 	unlink(path);
-	/* A group that is not there: nothing is left. */
-	CHECK_INT(try_begin("group = no-such-group-here\n", -1), -ESRCH);
-	CHECK_INT(lstat(path, &st), -1);
+	end();
+}
+
+TEST(a_group_that_is_not_there_yet_lets_nobody_in_and_is_said)
+{
+	struct group *own = getgrgid(getgid());
+	struct stat st;
+	char lines[128];
+
+	begin("group = no-such-group-here\nmode = 0664\n");
+	CHECK_INT(notes, 1);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0604);
+	take(client());
+	CHECK(strstr(text, "\"live\""));
+	/* Once it is there. */
+	CHECK(own);
+	snprintf(lines, sizeof(lines), "group = %s\nmode = 0664\n", own->gr_name);
+	reload(lines, 0);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0664);
+	CHECK_INT(st.st_gid, getgid());
 	end();
 }
 
