@@ -156,6 +156,21 @@ journalctl _PID="$main" EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=started -o json | jq 
 report "bytes are exact"
 rm "$config.d/small.conf"
 
+# One that stands still is found by the watchdog, one that is killed is started anew; a subscriber may come again at once.
+printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
+systemctl daemon-reload
+systemctl restart $unit
+for how in STOP KILL; do
+	main=$(systemctl show -P MainPID $unit)
+	kill -$how "$main"
+	another() { [ "$(systemctl show -P MainPID $unit)" -gt 1 ] && [ "$(systemctl show -P MainPID $unit)" != "$main" ]; }
+	until_true another && until_true systemctl is-active -q $unit &&
+		timeout 60 sh -c "nc -U $socket | grep -q -m 1 '\"type\":\"live\"'"
+	report "systemd starts it anew after SIG$how"
+done
+journalctl -u $unit -o cat | grep -q "Watchdog timeout"
+report "the watchdog is what found it"
+
 before=$(date +%s%N)
 systemctl stop $unit
 [ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]
