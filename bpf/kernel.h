@@ -2,8 +2,9 @@
 /*
  * The kernel's types, as far as they are read: by hand, so that the reader sees what the probes depend on.
  * Each is preserve_access_index: libbpf moves every access to where the running kernel has the field (CO-RE).
- * Names are the kernel's. A field that is not in every kernel since 5.10 says so, and its reader asks
+ * Names are the kernel's. A field that is not in every kernel since 5.10 is OPTIONAL, and its reader asks
  * bpf_core_field_exists first; a struct with a ___name is another kernel's version of it (a flavour).
+ * tests/vm/fields.c compares all this with the running kernel.
  */
 #ifndef EXECSNOOP_KERNEL_H
 #define EXECSNOOP_KERNEL_H
@@ -46,6 +47,13 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define AT_FDCWD (-100)
 
 enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
+
+/* For tests/vm/fields.c; before version 14 clang has no such tags. */
+#if __has_attribute(btf_decl_tag)
+#define OPTIONAL __attribute__((btf_decl_tag("optional")))
+#else
+#define OPTIONAL
+#endif
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -111,8 +119,8 @@ struct tty_struct {
 };
 
 struct task_io_accounting { /* with CONFIG_TASK_IO_ACCOUNTING */
-	u64 read_bytes;
-	u64 write_bytes;
+	u64 read_bytes OPTIONAL;
+	u64 write_bytes OPTIONAL;
 };
 
 struct sched_entity {
@@ -187,7 +195,7 @@ struct fs_struct {
 
 struct kernfs_node {
 	const char *name;
-	struct kernfs_node *parent; /* up to 6.14 */
+	struct kernfs_node *parent OPTIONAL; /* up to 6.14 */
 };
 
 struct kernfs_node___6_15 { /* 633488947ef6: the parent is under RCU and was renamed */
@@ -235,8 +243,8 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
-	kuid_t loginuid;	/* with CONFIG_AUDIT */
-	unsigned int sessionid; /* with CONFIG_AUDIT */
+	kuid_t loginuid OPTIONAL;	 /* with CONFIG_AUDIT */
+	unsigned int sessionid OPTIONAL; /* with CONFIG_AUDIT */
 	u64 self_exec_id;
 	struct list_head thread_node;
 	struct sched_entity se;

@@ -16,7 +16,7 @@ until_true() {
 	tries=0
 	until "$@"; do
 		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.1
 	done
 }
@@ -34,6 +34,11 @@ end() { kill $daemon; wait $daemon; }
 
 begin auto
 report "$(uname -r): it starts"
+/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o >/tmp/fields
+status=$?
+grep '^#' /tmp/fields
+[ $status = 0 ]
+report "every field that the probes read is there, or they can do without"
 kind=$(sed -n 's/.*failed execs are seen by \(trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
 ODD=yes /odd exit 3 "an argument"
 until_true has '"type":"exited".*"an argument".*"env":{"ODD":"yes"}.*"cwd":"/root".*"cgroup":"/.*"exit_code":3,'

@@ -27,12 +27,22 @@ data = strings + struct.pack("<III", at, at + 9, 0)
 open(sys.argv[1], "wb").write((head + code.ljust(40, b"\x90") + data).ljust(0xb0, b"\0"))
 PYTHON
 chmod +x "$work/fail32"
+boot() {
+	"$here/boot.sh" -t 300 "$kernel" "$here/inside.sh" "$build/src/execsnoopd:/usr/bin/execsnoopd" \
+		"$build/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$build/tests/vm/fields:/fields" \
+		"$here/../../bpf/kernel.h:/kernel.h" "$build/bpf:/bpf" >"$work/log" 2>&1
+}
 failed=0
 for release in "$@"; do
 	kernel=$("$here/fetch-kernel.sh" "$release" | tail -n 1)
 	status=0
-	"$here/boot.sh" -t 300 "$kernel" "$here/inside.sh" "$build/src/execsnoopd:/usr/bin/execsnoopd" \
-		"$build/tests/e2e/odd:/odd" "$work/fail32:/fail32" >"$work/log" 2>&1 || status=$?
+	boot || status=$?
+	# A guest that ended without a result did so in the emulator, not in a test.
+	if [ $status = 125 ]; then
+		echo "matrix.sh: $release: once more" >&2
+		status=0
+		boot || status=$?
+	fi
 	[ -z "$verbose" ] && [ $status = 0 ] || cat "$work/log"
 	printf '%-8s %-28s %-24s %s passed, %s failed\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \

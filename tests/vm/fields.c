@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fields [KERNEL_H OBJECT...]: is every field of bpf/kernel.h in the running kernel's BTF? As TAP. What a kernel may lack is
+ * marked OPTIONAL there; a struct with a ___name is another kernel's version of it, of which each field may be lacking.
+ * The objects say what fields a struct of the header has; one that no object uses is one too many. Without arguments:
+ * those of $top_srcdir and of this build folder.
+ */
+#include <bpf/btf.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#define STRUCTS_MOST 128
+#define OBJECTS_MOST 8
+
+static char names[STRUCTS_MOST][64];
+static unsigned n_names;
+static struct btf *objects[OBJECTS_MOST];
+static unsigned n_objects;
+
+/* The structs of the header that are relocated: up to where it says that the attribute ends. */
+static bool read_header(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char line[512], name[64];
+
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f) && !strstr(line, "#pragma clang attribute pop"))
+		if (sscanf(line, "struct %63[a-zA-Z0-9_] {", name) == 1 && strchr(line, '{') &&
+		    n_names < STRUCTS_MOST) {
+			bool known = false;
+
+			for (unsigned i = 0; i < n_names; i++)
+				known |= strcmp(names[i], name) == 0; /* one for each architecture */
+			if (!known)
+				strcpy(names[n_names++], name);
+		}
+	fclose(f);
+	return n_names > 0;
+}
+
+static const char *name_at(const struct btf *btf, __u32 offset)
+{
+	const char *name = btf__name_by_offset(btf, offset);
+
+	return name ? name : "";
+}
+
+/* A member of that name, also within members that have none themselves. */
+static bool has_member(const struct btf *btf, int id, const char *name)
+{
+	const struct btf_type *type = btf__type_by_id(btf, (__u32)id);
+	const struct btf_member *member;
+
+	while (type && (btf_is_mod(type) || btf_is_typedef(type)))
+		type = btf__type_by_id(btf, type->type);
+	if (!type || !btf_is_composite(type))
+		return false;
+	member = btf_members(type);
+	for (unsigned i = 0; i < btf_vlen(type); i++) {
+		const char *its = name_at(btf, member[i].name_off);
+
+		if (strcmp(its, name) == 0 || (!its[0] && has_member(btf, (int)member[i].type, name)))
+			return true;
+	}
+	return false;
+}
+
+static bool is_optional(const struct btf *btf, int id, int index)
+{
+	for (__u32 i = 1; i < btf__type_cnt(btf); i++) {
+		const struct btf_type *type = btf__type_by_id(btf, i);
+
+		if (btf_is_decl_tag(type) && (int)type->type == id && btf_decl_tag(type)->component_idx == index &&
+		    strcmp(name_at(btf, type->name_off), "optional") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "kernfs_node___6_15" is a version of kernfs_node. True if it is one. */
+static bool essential_name(char *ret, size_t size, const char *name)
+{
+	const char *flavour = strstr(name, "___");
+
+	snprintf(ret, size, "%.*s", flavour ? (int)(flavour - name) : (int)strlen(name), name);
+	return flavour;
+}
+
+static bool check_struct(const struct btf *kernel, const char *name)
+{
+	char essential[64];
+	bool flavour = essential_name(essential, sizeof(essential), name), used = false, good = true;
+	int there = btf__find_by_name_kind(kernel, essential, BTF_KIND_STRUCT);
+
+	for (unsigned i = 0; i < n_objects; i++) {
+		int id = btf__find_by_name_kind(objects[i], name, BTF_KIND_STRUCT);
+		const struct btf_type *type = id > 0 ? btf__type_by_id(objects[i], (__u32)id) : NULL;
+
+		if (!type)
+			continue;
+		used = true;
+		for (unsigned m = 0; m < btf_vlen(type); m++) {
+			const char *member = name_at(objects[i], btf_members(type)[m].name_off);
+
+			if (there > 0 && has_member(kernel, there, member))
+				continue;
+			if (flavour || is_optional(objects[i], id, (int)m)) {
+				printf("# this kernel has no %s.%s\n", name, member);
+				continue;
+			}
+			printf("# %s.%s is not in this kernel, and not OPTIONAL\n", name, member);
+			good = false;
+		}
+	}
+	if (!used)
+		printf("# no object uses struct %s\n", name);
+	return good && used;
+}
+
+int main(int argc, char **argv)
+{
+	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o";
+	char *built[] = { argv[0], NULL, execsnoop, errors, late, NULL };
+	char header[4096];
+	struct btf *kernel = btf__load_vmlinux_btf();
+	struct utsname uts;
+	bool bad = false;
+
+	if (argc == 1) {
+		snprintf(header, sizeof(header), "%s/bpf/kernel.h", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+		built[1] = header;
+		argv = built;
+		argc = 5;
+	}
+	if (argc < 3 || argc - 2 > OBJECTS_MOST || !read_header(argv[1])) {
+		printf("Bail out! usage: fields [KERNEL_H OBJECT...]\n");
+		return 1;
+	}
+	if (!kernel) {
+		printf("1..0 # SKIP this kernel has no BTF\n");
+		return 0;
+	}
+	for (int i = 2; i < argc; i++) {
+		objects[n_objects] = btf__parse(argv[i], NULL);
+		if (!objects[n_objects]) {
+			printf("Bail out! %s has no BTF\n", argv[i]);
+			return 1;
+		}
+		n_objects++;
+	}
+	uname(&uts);
+	printf("1..%u\n", n_names);
+	for (unsigned i = 0; i < n_names; i++) {
+		bool good = check_struct(kernel, names[i]);
+
+		printf("%sok %u - %s has what is read of struct %s\n", good ? "" : "not ", i + 1, uts.release,
+		       names[i]);
+		bad |= !good;
+	}
+	for (unsigned i = 0; i < n_objects; i++)
+		btf__free(objects[i]);
+	btf__free(kernel);
+	return bad;
+}
