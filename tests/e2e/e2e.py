@@ -238,6 +238,21 @@ def start_and_end(stream, process):
     return started[0], exited[0]
 
 
+def check_seq(events, others=()):
+    """No number is missing, but the end of a process that never called exec and began after this stream's snapshot, which only
+    streams (the others) are told of whose snapshots had it."""
+    known = {e["id"] for e in events if e["type"] in ("started", "forked")}
+    last = None
+    for event in events:
+        if "seq" in event:
+            for missing in range(last + 1, event["seq"]) if last is not None else ():
+                other = [e for stream in others for e in stream if e.get("seq") == missing]
+                check(other and other[0]["type"] == "exited" and other[0]["id"] not in known, "seq", last, "is followed by",
+                      event["seq"])
+            check(last is None or event["seq"] > last, "seq", last, "is followed by", event["seq"])
+            last = event["seq"]
+
+
 def at_best(limit, measure, times=5):
     """One of a few tries takes less than `limit` seconds: others may be in the way of some, but not of all."""
     took = []

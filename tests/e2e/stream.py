@@ -11,17 +11,9 @@ import subprocess
 import threading
 import time
 
-from e2e import BUILD, DAEMON, ODD, PATIENCE, Client, Daemon, Failure, Stream, at_best, check, equal, main, odd, run, seconds, start_and_end, test, unescape
+from e2e import BUILD, DAEMON, ODD, PATIENCE, Client, Daemon, Failure, Stream, at_best, check, check_seq, equal, main, odd, run, seconds, start_and_end, test, unescape
 
 BOLD = ["type", "start_time", "ppid", "parent_comm", "pid", "uid", "gid", "comm", "exe", "args"]
-
-
-def check_seq(events):
-    last = None
-    for event in events:
-        if "seq" in event:
-            check(last is None or event["seq"] == last + 1, "seq", last, "is followed by", event["seq"])
-            last = event["seq"]
 
 
 @test
@@ -347,13 +339,14 @@ def every_process_is_in_a_snapshot_taken_during_a_storm():
                     stream.wait_live()
                     for _ in range(20):
                         stream.read_some(0.02)
-                    check_stream(stream.events)
+                for stream in streams:
+                    check_stream(stream.events, [other.events for other in streams])
     finally:
         stop.set()
         runner.join()
 
 
-def check_stream(events):
+def check_stream(events, others=()):
     """Nothing twice, no end without a beginning, no gap."""
     known, ended, live = set(), set(), False
     for event in events:
@@ -368,7 +361,7 @@ def check_stream(events):
             check(event["id"] in known, "the end of something unknown:", event)
             check(event["id"] not in ended, "ended twice")
             ended.add(event["id"])
-    check_seq(events)
+    check_seq(events, others)
 
 
 @test
