@@ -4,7 +4,7 @@
  * Each is preserve_access_index: libbpf moves every access to where the running kernel has the field (CO-RE).
  * Names are the kernel's. A field that is not in every kernel since 5.10 is OPTIONAL, and its reader asks
  * bpf_core_field_exists first; a struct with a ___name is another kernel's version of it (a flavour).
- * tests/vm/fields.c compares all this with the running kernel.
+ * tests/e2e/fields.c compares all this with the running kernel.
  */
 #ifndef EXECSNOOP_KERNEL_H
 #define EXECSNOOP_KERNEL_H
@@ -48,7 +48,7 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 
 enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
 
-/* For tests/vm/fields.c; before version 14 clang has no such tags. */
+/* For tests/e2e/fields.c; before version 14 clang has no such tags. */
 #if __has_attribute(btf_decl_tag)
 #define OPTIONAL __attribute__((btf_decl_tag("optional")))
 #else

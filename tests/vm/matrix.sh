@@ -1,40 +1,63 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# matrix.sh [RELEASE...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, or those named.
-# Fetches kernels through apt the first time. Prints a line for each kernel; with -v all that the guest says.
+# matrix.sh [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and where a
+# cross compiler is installed 5.10/arm64 6.12/arm64; or those named. Fetches kernels through apt the first time, and
+# builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel; with -v all that the guest says.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
 verbose=
 [ "${1:-}" != -v ] || { verbose=1; shift; }
-[ $# -gt 0 ] || set -- 5.10 6.1 6.12 latest
+if [ $# = 0 ]; then
+	set -- 5.10 6.1 6.12 latest
+	if command -v aarch64-linux-gnu-gcc qemu-system-aarch64 mmdebstrap >/dev/null; then set -- "$@" 5.10/arm64 6.12/arm64; fi
+fi
 for tool in qemu-system-x86_64 cpio python3; do
 	command -v $tool >/dev/null || { echo "matrix.sh: there is no $tool" >&2; exit 77; }
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# A 32-bit program that execs /no/such, and ends with 0.
-python3 - "$work/fail32" <<'PYTHON'
+# fail32 ARCH: a 32-bit program that execs /no/such, and ends with 0.
+fail32() {
+	python3 - "$1" "$work/fail32" <<'PYTHON'
 import struct, sys
-head = bytes.fromhex(
-    "7f454c4601010100000000000000000002000300010000005480040834000000000000000000000034002000010000000000000001000000"
-    "000000000080040800800408b0000000b00000000500000000100000")
-strings, at = b"/no/such\0x32\0", 0x8048054 + 40
-code = (b"\xb8\x0b\0\0\0\xbb" + struct.pack("<I", at) + b"\xb9" + struct.pack("<I", at + len(strings)) +
-        b"\x31\xd2\xcd\x80\xb8\x01\0\0\0\x31\xdb\xcd\x80")
-data = strings + struct.pack("<III", at, at + 9, 0)
-open(sys.argv[1], "wb").write((head + code.ljust(40, b"\x90") + data).ljust(0xb0, b"\0"))
+base, strings = 0x8048000, b"/no/such\0x32\0"
+at = base + 0x54 + 40  # behind the headers and the code
+path, args = at, at + len(strings)
+machine, flags, code = {
+    "amd64": (3, 0, b"\xb8\x0b\0\0\0\xbb" + struct.pack("<I", path) + b"\xb9" + struct.pack("<I", args) +
+              b"\x31\xd2\xcd\x80\xb8\x01\0\0\0\x31\xdb\xcd\x80"),
+    # ldr r0, path; ldr r1, args; mov r2, #0; mov r7, #11; svc 0; mov r0, #0; mov r7, #1; svc 0
+    "arm64": (40, 0x05000000, struct.pack("<10I", 0xe59f0018, 0xe59f1018, 0xe3a02000, 0xe3a0700b, 0xef000000,
+                                          0xe3a00000, 0xe3a07001, 0xef000000, path, args)),
+}[sys.argv[1]]
+head = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+head += struct.pack("<HHIIIIIHHHHHH", 2, machine, 1, base + 0x54, 0x34, 0, flags, 0x34, 0x20, 1, 0, 0, 0)
+head += struct.pack("<8I", 1, 0, base, base, 0xb0, 0xb0, 5, 0x1000)
+data = strings + struct.pack("<III", path, path + 9, 0)
+open(sys.argv[2], "wb").write((head + code.ljust(40, b"\x90") + data).ljust(0xb0, b"\0"))
 PYTHON
-chmod +x "$work/fail32"
+	chmod +x "$work/fail32"
+}
 boot() {
-	"$here/boot.sh" -t 300 "$kernel" "$here/inside.sh" "$build/src/execsnoopd:/usr/bin/execsnoopd" \
-		"$build/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$build/tests/vm/fields:/fields" \
-		"$here/../../bpf/kernel.h:/kernel.h" "$build/bpf:/bpf" >"$work/log" 2>&1
+	"$here/boot.sh" -t 300 "$kernel" "$here/inside.sh" "$programs/src/execsnoopd:/usr/bin/execsnoopd" \
+		"$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$programs/tests/e2e/fields:/fields" \
+		"$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" >"$work/log" 2>&1
 }
 failed=0
 for release in "$@"; do
-	kernel=$("$here/fetch-kernel.sh" "$release" | tail -n 1)
+	arch=amd64 programs=$build
+	unset SYSROOT
+	case $release in
+	*/*)
+		arch=${release#*/} programs=$build/cross-${release#*/}
+		SYSROOT=$("$here/cross.sh" "$arch" "$programs" 2>"$work/log" | tail -n 1) || { cat "$work/log"; exit 1; }
+		export SYSROOT
+		;;
+	esac
+	fail32 "$arch"
+	kernel=$("$here/fetch-kernel.sh" "${release%/*}" "$arch" | tail -n 1)
 	status=0
 	boot || status=$?
 	# A guest that ended without a result did so in the emulator, not in a test.
@@ -44,7 +67,7 @@ for release in "$@"; do
 		boot || status=$?
 	fi
 	[ -z "$verbose" ] && [ $status = 0 ] || cat "$work/log"
-	printf '%-8s %-28s %-24s %s passed, %s failed\n' "$release" \
+	printf '%-11s %-28s %-24s %s passed, %s failed\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
 		"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")"
 	[ $status = 0 ] || failed=1

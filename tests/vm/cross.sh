@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# cross.sh ARCH FOLDER: builds the daemon and the programs of the tests for another architecture (arm64) in FOLDER, with
+# Debian's cross compiler (apt install gcc-aarch64-linux-gnu) and a sysroot of Debian's packages, which is kept in
+# $VMLAB and whose path is the last line printed. The first time it needs the network.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+arch=${1:?usage: cross.sh ARCH FOLDER} folder=${2:?}
+case $arch in
+arm64) triplet=aarch64-linux-gnu ;;
+*) die "no cross build for $arch" ;;
+esac
+command -v $triplet-gcc >/dev/null || die "there is no $triplet-gcc: apt-get install gcc-$triplet libc6-dev-$arch-cross"
+sysroot=$VMLAB/sysroot-$arch
+source=$(cd "$HERE/../.." && pwd)
+if [ ! -e "$sysroot.done" ]; then
+    mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' |
+        grep -E '/debian/?$' | sort -u | head -n1)}
+    rm -rf "$sysroot"; mkdir -p "$VMLAB"
+    # Only unpacked: nothing of the other architecture runs here.
+    mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \
+        --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev \
+        --setup-hook='mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib; for d in bin sbin lib; do ln -s usr/$d "$1"/$d; done' \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        bookworm "$sysroot" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >&2
+    : > "$sysroot.done"
+fi
+mkdir -p "$folder"; cd "$folder"
+export PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triplet/pkgconfig:$sysroot/usr/share/pkgconfig
+{
+    [ Makefile -nt "$source/configure" ] || "$source/configure" -q --host=$triplet CC="$triplet-gcc --sysroot=$sysroot"
+    make -s -j"$(nproc)" all tests/e2e/odd tests/e2e/fields
+} >&2
+echo "$sysroot"
