@@ -40,6 +40,7 @@
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
 #define RELOAD_MS 100		 /* for a journal that is switched off, to take what is queued */
+#define TRIM_PROCESSES 64	 /* and a quarter: gone from the table until their memory is given back */
 #define EPOCH_STEP_NS 1000000	 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
@@ -63,6 +64,7 @@ struct daemon {
 	int64_t epoch;
 	uint64_t started_us, status_us, status_seq;
 	unsigned loaded_processes;
+	size_t processes_peak; /* in the table since memory was given back last */
 	/* Loss in the kernel: what is told, and since when the table may be wrong. */
 	uint64_t skipped_events, skipped_forks, skipped_us;
 	uint64_t lost, census_lost, census_us; /* all together; when the last census began */
@@ -193,6 +195,23 @@ static bool mend(struct daemon *d, bool ring_empty)
 	return true;
 }
 
+/*
+ * Gives memory back to the kernel once many processes are gone. free(3) alone gives back only what is at the heap's very
+ * end, and something that lives on is always there. It takes up to some milliseconds, so it is done when the ring is empty,
+ * and a share of the processes has to be gone: a few times from a great many down to few.
+ */
+static void give_back(struct daemon *d)
+{
+	size_t count = proctable_count(pipeline_table(d->pipeline));
+
+	if (d->processes_peak < count)
+		d->processes_peak = count;
+	if (d->processes_peak - count < TRIM_PROCESSES + d->processes_peak / 4)
+		return;
+	malloc_trim(0);
+	d->processes_peak = count;
+}
+
 static int drain_and_schedule(struct daemon *d)
 {
 	int n = drain(d), r;
@@ -204,6 +223,8 @@ static int drain_and_schedule(struct daemon *d)
 	}
 	send_status(d);
 	busy = mend(d, n < DRAIN_MOST);
+	if (n < DRAIN_MOST)
+		give_back(d);
 	if (n == 0 && !busy && probe_sleep(d->probe))
 		return sd_event_source_set_enabled(d->drain_timer, SD_EVENT_OFF);
 	if (n > 0)

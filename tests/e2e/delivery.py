@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 
-from e2e import ODD, PATIENCE, Client, Daemon, Failure, check, check_seq, equal, main, odd, run, seconds, start_and_end, test
+from e2e import (DAEMON, ODD, PATIENCE, Client, Daemon, Failure, check, check_seq, equal, main, odd, run, seconds,
+                 start_and_end, test)
 
 SMALL = ["seq", "pid", "id", "args"]
 
@@ -434,6 +435,38 @@ def figures_agree():
         end = time.monotonic() + 10
         while '"events":{' not in daemon.messages():
             check(time.monotonic() < end, daemon.messages())
+
+
+@test
+def memory_is_given_back():
+    """Once many processes are gone: what the kernel says is resident."""
+    with open(DAEMON, "rb") as f:
+        if os.environ.get("SLOW") or b"__asan_init" in f.read():
+            return  # under valgrind and ASan memory is not the C library's
+    with Daemon() as daemon:
+        def resident():
+            with open("/proc/%d/status" % daemon.process.pid) as f:
+                return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+        client = daemon.connect()
+        client.send({"pid": os.getpid()})  # nothing queued but what is read here
+        client.wait(lambda e: e["type"] == "subscribed")
+        before = resident()
+        ours, theirs = os.pipe()
+        processes = [odd("wait", "0", "x" * 6000, stdin=ours, stdout=subprocess.DEVNULL) for _ in range(2000)]
+        os.close(ours)
+        end = time.monotonic() + PATIENCE
+        while resident() < before + 8000:
+            check(time.monotonic() < end, "%d KiB before, %d with them" % (before, resident()))
+            time.sleep(0.02)
+        os.close(theirs)
+        for process in processes:
+            process.wait()
+        while resident() > before + 4000:
+            check(time.monotonic() < end, "%d KiB before, %d after" % (before, resident()))
+            time.sleep(0.02)
+        print("# resident before and after: %d, %d KiB" % (before, resident()))
+
 
 
 if __name__ == "__main__":
