@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * One thread, one event loop. The ring buffer comes first: it is drained whenever the kernel says so, and by a
- * short timer as long as records keep coming, so that a storm costs no wake-up per event; when a turn of the
- * timer finds nothing, the reader tells the producers that it sleeps, and no timer runs. Outputs never block.
+ * short timer as long as records keep coming, so that a storm costs no wake-up per event. The timer's pauses grow from
+ * turn to turn: on a quiet machine an event is told at once, in a storm many together. When a turn after a whole pause finds
+ * nothing, the reader tells the producers that it sleeps, and no timer runs. Outputs never block.
  *
  * Start: attach; read what runs; fold in what happened meanwhile; then the outputs join, and each begins with
  * the same table. Clients that connect before that wait in the socket's backlog.
@@ -35,6 +36,8 @@
 
 #define DRAIN_MOST 2048		 /* records in one turn of the loop */
 #define DRAIN_PAUSE_US 5000	 /* between two turns while records keep coming: the bound of their delay */
+#define DRAIN_FIRST_US 300	 /* after a wake-up: what follows a fork, its exec above all, is there soon */
+#define DRAIN_GROWTH 4		 /* of the pause, from turn to turn */
 #define SKIPPED_PAUSE_US 100000	 /* between two looks at what probes skipped, while records keep coming */
 #define CENSUS_PAUSE_US 500000	 /* between two comparisons of the table with the kernel's, while loss goes on */
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
@@ -60,6 +63,7 @@ struct daemon {
 	struct console *console;
 	struct watchdog *watchdog;
 	sd_event_source *drain_timer;
+	uint64_t pause_us; /* before the next turn; 0 while the reader sleeps */
 	uint64_t boot;
 	int64_t epoch;
 	uint64_t started_us, status_us, status_seq;
@@ -225,12 +229,20 @@ static int drain_and_schedule(struct daemon *d)
 	busy = mend(d, n < DRAIN_MOST);
 	if (n < DRAIN_MOST)
 		give_back(d);
-	if (n == 0 && !busy && probe_sleep(d->probe))
+	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
+	if (n == 0 && !busy && d->pause_us == DRAIN_PAUSE_US && probe_sleep(d->probe)) {
+		d->pause_us = 0;
 		return sd_event_source_set_enabled(d->drain_timer, SD_EVENT_OFF);
+	}
 	if (n > 0)
 		probe_awake(d->probe);
+	d->pause_us = d->pause_us == 0 ? DRAIN_FIRST_US : d->pause_us * DRAIN_GROWTH;
+	if (d->pause_us > DRAIN_PAUSE_US)
+		d->pause_us = DRAIN_PAUSE_US;
 	r = sd_event_source_set_time_relative(d->drain_timer,
-					      n == DRAIN_MOST || census_is_under_way(d->census) ? 0 : DRAIN_PAUSE_US);
+					      n == DRAIN_MOST || census_is_under_way(d->census) ? 0 : d->pause_us);
+	if (r >= 0)
+		r = sd_event_source_set_time_accuracy(d->drain_timer, d->pause_us / 5);
 	return r < 0 ? r : sd_event_source_set_enabled(d->drain_timer, SD_EVENT_ONESHOT);
 }
 
