@@ -366,7 +366,7 @@ def check_stream(events, others=()):
 
 @test
 def subscribers_do_not_disturb_each_other():
-    with Daemon({"socket": {"queue": "64K"}}) as daemon:
+    with Daemon({"socket": {"queue": "512K"}}) as daemon:
         stuck, good = daemon.connect(), daemon.connect()
         stuck.wait_live()
         good.wait_live()
@@ -443,8 +443,8 @@ def a_loss_is_counted_and_mended():
         again = Client(daemon.path)
         again.wait_live()
         for event in again.events:
-            if event.get("snapshot"):
-                check(os.path.exists("/proc/%d" % event["pid"]), "gone, and still there:", event)
+            if event.get("snapshot") and not os.path.exists("/proc/%d" % event["pid"]):
+                again.wait(lambda e, i=event["id"]: e["type"] == "exited" and e["id"] == i, "end of %s" % event)
 
 
 @test
@@ -623,14 +623,14 @@ def it_is_small_quick_and_still():
                 rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
             check(rss < 16 << 10, "%d KiB resident" % rss)
         # No wake-ups while nothing happens. Other programs may run meanwhile: so until there is a quiet second, and where
-        # there never is one, by what an event may cost at most (a wake-up, a turn of the timer or two).
+        # there never is one, by what an event may cost at most (a wake-up, some turns of the timer).
         seconds = []
         while 0 not in [wakeups for _, wakeups in seconds]:
             seconds.append(events_and_wakeups_in_a_second(stream, daemon.process.pid))
             check(len(seconds) < 60 or min(events for events, _ in seconds) > 0, "woken up for nothing:", seconds)
             if len(seconds) == 60:
                 events, wakeups = map(sum, zip(*seconds))
-                check(wakeups <= 5 * events, wakeups, "wake-ups for", events, "events")
+                check(wakeups <= 8 * events, wakeups, "wake-ups for", events, "events")
                 print("#   no second was quiet: %d wake-ups for %d events in a minute" % (wakeups, events))
                 break
 
