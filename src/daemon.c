@@ -32,6 +32,7 @@
 #include "pipeline.h"
 #include "probe.h"
 #include "server.h"
+#include "store.h"
 #include "watchdog.h"
 
 #define DRAIN_MOST 2048		 /* records in one turn of the loop */
@@ -58,6 +59,7 @@ struct daemon {
 	struct census *census;
 	struct environment *environment;
 	struct redact *redact;
+	struct store *store;
 	struct server *server;
 	struct journal *journal;
 	struct console *console;
@@ -470,20 +472,22 @@ static int start_server(struct daemon *d)
 		.note = on_note,
 		.userdata = d,
 	};
-	int passed = sd_listen_fds(1), r;
+	_cleanup_close_ int fd = -1;
+	size_t passed;
+	int r = store_take_listening(d->store, &fd, &passed);
 
-	if (passed > 1 || (passed == 1 && sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, 1) <= 0)) {
-		log_error("systemd passed %d descriptors; one listening stream socket was expected", passed);
-		return -EINVAL;
+	if (r < 0) {
+		log_error("systemd passed %zu descriptors; one listening stream socket was expected", passed);
+		return r;
 	}
-	r = server_new(&d->server, d->event, pipeline_table(d->pipeline), &config,
-		       passed == 1 ? SD_LISTEN_FDS_START : -1);
+	r = server_new(&d->server, d->event, pipeline_table(d->pipeline), &config, fd);
 	if (r == -EADDRINUSE)
 		log_error("%s: another daemon listens there", d->settings->socket.path);
 	else if (r < 0)
 		log_error("%s: %s", d->settings->socket.path, strerror(-r));
 	if (r < 0)
 		return r;
+	TAKE_FD(fd);
 	pipeline_add_sink(d->pipeline, server_sink(d->server));
 	return 0;
 }
@@ -751,7 +755,21 @@ static void daemon_stop(struct daemon *d)
 	d->environment = environment_free(d->environment);
 	d->probe = probe_free(d->probe);
 	sd_event_unref(d->event);
+	d->store = store_free(d->store);
 	d->settings = settings_free(d->settings);
+}
+
+/* Before anything else can have a descriptor where those are that were passed. */
+static int take_passed(struct daemon *d)
+{
+	size_t strange = 0;
+	int r = store_new(&d->store);
+
+	if (r == 0)
+		strange = store_discard(d->store);
+	if (strange > 0)
+		log_info("%zu descriptors that another version of the daemon left are closed", strange);
+	return r;
 }
 
 static int daemon_start(struct daemon *d)
@@ -760,6 +778,11 @@ static int daemon_start(struct daemon *d)
 	int r;
 
 	d->started_us = clock_ns(CLOCK_MONOTONIC) / 1000;
+	r = take_passed(d);
+	if (r < 0) {
+		log_error("taking over what systemd passed: %s", strerror(-r));
+		return DAEMON_FAILED;
+	}
 	if (daemon_load_settings(&d->settings, d->options) < 0)
 		return DAEMON_CONFIG;
 	r = sd_id128_get_boot_app_specific(BOOT_APPLICATION, &id);

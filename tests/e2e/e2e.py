@@ -11,6 +11,7 @@ EXECSNOOP_CHECK=unit (skip).
 """
 import base64
 import datetime
+import fcntl
 import json
 import os
 import select
@@ -27,6 +28,16 @@ BUILD = os.path.abspath(os.environ.get("builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
 DAEMON = os.environ.get("EXECSNOOPD", os.path.join(BUILD, "src", "execsnoopd"))
 ODD = os.path.join(BUILD, "tests", "e2e", "odd")
+# Descriptors by their numbers, "--" and a command: gives them to it from 3 on, as sd_listen_fds(3) wants them.
+PASS = """
+import os, sys
+end = sys.argv.index("--")
+for i, fd in enumerate(sys.argv[1:end]):
+    os.dup2(int(fd), 3 + i)
+    os.close(int(fd))
+os.environ.update(LISTEN_FDS=str(end - 1), LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[end + 1], sys.argv[end + 1:])
+"""
 PATIENCE = 120 * (3 if os.environ.get("SLOW") else 1)  # seconds until something that must come is given up
 
 
@@ -109,7 +120,8 @@ class Client(Stream):
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
-    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None):
+    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=()):
+        """passed: (name, descriptor) of what it is given as systemd gives a service its sockets."""
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.path = os.path.join(self.dir, "events.sock")
         self.file = os.path.join(self.dir, "execsnoopd.conf")
@@ -119,9 +131,17 @@ class Daemon:
         notify = os.path.join(self.dir, "notify")
         self.notify.bind(notify)
         self.notes = []
+        env = {**os.environ, "NOTIFY_SOCKET": notify, **(env or {})}
+        # High numbers, so that none is overwritten before it was moved to its place.
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for _, fd in passed]
+        if passed:
+            env["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
+            prefix = (sys.executable, "-c", PASS, *map(str, high), "--", *prefix)
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([*prefix, DAEMON, "-c", self.file, *args], stdout=stdout, stderr=log,
-                                            env={**os.environ, "NOTIFY_SOCKET": notify, **(env or {})})
+            self.process = subprocess.Popen([*prefix, DAEMON, "-c", self.file, *args], stdout=stdout, stderr=log, env=env,
+                                            pass_fds=high)
+        for fd in high:
+            os.close(fd)
         try:
             os.setpriority(os.PRIO_PROCESS, self.process.pid, -10)
         except OSError:

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "store.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+struct passed {
+	int fd;	    /* -1: taken, or closed */
+	char *name; /* NULL only in an array that is half built */
+};
+
+struct store {
+	size_t count;
+	struct passed passed[];
+};
+
+static bool is_kept(const struct passed *passed)
+{
+	return strncmp(passed->name, STORE_PREFIX, strlen(STORE_PREFIX)) == 0;
+}
+
+int store_new_of(struct store **ret, const int *fds, const char *const *names, size_t count)
+{
+	_cleanup_(store_free_p) struct store *store = calloc(1, sizeof(*store) + count * sizeof(store->passed[0]));
+
+	if (!store) {
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
+		return -ENOMEM;
+	}
+	store->count = count;
+	for (size_t i = 0; i < count; i++)
+		store->passed[i].fd = fds[i];
+	for (size_t i = 0; i < count; i++) {
+		store->passed[i].name = strdup(names[i]);
+		if (!store->passed[i].name)
+			return -ENOMEM;
+	}
+	*ret = TAKE_PTR(store);
+	return 0;
+}
+
+int store_new(struct store **ret)
+{
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names), r;
+	_cleanup_free_ int *fds = NULL;
+
+	if (n < 0)
+		return n;
+	fds = calloc((size_t)n + 1, sizeof(*fds));
+	r = fds ? 0 : -ENOMEM;
+	for (int i = 0; fds && i < n; i++)
+		fds[i] = SD_LISTEN_FDS_START + i;
+	if (r == 0)
+		r = store_new_of(ret, fds, (const char *const *)names, (size_t)n);
+	for (int i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return r;
+}
+
+struct store *store_free(struct store *store)
+{
+	if (!store)
+		return NULL;
+	for (size_t i = 0; i < store->count; i++) {
+		if (store->passed[i].fd >= 0)
+			close(store->passed[i].fd);
+		free(store->passed[i].name);
+	}
+	free(store);
+	return NULL;
+}
+
+int store_take_listening(struct store *store, int *ret, size_t *ret_count)
+{
+	struct passed *socket = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->count; i++) {
+		if (store->passed[i].fd < 0 || is_kept(&store->passed[i]))
+			continue;
+		socket = &store->passed[i];
+		count++;
+	}
+	*ret_count = count;
+	if (count > 1 || (socket && sd_is_socket(socket->fd, AF_UNIX, SOCK_STREAM, 1) <= 0))
+		return -EINVAL;
+	*ret = socket ? TAKE_FD(socket->fd) : -1;
+	return 0;
+}
+
+size_t store_discard(struct store *store)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < store->count; i++) {
+		struct passed *passed = &store->passed[i];
+
+		if (passed->fd < 0 || !is_kept(passed))
+			continue;
+		close(TAKE_FD(passed->fd));
+		/* All of that name go at once; doing it again does no harm. */
+		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", passed->name);
+		count++;
+	}
+	return count;
+}
