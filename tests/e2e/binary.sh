@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What a machine that runs the daemon has to have: its size without symbols, and the libraries that it names.
+set -eu
+daemon=${builddir:-.}/src/execsnoopd
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+if nm "$daemon" | grep -q __asan_init; then
+	echo "1..0 # SKIP sanitizers are part of it"
+	exit 0
+fi
+echo "1..2"
+bad=0
+"${STRIP:-strip}" -o "$work/stripped" "$daemon"
+size=$(stat -c %s "$work/stripped")
+echo "# $size bytes"
+if [ "$size" -lt 600000 ]; then echo "ok 1 - it has less than 600 KB"; else
+	bad=1
+	echo "not ok 1 - it has less than 600 KB"
+fi
+others=$(readelf -d "$daemon" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' |
+	grep -Ev '^lib(bpf|elf|systemd|yajl|inih|c)\.so|^ld-linux' || true)
+if [ -z "$others" ]; then echo "ok 2 - it needs its five libraries and libc alone"; else
+	bad=1
+	echo "# $others" | tr '\n' ' '
+	echo
+	echo "not ok 2 - it needs its five libraries and libc alone"
+fi
+exit $bad
