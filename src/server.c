@@ -630,7 +630,7 @@ static int server_bind(struct server *server)
 	if (r == -ESRCH) {
 		/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
 		note(server, LOG_WARNING,
-		     "%s: there is no group %s yet, so only root and the daemon's user may connect; "
+		     "%s: there is no group %s, so the socket's mode is without the group's bits; "
 		     "reload once systemd-sysusers has made it",
 		     server->bound, settings->socket.group);
 		r = chmod(server->bound, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;

@@ -395,7 +395,7 @@ def subscribers_do_not_disturb_each_other():
 
 @test
 def twenty_thousand_programs_lose_nothing():
-    with Daemon({"socket": {"queue": "64M"}}) as daemon:
+    with Daemon({"socket": {"queue": "64M"}}, plain=True) as daemon:
         stream = daemon.connect()
         stream.wait_live()
         loop = subprocess.Popen(["sh", "-c", "for i in $(seq 20000); do /bin/true; done"])

@@ -6,6 +6,7 @@
 # $VMLAB and whose path is the last line printed. The first time it needs the network.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/apt-private.sh"
 arch=${1:?usage: cross.sh ARCH FOLDER} folder=${2:?}
 case $arch in
 arm64) triplet=aarch64-linux-gnu ;;
@@ -15,8 +16,7 @@ command -v $triplet-gcc >/dev/null || die "there is no $triplet-gcc: apt-get ins
 sysroot=$VMLAB/sysroot-$arch
 source=$(cd "$HERE/../.." && pwd)
 if [ ! -e "$sysroot.done" ]; then
-    mirror=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' |
-        grep -E '/debian/?$' | sort -u | head -n1)}
+    mirror=$(debian_mirror)
     rm -rf "$sysroot"; mkdir -p "$VMLAB"
     # Only unpacked: nothing of the other architecture runs here.
     mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \

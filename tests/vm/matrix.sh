@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# matrix.sh [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and where a
-# cross compiler is installed 5.10/arm64 6.12/arm64; or those named. Fetches kernels through apt the first time, and
+# matrix.sh [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
+# same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time, and
 # builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel; with -v all that the guest says.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
@@ -11,7 +11,10 @@ verbose=
 [ "${1:-}" != -v ] || { verbose=1; shift; }
 if [ $# = 0 ]; then
 	set -- 5.10 6.1 6.12 latest
-	if command -v aarch64-linux-gnu-gcc qemu-system-aarch64 mmdebstrap >/dev/null; then set -- "$@" 5.10/arm64 6.12/arm64; fi
+	# One by one: command -v is content with any of several.
+	if command -v aarch64-linux-gnu-gcc && command -v qemu-system-aarch64 && command -v mmdebstrap; then
+		set -- "$@" 5.10/arm64 6.1/arm64 6.12/arm64 latest/arm64
+	fi >/dev/null
 fi
 for tool in qemu-system-x86_64 cpio python3; do
 	command -v $tool >/dev/null || { echo "matrix.sh: there is no $tool" >&2; exit 77; }
