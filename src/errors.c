@@ -44,6 +44,7 @@ struct errors {
 	struct bpf_link *links[LINKS_MOST];
 	size_t count;
 	const char *kind;
+	const char *missing; /* what the last try did not find, with a colon; or "" */
 	char note[384];
 };
 
@@ -267,6 +268,8 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	_cleanup_close_ int tracefs = open_tracefs();
 	int r = tracefs < 0 ? tracefs : load_late(e, rung) < 0 ? load_tracepoints(e, rung) : 0;
 
+	if (tracefs < 0)
+		e->missing = "no tracefs: ";
 	if (r < 0)
 		return r;
 	const struct {
@@ -322,6 +325,7 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 
 		if (settings->probes.errors != ERRORS_AUTO && settings->probes.errors != ladder[i].asked)
 			continue;
+		e->missing = "";
 		r = ladder[i].attempt(e, &rung);
 		if (r >= 0) {
 			e->kind = ladder[i].kind;
@@ -330,7 +334,8 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 			break;
 		}
 		undo(e);
-		snprintf(why + used, sizeof(why) - used, "%s%s: %s", used ? ", " : "", ladder[i].kind, strerror(-r));
+		snprintf(why + used, sizeof(why) - used, "%s%s: %s%s", used ? ", " : "", ladder[i].kind, e->missing,
+			 strerror(-r));
 	}
 	if (strcmp(e->kind, "none") == 0)
 		snprintf(e->note, sizeof(e->note), "cannot be seen: %s", why);

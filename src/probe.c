@@ -12,19 +12,15 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
-#include <linux/perf_event.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include "errors.h"
 #include "probe.h"
 /* Needs record.h. */
 #include "execsnoop.skel.h"
+#include "refusal.h"
 #include "ring.h"
 
 struct probe {
@@ -55,46 +51,21 @@ static bool has_systemd_hierarchy(void)
 	return false;
 }
 
-/* Privilege. */
-
-static bool has_capability(uint64_t effective, unsigned cap)
+/* Sorts a failure into an outcome, with its cause. */
+static int refuse(struct probe_reason *reason, struct refusal_facts facts)
 {
-	return effective & (UINT64_C(1) << cap);
+	int r;
+
+	refusal_read(&facts, "");
+	refusal_ask(&facts);
+	r = refusal_decide(&facts, reason->text, sizeof(reason->text));
+	return r == REFUSAL_E_PRIVILEGE ? PROBE_E_PRIVILEGE : r == REFUSAL_E_UNSUPPORTED ? PROBE_E_UNSUPPORTED : r;
 }
 
-/* Names what is missing of what loading tracing programs takes (capabilities(7)); false if nothing is. */
-static bool missing_capabilities(struct probe_reason *reason)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = {};
-	uint64_t effective;
-
-	if (syscall(SYS_capget, &head, data) < 0)
-		return false;
-	effective = data[0].effective | (uint64_t)data[1].effective << 32;
-	if (has_capability(effective, CAP_SYS_ADMIN))
-		return false;
-	if (has_capability(effective, CAP_BPF) && has_capability(effective, CAP_PERFMON))
-		return false;
-	say(reason, "no privilege to trace: %s%s%s missing (run as root, or give CAP_BPF and CAP_PERFMON)",
-	    has_capability(effective, CAP_BPF) ? "" : "CAP_BPF",
-	    has_capability(effective, CAP_BPF) || has_capability(effective, CAP_PERFMON) ? "" : " and ",
-	    has_capability(effective, CAP_PERFMON) ? "" : "CAP_PERFMON");
-	return true;
-}
-
-/* Sorts a failure into an outcome; `what` was being done. */
+/* `what` was being done. */
 static int failure(struct probe_reason *reason, int error, const char *what)
 {
-	if ((error == EPERM || error == EACCES) && missing_capabilities(reason))
-		return PROBE_E_PRIVILEGE;
-	if (error == EPERM || error == EACCES) {
-		say(reason, "%s: %s (kernel lockdown, a seccomp filter or a container may forbid it)", what,
-		    strerror(error));
-		return PROBE_E_PRIVILEGE;
-	}
-	say(reason, "%s: %s", what, strerror(error));
-	return PROBE_E_UNSUPPORTED;
+	return refuse(reason, (struct refusal_facts){ .error = error, .what = what });
 }
 
 /* What the kernel has. */
@@ -128,13 +99,11 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 		*ret = btf;
 		return 0;
 	}
-	if (path)
-		say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
-	else
-		say(reason,
-		    "the kernel has no type information (BTF) of its own: %s; it needs CONFIG_DEBUG_INFO_BTF, or a BTF "
-		    "file for it named by btf = in [probes]",
-		    strerror(error));
+	if (!path)
+		return refuse(reason, (struct refusal_facts){ .error = error,
+							      .what = "reading the kernel's type information",
+							      .needs_btf = true });
+	say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
 	return PROBE_E_UNSUPPORTED;
 }
 

@@ -175,5 +175,13 @@ before=$(date +%s%N)
 systemctl stop $unit
 [ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]
 report "systemctl stop is quick and clean"
+
+# A unit without bpf(2), as an administrator may make one by mistake.
+printf '[Service]\nSystemCallFilter=~bpf\n' >/run/systemd/system/$unit.d/filter.conf
+systemctl daemon-reload
+! systemctl start $unit 2>/dev/null && [ "$(systemctl show -P ExecMainStatus $unit)" = 77 ] &&
+	[ "$(systemctl show -P ActiveState $unit)" = failed ] &&
+	journalctl -u $unit -o cat | grep -q "a seccomp filter forbids bpf(2) .*SystemCallFilter= of a unit"
+report "a unit that forbids bpf(2) fails with 77 and the reason, and is not tried again"
 echo "1..$number"
 exit $bad

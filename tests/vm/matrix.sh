@@ -43,10 +43,22 @@ open(sys.argv[2], "wb").write((head + code.ljust(40, b"\x90") + data).ljust(0xb0
 PYTHON
 	chmod +x "$work/fail32"
 }
+# boot SCRIPT [OPTION...]: one guest; its output goes to the log.
 boot() {
-	"$here/boot.sh" -t 300 "$kernel" "$here/inside.sh" "$programs/src/execsnoopd:/usr/bin/execsnoopd" \
-		"$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$programs/tests/e2e/fields:/fields" \
-		"$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" >"$work/log" 2>&1
+	local script=$1 status=0
+	shift
+	# A guest that ended without a result (125) did so in the emulator, not in a test: once more.
+	for _ in 1 2; do
+		status=0
+		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
+			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" \
+			"$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
+			>"$work/one" 2>&1 || status=$?
+		[ $status = 125 ] || break
+		echo "matrix.sh: $release, $script: no result" >&2
+	done
+	cat "$work/one" >>"$work/log"
+	[ $status = 0 ] || bad=1
 }
 failed=0
 for release in "$@"; do
@@ -61,18 +73,15 @@ for release in "$@"; do
 	esac
 	fail32 "$arch"
 	kernel=$("$here/fetch-kernel.sh" "${release%/*}" "$arch" | tail -n 1)
-	status=0
-	boot || status=$?
-	# A guest that ended without a result did so in the emulator, not in a test.
-	if [ $status = 125 ]; then
-		echo "matrix.sh: $release: once more" >&2
-		status=0
-		boot || status=$?
-	fi
-	[ -z "$verbose" ] && [ $status = 0 ] || cat "$work/log"
+	bad=0
+	: >"$work/log"
+	boot inside.sh
+	boot refusal.sh -a "vm_bare lockdown=integrity"
+	boot refusal.sh -a "vm_bare lockdown=confidentiality"
+	[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
 	printf '%-11s %-28s %-24s %s passed, %s failed\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
 		"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")"
-	[ $status = 0 ] || failed=1
+	[ $bad = 0 ] || failed=1
 done
 exit $failed

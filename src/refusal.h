@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Why the probes can't be had, in words that name the cause: a kernel that can't, or somebody who forbids it. What is known
+ * of the machine is gathered first; what follows from that is decided by a pure function.
+ */
+#ifndef EXECSNOOP_REFUSAL_H
+#define EXECSNOOP_REFUSAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	REFUSAL_E_UNSUPPORTED = 1, /* the kernel can't do it */
+	REFUSAL_E_PRIVILEGE = 2,   /* we may not */
+};
+
+enum refusal_lockdown {
+	LOCKDOWN_UNKNOWN, /* no securityfs, or a kernel without lockdown */
+	LOCKDOWN_NONE,
+	LOCKDOWN_INTEGRITY,
+	LOCKDOWN_CONFIDENTIALITY,
+};
+
+struct refusal_facts {
+	/* Of the files below a root; what could not be read is as said. */
+	char release[64];	       /* uname -r; "" */
+	bool sysfs;		       /* it is mounted at /sys */
+	bool has_btf;		       /* the kernel's own type information */
+	bool in_user_namespace;	       /* in another than the initial one; false */
+	int seccomp;		       /* mode of /proc/self/status, 2: filters; -1 */
+	int unprivileged_bpf_disabled; /* the sysctl, which kernels with bpf(2) have; -1 */
+	enum refusal_lockdown lockdown;
+
+	/* Of the kernel, by asking. */
+	bool capabilities_known;
+	uint64_t capabilities; /* effective, by number (capabilities(7)) */
+	uint64_t memlock;      /* RLIMIT_MEMLOCK, UINT64_MAX without limit */
+	int bpf;	       /* 0: bpf(2) is heard, else the errno of a call that does nothing */
+	int ring;	       /* 0, or the errno of making a small ring buffer */
+	bool reads_kernel;     /* false: programs may not, while others load (confidentiality) */
+
+	/* Of what was done. */
+	bool needs_btf; /* the kernel's own, since no other was named */
+	int error;	/* errno */
+	const char *what;
+};
+
+/* The facts of the files below root ("" for this machine's); what is not theirs stays as it is. */
+void refusal_read(struct refusal_facts *facts, const char *root);
+/* The facts of the kernel, of which the calls change nothing. */
+void refusal_ask(struct refusal_facts *facts);
+
+/* What follows, with its words: REFUSAL_E_x, or -errno if what failed is short of something and may do the next time. */
+int refusal_decide(const struct refusal_facts *facts, char *text, size_t room);
+
+#endif

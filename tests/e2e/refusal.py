@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon where something forbids the probes, really: it ends with the status that the cause has, and names it. Kernel
+lockdown takes a boot: tests/vm/refusal.sh."""
+import ctypes
+import os
+import resource
+import struct
+import subprocess
+import tempfile
+
+from e2e import DAEMON, ODD, PATIENCE, Stream, check, equal, main, run, start_and_end, test
+
+UNSUPPORTED, PRIVILEGE = 69, 77
+CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_PERFMON, CAP_BPF = 21, 24, 38, 39
+PR_CAPBSET_DROP, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 24, 22, 38
+SYS_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, 0)
+SYS_OTHER = 0x7fffffff  # no system call
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(*args):
+    if libc.prctl(*map(ctypes.c_ulong, args)) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def drop(*caps):
+    """Root without these, once it has called exec."""
+    for cap in caps:
+        prctl(PR_CAPBSET_DROP, cap, 0, 0, 0)
+
+
+def filtered(error, number=SYS_BPF):
+    """That system call fails with `error` from now on (seccomp(2))."""
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in (
+        (0x20, 0, 0, 0),  # load the number
+        (0x15, 0, 1, number),  # is it that one?
+        (0x06, 0, 0, 0x00050000 | error),
+        (0x06, 0, 0, 0x7fff0000)))
+    buffer = ctypes.create_string_buffer(code)
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(buffer)))
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0)
+
+
+def refused(status, *words, prefix=(), before=None, unless=None):
+    """The daemon ends with this status and these words in its one message; nothing comes out of it but that."""
+    daemon = subprocess.run([*prefix, DAEMON, "-c", "/dev/null", "--stdout"], preexec_fn=before, timeout=PATIENCE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    print("# %d: %s" % (daemon.returncode, daemon.stderr.strip()))
+    equal((daemon.returncode, daemon.stdout), (status, ""), "status and output")
+    equal(len(daemon.stderr.splitlines()), 1, "messages:", daemon.stderr)
+    for word in words:
+        check(word in daemon.stderr, "it does not say", word, ":", daemon.stderr)
+    check(unless is None or unless not in daemon.stderr, daemon.stderr)
+
+
+def runs(*words, prefix=(), before=None, config="/dev/null"):
+    """The daemon starts, says these words, and reports a program."""
+    daemon = subprocess.Popen([*prefix, DAEMON, "-c", config, "--stdout"], preexec_fn=before,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    stream = Stream(daemon.stdout.fileno())
+    try:
+        stream.wait_live()
+        start_and_end(stream, run(ODD, "exit", "0"))
+    finally:
+        daemon.terminate()
+        said = daemon.stderr.read()
+        equal(daemon.wait(PATIENCE), 0, "status; it said", said)
+    for word in words:
+        check(word in said, "it does not say", word, ":", said)
+
+
+def in_a_mount_namespace(commands):
+    return ("unshare", "--mount", "--propagation", "private", "sh", "-ec", commands + '\nexec "$@"', "sh")
+
+
+@test
+def capabilities_that_are_missing():
+    refused(PRIVILEGE, ": CAP_BPF and CAP_PERFMON missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON))
+    refused(PRIVILEGE, ": CAP_PERFMON missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_PERFMON))
+    refused(PRIVILEGE, ": CAP_BPF missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_BPF))
+
+
+@test
+def the_sysctl_that_forbids_bpf_to_the_unprivileged():
+    with open("/proc/sys/kernel/unprivileged_bpf_disabled") as f:
+        value = f.read().strip()
+    words = "kernel.unprivileged_bpf_disabled = %s" % value
+    without = lambda: drop(CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON)  # noqa: E731
+    if value == "0":
+        refused(PRIVILEGE, unless="unprivileged_bpf_disabled", before=without)
+    else:
+        refused(PRIVILEGE, words, before=without)
+    # The privileged are not concerned.
+    runs()
+
+
+@test
+def a_filter_of_system_calls_that_forbids_bpf():
+    for error, name in ((1, "Operation not permitted"), (13, "Permission denied"), (38, "Function not implemented")):
+        refused(PRIVILEGE, "a seccomp filter forbids bpf(2)", name, before=lambda error=error: filtered(error))
+
+
+@test
+def a_filter_of_other_system_calls_is_no_obstacle():
+    runs(before=lambda: filtered(1, SYS_OTHER))
+    # ... and is not blamed.
+    refused(PRIVILEGE, ": CAP_PERFMON missing", unless="seccomp",
+            before=lambda: (drop(CAP_SYS_ADMIN, CAP_PERFMON), filtered(1, SYS_OTHER)))
+
+
+@test
+def a_container_without_bpf():
+    # As container engines make them: few capabilities, and a filter that depends on them.
+    refused(PRIVILEGE, "CAP_BPF and CAP_PERFMON missing",
+            before=lambda: (drop(CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON), filtered(1)))
+
+
+@test
+def a_user_namespace():
+    refused(PRIVILEGE, "user namespace", prefix=("unshare", "--user"))
+    refused(PRIVILEGE, "user namespace", prefix=("unshare", "--user", "--map-root-user"))
+
+
+@test
+def no_sysfs():
+    refused(UNSUPPORTED, "/sys, which has it, is not mounted", prefix=in_a_mount_namespace("umount -l /sys"))
+
+
+@test
+def no_type_information():
+    refused(UNSUPPORTED, "CONFIG_DEBUG_INFO_BTF", "btf = in [probes]",
+            prefix=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
+
+
+BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do ! mountpoint -q $f || umount -R $f; done"
+
+
+@test
+def neither_tracefs_nor_securityfs_is_no_obstacle():
+    runs("failed execs are seen", prefix=in_a_mount_namespace(BARE))
+    # Those of a tracefs of its own; it is told where there can be none.
+    with tempfile.NamedTemporaryFile("w") as config:
+        config.write("[probes]\nerrors = tracepoint\n")
+        config.flush()
+        runs("failed execs are seen by the syscall tracepoints", prefix=in_a_mount_namespace(BARE), config=config.name)
+        runs("failed execs cannot be seen: tracepoint: no tracefs: Operation not permitted", config=config.name,
+             prefix=in_a_mount_namespace(BARE + "\nset -- setpriv --bounding-set=-sys_admin \"$@\""))
+
+
+@test
+def the_limit_of_locked_memory():
+    def limited():
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+        drop(CAP_SYS_RESOURCE)
+    # Newer kernels charge maps to the memory cgroup.
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (5, 11):
+        refused(PRIVILEGE, "LimitMEMLOCK=infinity (ulimit -l), not 65536 bytes", before=limited)
+    else:
+        runs(before=limited)
+
+
+@test
+def too_few_descriptors_are_no_verdict_on_the_machine():
+    refused(1, "Too many open files", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)))
+
+
+if __name__ == "__main__":
+    main()
