@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# matrix.sh [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
-# same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time, and
-# builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel; with -v all that the guest says.
+# matrix.sh [-v] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
+# same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time,
+# and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
+# with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
@@ -52,7 +53,7 @@ boot() {
 		status=0
 		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
 			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" \
-			"$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
+			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
 			>"$work/one" 2>&1 || status=$?
 		[ $status = 125 ] || break
 		echo "matrix.sh: $release, $script: no result" >&2
@@ -78,10 +79,12 @@ for release in "$@"; do
 	boot inside.sh
 	boot refusal.sh -a "vm_bare lockdown=integrity"
 	boot refusal.sh -a "vm_bare lockdown=confidentiality"
+	ACCEL=tcg,thread=single QEMU_ARGS="-icount shift=0,sleep=off" boot bystander.sh
 	[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
-	printf '%-11s %-28s %-24s %s passed, %s failed\n' "$release" \
+	printf '%-11s %-28s %-24s %s passed, %s failed; getppid %s\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
-		"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")"
+		"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")" \
+		"$(sed -n 's/^# price \(.*\) \(.*\)/\1 \2/p' "$work/log" | paste -sd , | sed 's/,/, /g')"
 	[ $bad = 0 ] || failed=1
 done
 exit $failed
