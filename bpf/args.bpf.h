@@ -5,6 +5,18 @@
 
 #include "scratch.bpf.h"
 
+/* A string of the user's, with its NUL; its size, or not more than 0 if it cannot be read. Before 6.13 the helper has 0 for the
+ * empty one, since strncpy_from_user_nofault() did not count its NUL (mm/maccess.c). */
+static __always_inline long user_string(void *to, u32 size, const void *from)
+{
+	long n = bpf_probe_read_user_str(to, size, from);
+
+	if (n != 0)
+		return n;
+	*(char *)to = '\0';
+	return 1;
+}
+
 #define ARGS_STEPS 32  /* pieces in one verified loop */
 #define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 

@@ -38,7 +38,7 @@ static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 wi
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd, .width = width };
 	u32 tid = bpf_get_current_pid_tgid();
-	long n = bpf_probe_read_user_str(attempt.early, sizeof(attempt.early), (void *)filename);
+	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
 
 	attempt.early_size = n > 0 ? n : 0;
 	attempt.mm = (u64)BPF_CORE_READ(task, mm);
@@ -100,7 +100,7 @@ static __always_inline int argv_once(volatile struct argv_walk *w, struct pieces
 	fill = w->fill;
 	asm volatile("" : "+r"(fill));
 	/* Never beyond the piece: the mask and the check above agree on it, the verifier needs the mask. */
-	n = bpf_probe_read_user_str(&p->bytes[fill & (RECORD_CHUNK - 1)], ARGV_PART, (void *)string);
+	n = user_string(&p->bytes[fill & (RECORD_CHUNK - 1)], ARGV_PART, (void *)string);
 	if (n <= 0) {
 		w->flags = ERROR_F_ARGS_FAULT;
 		return 0;
@@ -173,7 +173,7 @@ static __always_inline u32 error_make(u32 of, struct scratch *s, struct attempt 
 	r->filename.offset = at;
 	r->filename.size = 0;
 	if (same_mm) {
-		n = bpf_probe_read_user_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
+		n = user_string(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)attempt->filename);
 		if (n == RECORD_PATH_MAX)
 			r->flags |= ERROR_F_FILENAME_CUT; /* ENAMETOOLONG: what is there of it */
 	} else {

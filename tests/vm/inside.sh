@@ -45,8 +45,8 @@ for errors in fexit kprobe tracepoint; do
 		end
 		continue
 	fi
-	/odd exec /nonexistent "an argument"
-	until_true has '"type":"error".*"exe":"/nonexistent".*"args":\["/nonexistent","an argument"\].*"error":"ENOENT"'
+	/odd exec /nonexistent "an argument" ""
+	until_true has '"type":"error".*"exe":"/nonexistent".*"args":\["/nonexistent","an argument",""\].*"error":"ENOENT"'
 	report "a failed exec by $errors"
 	if [ $errors != tracepoint ]; then
 		/fail32
