@@ -346,12 +346,15 @@ def mounts_chroots_and_namespaces():
         copy_of_odd(folder)
         inside = os.path.join(folder, "inside")
         os.mkdir(inside)
+        overlay = ("mount -t tmpfs x %(i)s; mkdir %(i)s/u %(i)s/w %(i)s/o; mount -t overlay -o "
+                   "lowerdir=%(f)s,upperdir=%(i)s/u,workdir=%(i)s/w x %(i)s/o; ")
+        has_overlay = subprocess.run(["unshare", "-m", "sh", "-ec", overlay % {"f": folder, "i": inside}],
+                                     stderr=subprocess.DEVNULL).returncode == 0
         for script in (
             "mount --bind %(f)s %(i)s; cd %(i)s; exec %(i)s/copy wait 0",
             "mount -t tmpfs x %(i)s; cp %(f)s/copy %(i)s/c; mkdir %(i)s/d; cd %(i)s/d; exec ../c wait 0",
             "mount --rbind / %(i)s; exec chroot %(i)s sh -c 'cd /usr; exec %(f)s/copy wait 0'",
-            "mount -t tmpfs x %(i)s; mkdir %(i)s/u %(i)s/w %(i)s/o; mount -t overlay -o "
-            "lowerdir=%(f)s,upperdir=%(i)s/u,workdir=%(i)s/w x %(i)s/o; cd %(i)s/o; exec ./copy wait 0",
+            *([overlay + "cd %(i)s/o; exec ./copy wait 0"] if needs(has_overlay, "the kernel has no overlayfs") else []),
         ):
             subject = Subject("unshare", "-m", "sh", "-c", script % {"f": folder, "i": inside})
             # An overlay's files have a device of their own for stat(2); this is the one of /proc/PID/maps.
@@ -584,13 +587,13 @@ def forks_of_every_kind():
 def an_orphan_has_its_new_parent():
     daemon, stream = live()
     with daemon:
-        process = odd("orphan", "14", "0", stdout=subprocess.PIPE)
+        process = odd("orphan", "14", stdout=subprocess.PIPE)
         child = int(process.stdout.read().split()[0])
         process.wait()
         exited = stream.wait_exit(child)
         equal(exited["exit_code"], 14)
-        # Its first parent, or by then the subreaper: the one of the exec.
-        check(exited["ppid"] == process.pid, "not the subreaper:", exited["ppid"], process.pid)
+        # The one of the exec, before which the subreaper had become its parent.
+        equal(exited["ppid"], process.pid, "not the subreaper")
 
 
 @test
@@ -697,11 +700,14 @@ def pointers_that_are_none():
                 equal(event["args"], ["first"])
 
 
+def by_late_tracepoints(daemon):
+    release = tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups()))
+    return release >= (6, 18) and "syscall tracepoints" in daemon.messages()
+
+
 @test
 def arguments_whose_pages_were_never_touched():
     daemon, stream = live()
-    if tuple(map(int, re.match(r"(\d+)\.(\d+)", os.uname().release).groups())) != (6, 18):
-        needs(False, "task work for BPF")
     with daemon, Scratch() as folder:
         path = os.path.join(folder, "strings")
         with open(path, "wb") as f:
@@ -713,7 +719,10 @@ def arguments_whose_pages_were_never_touched():
         stream.wait_exit(process.pid)
         events = stream.of(process.pid, "error")
         equal(len(events), 1)
-        if "args_truncated" not in events[0] or needs(True, ""):
+        # With the tracepoints of a kernel that has task work for BPF they are read; else it is told that they could not.
+        if "args_truncated" in events[0] and not needs(by_late_tracepoints(daemon), "task work for BPF"):
+            equal(events[0]["args"], ["first", "", "x" * 4000][:len(events[0]["args"])])
+        else:
             equal(events[0]["args"], ["first", "", "x" * 4000])
 
 
@@ -811,7 +820,8 @@ def usage_is_that_of_all_threads():
             exited = stream.wait_exit(process.pid)
             equal(exited["max_rss_bytes"], usage.ru_maxrss * 1024)
             equal((exited["read_bytes"], exited["write_bytes"]), (int(io[b"read_bytes"]), int(io[b"write_bytes"])), "io")
-            check(exited["write_bytes"] >= 9 * 65536, exited["write_bytes"])
+            if needs(io[b"write_bytes"] != b"0", "the file system does not count what is written to it"):
+                check(exited["write_bytes"] >= 9 * 65536, exited["write_bytes"])
             for key, value in (("cpu_user_ns", usage.ru_utime), ("cpu_system_ns", usage.ru_stime)):
                 check(abs(exited[key] / 1e9 - value) <= 0.02 + value * 0.05, key, exited[key], value)
             total = usage.ru_utime + usage.ru_stime

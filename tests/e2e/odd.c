@@ -316,6 +316,7 @@ static int burn_all(int n, const char *folder, int together)
 /* A thread becomes nobody's child's parent: its process goes on as a subreaper's grandchild. Says the orphan's pid. */
 static int orphan(char **argv)
 {
+	const pid_t reaper = getpid();
 	int fds[2];
 	char byte;
 
@@ -325,12 +326,12 @@ static int orphan(char **argv)
 		pid_t child = fork();
 
 		if (child == 0) {
-			/* Its parent is gone when the pipe ends. */
+			/* Its parent is about to go when the pipe ends, and has closed its files before it gives its children away. */
 			close(fds[1]);
 			while (read(fds[0], &byte, 1) > 0)
 				;
-			while (getppid() != atoi(argv[3]) && strcmp(argv[3], "0") != 0)
-				;
+			while (getppid() != reaper)
+				sched_yield();
 			execv(argv[0], (char *[]){ argv[0], (char *)"exit", argv[2], NULL });
 			_exit(99);
 		}
