@@ -15,7 +15,7 @@ int iterate(struct bpf_iter__task *ctx)
 		return 0;
 	if (BPF_CORE_READ(task, signal, live.counter) == 0)
 		return 0;
-	process_fill(&running.process, task);
+	process_fill(false, &running.process, task);
 	/* By another way than /proc/PID/exe: stat(2) gives another device where a file system has several (overlayfs, btrfs),
 	 * and this is to be what probe_exec says. */
 	inode = BPF_CORE_READ(task, mm, exe_file, f_inode);

@@ -9,13 +9,13 @@
 #define DEV_MAJOR(dev) ((dev) >> 20) /* include/linux/kdev_t.h */
 #define DEV_MINOR(dev) ((dev) & ((1u << 20) - 1))
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
+static __always_inline int fork_emit(bool typed, struct task_struct *parent, struct task_struct *child)
 {
 	struct record_fork *r;
-	u32 tgid = BPF_CORE_READ(child, tgid);
+	struct task_struct *forker;
+	u32 tgid = PEEK(typed, child, tgid);
 
-	if ((u32)BPF_CORE_READ(child, pid) != tgid)
+	if ((u32)PEEK(typed, child, pid) != tgid)
 		return 0; /* a thread */
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -23,9 +23,10 @@ int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 		wake_reader();
 		return 0;
 	}
-	process_fill(&r->process, child);
-	r->forker_tgid = BPF_CORE_READ(parent, tgid);
-	r->forker_start = BPF_CORE_READ(parent, group_leader, start_boottime);
+	process_fill(typed, &r->process, child);
+	forker = PEEK(typed, parent, group_leader);
+	r->forker_tgid = PEEK(typed, parent, tgid);
+	r->forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
 	r->spare = 0;
 	head_set(&r->head, RECORD_FORK, sizeof(*r), bpf_ktime_get_boot_ns(), r->process.start, tgid, tgid);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
@@ -33,38 +34,43 @@ int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-/* d_unlinked(), include/linux/dcache.h */
-static __always_inline bool is_unlinked(struct dentry *dentry)
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 {
-	return !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+	return settings.typed ? fork_emit(true, parent, child) : fork_emit(false, parent, child);
 }
 
-static __always_inline u32 exec_exe(struct scratch *s, u32 at, struct mm_struct *mm)
+/* d_unlinked(), include/linux/dcache.h */
+static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
+{
+	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
+}
+
+static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struct file *file)
 {
 	struct record_exec *r = &s->exec;
-	struct file *file = BPF_CORE_READ(mm, exe_file);
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	struct inode *inode = PEEK(typed, file, f_inode);
+	struct dentry *dentry = PEEK(typed, file, f_path.dentry);
+	struct vfsmount *vfsmount = PEEK(typed, file, f_path.mnt);
+	u32 dev = PEEK2(typed, inode, i_sb, s_dev);
 	bool cut;
 	long n;
 
-	r->exe_inode = BPF_CORE_READ(inode, i_ino);
+	r->exe_inode = PEEK(typed, inode, i_ino);
 	r->exe_dev_major = DEV_MAJOR(dev);
 	r->exe_dev_minor = DEV_MINOR(dev);
-	if (dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(vfsmount, mnt_root)) {
+	if (dentry == PEEK(typed, dentry, d_parent) && dentry != PEEK(typed, vfsmount, mnt_root)) {
 		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
 		 * by way of simple_dname(). */
-		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1, BPF_CORE_READ(dentry, d_name.name));
+		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1, PEEK(typed, dentry, d_name.name));
 		r->flags |= EXEC_F_EXE_ANON;
 		r->exe.offset = at;
 		r->exe.size = n > 0 ? n : 0;
 		return at + r->exe.size;
 	}
-	if (is_unlinked(dentry))
+	if (is_unlinked(typed, dentry))
 		r->flags |= EXEC_F_EXE_DELETED;
-	at = path_walk(SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, &cut);
+	at = path_walk(typed, SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, &cut);
 	if (cut)
 		r->flags |= EXEC_F_EXE_CUT;
 	return at;
@@ -106,37 +112,37 @@ static __always_inline u32 exec_strings(struct scratch *s, u32 at, u32 kind, str
 	return at + n;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct scratch *s = scratch_get(SCRATCH_EXEC);
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct mm_struct *mm = PEEK(typed, task, mm);
+	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
 	u32 at;
 
-	if (!s) /* never: the map has an entry for it */
+	if (!s || !file) /* never: the map has an entry for it, and an exec has a program */
 		return 0;
 	r = &s->exec;
-	process_fill(&r->process, task);
+	process_fill(typed, &r->process, task);
 	r->flags = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec) ? EXEC_F_SECURE : 0;
-	r->argc = BPF_CORE_READ(bprm, argc);
-	r->envc = BPF_CORE_READ(bprm, envc);
+	r->argc = PEEK(typed, bprm, argc);
+	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
 	at = sizeof(*r);
-	at = exec_exe(s, at, mm);
-	at = exec_filename(s, at, BPF_CORE_READ(bprm, filename));
-	at = place_fill(SCRATCH_EXEC, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = exec_exe(typed, s, at, file);
+	at = exec_filename(s, at, PEEK(typed, bprm, filename));
+	at = place_fill(typed, SCRATCH_EXEC, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
-	start = BPF_CORE_READ(mm, arg_start);
-	r->args_size = BPF_CORE_READ(mm, arg_end) - start;
+	start = PEEK(typed, mm, arg_start);
+	r->args_size = PEEK(typed, mm, arg_end) - start;
 	size = r->args_size < settings.args_limit ? r->args_size : settings.args_limit;
 	at = exec_strings(s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
 	r->env_size = r->env_before = 0;
 	r->env.offset = r->env.size = 0;
 	if (settings.env_wanted) {
-		start = BPF_CORE_READ(mm, env_start);
-		r->env_size = BPF_CORE_READ(mm, env_end) - start;
+		start = PEEK(typed, mm, env_start);
+		r->env_size = PEEK(typed, mm, env_end) - start;
 		size = r->env_size < settings.args_limit ? r->env_size : settings.args_limit;
 		at = exec_strings(s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
 	}
@@ -145,6 +151,12 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 	if (at <= sizeof(s->bytes))
 		emit(s->bytes, at, RECORD_EXEC);
 	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	return settings.typed ? exec_emit(true, task, old_pid, bprm) : exec_emit(false, task, old_pid, bprm);
 }
 
 #define THREAD_STEPS 64	  /* in one verified piece */
@@ -195,31 +207,56 @@ __attribute__((noinline)) int threads_some(void)
 	return 1;
 }
 
-/*
- * Threads that were released have left their sums in signal_struct (kernel/exit.c, __exit_signal()). Those that are
- * not yet are still in its list: the last one, a leader that ended before, and whatever ends at the same time.
- */
-static __always_inline void exit_usage(struct record_exit *r, struct signal_struct *signal)
+/* What the threads that were released have left in signal_struct (kernel/exit.c, __exit_signal()). */
+static __always_inline void threads_begin(bool typed, struct threads *t, struct signal_struct *signal)
+{
+	t->utime = PEEK(typed, signal, utime);
+	t->stime = PEEK(typed, signal, stime);
+	t->runtime = PEEK(typed, signal, sum_sched_runtime);
+	t->read_bytes = t->write_bytes = 0;
+	if (bpf_core_field_exists(signal->ioac.read_bytes)) {
+		t->read_bytes = PEEK(typed, signal, ioac.read_bytes);
+		t->write_bytes = PEEK(typed, signal, ioac.write_bytes);
+	}
+	t->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	t->node = (u64)PEEK(typed, signal, thread_head.next);
+}
+
+/* Where `task` is the only thread in the list, as it mostly is, this is the whole walk. */
+static __always_inline void threads_typed(struct threads *t, struct task_struct *task)
+{
+	u64 node = (u64)task + bpf_core_field_offset(struct task_struct, thread_node);
+
+	if (t->node != node || (u64)task->thread_node.next != t->head)
+		return;
+	t->utime += task->utime;
+	t->stime += task->stime;
+	t->runtime += task->se.sum_exec_runtime;
+	if (bpf_core_field_exists(task->ioac.read_bytes)) {
+		t->read_bytes += task->ioac.read_bytes;
+		t->write_bytes += task->ioac.write_bytes;
+	}
+	t->node = t->head;
+}
+
+/* Those that are not released yet are still in signal_struct's list: the last one, a leader that ended before, and whatever
+ * ends at the same time. */
+static __always_inline void exit_usage(bool typed, struct record_exit *r, struct task_struct *task,
+				       struct signal_struct *signal)
 {
 	struct threads *t = threads_get();
 
 	r->flags |= EXIT_F_CPU | EXIT_F_RSS;
-	r->max_rss_bytes = BPF_CORE_READ(signal, maxrss) * settings.page_size;
+	r->max_rss_bytes = PEEK(typed, signal, maxrss) * settings.page_size;
 	r->utime_ns = r->stime_ns = r->runtime_ns = r->read_bytes = r->write_bytes = 0;
 	if (!t)
 		return;
-	t->utime = BPF_CORE_READ(signal, utime);
-	t->stime = BPF_CORE_READ(signal, stime);
-	t->runtime = BPF_CORE_READ(signal, sum_sched_runtime);
-	t->read_bytes = t->write_bytes = 0;
-	if (bpf_core_field_exists(signal->ioac.read_bytes)) {
+	if (bpf_core_field_exists(signal->ioac.read_bytes))
 		r->flags |= EXIT_F_IO;
-		t->read_bytes = BPF_CORE_READ(signal, ioac.read_bytes);
-		t->write_bytes = BPF_CORE_READ(signal, ioac.write_bytes);
-	}
-	t->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
-	t->node = (u64)BPF_CORE_READ(signal, thread_head.next);
-	for (int i = 0; i < THREAD_PIECES; i++)
+	threads_begin(typed, t, signal);
+	if (typed)
+		threads_typed(t, task);
+	for (int i = 0; i < THREAD_PIECES && t->node != t->head; i++)
 		if (!threads_some())
 			break;
 	r->utime_ns = t->utime;
@@ -229,37 +266,45 @@ static __always_inline void exit_usage(struct record_exit *r, struct signal_stru
 	r->write_bytes = t->write_bytes;
 }
 
-static __always_inline int exit_emit(struct task_struct *task)
+static __always_inline int exit_emit(bool typed, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct task_struct *leader = PEEK(typed, task, group_leader);
+	struct signal_struct *signal = PEEK(typed, task, signal);
 	u64 time = bpf_ktime_get_boot_ns(), flags;
-	u32 tgid = BPF_CORE_READ(task, tgid);
-	struct record_exit *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	u32 tgid = PEEK(typed, task, tgid);
+	struct record_exit *r;
 
+	if (!leader) /* never */
+		return 0;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		lost_count(RECORD_EXIT);
 		wake_reader();
 		return 0;
 	}
-	head_set(&r->head, RECORD_EXIT, sizeof(*r), time, BPF_CORE_READ(leader, start_boottime), tgid,
-		 BPF_CORE_READ(task, pid));
+	head_set(&r->head, RECORD_EXIT, sizeof(*r), time, PEEK(typed, leader, start_boottime), tgid,
+		 PEEK(typed, task, pid));
 	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
-	r->status = BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT ? BPF_CORE_READ(signal, group_exit_code)
-								     : BPF_CORE_READ(leader, exit_code);
-	flags = process_flags(leader);
+	r->status = PEEK(typed, signal, flags) & SIGNAL_GROUP_EXIT ? PEEK(typed, signal, group_exit_code)
+								   : PEEK(typed, leader, exit_code);
+	flags = process_flags(typed, leader);
 	r->flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
-	exit_usage(r, signal);
+	exit_usage(typed, r, task, signal);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	wake_reader();
 	return 0;
+}
+
+static __always_inline int exit_probe(struct task_struct *task)
+{
+	return settings.typed ? exit_emit(true, task) : exit_emit(false, task);
 }
 
 /* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
 {
-	return group_dead ? exit_emit(task) : 0;
+	return group_dead ? exit_probe(task) : 0;
 }
 
 /* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
@@ -267,7 +312,7 @@ int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_live, struct task_struct *task)
 {
-	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(task) : 0;
+	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_probe(task) : 0;
 }
 
 #endif

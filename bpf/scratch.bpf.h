@@ -128,20 +128,49 @@ __attribute__((noinline)) int walk_some(u32 of)
 }
 
 /*
+ * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
+ * begin in. WALK_ON: the rest is walk_some()'s.
+ */
+#define TYPED_STEPS 32
+
+static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry)
+{
+	struct dentry *root = vfsmount->mnt_root, *parent;
+	int outcome = WALK_ON;
+
+	for (int i = 0; i < TYPED_STEPS && dentry != root; i++) {
+		parent = dentry->d_parent;
+		if (parent == dentry) {
+			outcome = WALK_DONE;
+			break;
+		}
+		if (!walk_name(s, dentry->d_name.name)) {
+			outcome = WALK_CUT;
+			break;
+		}
+		dentry = parent;
+	}
+	s->walk.dentry = (u64)dentry;
+	return outcome;
+}
+
+/*
  * Writes the components of a path, leaf first, each with its NUL, at `at` of the scratch: what d_path()
  * (fs/d_path.c, prepend_path) does, up to the root of the mount namespace that the mount is in. Returns where
  * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then.
  */
-static __always_inline u32 path_walk(u32 of, struct scratch *s, u32 at, struct part *part, struct vfsmount *vfsmount,
-				     struct dentry *dentry, bool *ret_cut)
+static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+				     struct vfsmount *vfsmount, struct dentry *dentry, bool *ret_cut)
 {
 	int outcome = WALK_ON;
 
 	s->walk.dentry = (u64)dentry;
 	s->walk.vfsmount = (u64)vfsmount;
-	s->walk.root = (u64)BPF_CORE_READ(vfsmount, mnt_root);
+	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
 	s->walk.at = at;
 	s->walk.limit = at + RECORD_PATH_MAX;
+	if (typed)
+		outcome = walk_typed(s, vfsmount, dentry);
 	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
 		outcome = walk_some(of);
 	part->offset = at;
@@ -153,41 +182,61 @@ static __always_inline u32 path_walk(u32 of, struct scratch *s, u32 at, struct p
 	return s->walk.at;
 }
 
-static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+static __always_inline struct kernfs_node *kernfs_parent(bool typed, struct kernfs_node *node)
 {
+	struct kernfs_node___6_15 *newer = (void *)node;
+
 	if (bpf_core_field_exists(node->parent))
-		return BPF_CORE_READ(node, parent);
-	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
+		return PEEK(typed, node, parent);
+	return PEEK(typed, newer, __parent);
 }
 
 #define HIERARCHIES 24
 
-/* The cgroup v2 of the task; or, where it is in none but the root, its place in the hierarchy that systemd keeps on v1. */
-static __always_inline struct kernfs_node *cgroup_node(struct task_struct *task)
+/* The cgroup that the link leads to, if its hierarchy is the one that systemd keeps on v1. */
+static __always_inline struct kernfs_node *systemd_node(const struct list_head *link)
 {
-	struct css_set *set = BPF_CORE_READ(task, cgroups);
-	struct kernfs_node *node = BPF_CORE_READ(set, dfl_cgrp, kn);
-	void *link = BPF_CORE_READ(set, cgrp_links.next);
+	struct cgrp_cset_link *l = (void *)link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
+	struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
+	struct cgroup_root *root = BPF_CORE_READ(cgroup, root);
 	char name[8] = {};
 
-	if (!settings.systemd_hierarchy || kernfs_parent(node))
-		return node;
-	for (int i = 0; i < HIERARCHIES; i++) {
-		struct cgrp_cset_link *l = link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
-		struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
-		struct cgroup_root *root = BPF_CORE_READ(cgroup, root);
+	bpf_core_read(name, sizeof(name), &root->name);
+	return __builtin_memcmp(name, "systemd", sizeof(name)) == 0 ? BPF_CORE_READ(cgroup, kn) : NULL;
+}
 
-		bpf_core_read(name, sizeof(name), &root->name);
-		if (__builtin_memcmp(name, "systemd", sizeof(name)) == 0)
-			return BPF_CORE_READ(cgroup, kn);
-		link = BPF_CORE_READ(l, cgrp_link.next);
+/* Where among its links it was last: they stand in the order in which the hierarchies were mounted. */
+static u32 systemd_at;
+
+/* The place in that hierarchy; `node` if there is none. */
+static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, struct css_set *set, struct kernfs_node *node)
+{
+	const struct list_head *link = PEEK(typed, set, cgrp_links.next);
+	u32 at = *(volatile u32 *)&systemd_at;
+	struct kernfs_node *found;
+
+	if (typed) {
+		for (u32 i = 0; i < HIERARCHIES && i < at && link; i++)
+			link = link->next;
+		found = systemd_node(link);
+		if (found)
+			return found;
+	}
+	link = BPF_CORE_READ(set, cgrp_links.next);
+	for (u32 i = 0; i < HIERARCHIES; i++) {
+		found = systemd_node(link);
+		if (found) {
+			*(volatile u32 *)&systemd_at = i;
+			return found;
+		}
+		link = BPF_CORE_READ(link, next);
 	}
 	return node;
 }
 
 #define CGROUP_STEPS 64
 
-/* The same for a cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node). */
+/* A cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node): the same walk. walk.dentry is the node. */
 __attribute__((noinline)) int cgroup_some(u32 of)
 {
 	struct scratch *s = scratch_get(of);
@@ -197,7 +246,7 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 		return WALK_CUT;
 	for (int i = 0; i < CGROUP_STEPS; i++) {
 		node = (void *)*(volatile u64 *)&s->walk.dentry;
-		parent = kernfs_parent(node);
+		parent = kernfs_parent(false, node);
 		if (!parent)
 			return WALK_DONE;
 		if (!walk_name(s, BPF_CORE_READ(node, name)))
@@ -231,15 +280,42 @@ __attribute__((noinline)) int ancestors_some(u32 of)
 	return WALK_ON;
 }
 
+/* As walk_typed(). */
+static __always_inline int ancestors_typed(struct scratch *s, struct task_struct *task)
+{
+	struct task_struct *parent;
+	int outcome = WALK_ON;
+
+	for (int i = 0; i < TYPED_STEPS; i++) {
+		parent = task->real_parent;
+		if (parent)
+			parent = parent->group_leader;
+		if (!parent || !parent->tgid) {
+			outcome = WALK_DONE;
+			break;
+		}
+		if (!walk_name(s, parent->comm)) {
+			outcome = WALK_CUT;
+			break;
+		}
+		task = parent;
+	}
+	s->walk.dentry = (u64)task;
+	return outcome;
+}
+
 /* If they are too many, those that were reached: the nearest. */
-static __always_inline u32 ancestors_walk(u32 of, struct scratch *s, u32 at, struct part *part,
+static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
 					  struct task_struct *task, bool *ret_cut)
 {
 	int outcome = WALK_ON;
 
-	s->walk.dentry = (u64)task;
 	s->walk.at = at;
 	s->walk.limit = at + RECORD_PATH_MAX - RECORD_COMM_SIZE;
+	if (typed)
+		outcome = ancestors_typed(s, task);
+	else
+		s->walk.dentry = (u64)task;
 	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
 		outcome = ancestors_some(of);
 	*ret_cut = outcome != WALK_DONE;
@@ -248,15 +324,48 @@ static __always_inline u32 ancestors_walk(u32 of, struct scratch *s, u32 at, str
 	return s->walk.at;
 }
 
-static __always_inline u32 cgroup_walk(u32 of, struct scratch *s, u32 at, struct part *part, struct kernfs_node *node,
-				       bool *ret_cut)
+static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *node)
 {
+	struct kernfs_node *parent;
+	int outcome = WALK_ON;
+
+	for (int i = 0; i < TYPED_STEPS && node; i++) {
+		parent = kernfs_parent(true, node);
+		if (!parent) {
+			outcome = WALK_DONE;
+			break;
+		}
+		if (!walk_name(s, node->name)) {
+			outcome = WALK_CUT;
+			break;
+		}
+		node = parent;
+	}
 	s->walk.dentry = (u64)node;
+	return outcome;
+}
+
+static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+				       struct task_struct *task, bool *ret_cut)
+{
+	struct css_set *set = PEEK(typed, task, cgroups);
+	struct kernfs_node *node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
+	int outcome = WALK_ON;
+
 	s->walk.at = at;
 	s->walk.limit = at + RECORD_PATH_MAX;
+	/* In the root alone: then it may be that systemd uses v1. */
+	if (settings.systemd_hierarchy && node && !kernfs_parent(typed, node))
+		s->walk.dentry = (u64)cgroup_v1_node(typed, set, node);
+	else if (typed)
+		outcome = cgroup_typed(s, node);
+	else
+		s->walk.dentry = (u64)node;
+	if (outcome == WALK_ON)
+		outcome = cgroup_some(of);
 	part->offset = at;
 	part->size = 0;
-	*ret_cut = cgroup_some(of) != WALK_DONE;
+	*ret_cut = outcome != WALK_DONE;
 	if (*ret_cut)
 		return at;
 	part->size = s->walk.at - at;
@@ -264,19 +373,19 @@ static __always_inline u32 cgroup_walk(u32 of, struct scratch *s, u32 at, struct
 }
 
 /* Where a process is: what exec and error records both tell. */
-static __always_inline u32 place_fill(u32 of, struct scratch *s, u32 at, struct task_struct *task, struct part *cwd,
-				      struct part *cgroup, struct part *ancestors, u32 *flags)
+static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
+				      struct part *cwd, struct part *cgroup, struct part *ancestors, u32 *flags)
 {
-	struct fs_struct *fs = BPF_CORE_READ(task, fs);
+	struct fs_struct *fs = PEEK(typed, task, fs);
 	bool cut;
 
-	at = path_walk(of, s, at, cwd, BPF_CORE_READ(fs, pwd.mnt), BPF_CORE_READ(fs, pwd.dentry), &cut);
+	at = path_walk(typed, of, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), &cut);
 	if (cut)
 		*flags |= PLACE_F_CWD_CUT;
-	at = cgroup_walk(of, s, at, cgroup, cgroup_node(task), &cut);
+	at = cgroup_walk(typed, of, s, at, cgroup, task, &cut);
 	if (cut)
 		*flags |= PLACE_F_CGROUP_CUT;
-	at = ancestors_walk(of, s, at, ancestors, task, &cut);
+	at = ancestors_walk(typed, of, s, at, ancestors, task, &cut);
 	if (cut)
 		*flags |= PLACE_F_ANCESTORS_CUT;
 	return at;

@@ -8,80 +8,124 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-/* The number of `pid` in the namespace `level` deep; pid->numbers is as long as the namespaces are nested. */
-static __always_inline void pid_number(struct pid *pid, u32 level, u32 *ret_nr, struct pid_namespace **ret_ns)
-{
-	struct upid *upid = (void *)pid + bpf_core_field_offset(pid->numbers) + level * bpf_core_type_size(struct upid);
+/*
+ * A member of what `p` points to. Where the verifier knows its type (the argument of a tracepoint is `typed`, and so is
+ * what it leads to) this is a load, else the call of a helper, which takes ten times as long. A bad address gives 0
+ * either way. Kernels that were built with clang tag their __rcu members, and their verifier insists that such
+ * a pointer is tested before it is used.
+ */
+#define PEEK(typed, p, member) ((typed) ? (p)->member : BPF_CORE_READ(p, member))
+#define PEEK2(typed, p, a, b) ((typed) ? (p)->a->b : BPF_CORE_READ(p, a, b))
 
+/* The number of `pid` in the namespace `level` deep; pid->numbers is as long as the namespaces are nested. */
+static __always_inline void pid_number(bool typed, struct pid *pid, u32 level, u32 *ret_nr, u32 *ret_ns)
+{
+	struct upid *upid;
+
+	if (level == 0) {
+		*ret_nr = PEEK(typed, pid, numbers[0].nr);
+		*ret_ns = PEEK2(typed, pid, numbers[0].ns, ns.inum);
+		return;
+	}
+	upid = (void *)pid + bpf_core_field_offset(pid->numbers) + level * bpf_core_type_size(struct upid);
 	*ret_nr = BPF_CORE_READ(upid, nr);
-	if (ret_ns)
-		*ret_ns = BPF_CORE_READ(upid, ns);
+	*ret_ns = BPF_CORE_READ(upid, ns, ns.inum);
 }
 
-static __always_inline u32 pid_global(struct pid *pid)
+static __always_inline u32 pid_global(bool typed, struct pid *pid)
 {
-	u32 nr = 0;
-
-	if (pid)
-		pid_number(pid, 0, &nr, NULL);
-	return nr;
+	return pid ? PEEK(typed, pid, numbers[0].nr) : 0;
 }
 
 /* A fork sets PF_FORKNOEXEC and an exec clears it, for the thread that becomes the leader. */
-static __always_inline u64 process_flags(struct task_struct *leader)
+static __always_inline u64 process_flags(bool typed, struct task_struct *leader)
 {
-	u32 flags = BPF_CORE_READ(leader, flags);
+	u32 flags = PEEK(typed, leader, flags);
 
 	return (flags & PF_KTHREAD ? PROCESS_F_KTHREAD : 0) | (flags & PF_FORKNOEXEC ? 0 : PROCESS_F_EXECED);
 }
 
-/* task: any thread of the process; what belongs to the process is read from its leader. */
-static __always_inline void process_fill(struct record_process *p, struct task_struct *task)
+static __always_inline void comm_copy(bool typed, char *to, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
-	struct task_struct *parent_leader = BPF_CORE_READ(parent, group_leader);
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
-	const struct cred *cred = BPF_CORE_READ(task, cred);
-	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
-	struct tty_struct *tty = BPF_CORE_READ(signal, tty);
-	struct pid_namespace *pid_ns = NULL;
+	if (typed) {
+		((u64 *)to)[0] = *(u64 *)&task->comm[0];
+		((u64 *)to)[1] = *(u64 *)&task->comm[8];
+	} else {
+		bpf_core_read(to, RECORD_COMM_SIZE, &task->comm);
+	}
+}
 
-	p->start = BPF_CORE_READ(leader, start_boottime);
-	p->tgid = BPF_CORE_READ(task, tgid);
-	p->ppid = BPF_CORE_READ(parent, tgid);
+static __always_inline void cred_fill(bool typed, struct record_process *p, const struct cred *cred)
+{
+	p->uid = PEEK(typed, cred, uid.val);
+	p->gid = PEEK(typed, cred, gid.val);
+	p->euid = PEEK(typed, cred, euid.val);
+	p->egid = PEEK(typed, cred, egid.val);
+	if (typed) {
+		const void *caps = &cred->cap_effective;
+
+		/* libbpf would compare the size of the load with that of the member. */
+		asm volatile("" : "+r"(caps));
+		p->caps = *(const u64 *)caps;
+	} else {
+		bpf_core_read(&p->caps, sizeof(p->caps), &cred->cap_effective);
+	}
+}
+
+static __always_inline void parent_fill(bool typed, struct record_process *p, struct task_struct *leader)
+{
+	p->ppid = PEEK(typed, leader, tgid);
+	p->parent_start = 0;
+	__builtin_memset(p->parent_comm, 0, sizeof(p->parent_comm));
 	/* Pid 0, the idle task, is nobody's parent in the eyes of users. */
-	p->parent_start = p->ppid ? BPF_CORE_READ(parent_leader, start_boottime) : 0;
-	p->exec_id = BPF_CORE_READ(task, self_exec_id);
-	p->flags = process_flags(leader);
-	p->uid = BPF_CORE_READ(cred, uid.val);
-	p->gid = BPF_CORE_READ(cred, gid.val);
-	p->euid = BPF_CORE_READ(cred, euid.val);
-	p->egid = BPF_CORE_READ(cred, egid.val);
-	bpf_core_read(&p->caps, sizeof(p->caps), &cred->cap_effective);
+	if (!p->ppid)
+		return;
+	p->parent_start = PEEK(typed, leader, start_boottime);
+	comm_copy(typed, p->parent_comm, leader);
+}
+
+/* task: any thread of the process; what belongs to the process is read from its leader. */
+static __always_inline void process_fill(bool typed, struct record_process *p, struct task_struct *task)
+{
+	struct task_struct *leader = PEEK(typed, task, group_leader);
+	struct task_struct *parent = PEEK(typed, task, real_parent);
+	struct signal_struct *signal = PEEK(typed, task, signal);
+	const struct cred *cred = PEEK(typed, task, cred);
+	struct tty_struct *tty = PEEK(typed, signal, tty);
+	struct nsproxy *nsproxy = PEEK(typed, task, nsproxy);
+	struct pid *pid;
+
+	if (parent)
+		parent = PEEK(typed, parent, group_leader);
+	if (!leader || !parent || !cred) { /* never */
+		__builtin_memset(p, 0, sizeof(*p));
+		return;
+	}
+	p->start = PEEK(typed, leader, start_boottime);
+	p->tgid = PEEK(typed, task, tgid);
+	p->exec_id = PEEK(typed, task, self_exec_id);
+	p->flags = process_flags(typed, leader);
+	parent_fill(typed, p, parent);
+	cred_fill(typed, p, cred);
 	p->loginuid = p->session_id = (u32)-1;
 	if (bpf_core_field_exists(task->loginuid)) {
-		p->loginuid = BPF_CORE_READ(task, loginuid.val);
-		p->session_id = BPF_CORE_READ(task, sessionid);
+		p->loginuid = PEEK(typed, task, loginuid.val);
+		p->session_id = PEEK(typed, task, sessionid);
 	}
-	p->sid = pid_global(BPF_CORE_READ(signal, pids[PIDTYPE_SID]));
-	p->pgid = pid_global(BPF_CORE_READ(signal, pids[PIDTYPE_PGID]));
+	p->sid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_SID]));
+	p->pgid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_PGID]));
 	p->tty_major = p->tty_minor = 0;
 	if (tty) {
-		struct tty_driver *driver = BPF_CORE_READ(tty, driver);
+		struct tty_driver *driver = PEEK(typed, tty, driver);
 
-		p->tty_major = BPF_CORE_READ(driver, major);
-		p->tty_minor = BPF_CORE_READ(driver, minor_start) + BPF_CORE_READ(tty, index);
+		p->tty_major = PEEK(typed, driver, major);
+		p->tty_minor = PEEK(typed, driver, minor_start) + PEEK(typed, tty, index);
 	}
-	p->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	pid_number(pid, BPF_CORE_READ(pid, level), &p->ns_pid, &pid_ns);
-	p->pid_ns = BPF_CORE_READ(pid_ns, ns.inum);
+	p->mnt_ns = PEEK2(typed, nsproxy, mnt_ns, ns.inum);
+	pid = PEEK(typed, leader, thread_pid);
+	pid_number(typed, pid, PEEK(typed, pid, level), &p->ns_pid, &p->pid_ns);
 	p->spare = 0;
-	bpf_core_read(p->comm, sizeof(p->comm), &leader->comm);
-	if (p->ppid)
-		bpf_core_read(p->parent_comm, sizeof(p->parent_comm), &parent_leader->comm);
-	else
-		__builtin_memset(p->parent_comm, 0, sizeof(p->parent_comm));
+	comm_copy(typed, p->comm, leader);
 }
 
 #endif

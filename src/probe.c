@@ -177,9 +177,27 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 	return 0;
 }
 
-int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
+static int load(struct probe *probe, const struct settings *settings, const struct record_settings *config,
+		struct probe_reason *reason)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
+	int r;
+
+	execsnoop_bpf__destroy(probe->skel);
+	probe->skel = execsnoop_bpf__open_opts(&options);
+	if (!probe->skel)
+		return failure(reason, errno, "opening the probes");
+	r = choose_programs(probe, settings, reason);
+	if (r != 0)
+		return r;
+	probe->skel->rodata_settings->settings = *config;
+	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
+	r = execsnoop_bpf__load(probe->skel);
+	return r < 0 ? failure(reason, -r, "loading the probes") : 0;
+}
+
+int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
+{
 	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
 	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
@@ -192,23 +210,21 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	}
 	libbpf_set_print(quiet);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	probe->skel = execsnoop_bpf__open_opts(&options);
-	if (!probe->skel)
-		return failure(reason, errno, "opening the probes");
-	r = choose_programs(probe, settings, reason);
-	if (r != 0)
-		return r;
 	config = (struct record_settings){
 		.args_limit = settings->probes.args_limit,
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.env_wanted = settings->probes.env != NULL,
 		.systemd_hierarchy = has_systemd_hierarchy(),
+		.typed = true,
 	};
-	probe->skel->rodata_settings->settings = config;
-	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
-	r = execsnoop_bpf__load(probe->skel);
-	if (r < 0)
-		return failure(reason, -r, "loading the probes");
+	r = load(probe, settings, &config, reason);
+	if (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE) {
+		/* What verifiers know of types differs between kernels; the other way is taken by all of them. */
+		config.typed = false;
+		r = load(probe, settings, &config, reason);
+	}
+	if (r != 0)
+		return r;
 	probe->shared = &probe->skel->data_shared->shared;
 	r = ring_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
 	if (r < 0)

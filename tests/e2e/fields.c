@@ -3,14 +3,18 @@
  * fields [KERNEL_H OBJECT...]: is every field of bpf/kernel.h in the running kernel's BTF? As TAP. What a kernel may lack is
  * marked OPTIONAL there; a struct with a ___name is another kernel's version of it, of which each field may be lacking.
  * The objects say what fields a struct of the header has; one that no object uses is one too many. Without arguments:
- * those of $top_srcdir and of this build folder.
+ * those of $top_srcdir and of this build folder. And does the kernel's verifier take both ways to read them (bpf/task.bpf.h)?
  */
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+#include "../../bpf/record.h"
 
 #define STRUCTS_MOST 128
 #define OBJECTS_MOST 8
@@ -121,6 +125,31 @@ static bool check_struct(const struct btf *kernel, const char *name)
 	return good && used;
 }
 
+/* The first object is that of fork, exec and exit. */
+static bool check_verifier(const char *path, bool typed)
+{
+	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	struct record_settings *settings = NULL;
+	struct bpf_map *map;
+	size_t size = 0;
+	bool good = false;
+
+	if (!object)
+		return false;
+	bpf_object__for_each_map (map, object)
+		if (strstr(bpf_map__name(map), "rodata"))
+			settings = (struct record_settings *)bpf_map__initial_value(map, &size);
+	if (settings && size >= sizeof(*settings)) {
+		settings->typed = typed;
+		settings->env_wanted = settings->systemd_hierarchy = 1;
+		/* Of the two for exits, that which every kernel has. */
+		bpf_program__set_autoload(bpf_object__find_program_by_name(object, "probe_exit_live"), true);
+		good = bpf_object__load(object) == 0;
+	}
+	bpf_object__close(object);
+	return good;
+}
+
 int main(int argc, char **argv)
 {
 	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o";
@@ -153,12 +182,20 @@ int main(int argc, char **argv)
 		n_objects++;
 	}
 	uname(&uts);
-	printf("1..%u\n", n_names);
+	printf("1..%u\n", n_names + 2);
 	for (unsigned i = 0; i < n_names; i++) {
 		bool good = check_struct(kernel, names[i]);
 
 		printf("%sok %u - %s has what is read of struct %s\n", good ? "" : "not ", i + 1, uts.release,
 		       names[i]);
+		bad |= !good;
+	}
+	for (unsigned typed = 0; typed < 2; typed++) {
+		const char *skip = geteuid() == 0 ? "" : " # SKIP not root";
+		bool good = *skip || check_verifier(argv[2], typed);
+
+		printf("%sok %u - the verifier takes the probes that read %s pointers%s\n", good ? "" : "not ",
+		       n_names + typed + 1, typed ? "typed" : "untyped", skip);
 		bad |= !good;
 	}
 	for (unsigned i = 0; i < n_objects; i++)
