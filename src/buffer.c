@@ -31,6 +31,7 @@ int line_new(struct line **ret, size_t size)
 	if (!line)
 		return -ENOMEM;
 	line->refs = 1;
+	line->number = 0;
 	line->size = size;
 	*ret = line;
 	return 0;
@@ -212,4 +213,93 @@ size_t buffer_peak(const struct buffer *buffer)
 size_t buffer_limit(const struct buffer *buffer)
 {
 	return buffer->limit;
+}
+
+/* Archive. */
+
+void line_set_clear(struct line_set *set)
+{
+	for (size_t i = 0; set->lines && i < set->count; i++)
+		line_unref(set->lines[i]);
+	free(set->lines);
+	*set = (struct line_set){};
+}
+
+static int line_set_add(struct line_set *set, struct line *line)
+{
+	if (set->count == set->room) {
+		size_t room = set->room ? set->room * 2 : 256;
+		struct line **lines = reallocarray(set->lines, room, sizeof(struct line *));
+
+		if (!lines)
+			return -ENOMEM;
+		set->lines = lines;
+		set->room = room;
+	}
+	set->lines[set->count++] = line_ref(line);
+	return 0;
+}
+
+static void write_line(struct line *line, struct archive *a, struct line_set *set)
+{
+	struct bytes bytes = { line->data, line->size };
+
+	ARCHIVE(a, line->number);
+	if (line->number == 0) {
+		line->number = (unsigned)++set->count;
+		archive_bytes(a, &bytes);
+	}
+}
+
+static int read_line(struct buffer *buffer, struct archive *a, struct line_set *set)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	struct bytes bytes = {};
+	unsigned number;
+	int r;
+
+	ARCHIVE(a, number);
+	if (number > set->count)
+		archive_spoil(a);
+	if (archive_error(a) == 0 && number > 0)
+		return buffer_push_always(buffer, set->lines[number - 1]);
+	archive_bytes(a, &bytes);
+	if (bytes.size == 0)
+		archive_spoil(a);
+	if (archive_error(a) < 0)
+		return archive_error(a);
+	r = line_new(&line, bytes.size);
+	if (r < 0)
+		return r;
+	memcpy(line->data, bytes.data, bytes.size);
+	r = line_set_add(set, line);
+	return r < 0 ? r : buffer_push_always(buffer, line);
+}
+
+int buffer_archive(struct buffer *buffer, struct archive *a, struct line_set *set)
+{
+	size_t count = buffer->count, written = buffer->written;
+
+	ASSERT(!archive_is_reading(a) || count == 0);
+	archive_count(a, &count, SIZE_MAX);
+	ARCHIVE(a, written);
+	for (size_t i = 0; i < count; i++) {
+		int r = 0;
+
+		if (archive_is_reading(a))
+			r = read_line(buffer, a, set);
+		else
+			write_line(*place(buffer, i), a, set);
+		if (r < 0)
+			return r;
+	}
+	if (archive_is_reading(a) && written > 0) {
+		if (buffer->count == 0 || written >= (*place(buffer, 0))->size) {
+			archive_spoil(a);
+			return archive_error(a);
+		}
+		buffer->written = written;
+		buffer->size -= written;
+	}
+	return archive_error(a);
 }

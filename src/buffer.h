@@ -11,10 +11,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "archive.h"
 #include "cleanup.h"
 
 struct line {
 	unsigned refs;
+	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
 	size_t size;
 	char data[]; /* with its '\n', without a NUL */
 };
@@ -66,5 +68,16 @@ static inline bool buffer_is_empty(const struct buffer *buffer)
 {
 	return buffer_size(buffer) == 0;
 }
+
+/* Lines that are in an archive: each once, however many buffers have it. */
+struct line_set {
+	struct line **lines; /* read so far */
+	size_t count, room;
+};
+void line_set_clear(struct line_set *set);
+
+/* All that it holds, and how far the first line is out. Read into a buffer that is empty. 0 or -errno, also of the
+ * archive. */
+int buffer_archive(struct buffer *buffer, struct archive *archive, struct line_set *set);
 
 #endif

@@ -33,13 +33,15 @@
 #define PAUSE_MS 100
 #define PAUSE_MS_LONG 1000
 
+#define SETTLE_MS 100 /* for the thread to send what waits, before the rest is left to the next daemon */
+
 #define SOCKET "/run/systemd/journal/socket" /* of sd_journal_sendv */
 
 struct courier {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of all that follows */
 	pthread_cond_t work;  /* for the thread */
-	pthread_cond_t done;  /* for courier_free */
+	pthread_cond_t done;  /* for courier_free and courier_archive */
 	unsigned refs;
 	int (*send)(const struct iovec *iov, int n);
 	uint64_t boot;
@@ -247,6 +249,7 @@ static void send_head(struct courier *c)
 static void wait_for_work(struct courier *c)
 {
 	c->idle = true;
+	pthread_cond_signal(&c->done);
 	pthread_cond_wait(&c->work, &c->lock);
 	c->idle = false;
 }
@@ -351,6 +354,58 @@ void courier_stats(struct courier *c, struct journal_stats *ret)
 		.queue_peak = c->peak,
 	};
 	pthread_mutex_unlock(&c->lock);
+}
+
+static int entries_archive(struct courier *c, struct archive *a)
+{
+	size_t count = 0;
+
+	for (const struct journal_entry *entry = c->head; entry; entry = entry->next)
+		count++;
+	archive_count(a, &count, SIZE_MAX);
+	if (!archive_is_reading(a)) {
+		for (struct journal_entry *entry = c->head; entry; entry = entry->next)
+			journal_entry_archive(&entry, a);
+		return 0;
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct journal_entry *entry = NULL;
+		int r = journal_entry_archive(&entry, a);
+
+		if (r < 0)
+			return r;
+		queue_push(c, entry);
+	}
+	return 0;
+}
+
+/* Gives the thread some time to send what waits, and then has it send no more. */
+static void settle(struct courier *c)
+{
+	struct timespec deadline = deadline_in(SETTLE_MS);
+	int r = 0;
+
+	wake(c);
+	while (!c->ended && c->head && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&c->done, &c->lock, &deadline);
+	c->abandoned = true;
+}
+
+int courier_archive(struct courier *c, struct archive *a)
+{
+	int r;
+
+	pthread_mutex_lock(&c->lock);
+	if (!archive_is_reading(a))
+		settle(c);
+	r = entries_archive(c, a);
+	ARCHIVE(a, c->dropped);
+	ARCHIVE(a, c->refused);
+	ARCHIVE(a, c->written);
+	ARCHIVE(a, c->lost);
+	wake(c);
+	pthread_mutex_unlock(&c->lock);
+	return r < 0 ? r : archive_error(a);
 }
 
 /* The signals are the event loop's: a thread inherits the mask that is in force when it is made. */

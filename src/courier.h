@@ -7,6 +7,7 @@
 #ifndef EXECSNOOP_COURIER_H
 #define EXECSNOOP_COURIER_H
 
+#include "archive.h"
 #include "journal_entry.h"
 
 struct courier;
@@ -31,6 +32,13 @@ void courier_offer(struct courier *courier, struct journal_entry *entry, const s
 void courier_wake(struct courier *courier);
 /* Bytes that may wait from now on; what waits already stays. */
 void courier_set_queue(struct courier *courier, size_t queue);
+
+/*
+ * What waits, and what was lost and not said yet, for the daemon that comes after this one. Written, the courier is
+ * at its end: courier_free(courier, 0) is all that may follow, and what the thread is sending meanwhile may come twice.
+ * 0 or -errno, also of the archive.
+ */
+int courier_archive(struct courier *courier, struct archive *archive);
 
 struct journal_stats {
 	uint64_t written; /* entries that journald took */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One thread, one event loop. The ring buffer comes first: it is drained whenever the kernel says so, and by a
- * short timer as long as records keep coming, so that a storm costs no wake-up per event. The timer's pauses grow from
- * turn to turn: on a quiet machine an event is told at once, in a storm many together. When a turn after a whole pause finds
- * nothing, the reader tells the producers that it sleeps, and no timer runs. Outputs never block.
+ * One thread, one event loop: the reader of the ring buffer first, then outputs, which never block.
  *
  * Start: attach; read what runs; fold in what happened meanwhile; then the outputs join, and each begins with
  * the same table. Clients that connect before that wait in the socket's backlog.
@@ -14,38 +11,32 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
 #include <time.h>
-#include <yajl/yajl_gen.h>
 
 #include "census.h"
 #include "config.h"
 #include "console.h"
-#include "decode.h"
+#include "figures.h"
 #include "journal.h"
 #include "log.h"
 #include "pipeline.h"
+#include "predecessor.h"
 #include "probe.h"
+#include "reader.h"
 #include "server.h"
 #include "store.h"
 #include "watchdog.h"
 
-#define DRAIN_MOST 2048		 /* records in one turn of the loop */
-#define DRAIN_PAUSE_US 5000	 /* between two turns while records keep coming: the bound of their delay */
-#define DRAIN_FIRST_US 300	 /* after a wake-up: what follows a fork, its exec above all, is there soon */
-#define DRAIN_GROWTH 4		 /* of the pause, from turn to turn */
-#define SKIPPED_PAUSE_US 100000	 /* between two looks at what probes skipped, while records keep coming */
-#define CENSUS_PAUSE_US 500000	 /* between two comparisons of the table with the kernel's, while loss goes on */
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
-#define RELOAD_MS 100		 /* for a journal that is switched off, to take what is queued */
-#define TRIM_PROCESSES 64	 /* and a quarter: gone from the table until their memory is given back */
-#define EPOCH_STEP_NS 1000000	 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
+#define LEAVE_MS 100		 /* the same, where what is left goes to the next daemon */
+#define GRACE_US 20000 /* both sets of probes see all: calls that had begun before the second did have ended */
+#define RELOAD_MS 100  /* for a journal that is switched off, to take what is queued */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
 #define BOOT_APPLICATION SD_ID128_MAKE(6d, 4e, 1f, 0b, 52, 3a, 47, 9c, 9a, 60, d3, 0c, 7b, 8e, 25, f4)
@@ -64,75 +55,29 @@ struct daemon {
 	struct journal *journal;
 	struct console *console;
 	struct watchdog *watchdog;
-	sd_event_source *drain_timer;
-	uint64_t pause_us; /* before the next turn; 0 while the reader sleeps */
+	struct reader *reader;
+	struct predecessor *predecessor; /* while its ring is not read to the end */
+	bool keep;			 /* systemd has a store for what the next daemon goes on with */
 	uint64_t boot;
-	int64_t epoch;
 	uint64_t started_us, status_us, status_seq;
 	unsigned loaded_processes;
-	size_t processes_peak; /* in the table since memory was given back last */
-	/* Loss in the kernel: what is told, and since when the table may be wrong. */
-	uint64_t skipped_events, skipped_forks, skipped_us;
-	uint64_t lost, census_lost, census_us; /* all together; when the last census began */
 };
 
-/* Clocks. */
-
-static uint64_t clock_ns(clockid_t clock)
+static uint64_t now_us(void)
 {
 	struct timespec ts;
 
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* CLOCK_REALTIME - CLOCK_BOOTTIME, read as close together as three tries get. */
-static int64_t read_epoch(void)
-{
-	uint64_t best = UINT64_MAX;
-	int64_t epoch = 0;
+/* Figures. */
 
-	for (int i = 0; i < 3; i++) {
-		uint64_t before = clock_ns(CLOCK_BOOTTIME), real = clock_ns(CLOCK_REALTIME);
-		uint64_t after = clock_ns(CLOCK_BOOTTIME);
-
-		if (after - before < best) {
-			best = after - before;
-			epoch = (int64_t)real - (int64_t)(before + (after - before) / 2);
-		}
-	}
-	return epoch;
-}
-
-/* Both clocks are slewed alike, so their distance changes by steps only; less is noise of the reading. */
-static void check_epoch(struct daemon *d)
-{
-	int64_t now = (int64_t)clock_ns(CLOCK_REALTIME) - (int64_t)clock_ns(CLOCK_BOOTTIME);
-
-	if (llabs(now - d->epoch) < EPOCH_STEP_NS)
-		return;
-	d->epoch = read_epoch();
-	pipeline_set_epoch(d->pipeline, d->epoch);
-}
-
-/* The data path. */
-
-static int on_record(void *userdata, const void *data, size_t size)
+static void send_status(void *userdata)
 {
 	struct daemon *d = userdata;
-	int r = pipeline_record(d->pipeline, data, size);
-
-	if (r == -EBADMSG) {
-		log_warning("a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
-		return 0;
-	}
-	return r;
-}
-
-static void send_status(struct daemon *d)
-{
 	struct pipeline_stats stats;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC) / 1000;
+	uint64_t now = now_us();
 
 	pipeline_stats(d->pipeline, &stats);
 	if (stats.seq == d->status_seq || now - d->status_us < STATUS_PAUSE_US)
@@ -145,204 +90,21 @@ static void send_status(struct daemon *d)
 		   (unsigned long long)stats.lost_events);
 }
 
-/* What the probes skipped since the last look, where each is an event. */
-static uint64_t look_for_skipped(struct daemon *d, uint64_t now_us)
+static struct figures figures_of(const struct daemon *d)
 {
-	uint64_t events, forks, count;
-
-	probe_skipped(d->probe, &events, &forks);
-	count = events - d->skipped_events + (d->settings->probes.forks ? forks - d->skipped_forks : 0);
-	d->skipped_events = events;
-	d->skipped_forks = forks;
-	d->skipped_us = now_us;
-	return count;
-}
-
-/* One turn: some records, then what the outputs make of them. Returns the records taken. */
-static int drain(struct daemon *d)
-{
-	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000, skipped = 0;
-	uint32_t lost_events, lost_forks;
-	int n;
-
-	check_epoch(d);
-	n = probe_drain(d->probe, DRAIN_MOST, on_record, d);
-	if (n < 0)
-		return n;
-	if (n < DRAIN_MOST) {
-		/* Empty: a loss that no record behind it tells of. */
-		if (n == 0 || now_us - d->skipped_us >= SKIPPED_PAUSE_US)
-			skipped = look_for_skipped(d, now_us);
-		probe_lost(d->probe, &lost_events, &lost_forks);
-		pipeline_loss(d->pipeline, lost_events, lost_forks, skipped, clock_ns(CLOCK_BOOTTIME));
-		d->lost = (uint64_t)lost_events + lost_forks + d->skipped_events + d->skipped_forks;
-	}
-	pipeline_flush(d->pipeline);
-	return n;
-}
-
-/* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do. */
-static bool mend(struct daemon *d, bool ring_empty)
-{
-	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
-	int r = 0;
-
-	if (census_is_under_way(d->census))
-		r = census_step(d->census, ring_empty, clock_ns(CLOCK_BOOTTIME));
-	else if (d->lost == d->census_lost)
-		return false;
-	else if (ring_empty && now_us - d->census_us >= CENSUS_PAUSE_US) {
-		d->census_lost = d->lost;
-		d->census_us = now_us;
-		r = census_begin(d->census);
-	}
-	if (r < 0)
-		log_warning("comparing the process table with the kernel's: %s", strerror(-r));
-	return true;
-}
-
-/*
- * Gives memory back to the kernel once many processes are gone. free(3) alone gives back only what is at the heap's very
- * end, and something that lives on is always there. It takes up to some milliseconds, so it is done when the ring is empty,
- * and a share of the processes has to be gone: a few times from a great many down to few.
- */
-static void give_back(struct daemon *d)
-{
-	size_t count = proctable_count(pipeline_table(d->pipeline));
-
-	if (d->processes_peak < count)
-		d->processes_peak = count;
-	if (d->processes_peak - count < TRIM_PROCESSES + d->processes_peak / 4)
-		return;
-	malloc_trim(0);
-	d->processes_peak = count;
-}
-
-static int drain_and_schedule(struct daemon *d)
-{
-	int n = drain(d), r;
-	bool busy;
-
-	if (n < 0) {
-		log_error("reading the ring buffer: %s", strerror(-n));
-		return sd_event_exit(d->event, DAEMON_FAILED);
-	}
-	send_status(d);
-	busy = mend(d, n < DRAIN_MOST);
-	if (n < DRAIN_MOST)
-		give_back(d);
-	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
-	if (n == 0 && !busy && d->pause_us == DRAIN_PAUSE_US && probe_sleep(d->probe)) {
-		d->pause_us = 0;
-		return sd_event_source_set_enabled(d->drain_timer, SD_EVENT_OFF);
-	}
-	if (n > 0)
-		probe_awake(d->probe);
-	d->pause_us = d->pause_us == 0 ? DRAIN_FIRST_US : d->pause_us * DRAIN_GROWTH;
-	if (d->pause_us > DRAIN_PAUSE_US)
-		d->pause_us = DRAIN_PAUSE_US;
-	r = sd_event_source_set_time_relative(d->drain_timer,
-					      n == DRAIN_MOST || census_is_under_way(d->census) ? 0 : d->pause_us);
-	if (r >= 0)
-		r = sd_event_source_set_time_accuracy(d->drain_timer, d->pause_us / 5);
-	return r < 0 ? r : sd_event_source_set_enabled(d->drain_timer, SD_EVENT_ONESHOT);
-}
-
-static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-	(void)source;
-	(void)fd;
-	(void)revents;
-	return drain_and_schedule(userdata);
-}
-
-static int on_drain_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	(void)source;
-	(void)usec;
-	return drain_and_schedule(userdata);
-}
-
-/* Figures. */
-
-static void gen_number(yajl_gen gen, const char *key, uint64_t value)
-{
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
-
-	yajl_gen_string(gen, (const unsigned char *)key, strlen(key));
-	yajl_gen_number(gen, text, (size_t)n);
-}
-
-static void gen_map(yajl_gen gen, const char *key)
-{
-	yajl_gen_string(gen, (const unsigned char *)key, strlen(key));
-	yajl_gen_map_open(gen);
-}
-
-/* Resident memory of this process in bytes; proc(5), statm. */
-static uint64_t resident_bytes(void)
-{
-	_cleanup_fclose_ FILE *f = fopen("/proc/self/statm", "re");
-	unsigned long long size = 0, resident = 0;
-
-	if (!f || fscanf(f, "%llu %llu", &size, &resident) != 2)
-		return 0;
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+	return (struct figures){
+		.pipeline = d->pipeline,
+		.probe = d->probe,
+		.journal = d->journal,
+		.uptime_s = (now_us() - d->started_us) / 1000000,
+	};
 }
 
 static void gen_stats(void *userdata, yajl_gen gen)
 {
-	struct daemon *d = userdata;
-	struct proctable *table = pipeline_table(d->pipeline);
-	struct pipeline_stats pipeline;
-	struct probe_stats probe;
+	struct figures figures = figures_of(userdata);
 
-	pipeline_stats(d->pipeline, &pipeline);
-	probe_stats(d->probe, &probe);
-	gen_number(gen, "seq", pipeline.seq);
-	gen_number(gen, "uptime_s", (clock_ns(CLOCK_MONOTONIC) / 1000 - d->started_us) / 1000000);
-	gen_map(gen, "events");
-	for (enum event_type type = 0; type < EVENT_LIVE; type++)
-		gen_number(gen, event_type_name(type), pipeline.events[type]);
-	yajl_gen_map_close(gen);
-	gen_map(gen, "lost");
-	gen_number(gen, "fork", probe.lost_fork);
-	gen_number(gen, "exec", probe.lost_exec);
-	gen_number(gen, "exit", probe.lost_exit);
-	gen_number(gen, "error", probe.lost_error);
-	gen_number(gen, "args", probe.lost_args);
-	gen_number(gen, "skipped", probe.skipped);
-	gen_number(gen, "untold", pipeline.untold);
-	gen_number(gen, "args_shortened", pipeline.args_shortened);
-	gen_number(gen, "malformed", pipeline.malformed);
-	yajl_gen_map_close(gen);
-	gen_map(gen, "probes");
-	yajl_gen_string(gen, (const unsigned char *)"errors", 6);
-	yajl_gen_string(gen, (const unsigned char *)probe_errors_kind(d->probe), strlen(probe_errors_kind(d->probe)));
-	gen_number(gen, "records", pipeline.records);
-	gen_number(gen, "runs", probe.runs);
-	gen_number(gen, "run_time_ns", probe.run_ns);
-	gen_number(gen, "ring_buffer_bytes", probe.ring_size);
-	gen_number(gen, "ring_buffer_used", probe.ring_used);
-	yajl_gen_map_close(gen);
-	gen_map(gen, "table");
-	gen_number(gen, "processes", proctable_count(table));
-	gen_number(gen, "args_bytes", proctable_memory(table));
-	gen_number(gen, "retained", proctable_retained(table));
-	yajl_gen_map_close(gen);
-	if (d->journal) {
-		struct journal_stats journal;
-
-		journal_stats(d->journal, &journal);
-		gen_map(gen, "journal");
-		gen_number(gen, "written", journal.written);
-		gen_number(gen, "lost", journal.lost);
-		gen_number(gen, "queue", journal.queue);
-		gen_number(gen, "queue_peak", journal.queue_peak);
-		yajl_gen_map_close(gen);
-	}
-	gen_number(gen, "memory_bytes", resident_bytes());
+	figures_gen(&figures, gen);
 }
 
 /* Start. */
@@ -396,7 +158,25 @@ static int make_choosers(struct daemon *d)
 	return r;
 }
 
-static int start_pipeline(struct daemon *d)
+/* Of the reader. */
+static int on_failed(void *userdata, int error)
+{
+	struct daemon *d = userdata;
+
+	log_error("reading the ring buffer: %s", strerror(-error));
+	return sd_event_exit(d->event, DAEMON_FAILED);
+}
+
+static void on_note(void *userdata, int level, const char *message)
+{
+	(void)userdata;
+	log_write(level, "%s", message);
+}
+
+static const struct reader_ops reader_ops = { .turned = send_status, .failed = on_failed, .note = on_note };
+
+/* The pipeline, and its reader without probes. */
+static int make_pipeline(struct daemon *d)
 {
 	struct pipeline_config config = {
 		.boot = d->boot,
@@ -404,28 +184,41 @@ static int start_pipeline(struct daemon *d)
 		.kernel_threads = d->settings->probes.kernel_threads,
 		.args_limit = d->settings->probes.args_limit,
 		.table_memory = d->settings->probes.table_memory,
+		.environment = d->environment,
+		.redact = d->redact,
 	};
-	int r = make_choosers(d);
+	int r = pipeline_new(&d->pipeline, &config);
 
-	if (r < 0)
-		return r;
-	config.environment = d->environment;
-	config.redact = d->redact;
-	r = pipeline_new(&d->pipeline, &config);
-	if (r < 0)
-		return r;
-	d->epoch = read_epoch();
-	pipeline_set_epoch(d->pipeline, d->epoch);
-	r = census_new(&d->census, d->probe, d->pipeline, d->settings);
+	if (r == 0)
+		r = reader_new(&d->reader, d->event, d->pipeline, d->settings->probes.forks, &reader_ops, d);
+	return r;
+}
+
+static int make_census(struct daemon *d)
+{
+	int r = census_new(&d->census, d->probe, d->pipeline, d->settings);
+
+	if (r == 0)
+		reader_set_census(d->reader, d->census);
+	return r;
+}
+
+static int start_pipeline(struct daemon *d)
+{
+	int r = make_pipeline(d);
+
+	if (r == 0)
+		r = reader_set_probe(d->reader, d->probe, NULL);
+	if (r == 0)
+		r = make_census(d);
 	if (r == 0)
 		r = census_load(d->census);
 	if (r < 0)
 		return r;
-	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
 	/* What happened while that was read. Bounded: a storm does not hold up the start for ever; what is left
 	 * makes events. */
 	for (int turns = 0; turns < 64; turns++) {
-		r = drain(d);
+		r = reader_drain(d->reader);
 		if (r <= 0)
 			break;
 	}
@@ -444,12 +237,6 @@ static void on_gone(void *userdata, int error)
 	sd_event_exit(d->event, error == EPIPE ? DAEMON_OK : DAEMON_FAILED);
 }
 
-static void on_note(void *userdata, int level, const char *message)
-{
-	(void)userdata;
-	log_write(level, "%s", message);
-}
-
 static int start_console(struct daemon *d)
 {
 	int r = console_new(&d->console, d->event, STDOUT_FILENO, pipeline_table(d->pipeline), d->settings, d->boot,
@@ -463,6 +250,66 @@ static int start_console(struct daemon *d)
 	return console_join(d->console);
 }
 
+/*
+ * From one daemon to the next (systemctl restart, an upgrade), by way of systemd's file descriptor store: the probes and
+ * their ring buffer as they are, the connections of the subscribers, and three archives.
+ */
+#define ARCHIVE_STATE "state"
+#define ARCHIVE_JOURNAL "journal"
+#define ARCHIVE_SUBSCRIBERS "subscribers"
+
+/* What was left under that name; NULL: nothing, or nothing that can be read. Once: what the daemon dies of is not given
+ * to the next one again. */
+static struct archive *take_archive(struct daemon *d, const char *name)
+{
+	_cleanup_close_ int fd = store_take(d->store, name);
+	struct archive *archive = NULL;
+	int r;
+
+	if (fd < 0)
+		return NULL;
+	store_forget(name);
+	r = archive_open(&archive, fd);
+	if (r < 0)
+		log_warning("what the last daemon left as %s: %s", name, strerror(-r));
+	return r < 0 ? NULL : archive;
+}
+
+static void resume_subscribers(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_SUBSCRIBERS);
+	int r = archive && d->predecessor ? server_archive(d->server, archive, d->store) : 0;
+
+	if (r < 0)
+		log_warning("some subscribers could not be kept: %s", strerror(-r));
+	proctable_settle(pipeline_table(d->pipeline));
+}
+
+static bool resume_journal(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_JOURNAL);
+	int r;
+
+	if (!archive || !d->predecessor)
+		return false;
+	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
+	if (r < 0)
+		log_warning("what waited for the journal could not be kept: %s", strerror(-r));
+	return r == 0;
+}
+
+static int state_archive(struct daemon *d, struct archive *archive)
+{
+	uint64_t boot = d->boot;
+	int r;
+
+	ARCHIVE(archive, boot);
+	if (boot != d->boot)
+		archive_spoil(archive);
+	r = pipeline_archive(d->pipeline, archive);
+	return r < 0 ? r : reader_archive(d->reader, archive);
+}
+
 static int start_server(struct daemon *d)
 {
 	struct server_config config = {
@@ -471,6 +318,7 @@ static int start_server(struct daemon *d)
 		.stats = gen_stats,
 		.note = on_note,
 		.userdata = d,
+		.keep = d->keep,
 	};
 	_cleanup_close_ int fd = -1;
 	size_t passed;
@@ -489,6 +337,7 @@ static int start_server(struct daemon *d)
 		return r;
 	TAKE_FD(fd);
 	pipeline_add_sink(d->pipeline, server_sink(d->server));
+	resume_subscribers(d);
 	return 0;
 }
 
@@ -513,7 +362,7 @@ static int start_journal(struct daemon *d)
 	}
 	TAKE_PTR(filter);
 	pipeline_add_sink(d->pipeline, journal_sink(d->journal));
-	return journal_join(d->journal, pipeline_table(d->pipeline));
+	return resume_journal(d) ? 0 : journal_join(d->journal, pipeline_table(d->pipeline));
 }
 
 static int start_outputs(struct daemon *d)
@@ -608,7 +457,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_ns(CLOCK_MONOTONIC) / 1000));
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
 	r = reload(d);
 	if (r < 0)
 		log_error("the configuration was not reloaded; the old one stays in force");
@@ -620,21 +469,11 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static int on_stats(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	struct daemon *d = userdata;
-	yajl_gen gen = yajl_gen_alloc(NULL);
-	const unsigned char *text;
-	size_t size;
+	struct figures figures = figures_of(userdata);
 
 	(void)source;
 	(void)info;
-	if (!gen)
-		return 0;
-	yajl_gen_map_open(gen);
-	gen_stats(d, gen);
-	yajl_gen_map_close(gen);
-	if (yajl_gen_get_buf(gen, &text, &size) == yajl_gen_status_ok)
-		log_info("%.*s", (int)size, text);
-	yajl_gen_free(gen);
+	figures_log(&figures);
 	return 0;
 }
 
@@ -663,24 +502,6 @@ static int watch_signals(struct daemon *d)
 	return r;
 }
 
-static int watch_ring(struct daemon *d)
-{
-	sd_event_source *source = NULL;
-	int r = sd_event_add_io(d->event, &source, probe_fd(d->probe), EPOLLIN | EPOLLET, on_ring, d);
-
-	if (r < 0)
-		return r;
-	/* Before everything else: what waits there cannot wait elsewhere. */
-	r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
-	if (r >= 0)
-		r = sd_event_source_set_floating(source, true);
-	sd_event_source_unref(source);
-	if (r < 0)
-		return r;
-	/* Due at once: it looks for what came while the outputs joined, and goes to sleep if there is nothing. */
-	return sd_event_add_time_relative(d->event, &d->drain_timer, CLOCK_MONOTONIC, 0, 1000, on_drain_timer, d);
-}
-
 /* The watchdog. */
 
 static void watchdog_look(void *userdata, struct watchdog_path *ret)
@@ -698,7 +519,7 @@ static int watchdog_push(void *userdata)
 
 	log_warning(
 		"records wait in the ring buffer, and nothing was read for half of the watchdog's time; reading now");
-	return drain_and_schedule(d);
+	return reader_turn(d->reader);
 }
 
 static void watchdog_feed(void *userdata)
@@ -733,12 +554,75 @@ static void drop_sys_admin(void)
 		log_warning("giving up CAP_SYS_ADMIN: %s", strerror(errno));
 }
 
-static void daemon_stop(struct daemon *d)
+static int leave_archive(const char *name, struct archive *archive)
+{
+	_cleanup_close_ int fd = -1;
+	int r = archive_seal(archive, &fd);
+
+	if (r == 0)
+		store_keep(name, fd);
+	return r;
+}
+
+static int leave_state(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = state_archive(d, archive);
+	return r < 0 ? r : leave_archive(ARCHIVE_STATE, archive);
+}
+
+static int leave_journal(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
+	return r < 0 ? r : leave_archive(ARCHIVE_JOURNAL, archive);
+}
+
+static int leave_subscribers(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = server_archive(d->server, archive, d->store);
+	return r < 0 ? r : leave_archive(ARCHIVE_SUBSCRIBERS, archive);
+}
+
+/* Nobody says whether this is a stop or a restart: after a stop systemd closes all of its store. */
+static void leave(struct daemon *d)
+{
+	int r;
+
+	if (d->server)
+		server_drain(d->server, LEAVE_MS);
+	r = leave_state(d);
+	if (r == 0 && d->journal)
+		r = leave_journal(d);
+	d->journal = journal_free(d->journal, 0);
+	if (r == 0 && d->server)
+		r = leave_subscribers(d);
+	if (r < 0)
+		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
+	else
+		d->server = server_leave(d->server);
+}
+
+static void daemon_stop(struct daemon *d, bool leaves)
 {
 	sd_notify(0, "STOPPING=1");
 	/* What happened until now is told. */
-	if (d->pipeline && d->probe)
-		drain(d);
+	if (d->reader && d->probe)
+		reader_drain(d->reader);
+	/* While the other sinks, which it stands among, are still there. */
+	d->census = census_free(d->census);
+	if (leaves)
+		leave(d);
 	if (d->server)
 		server_drain(d->server, STOP_MS);
 	if (d->console)
@@ -747,28 +631,95 @@ static void daemon_stop(struct daemon *d)
 	d->journal = journal_free(d->journal, STOP_MS);
 	d->console = console_free(d->console);
 	d->watchdog = watchdog_free(d->watchdog);
-	sd_event_source_unref(d->drain_timer);
-	d->census = census_free(d->census);
+	d->reader = reader_free(d->reader);
 	/* After its sinks, whose subscribers look at its table. */
 	d->pipeline = pipeline_free(d->pipeline);
 	d->redact = redact_free(d->redact);
 	d->environment = environment_free(d->environment);
 	d->probe = probe_free(d->probe);
+	d->predecessor = predecessor_free(d->predecessor);
 	sd_event_unref(d->event);
 	d->store = store_free(d->store);
 	d->settings = settings_free(d->settings);
 }
 
-/* Before anything else can have a descriptor where those are that were passed. */
-static int take_passed(struct daemon *d)
+/* As if nothing had been before. Fails with a message told, and the exit status. */
+static int begin(struct daemon *d)
 {
-	size_t strange = 0;
-	int r = store_new(&d->store);
+	int r;
 
+	d->predecessor = predecessor_free(d->predecessor);
+	r = start_probe(d);
+	if (r != DAEMON_OK)
+		return r;
+	r = start_pipeline(d);
+	if (r < 0) {
+		log_error("reading the running processes: %s", strerror(-r));
+		return DAEMON_FAILED;
+	}
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
+	return start_outputs(d) < 0 ? DAEMON_FAILED : DAEMON_OK;
+}
+
+/* Where the last daemon ended: first what its probes saw since, then ours in their place. */
+static int go_on(struct daemon *d)
+{
+	int r;
+
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
+	if (start_outputs(d) < 0)
+		return DAEMON_FAILED;
+	r = reader_read_predecessor(d->reader, d->predecessor);
 	if (r == 0)
-		strange = store_discard(d->store);
+		r = start_probe(d);
+	if (r > 0)
+		return r;
+	if (r == 0) {
+		usleep(GRACE_US);
+		r = reader_set_probe(d->reader, d->probe, d->predecessor);
+	}
+	if (r == 0)
+		r = make_census(d);
+	if (r < 0) {
+		log_error("taking over from the last daemon: %s", strerror(-r));
+		return DAEMON_FAILED;
+	}
+	d->predecessor = predecessor_free(d->predecessor);
+	return DAEMON_OK;
+}
+
+/* The table and all that goes with it; false: there is none, and nothing of it is left. */
+static bool resume_state(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_STATE);
+	int r;
+
+	if (!archive || !d->predecessor)
+		return false;
+	r = make_pipeline(d);
+	if (r == 0)
+		r = state_archive(d, archive);
+	if (r == 0)
+		return true;
+	log_warning("what the last daemon knew cannot be read: %s", strerror(-r));
+	d->reader = reader_free(d->reader);
+	d->pipeline = pipeline_free(d->pipeline);
+	return false;
+}
+
+static int begin_or_go_on(struct daemon *d)
+{
+	size_t strange;
+	int r = d->options->to_stdout ? 0 : predecessor_new(&d->predecessor, d->store);
+
+	if (r < 0)
+		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
+	r = resume_state(d) ? go_on(d) : begin(d);
+	strange = store_discard(d->store);
 	if (strange > 0)
-		log_info("%zu descriptors that another version of the daemon left are closed", strange);
+		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
+	if (r == DAEMON_OK && d->keep)
+		probe_keep(d->probe);
 	return r;
 }
 
@@ -777,8 +728,9 @@ static int daemon_start(struct daemon *d)
 	sd_id128_t id;
 	int r;
 
-	d->started_us = clock_ns(CLOCK_MONOTONIC) / 1000;
-	r = take_passed(d);
+	d->started_us = now_us();
+	/* Before anything else can have a descriptor where those are that were passed. */
+	r = store_new(&d->store);
 	if (r < 0) {
 		log_error("taking over what systemd passed: %s", strerror(-r));
 		return DAEMON_FAILED;
@@ -798,17 +750,17 @@ static int daemon_start(struct daemon *d)
 		log_error("event loop: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
-	r = start_probe(d);
-	if (r != DAEMON_OK)
-		return r;
-	r = start_pipeline(d);
+	/* systemd says by it that the unit has a store (since version 254; for older ones the unit file does). */
+	d->keep = !d->options->to_stdout && getenv("FDSTORE");
+	r = make_choosers(d);
 	if (r < 0) {
-		log_error("reading the running processes: %s", strerror(-r));
+		log_error("settings: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
-	if (start_outputs(d) < 0)
-		return DAEMON_FAILED;
-	r = watch_ring(d);
+	r = begin_or_go_on(d);
+	if (r != DAEMON_OK)
+		return r;
+	r = reader_watch(d->reader);
 	if (r >= 0)
 		r = start_watchdog(d);
 	if (r < 0) {
@@ -822,13 +774,14 @@ int daemon_run(const struct daemon_options *options)
 {
 	struct daemon d = { .options = options };
 	int r = daemon_start(&d);
+	bool started = r == DAEMON_OK;
 
-	if (r == DAEMON_OK) {
+	if (started) {
 		drop_sys_admin();
 		/* What loading took (the kernel's type information, above all) is not needed any more. */
 		malloc_trim(0);
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,
-			 (unsigned long long)(clock_ns(CLOCK_MONOTONIC) / 1000 - d.started_us) / 1000);
+			 (unsigned long long)(now_us() - d.started_us) / 1000);
 		sd_notifyf(0, "READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
 		r = sd_event_loop(d.event);
 		if (r < 0) {
@@ -836,6 +789,6 @@ int daemon_run(const struct daemon_options *options)
 			r = DAEMON_FAILED;
 		}
 	}
-	daemon_stop(&d);
+	daemon_stop(&d, started && d.keep && r == DAEMON_OK);
 	return r;
 }

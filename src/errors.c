@@ -368,3 +368,8 @@ struct bpf_program *errors_next_program(const struct errors *e, struct bpf_progr
 		return bpf_object__next_program(e->late->obj, program);
 	return e->skel ? bpf_object__next_program(e->skel->obj, program) : NULL;
 }
+
+struct bpf_link *errors_link(const struct errors *e, size_t i)
+{
+	return i < e->count ? e->links[i] : NULL;
+}

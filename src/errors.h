@@ -9,6 +9,7 @@
 #include "record.h"
 #include "settings.h"
 
+struct bpf_link;
 struct bpf_program;
 struct errors;
 
@@ -25,6 +26,9 @@ DEFINE_CLEANUP(struct errors *, errors_free);
  * "none", behind "failed execs". */
 const char *errors_kind(const struct errors *errors);
 const char *errors_note(const struct errors *errors);
+
+/* The i-th thing that is attached; NULL after the last. */
+struct bpf_link *errors_link(const struct errors *errors, size_t i);
 
 /* The programs that are loaded, for figures: the first with NULL; NULL after the last. */
 struct bpf_program *errors_next_program(const struct errors *errors, struct bpf_program *program);

@@ -20,7 +20,8 @@
 
 #include "glob.h"
 
-#define ERRNO_MAX 4095 /* MAX_ERRNO, include/linux/err.h */
+#define MEMBERS_MOST (1u << 22) /* processes: PID_MAX_LIMIT, include/linux/threads.h */
+#define ERRNO_MAX 4095		/* MAX_ERRNO, include/linux/err.h */
 
 enum {
 	TREE_PLAIN = 1,
@@ -390,6 +391,25 @@ int filter_follow(struct filter *filter, const struct proctable *table)
 			return r;
 	}
 	return 0;
+}
+
+int filter_archive(struct filter *filter, struct archive *a)
+{
+	size_t count = filter ? filter->members.count : 0;
+	int r = 0;
+
+	archive_count(a, &count, MEMBERS_MOST);
+	for (size_t i = 0; !archive_is_reading(a) && filter && i < filter->members.size; i++)
+		if (filter->members.places[i].trees)
+			ARCHIVE(a, filter->members.places[i]);
+	for (size_t i = 0; archive_is_reading(a) && r == 0 && i < count; i++) {
+		struct member member;
+
+		ARCHIVE(a, member);
+		if (filter && archive_error(a) == 0 && member.trees)
+			r = members_add(&filter->members, member.tgid, member.start, member.trees);
+	}
+	return r < 0 ? r : archive_error(a);
 }
 
 static bool item_matches_text(const struct item *item, struct bytes text)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "archive.h"
 #include "cleanup.h"
 #include "event.h"
 #include "proctable.h"
@@ -67,6 +68,10 @@ bool filter_has_tree(const struct filter *filter);
 int filter_follow(struct filter *filter, const struct proctable *table);
 int filter_note_fork(struct filter *filter, const struct process *child);
 void filter_note_exit(struct filter *filter, const struct process *process);
+
+/* Which processes are in its trees, for an archive; read, it adds to those that it knows. The entries are the owner's to
+ * keep. filter NULL: none are written, and what is read is left. 0 or -errno, also of the archive. */
+int filter_archive(struct filter *filter, struct archive *archive);
 
 bool filter_pass(const struct filter *filter, const struct event *event);
 

@@ -168,6 +168,21 @@ int journal_join(struct journal *journal, struct proctable *table)
 	return journal->snapshot ? write_snapshot(journal) : 0;
 }
 
+int journal_archive(struct journal *journal, struct proctable *table, struct archive *a)
+{
+	int r = courier_archive(journal->courier, a);
+
+	ARCHIVE(a, journal->joined);
+	archive_flag(a, &journal->snapshot);
+	if (archive_is_reading(a)) {
+		journal->table = table;
+		follow(journal);
+	}
+	if (r == 0)
+		r = filter_archive(journal->filter, a);
+	return r < 0 ? r : archive_error(a);
+}
+
 void journal_set_queue(struct journal *journal, size_t queue)
 {
 	courier_set_queue(journal->courier, queue);

@@ -37,6 +37,9 @@ struct sink *journal_sink(struct journal *journal);
 /* From here on it has the stream; with config.snapshot, after an entry for each process in the table. The table must
  * outlive the journal. */
 int journal_join(struct journal *journal, struct proctable *table);
+/* The same for one that goes on with the stream that another daemon's journal had: what waits, whom its filter follows. Written,
+ * journal_free(journal, 0) is all that may follow. 0 or -errno, also of the archive. */
+int journal_archive(struct journal *journal, struct proctable *table, struct archive *archive);
 /* Takes the filter over (NULL: everything). */
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter);
 /* Bytes that may wait from now on; what waits already stays. */

@@ -281,3 +281,43 @@ void journal_builder_finish(struct journal_builder *builder)
 	free(TAKE_PTR(builder->data));
 	builder->room = 0;
 }
+
+int journal_entry_archive(struct journal_entry **entry, struct archive *a)
+{
+	struct journal_entry *e = *entry;
+	struct journal_builder b = { .n = e ? (size_t)e->n : 0 };
+	struct loss loss = e ? e->loss : (struct loss){};
+	bool is_lost = e && e->is_lost, is_free = e && e->is_free;
+	struct bytes data = {};
+	int r;
+
+	/* The fields stand one behind the other. */
+	for (size_t i = 0; i < b.n; i++)
+		b.ends[i] = b.size += e->fields[i].iov_len;
+	if (e)
+		data = (struct bytes){ (const char *)&e->fields[b.n], b.size };
+	archive_count(a, &b.n, JOURNAL_FIELDS_MAX);
+	archive_raw(a, b.ends, b.n * sizeof(b.ends[0]));
+	archive_bytes(a, &data);
+	ARCHIVE(a, loss);
+	archive_flag(a, &is_lost);
+	archive_flag(a, &is_free);
+	if (!archive_is_reading(a))
+		return archive_error(a);
+	for (size_t i = 0; i < b.n; i++)
+		if (b.ends[i] > data.size || (i > 0 && b.ends[i] < b.ends[i - 1]))
+			archive_spoil(a);
+	if (b.n == 0 || b.ends[b.n - 1] != data.size)
+		archive_spoil(a);
+	if (archive_error(a) < 0)
+		return archive_error(a);
+	b.data = (char *)data.data;
+	b.size = data.size;
+	r = entry_new(entry, &b);
+	if (r < 0)
+		return r;
+	(*entry)->loss = loss;
+	(*entry)->is_lost = is_lost;
+	(*entry)->is_free = is_free;
+	return 0;
+}

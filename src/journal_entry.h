@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "archive.h"
 #include "event.h"
 
 #define JOURNAL_FIELDS_MAX 512 /* of one entry; see journal_entry.c */
@@ -44,6 +45,9 @@ void journal_builder_finish(struct journal_builder *builder);
 /* The entry of an event, with the fields of `keys`; freed by free(3). -ENOMEM. */
 int journal_entry_new(struct journal_entry **ret, struct journal_builder *builder, const struct event *event,
 		      key_set keys);
+
+/* The same from an archive, or *entry into one. Read, *entry is a new one. 0 or -errno, also of the archive. */
+int journal_entry_archive(struct journal_entry **entry, struct archive *archive);
 
 /* "curl[22022] started by bash[15785]: curl -O ..." into ret (cut at size, ended by NUL); text for people, not for
  * programs. */

@@ -16,20 +16,10 @@
 
 #include "cgroup.h"
 #include "decode.h"
+#include "pieces.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-#define PENDING_MOST 64 /* lists that may be in pieces at one time; more than CPUs exec at once */
-#define ENDED_MOST 256	/* a power of two */
-
-/* Arguments or an environment that came in pieces, for a record that has not come yet. */
-struct pending {
-	uint32_t kind; /* RECORD_ARGS, RECORD_ENV */
-	uint32_t tgid;
-	uint64_t time;
-	uint64_t turn; /* of its last piece, for the oldest */
-	size_t size, room;
-	char *data; /* malloc'ed; NULL: the slot is free */
-};
+#define ENDED_MOST 256 /* a power of two */
 
 struct encoder {
 	struct json *json;
@@ -47,8 +37,7 @@ struct pipeline {
 	struct sink *sinks;
 	struct encoder encoder;
 	struct decoded decoded;
-	struct pending pending[PENDING_MOST];
-	uint64_t turn;
+	struct pieces *pieces;
 	/* Who ended lately, by tgid: on kernels before 6.16 two threads may both be the last one. */
 	struct {
 		uint64_t start;
@@ -60,6 +49,8 @@ struct pipeline {
 	bool live;			  /* before, records only move the table */
 	uint32_t lost_events, lost_forks; /* as far as told */
 	uint64_t untold;		  /* ends that could not be told, until the next `lost` */
+	struct twins *twins;		  /* not owned; NULL: there is only one ring */
+	enum pipeline_twins which;
 };
 
 /* Encoder. */
@@ -146,81 +137,26 @@ static void emit_process(struct pipeline *p, enum event_type type, struct entry 
 
 /* Pieces of arguments. */
 
-static void pending_drop(struct pending *pending)
+static struct pieces_key list_of(const struct decoded *d, uint32_t kind)
 {
-	free(pending->data);
-	*pending = (struct pending){ 0 };
-}
-
-static struct pending *pending_find(struct pipeline *p, uint32_t kind, uint32_t tgid, uint64_t time)
-{
-	for (size_t i = 0; i < PENDING_MOST; i++)
-		if (p->pending[i].data && p->pending[i].kind == kind && p->pending[i].tgid == tgid &&
-		    p->pending[i].time == time)
-			return &p->pending[i];
-	return NULL;
-}
-
-/* A free slot, at the cost of the oldest: its record was lost, else it would have come long ago. */
-static struct pending *pending_slot(struct pipeline *p)
-{
-	struct pending *oldest = &p->pending[0];
-
-	for (size_t i = 0; i < PENDING_MOST; i++) {
-		if (!p->pending[i].data)
-			return &p->pending[i];
-		if (p->pending[i].turn < oldest->turn)
-			oldest = &p->pending[i];
-	}
-	pending_drop(oldest);
-	return oldest;
+	return (struct pieces_key){ .kind = kind, .tgid = d->head->tgid, .time = d->head->time };
 }
 
 static int piece_record(struct pipeline *p, const struct decoded *d)
 {
-	struct pending *pending = pending_find(p, d->head->kind, d->head->tgid, d->head->time);
-
-	if (!pending) {
-		if (d->position != 0)
-			return 0; /* the beginning was lost: what follows it is no use */
-		pending = pending_slot(p);
-		pending->kind = d->head->kind;
-		pending->tgid = d->head->tgid;
-		pending->time = d->head->time;
-	}
-	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.c). */
-	if (d->position == 0)
-		pending->size = 0;
-	/* A hole (a lost piece) ends it: the rest does not fit. */
-	if (d->position != pending->size || d->piece.size > p->config.args_limit + RECORD_CHUNK - pending->size)
-		return 0;
-	if (pending->room - pending->size < d->piece.size) {
-		size_t room = pending->room ? pending->room * 2 : RECORD_CHUNK * 2;
-		char *data;
-
-		while (room - pending->size < d->piece.size)
-			room *= 2;
-		data = realloc(pending->data, room);
-		if (!data)
-			return -ENOMEM;
-		pending->data = data;
-		pending->room = room;
-	}
-	memcpy(pending->data + pending->size, d->piece.data, d->piece.size);
-	pending->size += d->piece.size;
-	pending->turn = ++p->turn;
-	return 0;
+	return pieces_add(p->pieces, list_of(d, d->head->kind), d->position, d->piece,
+			  p->config.args_limit + RECORD_CHUNK);
 }
 
-/* Puts the arguments of an exec or error together; returns what holds them, to be dropped after the event. */
-static struct pending *take_args(struct pipeline *p, struct decoded *d)
+/* Puts the arguments of an exec or error together. What came in pieces is to be dropped after the event. */
+static void take_args(struct pipeline *p, struct decoded *d)
 {
 	struct image *image = &d->process.image;
-	struct pending *pending = d->args_before ? pending_find(p, RECORD_ARGS, d->head->tgid, d->head->time) : NULL;
-	bool came_whole = d->args_before == 0 || (pending && pending->size == d->args_before);
+	struct bytes came = d->args_before ? pieces_find(p->pieces, list_of(d, RECORD_ARGS)) : BYTES_NONE;
+	bool came_whole = came.size == d->args_before;
 
-	if (pending)
-		image->args = (struct bytes){ pending->data, pending->size };
+	if (came.data)
+		image->args = came;
 	if (!image->args.data && came_whole && image->args_size == 0)
 		image->args = BYTES("");
 	if (image->args.data && image->args.size < image->args_size) {
@@ -234,22 +170,28 @@ static struct pending *take_args(struct pipeline *p, struct decoded *d)
 	}
 	if (!came_whole)
 		p->stats.args_shortened++;
-	return pending;
 }
 
-/* Of the environment, what was asked for; returns what holds the pieces, as take_args. */
-static struct pending *take_env(struct pipeline *p, struct decoded *d)
+/* Of the environment, what was asked for; as take_args. */
+static void take_env(struct pipeline *p, struct decoded *d)
 {
 	struct image *image = &d->process.image;
-	struct pending *pending = d->env_before ? pending_find(p, RECORD_ENV, d->head->tgid, d->head->time) : NULL;
-	struct bytes block = pending ? (struct bytes){ pending->data, pending->size } : image->env;
+	struct bytes came = d->env_before ? pieces_find(p->pieces, list_of(d, RECORD_ENV)) : BYTES_NONE;
+	struct bytes block = came.data ? came : image->env;
 
 	image->env = BYTES_NONE;
 	if (d->env_size == 0 || !p->config.environment)
-		return pending;
+		return;
 	if (block.size < d->env_size || environment_choose(p->config.environment, block, &image->env) < 0)
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
-	return pending;
+}
+
+static void drop_pieces(struct pipeline *p, const struct decoded *d)
+{
+	if (d->args_before)
+		pieces_drop(p->pieces, list_of(d, RECORD_ARGS));
+	if (d->env_before)
+		pieces_drop(p->pieces, list_of(d, RECORD_ENV));
 }
 
 /* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked arguments. */
@@ -340,11 +282,12 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 static int exec_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
-	struct pending *args = take_args(p, d), *env = take_env(p, d);
 	struct entry *entry;
 	bool fresh;
 	int r;
 
+	take_args(p, d);
+	take_env(p, d);
 	refine(p, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
@@ -370,10 +313,7 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	}
 	r = 0;
 out:
-	if (args)
-		pending_drop(args);
-	if (env)
-		pending_drop(env);
+	drop_pieces(p, d);
 	return r;
 }
 
@@ -415,7 +355,6 @@ static int error_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
 	struct entry *entry = proctable_find(p->table, process->tgid, process->start);
-	struct pending *pending = take_args(p, d);
 	struct event event = {
 		.type = EVENT_ERROR,
 		.time = date(p, d->head->time),
@@ -423,6 +362,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 		.error = d->error,
 	};
 
+	take_args(p, d);
 	if (d->error_flags & (ERROR_F_ARGS_FAULT | ERROR_F_ARGS_CUT)) {
 		if (!process->image.args.data)
 			process->image.args = BYTES("");
@@ -439,8 +379,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 	}
 	if (p->live)
 		emit(p, &event);
-	if (pending)
-		pending_drop(pending);
+	drop_pieces(p, d);
 	return 0;
 }
 
@@ -475,6 +414,34 @@ int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks,
 	return 0;
 }
 
+/* 1: it is the second of two, and left out. */
+static int look_for_twin(struct pipeline *p, const struct decoded *d)
+{
+	struct twin twin = {
+		.kind = d->head->kind,
+		.tgid = d->head->tgid,
+		.tid = d->head->tid,
+		.start = d->head->start,
+		.time = d->head->time,
+	};
+
+	if (!p->twins || twin.kind == RECORD_ARGS || twin.kind == RECORD_ENV)
+		return 0;
+	if (twin.kind == RECORD_EXEC)
+		twin.which = d->process.exec_id;
+	if (twin.kind == RECORD_ERROR) {
+		twin.which = (uint64_t)d->error;
+		twin.by_time = true;
+	}
+	if (p->which == PIPELINE_FIRST)
+		return twins_note(p->twins, &twin);
+	if (!twins_find(p->twins, &twin))
+		return 0;
+	if (twin.kind == RECORD_EXEC || twin.kind == RECORD_ERROR)
+		drop_pieces(p, d);
+	return 1;
+}
+
 int pipeline_record(struct pipeline *p, const void *data, size_t size)
 {
 	struct decoded *d = &p->decoded;
@@ -486,6 +453,9 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 		return r;
 	}
 	lose(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
+	r = look_for_twin(p, d);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	switch (d->head->kind) {
 	case RECORD_FORK:
 		return fork_record(p, d);
@@ -517,6 +487,8 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 	if (r < 0)
 		return r;
 	r = json_new(&p->encoder.json);
+	if (r == 0)
+		r = pieces_new(&p->pieces);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(p);
@@ -527,8 +499,7 @@ struct pipeline *pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return NULL;
-	for (size_t i = 0; i < PENDING_MOST; i++)
-		pending_drop(&p->pending[i]);
+	pieces_free(p->pieces);
 	encoder_clear(&p->encoder);
 	json_free(p->encoder.json);
 	proctable_free(p->table);
@@ -618,6 +589,63 @@ void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
 void pipeline_go_live(struct pipeline *p)
 {
 	p->live = true;
+}
+
+void pipeline_set_twins(struct pipeline *p, struct twins *twins, enum pipeline_twins which)
+{
+	p->twins = twins;
+	p->which = which;
+}
+
+void pipeline_set_lost(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks)
+{
+	p->lost_events = lost_events;
+	p->lost_forks = lost_forks;
+}
+
+/* By this daemon's configuration, which may be another than the one that the image was kept by. */
+static int refine_restored(void *userdata, struct image *image)
+{
+	struct pipeline *p = userdata;
+	int r = 0;
+
+	if (!p->config.environment)
+		image->env = BYTES_NONE;
+	else if (image->env.data)
+		r = environment_choose(p->config.environment, image->env, &image->env);
+	refine(p, image);
+	return r < 0 ? r : 0;
+}
+
+static void remove_kernel_threads(struct pipeline *p)
+{
+	struct entry *entry = proctable_next(p->table, NULL), *next;
+
+	for (; entry; entry = next) {
+		next = proctable_next(p->table, entry);
+		if (entry->process.kernel_thread)
+			proctable_remove(p->table, entry);
+	}
+}
+
+int pipeline_archive(struct pipeline *p, struct archive *a)
+{
+	int r;
+
+	ARCHIVE(a, p->stats);
+	ARCHIVE(a, p->lost_events);
+	ARCHIVE(a, p->lost_forks);
+	ARCHIVE(a, p->untold);
+	ARCHIVE(a, p->ended);
+	r = pieces_archive(p->pieces, a);
+	if (r == 0)
+		r = proctable_archive(p->table, a, refine_restored, p);
+	if (r == 0 && archive_is_reading(a)) {
+		if (!p->config.kernel_threads)
+			remove_kernel_threads(p);
+		p->live = true;
+	}
+	return r;
 }
 
 void pipeline_flush(struct pipeline *p)

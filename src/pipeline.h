@@ -17,12 +17,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive.h"
 #include "cleanup.h"
 #include "environment.h"
 #include "process.h"
 #include "proctable.h"
 #include "redact.h"
 #include "sink.h"
+#include "twins.h"
 
 struct pipeline;
 
@@ -86,6 +88,19 @@ int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
  * that could not run. */
 int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
 		  uint64_t boot_time);
+
+/*
+ * Records that another daemon's probes wrote, and ours behind them. FIRST: what the table knows and tells is noted; SECOND: what
+ * was noted is left out, with its pieces; NULL ends it. twins is borrowed.
+ */
+enum pipeline_twins { PIPELINE_FIRST, PIPELINE_SECOND };
+void pipeline_set_twins(struct pipeline *pipeline, struct twins *twins, enum pipeline_twins which);
+/* The counters of loss in the records from now on begin there: they are another ring's. */
+void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
+
+/* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and what
+ * the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
+int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
 
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);

@@ -22,12 +22,14 @@
 #include "execsnoop.skel.h"
 #include "refusal.h"
 #include "ring.h"
+#include "store.h"
 
 struct probe {
 	struct execsnoop_bpf *skel;
 	struct record_shared *shared; /* of both */
 	struct ring *ring;
 	struct errors *errors;
+	bool kept; /* in systemd's store */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
@@ -244,6 +246,8 @@ struct probe *probe_free(struct probe *probe)
 {
 	if (!probe)
 		return NULL;
+	if (probe->kept)
+		__atomic_store_n(&probe->shared->wake_at, 0, __ATOMIC_RELAXED);
 	errors_free(probe->errors);
 	ring_free(probe->ring);
 	execsnoop_bpf__destroy(probe->skel);
@@ -277,26 +281,74 @@ static void add_program(const struct bpf_program *program, struct probe_stats *s
 	stats->run_ns += info.run_time_ns;
 }
 
-static uint64_t program_skipped(const struct bpf_program *program)
+uint64_t probe_program_skipped(int fd)
 {
-	struct probe_stats stats = {};
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
 
-	add_program(program, &stats);
-	return stats.skipped;
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.recursion_misses;
+}
+
+#define EVENT_PROGRAMS_MOST 16
+
+/* The descriptors of those whose runs are events, -1 for one that is not loaded: how many. An entry that was skipped is
+ * counted where the call is left (bpf/error.bpf.h, error_exit()). */
+static size_t event_programs(const struct probe *probe, int ret[static EVENT_PROGRAMS_MOST])
+{
+	const struct execsnoop_bpf *skel = probe->skel;
+	struct bpf_program *program = NULL;
+	size_t n = 0;
+
+	ret[n++] = bpf_program__fd(skel->progs.probe_exec);
+	ret[n++] = bpf_program__fd(skel->progs.probe_exit_group_dead);
+	ret[n++] = bpf_program__fd(skel->progs.probe_exit_live);
+	while (n < EVENT_PROGRAMS_MOST && (program = errors_next_program(probe->errors, program)))
+		if (strstr(bpf_program__name(program), "leave") || strstr(bpf_program__name(program), "fexit"))
+			ret[n++] = bpf_program__fd(program);
+	return n;
 }
 
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
 {
-	const struct execsnoop_bpf *skel = probe->skel;
-	struct bpf_program *program = NULL;
+	int fds[EVENT_PROGRAMS_MOST];
+	size_t n = event_programs(probe, fds);
 
-	*ret_forks = program_skipped(skel->progs.probe_fork);
-	*ret_events = program_skipped(skel->progs.probe_exec) + program_skipped(skel->progs.probe_exit_group_dead) +
-		      program_skipped(skel->progs.probe_exit_live);
-	/* An entry that was skipped is counted where the call is left (bpf/error.bpf.h, error_exit()). */
-	while ((program = errors_next_program(probe->errors, program)))
-		if (strstr(bpf_program__name(program), "leave") || strstr(bpf_program__name(program), "fexit"))
-			*ret_events += program_skipped(program);
+	*ret_forks = probe_program_skipped(bpf_program__fd(probe->skel->progs.probe_fork));
+	*ret_events = 0;
+	for (size_t i = 0; i < n; i++)
+		*ret_events += probe_program_skipped(fds[i]);
+}
+
+void probe_keep(struct probe *probe)
+{
+	struct bpf_link *const links[] = {
+		probe->skel->links.probe_fork,
+		probe->skel->links.probe_exec,
+		probe->skel->links.probe_exit_group_dead,
+		probe->skel->links.probe_exit_live,
+	};
+	int fds[EVENT_PROGRAMS_MOST];
+	size_t n = event_programs(probe, fds);
+	struct bpf_link *link;
+
+	store_keep(PROBE_KEPT_RING, probe_fd(probe));
+	store_keep(PROBE_KEPT_SHARED, bpf_map__fd(probe->skel->maps.data_shared));
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (links[i])
+			store_keep(PROBE_KEPT_LINK, bpf_link__fd(links[i]));
+	for (size_t i = 0; (link = errors_link(probe->errors, i)); i++)
+		store_keep(PROBE_KEPT_LINK, bpf_link__fd(link));
+	for (size_t i = 0; i < n; i++)
+		if (fds[i] >= 0)
+			store_keep(PROBE_KEPT_EVENT_PROGRAM, fds[i]);
+	store_keep(PROBE_KEPT_FORK_PROGRAM, bpf_program__fd(probe->skel->progs.probe_fork));
+	/* Detaching some kinds is more than closing the descriptor: their event would be switched off for all. */
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (links[i])
+			bpf_link__disconnect(links[i]);
+	for (size_t i = 0; (link = errors_link(probe->errors, i)); i++)
+		bpf_link__disconnect(link);
+	probe->kept = true;
 }
 
 int probe_stats(struct probe *probe, struct probe_stats *ret)

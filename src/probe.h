@@ -61,6 +61,20 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
  * system call for each probe. */
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks);
 
+/* The same of one program, by its descriptor. */
+uint64_t probe_program_skipped(int fd);
+
+/*
+ * Gives what the probes live by to systemd's file descriptor store, under these names (store.h), so that they go on when
+ * this daemon ends. From now on probe_free leaves them as they are, but for one who is asked to wake up: nobody.
+ */
+#define PROBE_KEPT_RING "ring"
+#define PROBE_KEPT_SHARED "shared"		 /* struct record_shared */
+#define PROBE_KEPT_LINK "link"			 /* several */
+#define PROBE_KEPT_EVENT_PROGRAM "event-program" /* several: those whose skipped runs are events, or forks */
+#define PROBE_KEPT_FORK_PROGRAM "fork-program"
+void probe_keep(struct probe *probe);
+
 struct probe_stats {
 	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */
 	uint64_t skipped; /* runs that the kernel skipped (recursion_misses) */

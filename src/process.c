@@ -106,3 +106,61 @@ bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
 	snprintf(ret, size, "%" PRIu32 ":%" PRIu32, major, minor);
 	return true;
 }
+
+void image_archive(struct image *image, struct archive *a)
+{
+	archive_bytes(a, &image->exe);
+	archive_bytes(a, &image->filename);
+	archive_bytes(a, &image->args);
+	ARCHIVE(a, image->argc);
+	ARCHIVE(a, image->args_size);
+	archive_flag(a, &image->args_truncated);
+	archive_flag(a, &image->exe_deleted);
+	archive_flag(a, &image->exe_memfd);
+	archive_flag(a, &image->secureexec);
+	ARCHIVE(a, image->incomplete);
+	ARCHIVE(a, image->exe_inode);
+	ARCHIVE(a, image->exe_dev_major);
+	ARCHIVE(a, image->exe_dev_minor);
+	archive_bytes(a, &image->cwd);
+	archive_bytes(a, &image->cgroup);
+	archive_bytes(a, &image->unit);
+	archive_bytes(a, &image->container_id);
+	archive_bytes(a, &image->env);
+}
+
+void process_archive(struct process *process, struct archive *a)
+{
+	uint32_t source = process->source;
+
+	ARCHIVE(a, process->tgid);
+	ARCHIVE(a, process->start);
+	ARCHIVE(a, process->start_time);
+	ARCHIVE(a, process->exec_id);
+	ARCHIVE(a, process->ppid);
+	ARCHIVE(a, process->parent_start);
+	ARCHIVE(a, process->uid);
+	ARCHIVE(a, process->gid);
+	ARCHIVE(a, process->euid);
+	ARCHIVE(a, process->egid);
+	ARCHIVE(a, process->caps);
+	archive_flag(a, &process->ids_known);
+	ARCHIVE(a, process->loginuid);
+	ARCHIVE(a, process->session_id);
+	ARCHIVE(a, process->sid);
+	ARCHIVE(a, process->pgid);
+	ARCHIVE(a, process->tty_major);
+	ARCHIVE(a, process->tty_minor);
+	ARCHIVE(a, process->pid_ns);
+	ARCHIVE(a, process->mnt_ns);
+	ARCHIVE(a, process->ns_pid);
+	archive_flag(a, &process->kernel_thread);
+	archive_flag(a, &process->execed);
+	ARCHIVE(a, source);
+	process->source = source <= SOURCE_RESYNC ? (enum source)source : SOURCE_PROBE;
+	archive_bytes(a, &process->comm);
+	archive_bytes(a, &process->parent_comm);
+	archive_bytes(a, &process->ancestors);
+	ARCHIVE(a, process->forker);
+	ARCHIVE(a, process->forker_start);
+}

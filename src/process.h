@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive.h"
 #include "bytes.h"
 
 #define PROCESS_ID_SIZE 48	 /* longest id, with its NUL */
@@ -98,5 +99,9 @@ size_t args_cut(struct bytes args, size_t limit);
 /* The name of a tty as users know it ("pts/3", "tty1", "ttyS0", "console"; else "MAJOR:MINOR").
  * Majors from Documentation/admin-guide/devices.txt. Returns false for 0:0 (none). */
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor);
+
+/* All of an image, and all of a process but its image; read, the bytes are the archive's. */
+void image_archive(struct image *image, struct archive *archive);
+void process_archive(struct process *process, struct archive *archive);
 
 #endif

@@ -24,9 +24,9 @@
  * The hash is chained, not open, so that a remove moves nothing, and so that it cannot fail: where it cannot
  * grow, chains get longer.
  */
-#include "proctable.h"
-
 #include <errno.h>
+
+#include "proctable_versions.h"
 
 /* 2^6 buckets at least; grown when there are more processes than buckets, shrunk at an eighth. */
 #define BITS_MIN 6
@@ -35,50 +35,9 @@
 /* How far from the end a place is looked for before the list is left unordered. */
 #define WALK_MAX 32
 
-#define UNTIL_NOW UINT64_MAX
-
-/* The bytes of an image. */
-struct held {
-	unsigned refs;
-	size_t args; /* of them, arguments */
-	char data[];
-};
-
-struct version {
-	struct entry entry;	     /* first: users have pointers to it */
-	struct version *chain;	     /* of its bucket; live versions only */
-	struct version *prev, *next; /* in order of birth */
-	uint64_t from, until;
-	struct held *held; /* NULL: none of the image is known */
-	char comms[];	   /* comm, parent_comm, ancestors */
-};
-
-struct proctable_cursor {
-	struct proctable *table; /* NULL: it came to its end and is in no list */
-	struct proctable_cursor *prev, *next;
-	uint64_t clock;
-	struct version *at; /* given last; NULL: none yet */
-};
-
-struct proctable {
-	struct version **buckets;
-	unsigned bits;
-	struct version *first, *last;
-	bool unordered;
-	struct proctable_cursor *cursors; /* under way */
-	uint64_t clock, last_snapshot;
-	size_t count, retained;
-	size_t memory, args; /* allowed, held */
-};
-
 static struct version *version_of(const struct entry *entry)
 {
 	return (struct version *)entry;
-}
-
-static bool version_is_live(const struct version *version)
-{
-	return version->until == UNTIL_NOW;
 }
 
 /* The order of the list. Total: two versions of one process never have the same `from`. */
@@ -93,7 +52,7 @@ static bool version_is_before(const struct version *a, const struct version *b)
 	return a->from < b->from;
 }
 
-static void held_unref(struct proctable *table, struct held *held)
+void held_unref(struct proctable *table, struct held *held)
 {
 	if (held && --held->refs == 0) {
 		table->args -= held->args;
@@ -198,7 +157,7 @@ static struct version *list_merge(struct version *a, struct version *b)
 }
 
 /* A merge sort from the bottom up: runs[i] is a sorted list of 2^i versions, or empty. */
-static void list_order(struct proctable *table)
+void list_order(struct proctable *table)
 {
 	struct version *runs[64] = { NULL }, *all = NULL, *prev = NULL;
 
@@ -288,8 +247,7 @@ static void image_cut_args(const struct proctable *table, struct image *image, s
 	image->args_truncated = true;
 }
 
-/* Lets *image be a copy, made of *ret; NULL if there is nothing to hold. */
-static int image_hold(struct proctable *table, struct image *image, struct held **ret)
+int image_hold(struct proctable *table, struct image *image, struct held **ret)
 {
 	/* What repeats bytes of another part (filename is exe, the unit is a piece of the cgroup) is not held twice.
 	 * That other part stands before it here. */
@@ -332,6 +290,7 @@ static int image_hold(struct proctable *table, struct image *image, struct held 
 	if (!held)
 		return -ENOMEM;
 	held->refs = 1;
+	held->number = 0;
 	held->args = image->args.size;
 	table->args += held->args;
 	for (size_t i = 0; i < n; i++) {
@@ -344,9 +303,7 @@ static int image_hold(struct proctable *table, struct image *image, struct held 
 	return 0;
 }
 
-/* A version of *process with *image, made of held, which it takes over on success. In no list yet. */
-static int version_new(struct version **ret, const struct process *process, const struct image *image,
-		       struct held *held)
+int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held)
 {
 	struct bytes comm = process->comm, parent_comm = process->parent_comm, ancestors = process->ancestors;
 	struct version *version;
@@ -395,6 +352,18 @@ static void version_enter(struct proctable *table, struct version *version)
 {
 	version->from = version->entry.born = ++table->clock;
 	list_insert(table, version);
+	hash_insert(table, version);
+	table->count++;
+	hash_fit(table);
+}
+
+void version_append(struct proctable *table, struct version *version)
+{
+	list_insert_after(table, version, table->last);
+	if (!version_is_live(version)) {
+		table->retained++;
+		return;
+	}
 	hash_insert(table, version);
 	table->count++;
 	hash_fit(table);
@@ -599,14 +568,19 @@ int proctable_cursor_new(struct proctable_cursor **ret, struct proctable *table)
 	if (!cursor)
 		return -ENOMEM;
 	list_order(table);
-	cursor->table = table;
 	cursor->clock = table->last_snapshot = table->clock;
+	cursor_enter(cursor, table);
+	*ret = cursor;
+	return 0;
+}
+
+void cursor_enter(struct proctable_cursor *cursor, struct proctable *table)
+{
+	cursor->table = table;
 	cursor->next = table->cursors;
 	if (cursor->next)
 		cursor->next->prev = cursor;
 	table->cursors = cursor;
-	*ret = cursor;
-	return 0;
 }
 
 /* From here on it needs nothing. */
@@ -616,6 +590,14 @@ static void cursor_leave(struct proctable_cursor *cursor)
 	if (cursor->next)
 		cursor->next->prev = cursor->prev;
 	cursor->table = NULL;
+}
+
+void proctable_settle(struct proctable *table)
+{
+	for (struct version *version = table->first, *next; version && table->retained > 0; version = next) {
+		next = version->next;
+		version_release(table, version);
+	}
 }
 
 struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor)

@@ -86,4 +86,16 @@ const struct entry *proctable_cursor_next(struct proctable_cursor *cursor);
 uint64_t proctable_last_snapshot(const struct proctable *table);
 uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor);
 
+/*
+ * All of it, for the daemon that comes after this one: the versions that are kept for cursors too. Read into a table that is
+ * empty; refine, if it is not NULL, changes what is to be held of an image. 0 or -errno, also of the archive; a table that
+ * was read in part is to be freed.
+ */
+int proctable_archive(struct proctable *table, struct archive *archive,
+		      int (*refine)(void *userdata, struct image *image), void *userdata);
+/* Where a snapshot stands, behind its table in the archive. Read, *cursor is NULL before. 0 or -errno. */
+int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable *table, struct archive *archive);
+/* After the last of them: lets go what was kept for cursors that did not come. */
+void proctable_settle(struct proctable *table);
+
 #endif

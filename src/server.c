@@ -11,66 +11,26 @@
  * Peers stand in a list; a peer may end at any time it is written to, so whoever walks the list takes the next one
  * first.
  */
-#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 
+#include "answer.h"
 #include "json.h"
 #include "request.h"
-#include "subscriber.h"
+#include "server_peers.h"
 
-#define ACCEPTS_MOST 64	 /* in one turn */
-#define PAUSE_US 100000	 /* of accepting, when descriptors ran out */
-#define LEAVE_US 2000000 /* for a peer that is sent away to read why */
-#define BACKLOG 1024
-#define GROUP_MOST (1 << 20) /* bytes of a group's entry, with the names of its members */
-#define NOTES_MOST 5	     /* of connections, in a second */
-
-struct peer {
-	struct server *server;
-	struct peer *next, *previous;
-	int fd;
-	sd_event_source *source;
-	sd_event_source *deadline; /* of one that is leaving */
-	struct subscriber *subscriber;
-	struct ucred cred;
-	char *input; /* REQUEST_LINE_MOST bytes while there is something in it; else NULL */
-	size_t input_size;
-	bool more;	     /* there is a whole line in it */
-	bool blocked;	     /* output waits for EPOLLOUT */
-	bool requests_ended; /* half-closed */
-	bool leaving;	     /* close when all is written */
-	bool own_subscription;
-};
-
-struct server {
-	struct sink sink;
-	sd_event *event;
-	struct proctable *table;
-	struct server_config config;
-	struct json *json;
-	int fd;
-	char *bound;	  /* the path that we made; NULL: systemd's */
-	struct stat made; /* what it was then */
-	sd_event_source *source, *pause;
-	bool short_of; /* what accept needs: it was said */
-	struct peer *peers;
-	time_t noted_at;	   /* the second of the last notes, */
-	unsigned noted;		   /* and how many there were in it */
-	struct server_stats stats; /* without what living peers have */
-};
+#define ACCEPTS_MOST 64 /* in one turn */
+#define PAUSE_US 100000 /* of accepting, when descriptors ran out */
+#define NOTES_MOST 5	/* of connections, in a second */
 
 __attribute__((format(printf, 3, 4))) static void note(struct server *server, int level, const char *format, ...)
 {
@@ -87,21 +47,44 @@ __attribute__((format(printf, 3, 4))) static void note(struct server *server, in
 
 /* Peers. */
 
-/* What it sent and nobody read would make the close a reset. */
+void slot_name(char ret[static STORE_NAME_MOST], unsigned slot)
+{
+	snprintf(ret, STORE_NAME_MOST, "subscriber-%u", slot);
+}
+
+static bool slot_is_taken(const struct server *server, unsigned slot)
+{
+	for (const struct peer *peer = server->peers; peer; peer = peer->next)
+		if (peer->slot == slot)
+			return true;
+	return false;
+}
+
+/* Round and round, so that a name is not soon another's. */
+static unsigned next_slot(struct server *server)
+{
+	do
+		server->slot++;
+	while (slot_is_taken(server, server->slot));
+	return server->slot;
+}
+
+/* What it sent and nobody read would make the close a reset. The duplicate in systemd's store shall not keep it open. */
 static void hang_up(int fd)
 {
 	char rest[16384];
 
-	shutdown(fd, SHUT_RD);
+	shutdown(fd, SHUT_RDWR);
 	for (int i = 0; i < 64 && recv(fd, rest, sizeof(rest), MSG_DONTWAIT) > 0; i++)
 		;
 	close(fd);
 }
 
-static void peer_end(struct peer *peer, const char *why)
+void peer_end(struct peer *peer, const char *why)
 {
 	struct server *server = peer->server;
 	struct subscriber_stats stats = {};
+	char name[STORE_NAME_MOST];
 
 	if (peer->subscriber)
 		subscriber_stats(peer->subscriber, &stats);
@@ -121,6 +104,10 @@ static void peer_end(struct peer *peer, const char *why)
 	sd_event_source_disable_unref(peer->source);
 	sd_event_source_disable_unref(peer->deadline);
 	subscriber_free(peer->subscriber);
+	if (server->config.keep) {
+		slot_name(name, peer->slot);
+		store_forget(name);
+	}
 	hang_up(peer->fd);
 	free(peer->input);
 	free(peer);
@@ -159,69 +146,20 @@ static bool peer_write(struct peer *peer)
 
 /* Answers. */
 
-static int generate(yajl_gen gen, struct line **ret)
-{
-	const unsigned char *text;
-	size_t size;
-	int r;
-
-	if (yajl_gen_get_buf(gen, &text, &size) != yajl_gen_status_ok)
-		return -ENOMEM;
-	r = line_new(ret, size + 1);
-	if (r < 0)
-		return r;
-	memcpy((*ret)->data, text, size);
-	(*ret)->data[size] = '\n';
-	return 0;
-}
-
-static void gen_text(yajl_gen gen, const char *text)
-{
-	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
-}
-
-static void gen_pair(yajl_gen gen, const char *key, const char *value)
-{
-	gen_text(gen, key);
-	gen_text(gen, value);
-}
-
-static void gen_count(yajl_gen gen, const char *key, uint64_t value)
-{
-	char text[24];
-
-	gen_text(gen, key);
-	yajl_gen_number(gen, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)value));
-}
-
-/* The object of an answer, up to its type. */
-static yajl_gen answer_begin(const char *type)
-{
-	yajl_gen gen = yajl_gen_alloc(NULL);
-
-	if (!gen)
-		return NULL;
-	yajl_gen_map_open(gen);
-	gen_pair(gen, "type", type);
-	return gen;
-}
-
-static int answer_end(yajl_gen gen, struct line **ret)
-{
-	int r;
-
-	yajl_gen_map_close(gen);
-	r = generate(gen, ret);
-	yajl_gen_free(gen);
-	return r;
-}
-
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	(void)source;
 	(void)usec;
 	peer_end(userdata, "did not read why it was sent away");
 	return 0;
+}
+
+int peer_set_deadline(struct peer *peer)
+{
+	int r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, LEAVE_US, 0,
+					   on_deadline, peer);
+
+	return r < 0 ? r : 0;
 }
 
 /* Debug only: who sends nonsense shall not fill the log with it, and gets the reason itself. */
@@ -233,13 +171,12 @@ static int answer_rejected(struct peer *peer, const char *reason)
 
 	if (!gen)
 		return -ENOMEM;
-	gen_pair(gen, "reason", reason);
+	answer_pair(gen, "reason", reason);
 	r = answer_end(gen, &line);
 	if (r == 0)
 		r = subscriber_finish(peer->subscriber, line);
 	if (r == 0)
-		r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, LEAVE_US, 0,
-					       on_deadline, peer);
+		r = peer_set_deadline(peer);
 	if (r < 0)
 		return r;
 	peer->leaving = true;
@@ -254,14 +191,14 @@ static void gen_peer(yajl_gen gen, const struct peer *peer)
 
 	subscriber_stats(peer->subscriber, &stats);
 	yajl_gen_map_open(gen);
-	gen_count(gen, "pid", (uint64_t)peer->cred.pid);
-	gen_count(gen, "uid", peer->cred.uid);
-	gen_count(gen, "gid", peer->cred.gid);
-	gen_count(gen, "events", stats.events);
-	gen_count(gen, "lost", stats.lost);
-	gen_count(gen, "queue", stats.queue);
-	gen_count(gen, "queue_peak", stats.queue_peak);
-	gen_count(gen, "queue_limit", stats.queue_limit);
+	answer_count(gen, "pid", (uint64_t)peer->cred.pid);
+	answer_count(gen, "uid", peer->cred.uid);
+	answer_count(gen, "gid", peer->cred.gid);
+	answer_count(gen, "events", stats.events);
+	answer_count(gen, "lost", stats.lost);
+	answer_count(gen, "queue", stats.queue);
+	answer_count(gen, "queue_peak", stats.queue_peak);
+	answer_count(gen, "queue_limit", stats.queue_limit);
 	yajl_gen_map_close(gen);
 }
 
@@ -276,9 +213,9 @@ static int answer_stats(struct peer *peer)
 		return -ENOMEM;
 	if (server->config.stats)
 		server->config.stats(server->config.userdata, gen);
-	gen_count(gen, "accepted", server->stats.accepted);
-	gen_count(gen, "refused", server->stats.refused);
-	gen_text(gen, "subscribers");
+	answer_count(gen, "accepted", server->stats.accepted);
+	answer_count(gen, "refused", server->stats.refused);
+	answer_text(gen, "subscribers");
 	yajl_gen_array_open(gen);
 	for (struct peer *other = server->peers; other; other = other->next)
 		gen_peer(gen, other);
@@ -425,49 +362,87 @@ static int connect_level(struct server *server)
 	return server->noted++ < NOTES_MOST ? LOG_INFO : LOG_DEBUG;
 }
 
-/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
-static int peer_new(struct server *server, int fd)
+int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter)
 {
 	const struct settings *settings = server->config.settings;
 	struct subscriber_config config = {
 		.queue = settings->socket.queue,
 		.disconnect = settings->socket.slow == SLOW_DISCONNECT,
-		.keys = settings->socket.output.fields,
+		.keys = keys,
+		.filter = filter,
 		.boot = server->config.boot,
 		.json = server->json,
 	};
-	_cleanup_(filter_free_p) struct filter *filter = NULL;
+
+	return subscriber_new(ret, fd, &config, server->table);
+}
+
+int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber)
+{
 	struct peer *peer = calloc(1, sizeof(*peer));
-	socklen_t size = sizeof(peer->cred);
 	int r;
 
 	if (!peer)
 		return -ENOMEM;
-	peer->server = server;
-	peer->fd = fd;
-	peer->blocked = true;
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
-	r = settings_filter(&settings->socket.output, &filter);
-	config.filter = filter;
-	if (r == 0)
-		r = subscriber_new(&peer->subscriber, fd, &config, server->table);
-	if (r == 0) {
-		TAKE_PTR(filter);
-		r = sd_event_add_io(server->event, &peer->source, fd, EPOLLIN | EPOLLOUT, on_peer, peer);
-	}
-	if (r >= 0)
-		r = subscriber_join(peer->subscriber, settings->socket.snapshot);
+	r = sd_event_add_io(server->event, &peer->source, fd, EPOLLIN | EPOLLOUT, on_peer, peer);
 	if (r < 0) {
-		sd_event_source_disable_unref(peer->source);
-		subscriber_free(peer->subscriber);
 		free(peer);
 		return r;
 	}
+	peer->server = server;
+	peer->fd = fd;
+	peer->subscriber = subscriber;
+	/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
+	peer->blocked = true;
+	*ret = peer;
+	return 0;
+}
+
+void peer_enter(struct peer *peer)
+{
+	struct server *server = peer->server;
+
 	peer->next = server->peers;
 	if (peer->next)
 		peer->next->previous = peer;
 	server->peers = peer;
 	server->stats.subscribers++;
+}
+
+static void peer_keep(const struct peer *peer)
+{
+	char name[STORE_NAME_MOST];
+
+	if (!peer->server->config.keep)
+		return;
+	slot_name(name, peer->slot);
+	store_keep(name, peer->fd);
+}
+
+static int peer_new(struct server *server, int fd)
+{
+	const struct settings *settings = server->config.settings;
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	socklen_t size = sizeof(struct ucred);
+	struct peer *peer;
+	int r = settings_filter(&settings->socket.output, &filter);
+
+	if (r == 0)
+		r = server_subscriber(server, &subscriber, fd, settings->socket.output.fields, filter);
+	if (r < 0)
+		return r;
+	TAKE_PTR(filter);
+	r = subscriber_join(subscriber, settings->socket.snapshot);
+	if (r == 0)
+		r = peer_make(&peer, server, fd, subscriber);
+	if (r < 0)
+		return r;
+	TAKE_PTR(subscriber);
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
+	peer->slot = next_slot(server);
+	peer_keep(peer);
+	peer_enter(peer);
 	server->stats.accepted++;
 	note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
 	     (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
@@ -539,105 +514,18 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
-static int find_group(const char *name, gid_t *ret)
-{
-	struct group group, *found = NULL;
-	int r = ERANGE;
-
-	for (size_t size = 4096; r == ERANGE && size <= GROUP_MOST; size *= 2) {
-		_cleanup_free_ char *members = malloc(size);
-
-		if (!members)
-			return -ENOMEM;
-		r = getgrnam_r(name, &group, members, size, &found);
-	}
-	if (r != 0 || !found)
-		return r != 0 && r != ENOENT ? -r : -ESRCH;
-	*ret = group.gr_gid;
-	return 0;
-}
-
-/* Mode and group, of the file, not of the descriptor: a socket's descriptor has others. */
-static int set_access(const char *path, const struct settings *settings)
-{
-	gid_t gid = (gid_t)-1;
-	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0;
-
-	if (r < 0)
-		return r;
-	if (settings->socket.group && chown(path, (uid_t)-1, gid) < 0)
-		return -errno;
-	return chmod(path, settings->socket.mode) < 0 ? -errno : 0;
-}
-
-/* Somebody may have removed our file, and another daemon made its own. */
-static bool path_is_ours(const struct server *server)
-{
-	struct stat st;
-
-	return server->bound && lstat(server->bound, &st) == 0 && st.st_dev == server->made.st_dev &&
-	       st.st_ino == server->made.st_ino;
-}
-
-/* A file that nobody listens on any more is in the way; one that somebody does is not touched. */
-static int clear_stale(const struct sockaddr_un *address)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct stat st;
-
-	if (fd < 0)
-		return -errno;
-	if (lstat(address->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-		return -EADDRINUSE;
-	if (errno != ECONNREFUSED)
-		return errno == ENOENT ? 0 : -errno;
-	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
-}
-
 static int server_bind(struct server *server)
 {
 	const struct settings *settings = server->config.settings;
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	mode_t mask;
-	int r;
+	bool without_group;
+	int r = listener_new(&server->listener, settings, &server->fd, &without_group);
 
-	if (strlen(settings->socket.path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, settings->socket.path);
-	r = clear_stale(&address);
-	if (r < 0)
-		return r;
-	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (server->fd < 0)
-		return -errno;
-	/* Nobody gets in before mode and group are right: until listen(2) nobody can connect at all. */
-	mask = umask(0777);
-	r = bind(server->fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(mask);
-	if (r < 0)
-		return r;
-	server->bound = strdup(settings->socket.path);
-	if (!server->bound || lstat(address.sun_path, &server->made) < 0) {
-		r = server->bound ? -errno : -ENOMEM;
-		unlink(address.sun_path);
-		return r;
-	}
-	r = set_access(server->bound, settings);
-	if (r == -ESRCH) {
-		/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
+	if (r == 0 && without_group)
 		note(server, LOG_WARNING,
 		     "%s: there is no group %s, so the socket's mode is without the group's bits; "
 		     "reload once systemd-sysusers has made it",
-		     server->bound, settings->socket.group);
-		r = chmod(server->bound, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;
-	}
-	if (r < 0)
-		return r;
-	return listen(server->fd, BACKLOG) < 0 ? -errno : 0;
+		     settings->socket.path, settings->socket.group);
+	return r;
 }
 
 /* The sink. */
@@ -750,6 +638,22 @@ void server_drain(struct server *server, unsigned timeout_ms)
 		;
 }
 
+struct server *server_leave(struct server *server)
+{
+	for (struct peer *peer = server ? server->peers : NULL, *next; peer; peer = next) {
+		next = peer->next;
+		sd_event_source_disable_unref(peer->source);
+		sd_event_source_disable_unref(peer->deadline);
+		subscriber_free(peer->subscriber);
+		close(peer->fd);
+		free(peer->input);
+		free(peer);
+	}
+	if (server)
+		server->peers = NULL;
+	return server_free(server);
+}
+
 struct server *server_free(struct server *server)
 {
 	if (!server)
@@ -758,11 +662,9 @@ struct server *server_free(struct server *server)
 		peer_end(server->peers, "is left: the daemon ends");
 	sd_event_source_disable_unref(server->source);
 	sd_event_source_disable_unref(server->pause);
-	if (path_is_ours(server))
-		unlink(server->bound);
+	listener_free(server->listener);
 	if (server->fd >= 0)
 		close(server->fd);
-	free(server->bound);
 	json_free(server->json);
 	free(server);
 	return NULL;
@@ -780,10 +682,11 @@ int server_reload(struct server *server, const struct settings *settings)
 	struct peer *next;
 	int r = 0;
 
-	if (path_is_ours(server))
-		r = set_access(server->bound, settings);
-	else if (server->bound)
-		note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed", server->bound);
+	if (server->listener && listener_is_there(server->listener))
+		r = listener_set_access(server->listener, settings);
+	else if (server->listener)
+		note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed",
+		     listener_path(server->listener));
 	if (r < 0)
 		return r;
 	server->config.settings = settings;

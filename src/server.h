@@ -7,13 +7,16 @@
 #ifndef EXECSNOOP_SERVER_H
 #define EXECSNOOP_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 #include <yajl/yajl_gen.h>
 
+#include "archive.h"
 #include "proctable.h"
 #include "settings.h"
 #include "sink.h"
+#include "store.h"
 
 struct server;
 
@@ -25,6 +28,7 @@ struct server_config {
 	/* A peer came or went, for the log: a line without newline. NULL: not told. */
 	void (*note)(void *userdata, int level, const char *message);
 	void *userdata;
+	bool keep; /* connections are in systemd's store, so that the daemon that comes after this one has them */
 };
 
 /* listen_fd: a listening stream socket (taken over on success), or -1: the server binds settings->socket.path itself
@@ -37,6 +41,15 @@ void server_drain(struct server *server, unsigned timeout_ms);
 /* Closes all; removes the socket file if the server made it and it is still that one. */
 struct server *server_free(struct server *server);
 DEFINE_CLEANUP(struct server *, server_free);
+
+/*
+ * Who is connected, what each asked for, what waits for each: for the daemon that comes after this one. Written, only
+ * server_leave may follow. Read, the connections come out of the store; who hung up meanwhile is not there any more.
+ * 0 or -errno, also of the archive.
+ */
+int server_archive(struct server *server, struct archive *archive, struct store *store);
+/* As server_free, but it hangs up on nobody: the connections live on in systemd's store. */
+struct server *server_leave(struct server *server);
 
 /* As a sink for the pipeline. */
 struct sink *server_sink(struct server *server);

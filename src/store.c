@@ -94,6 +94,47 @@ int store_take_listening(struct store *store, int *ret, size_t *ret_count)
 	return 0;
 }
 
+/* "kept-1-NAME". */
+static void full_name(char ret[static 64], const char *name)
+{
+	ASSERT(strlen(name) <= STORE_NAME_MOST);
+	snprintf(ret, 64, STORE_PREFIX STORE_VERSION "-%s", name);
+}
+
+int store_take(struct store *store, const char *name)
+{
+	char full[64];
+
+	full_name(full, name);
+	for (size_t i = 0; i < store->count; i++)
+		if (store->passed[i].fd >= 0 && strcmp(store->passed[i].name, full) == 0)
+			return TAKE_FD(store->passed[i].fd);
+	return -1;
+}
+
+void store_keep(const char *name, int fd)
+{
+	char message[96], full[64];
+
+	full_name(full, name);
+	snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", full);
+	/* Without a store it is a daemon whose restart is noticed. */
+	(void)sd_pid_notify_with_fds(0, 0, message, &fd, 1);
+}
+
+static void forget(const char *full)
+{
+	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", full);
+}
+
+void store_forget(const char *name)
+{
+	char full[64];
+
+	full_name(full, name);
+	forget(full);
+}
+
 size_t store_discard(struct store *store)
 {
 	size_t count = 0;
@@ -105,7 +146,7 @@ size_t store_discard(struct store *store)
 			continue;
 		close(TAKE_FD(passed->fd));
 		/* All of that name go at once; doing it again does no harm. */
-		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", passed->name);
+		forget(passed->name);
 		count++;
 	}
 	return count;

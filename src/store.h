@@ -29,7 +29,22 @@ DEFINE_CLEANUP(struct store *, store_free);
  * or more than one; *ret_count says how many. */
 int store_take_listening(struct store *store, int *ret, size_t *ret_count);
 
-/* Closes what came out of the store, and has systemd forget it. Returns how many. */
+/*
+ * What the daemon keeps there for the one that comes after it, under "kept-VERSION-" and a name; several may have the same. Whether
+ * systemd has room for them (FileDescriptorStoreMax=) nobody learns before they are missed.
+ */
+#define STORE_VERSION "1" /* another one where records (bpf/record.h) or an archive have another form */
+#define STORE_NAME_MOST 32
+
+/* One of that name out of what was passed, the caller's from now on; -1: there is none (any more). It stays in systemd's
+ * store until store_forget. */
+int store_take(struct store *store, const char *name);
+/* Gives systemd a duplicate. Nothing without systemd. */
+void store_keep(const char *name, int fd);
+/* Has systemd close all of that name. */
+void store_forget(const char *name);
+
+/* Closes what came out of the store and nobody took, and has systemd forget it. Returns how many. */
 size_t store_discard(struct store *store);
 
 #endif

@@ -363,3 +363,38 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 		.in_snapshot = s->cursor,
 	};
 }
+
+int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set *lines)
+{
+	int r = buffer_archive(s->before, a, lines);
+
+	if (r == 0)
+		r = buffer_archive(s->queue, a, lines);
+	if (r == 0)
+		r = proctable_cursor_archive(&s->cursor, s->table, a);
+	if (r == 0)
+		r = filter_archive(s->config.filter, a);
+	ARCHIVE(a, s->moved);
+	archive_flag(a, &s->joined);
+	archive_flag(a, &s->had_snapshot);
+	archive_flag(a, &s->astray);
+	ARCHIVE(a, s->joined_at);
+	ARCHIVE(a, s->lost_count);
+	ARCHIVE(a, s->lost_first);
+	ARCHIVE(a, s->lost_last);
+	archive_flag(a, &s->dropping);
+	archive_flag(a, &s->too_slow);
+	ARCHIVE(a, s->events);
+	ARCHIVE(a, s->lost);
+	return r < 0 ? r : archive_error(a);
+}
+
+key_set subscriber_keys(const struct subscriber *s)
+{
+	return s->config.keys;
+}
+
+struct filter *subscriber_filter(const struct subscriber *s)
+{
+	return s->config.filter;
+}

@@ -81,6 +81,13 @@ bool subscriber_has_output(const struct subscriber *subscriber);
 /* It lost an event and disconnect is set: subscriber_write says so, though its descriptor may never be writable again. */
 bool subscriber_is_too_slow(const struct subscriber *subscriber);
 
+/* All but its configuration: where it stands in the stream, what is queued, whom its filter follows. Read into one that has
+ * just been made with the same keys and filter; answers that wait count no more. 0 or -errno, also of the archive. */
+int subscriber_archive(struct subscriber *subscriber, struct archive *archive, struct line_set *lines);
+/* What it asks for now. */
+key_set subscriber_keys(const struct subscriber *subscriber);
+struct filter *subscriber_filter(const struct subscriber *subscriber); /* NULL: everything */
+
 struct subscriber_stats {
 	uint64_t events; /* queued */
 	uint64_t lost;

@@ -120,9 +120,10 @@ class Client(Stream):
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
-    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=(), plain=False):
-        """passed: (name, descriptor) of what it is given as systemd gives a service its sockets. plain: as an administrator
-        has it, with the default ring and queue, and no more of the CPU than others."""
+    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=(), store=None, plain=False):
+        """passed: (name, descriptor) of what it is given as systemd gives a service its sockets; store: what was in the
+        descriptor store before (None: there is no store). plain: as an administrator has it, with the default ring and queue, and no more of the CPU
+        than others."""
         self.plain = plain
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.path = os.path.join(self.dir, "events.sock")
@@ -133,7 +134,10 @@ class Daemon:
         notify = os.path.join(self.dir, "notify")
         self.notify.bind(notify)
         self.notes = []
+        self.store = list(store or [])  # (name, descriptor), as systemd keeps them; the caller's to close
         env = {**os.environ, "NOTIFY_SOCKET": notify, **(env or {})}
+        if store is not None:
+            env["FDSTORE"] = "512"
         # High numbers, so that none is overwritten before it was moved to its place.
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for _, fd in passed]
         if passed:
@@ -174,7 +178,26 @@ class Daemon:
             if left <= 0 or self.process.poll() is not None:
                 raise Failure("the daemon did not say %s; it says:\n%s" % (text, self.messages()))
             if select.select([self.notify], [], [], min(left, 0.2))[0]:
-                self.notes.append(self.notify.recv(65536).decode())
+                self.take_note()
+
+    def take_note(self):
+        """Reads what the daemon says, and does with its descriptor store what systemd would."""
+        data, fds, _, _ = socket.recv_fds(self.notify, 65536, 16)
+        note = data.decode()
+        self.notes.append(note)
+        lines = dict(line.split("=", 1) for line in note.split("\n") if "=" in line)
+        name = lines.get("FDNAME")
+        if "FDSTORE" in lines:
+            self.store += [(name, fd) for fd in fds]
+        elif "FDSTOREREMOVE" in lines:
+            for kept, fd in self.store:
+                if kept == name:
+                    os.close(fd)
+            self.store = [(kept, fd) for kept, fd in self.store if kept != name]
+
+    def take_notes(self):
+        while select.select([self.notify], [], [], 0)[0]:
+            self.take_note()
 
     def messages(self):
         with open(self.log, "rb") as f:
@@ -206,6 +229,7 @@ class Daemon:
             self.process.wait()
             raise Failure("the daemon did not stop")
         finally:
+            self.take_notes()
             self.notify.close()
         messages = self.messages()
         shutil.rmtree(self.dir, ignore_errors=True)

@@ -4,11 +4,12 @@
 of the file descriptor store meanwhile."""
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import ODD, Client, Daemon, equal, main, run, start_and_end, test  # noqa: E402
+from e2e import ODD, Client, Daemon, check, check_seq, equal, main, run, start_and_end, test  # noqa: E402
 
 
 class Listener:
@@ -57,6 +58,132 @@ def what_another_version_left_in_the_store_is_let_go_and_no_reason_not_to_start(
                     for fd in os.listdir("/proc/%d/fd" % daemon.process.pid)]
             for left in (state, ring):
                 equal(os.path.realpath("/proc/self/fd/%d" % left.fileno()) in held, False, "still open in the daemon")
+            client.close()
+
+
+class Unit:
+    """One daemon after another, with the socket of a socket unit and a descriptor store between them."""
+
+    def __init__(self, listener, config=None):
+        self.listener = listener
+        self.config = config
+        self.store = []
+        self.daemon = None
+
+    def start(self):
+        self.daemon = Daemon(self.config, passed=[("execsnoopd.socket", self.listener.socket.fileno()), *self.store],
+                             store=self.store)
+
+    def stop(self):
+        equal(self.daemon.stop(), 0, "the daemon's exit status")
+        self.store = self.daemon.store
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for line in self.daemon.messages().splitlines()[-20:]:
+                print("# daemon: " + line)
+        self.stop()
+        for _, fd in self.store:
+            os.close(fd)
+
+
+def whole(stream):
+    """Every number once, in order, and nothing lost."""
+    check_seq(stream.events)
+    equal([e for e in stream.events if e["type"] == "lost"], [], "lost")
+
+
+@test
+def a_restart_is_not_noticed():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        before = start_and_end(client, run(ODD, "exit", "1"))
+        lives = subprocess.Popen(["sleep", "1000"])
+        client.wait(lambda e: e["type"] == "started" and e.get("pid") == lives.pid)
+        unit.stop()
+        while_none = run(ODD, "exit", "2")
+        unit.start()
+        started, exited = start_and_end(client, while_none)
+        equal(exited["exit_code"], 2)
+        after = start_and_end(client, run(ODD, "exit", "3"))
+        lives.kill()
+        lives.wait()
+        begun, ended = start_and_end(client, lives)
+        equal(ended["exit_signal"], "SIGKILL")
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        check(before[0]["seq"] < started["seq"] < after[0]["seq"] and begun["id"] == ended["id"])
+        whole(client)
+        client.close()
+
+
+@test
+def restarts_in_a_storm_lose_nothing_and_tell_nothing_twice():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        storm = subprocess.Popen(["sh", "-c", "for i in $(seq 3000); do /bin/true storm $i; /nonexistent/x 2>/dev/null; done; true"])
+        for _ in range(3):
+            unit.restart()
+        equal(storm.wait(), 0)
+        client.wait_exit(storm.pid)
+        args = [e["args"][2] for e in client.events if e["type"] == "started" and e.get("args", [])[1:2] == ["storm"]]
+        equal(sorted(args, key=int), [str(i + 1) for i in range(3000)], "started")
+        ends = [e["args"][2] for e in client.events if e["type"] == "exited" and e.get("args", [])[1:2] == ["storm"]]
+        equal(sorted(ends, key=int), [str(i + 1) for i in range(3000)], "exited")
+        failed = [e for e in client.events if e["type"] == "error" and e["exe"] == "/nonexistent/x"]
+        equal(len(failed), 3000, "failed")
+        whole(client)
+        client.close()
+
+
+@test
+def what_a_subscriber_asked_for_what_waits_for_it_and_its_snapshot_stay_its_own():
+    with Listener() as listener, Unit(listener) as unit:
+        # Its request, with a tree whose root is gone by the time of the restart.
+        tree = subprocess.Popen(["sh", "-c", "read go; exec 3<&0; sh -c 'read go; /bin/true in-the-tree; true' <&3 &"],
+                                stdin=subprocess.PIPE, bufsize=0)
+        asks = Client(listener.path)
+        asks.wait_live()
+        asks.send({"tree": [tree.pid], "types": ["started"], "fields": ["type", "seq", "pid", "args"]})
+        asks.wait(lambda e: e["type"] == "subscribed")
+        tree.stdin.write(b"\n")
+        tree.wait()
+        # One that reads nothing: its snapshot is under way, and events wait behind it.
+        many = [subprocess.Popen([ODD, "sleep", "x" * 100000], stdout=subprocess.DEVNULL) for _ in range(30)]
+        slow = Client(listener.path)
+        slow.read_some(10)
+        reader = Client(listener.path)
+        reader.wait_live()
+        program = run(ODD, "exit", "5")
+        reader.wait_exit(program.pid)
+        unit.restart()
+        slow.wait_live()
+        started, _ = start_and_end(slow, program)
+        snapshot = [e["pid"] for e in slow.events if e.get("snapshot")]
+        equal(len(snapshot), len(set(snapshot)), "no process twice in a snapshot")
+        check(set(p.pid for p in many) <= set(snapshot) and program.pid not in snapshot)
+        whole(slow)
+        since = len(asks.events)
+        tree.stdin.write(b"\n")
+        tree.stdin.close()
+        equal(asks.wait(lambda e: "in-the-tree" in e.get("args", []), since=since)["type"], "started")
+        start_and_end(reader, run(ODD, "exit", "0"))
+        whole(reader)
+        equal([e for e in asks.events if e["type"] not in ("started", "live", "subscribed") and not e.get("snapshot")
+               and e["seq"] > asks.events[since - 1].get("seq", 0)], [], "other events than those asked for")
+        for process in many:
+            process.kill()
+            process.wait()
+        for client in (asks, slow, reader):
             client.close()
 
 

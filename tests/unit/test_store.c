@@ -149,6 +149,34 @@ TEST(what_is_no_listening_stream_socket_is_refused)
 	store_free(store);
 }
 
+TEST(what_is_kept_has_a_version_and_is_found_by_its_name)
+{
+	struct store *store = NULL;
+	int fds[] = { some_fd(), some_fd(), some_fd() }, notices = manager(), first, second;
+	static const char *const names[] = { "kept-" STORE_VERSION "-link", "kept-" STORE_VERSION "-link",
+					     "kept-0-ring" };
+
+	CHECK_INT(store_new_of(&store, fds, names, 3), 0);
+	first = store_take(store, "link");
+	second = store_take(store, "link");
+	CHECK_INT(first, fds[0]);
+	CHECK_INT(second, fds[1]);
+	CHECK_INT(store_take(store, "link"), -1);
+	CHECK_INT(store_take(store, "ring"), -1);
+	store_keep("ring", first);
+	said(notices, "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-" STORE_VERSION "-ring");
+	store_forget("ring");
+	said(notices, "FDSTOREREMOVE=1\nFDNAME=kept-" STORE_VERSION "-ring");
+	CHECK_INT(store_discard(store), 1);
+	CHECK(!is_open(fds[2]));
+	store_free(store);
+	/* What was taken is the taker's. */
+	CHECK(is_open(first) && is_open(second));
+	close(first);
+	close(second);
+	close(notices);
+}
+
 TEST(two_sockets_are_one_too_many)
 {
 	struct store *store = NULL;

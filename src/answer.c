@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "answer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+void answer_text(yajl_gen gen, const char *text)
+{
+	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
+}
+
+void answer_pair(yajl_gen gen, const char *key, const char *value)
+{
+	answer_text(gen, key);
+	answer_text(gen, value);
+}
+
+void answer_count(yajl_gen gen, const char *key, uint64_t value)
+{
+	char text[24];
+
+	answer_text(gen, key);
+	yajl_gen_number(gen, text, (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)value));
+}
+
+void answer_map(yajl_gen gen, const char *key)
+{
+	answer_text(gen, key);
+	yajl_gen_map_open(gen);
+}
+
+yajl_gen answer_begin(const char *type)
+{
+	yajl_gen gen = yajl_gen_alloc(NULL);
+
+	if (!gen)
+		return NULL;
+	yajl_gen_map_open(gen);
+	answer_pair(gen, "type", type);
+	return gen;
+}
+
+static int generate(yajl_gen gen, struct line **ret)
+{
+	const unsigned char *text;
+	size_t size;
+	int r;
+
+	if (yajl_gen_get_buf(gen, &text, &size) != yajl_gen_status_ok)
+		return -ENOMEM;
+	r = line_new(ret, size + 1);
+	if (r < 0)
+		return r;
+	memcpy((*ret)->data, text, size);
+	(*ret)->data[size] = '\n';
+	return 0;
+}
+
+int answer_end(yajl_gen gen, struct line **ret)
+{
+	int r;
+
+	yajl_gen_map_close(gen);
+	r = generate(gen, ret);
+	yajl_gen_free(gen);
+	return r;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "listener.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define BACKLOG 1024
+#define GROUP_MOST (1 << 20) /* bytes of a group's entry, with the names of its members */
+
+struct listener {
+	char *path;
+	struct stat made; /* what the file was then */
+};
+
+static int find_group(const char *name, gid_t *ret)
+{
+	struct group group, *found = NULL;
+	int r = ERANGE;
+
+	for (size_t size = 4096; r == ERANGE && size <= GROUP_MOST; size *= 2) {
+		_cleanup_free_ char *members = malloc(size);
+
+		if (!members)
+			return -ENOMEM;
+		r = getgrnam_r(name, &group, members, size, &found);
+	}
+	if (r != 0 || !found)
+		return r != 0 && r != ENOENT ? -r : -ESRCH;
+	*ret = group.gr_gid;
+	return 0;
+}
+
+/* Mode and group, of the file, not of the descriptor: a socket's descriptor has others. */
+static int set_access(const char *path, const struct settings *settings)
+{
+	gid_t gid = (gid_t)-1;
+	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0;
+
+	if (r < 0)
+		return r;
+	if (settings->socket.group && chown(path, (uid_t)-1, gid) < 0)
+		return -errno;
+	return chmod(path, settings->socket.mode) < 0 ? -errno : 0;
+}
+
+/* A file that nobody listens on any more is in the way; one that somebody does is not touched. */
+static int clear_stale(const struct sockaddr_un *address)
+{
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (lstat(address->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+		return -EADDRINUSE;
+	if (errno != ECONNREFUSED)
+		return errno == ENOENT ? 0 : -errno;
+	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int bind_and_listen(struct listener *listener, const struct settings *settings, int fd, bool *ret_without_group)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int r;
+
+	if (strlen(settings->socket.path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, settings->socket.path);
+	r = clear_stale(&address);
+	if (r < 0)
+		return r;
+	/* Nobody gets in before mode and group are right: until listen(2) nobody can connect at all. */
+	mask = umask(0777);
+	r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r < 0)
+		return r;
+	listener->path = strdup(settings->socket.path);
+	if (!listener->path || lstat(address.sun_path, &listener->made) < 0) {
+		r = listener->path ? -errno : -ENOMEM;
+		unlink(address.sun_path);
+		return r;
+	}
+	r = set_access(listener->path, settings);
+	*ret_without_group = r == -ESRCH;
+	/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
+	if (r == -ESRCH)
+		r = chmod(listener->path, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;
+	if (r < 0)
+		return r;
+	return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+int listener_new(struct listener **ret, const struct settings *settings, int *ret_fd, bool *ret_without_group)
+{
+	_cleanup_(listener_free_p) struct listener *listener = calloc(1, sizeof(*listener));
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (!listener)
+		return -ENOMEM;
+	if (fd < 0)
+		return -errno;
+	r = bind_and_listen(listener, settings, fd, ret_without_group);
+	if (r < 0)
+		return r;
+	*ret_fd = TAKE_FD(fd);
+	*ret = TAKE_PTR(listener);
+	return 0;
+}
+
+struct listener *listener_free(struct listener *listener)
+{
+	if (!listener)
+		return NULL;
+	if (listener_is_there(listener))
+		unlink(listener->path);
+	free(listener->path);
+	free(listener);
+	return NULL;
+}
+
+bool listener_is_there(const struct listener *listener)
+{
+	struct stat st;
+
+	return listener->path && lstat(listener->path, &st) == 0 && st.st_dev == listener->made.st_dev &&
+	       st.st_ino == listener->made.st_ino;
+}
+
+const char *listener_path(const struct listener *listener)
+{
+	return listener->path;
+}
+
+int listener_set_access(struct listener *listener, const struct settings *settings)
+{
+	return set_access(listener->path, settings);
+}

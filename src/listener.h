@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The listening socket that the daemon makes itself, and its file. */
+#ifndef EXECSNOOP_LISTENER_H
+#define EXECSNOOP_LISTENER_H
+
+#include <stdbool.h>
+
+#include "cleanup.h"
+#include "settings.h"
+
+struct listener;
+
+/*
+ * Binds settings->socket.path and listens, with mode and group. A stale socket file is replaced; one that a living daemon
+ * listens on is -EADDRINUSE, what is no socket -EEXIST. *ret_fd: the socket, the caller's. *ret_without_group: there is no
+ * such group, and the mode is without the group's bits.
+ */
+int listener_new(struct listener **ret, const struct settings *settings, int *ret_fd, bool *ret_without_group);
+/* Removes the file if it is still the one that was made. */
+struct listener *listener_free(struct listener *listener);
+DEFINE_CLEANUP(struct listener *, listener_free);
+
+/* Is the file still the one that was made? Somebody may have removed it, and another daemon made its own. */
+bool listener_is_there(const struct listener *listener);
+const char *listener_path(const struct listener *listener);
+/* Mode and group anew. 0; -ESRCH: there is no such group; -errno. */
+int listener_set_access(struct listener *listener, const struct settings *settings);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The probes of the daemon that ran before, out of systemd's file descriptor store: they go on writing into their ring
+ * buffer while no daemon runs, and until they are let go.
+ */
+#ifndef EXECSNOOP_PREDECESSOR_H
+#define EXECSNOOP_PREDECESSOR_H
+
+#include <stdint.h>
+
+#include "cleanup.h"
+#include "probe.h"
+#include "store.h"
+
+struct predecessor;
+
+/* 0, and *ret NULL if nothing was left, or not enough of it; -errno. */
+int predecessor_new(struct predecessor **ret, struct store *store);
+/* Lets the probes go, out of systemd's store too. Whoever keeps probes of his own does so after this: the names are the
+ * same. */
+struct predecessor *predecessor_free(struct predecessor *predecessor);
+DEFINE_CLEANUP(struct predecessor *, predecessor_free);
+
+/* As probe_drain, probe_lost, probe_skipped. */
+int predecessor_drain(struct predecessor *predecessor, unsigned most, probe_on_record on_record, void *userdata);
+void predecessor_lost(const struct predecessor *predecessor, uint32_t *ret_events, uint32_t *ret_forks);
+void predecessor_skipped(const struct predecessor *predecessor, uint64_t *ret_events, uint64_t *ret_forks);
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What proctable.c and proctable_archive.c share: proctable.c's head has the model. For nobody else. */
+#ifndef EXECSNOOP_PROCTABLE_VERSIONS_H
+#define EXECSNOOP_PROCTABLE_VERSIONS_H
+
+#include "proctable.h"
+
+#define UNTIL_NOW UINT64_MAX
+
+/* The bytes of an image. */
+struct held {
+	unsigned refs;
+	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
+	size_t args;	 /* of them, arguments */
+	char data[];
+};
+
+struct version {
+	struct entry entry;	     /* first: users have pointers to it */
+	struct version *chain;	     /* of its bucket; live versions only */
+	struct version *prev, *next; /* in order of birth */
+	uint64_t from, until;
+	struct held *held; /* NULL: none of the image is known */
+	char comms[];	   /* comm, parent_comm, ancestors */
+};
+
+struct proctable_cursor {
+	struct proctable *table; /* NULL: it came to its end and is in no list */
+	struct proctable_cursor *prev, *next;
+	uint64_t clock;
+	struct version *at; /* given last; NULL: none yet */
+};
+
+struct proctable {
+	struct version **buckets;
+	unsigned bits;
+	struct version *first, *last;
+	bool unordered;
+	struct proctable_cursor *cursors; /* under way */
+	uint64_t clock, last_snapshot;
+	size_t count, retained;
+	size_t memory, args; /* allowed, held */
+};
+
+/* Lets *image be a copy, made of *ret; NULL if there is nothing to hold. */
+int image_hold(struct proctable *table, struct image *image, struct held **ret);
+void held_unref(struct proctable *table, struct held *held);
+
+/* A version of *process with *image, made of held, which it takes over on success. In no list yet. */
+int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held);
+/* Puts it behind all others in the list; and, if it is current, in the hash. Its times are set. */
+void version_append(struct proctable *table, struct version *version);
+static inline bool version_is_live(const struct version *version)
+{
+	return version->until == UNTIL_NOW;
+}
+
+void list_order(struct proctable *table);
+
+/* A cursor with its clock set takes its place among those under way. */
+void cursor_enter(struct proctable_cursor *cursor, struct proctable *table);
+
+#endif

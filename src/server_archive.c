@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Subscribers in an archive. What each asks for is kept as the request that would ask for it: so it is read by what reads
+ * requests.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "request.h"
+#include "server_peers.h"
+
+#define PEERS_MOST (1u << 20) /* more than there can be descriptors */
+
+/* What stands of one peer in the archive before its subscriber. */
+struct kept {
+	unsigned slot;
+	struct bytes subscription, input;
+	bool own_subscription, more, requests_ended, leaving;
+	struct ucred cred;
+};
+
+static void kept_archive(struct kept *kept, struct archive *a)
+{
+	ARCHIVE(a, kept->slot);
+	archive_bytes(a, &kept->subscription);
+	archive_flag(a, &kept->own_subscription);
+	ARCHIVE(a, kept->cred);
+	archive_bytes(a, &kept->input);
+	archive_flag(a, &kept->more);
+	archive_flag(a, &kept->requests_ended);
+	archive_flag(a, &kept->leaving);
+}
+
+/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
+ * no UTF-8. */
+static struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
+{
+	_cleanup_(filter_free_p) struct filter *none = NULL;
+	struct request request = { .keys = keys, .filter = filter };
+	const unsigned char *text;
+	size_t size;
+
+	if (!filter && filter_new(&none) < 0)
+		return BYTES("");
+	if (!filter)
+		request.filter = none;
+	yajl_gen_map_open(gen);
+	request_gen(&request, gen);
+	yajl_gen_map_close(gen);
+	return yajl_gen_get_buf(gen, &text, &size) == yajl_gen_status_ok ? (struct bytes){ (const char *)text, size }
+									 : BYTES("");
+}
+
+static int write_peer(struct peer *peer, struct archive *a, struct line_set *lines)
+{
+	struct kept kept = {
+		.slot = peer->slot,
+		.input = { peer->input, peer->input ? peer->input_size : 0 },
+		.own_subscription = peer->own_subscription,
+		.more = peer->more,
+		.requests_ended = peer->requests_ended,
+		.leaving = peer->leaving,
+		.cred = peer->cred,
+	};
+	yajl_gen gen = yajl_gen_alloc(NULL);
+
+	if (!gen)
+		return -ENOMEM;
+	kept.subscription =
+		subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	kept_archive(&kept, a);
+	yajl_gen_free(gen);
+	return subscriber_archive(peer->subscriber, a, lines);
+}
+
+/* Who asked for nothing follows the configuration, which may be another now. */
+static int follow_settings(struct server *server, struct subscriber *subscriber, struct bytes before)
+{
+	const struct settings_output *output = &server->config.settings->socket.output;
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	yajl_gen gen = yajl_gen_alloc(NULL);
+	int r = settings_filter(output, &filter);
+	bool same = gen && r == 0 && bytes_equal(before, subscription_text(gen, output->fields, filter));
+
+	if (gen)
+		yajl_gen_free(gen);
+	if (r < 0 || same)
+		return r;
+	r = subscriber_configure(subscriber, output->fields, filter, false);
+	if (r == 0)
+		TAKE_PTR(filter);
+	return r;
+}
+
+/* 0 or -errno. *ret is there then, also if it is of a peer that is not there any more. */
+static int read_subscriber(struct server *server, int fd, const struct kept *kept, struct archive *a,
+			   struct line_set *lines, struct subscriber **ret)
+{
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	char reason[REQUEST_REASON_SIZE];
+	struct request request = { .keys = KEYS_ALL };
+	int r = request_parse(&request, kept->subscription.data ? kept->subscription.data : "", kept->subscription.size,
+			      reason);
+
+	if (r == -EINVAL && !kept->own_subscription)
+		r = 0; /* that of the configuration, which it is given below */
+	if (r == 0)
+		r = server_subscriber(server, &subscriber, fd, request.keys, request.filter);
+	if (r < 0) {
+		request_clear(&request);
+		return r;
+	}
+	r = subscriber_archive(subscriber, a, lines);
+	if (r == 0 && !kept->own_subscription)
+		r = follow_settings(server, subscriber, kept->subscription);
+	if (r == 0)
+		*ret = TAKE_PTR(subscriber);
+	return r;
+}
+
+/* Takes fd and subscriber over on success. */
+static int put_in(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept)
+{
+	_cleanup_free_ char *input = kept->input.size > 0 ? malloc(REQUEST_LINE_MOST) : NULL;
+	struct peer *peer;
+	int r;
+
+	if (kept->input.size > 0 && !input)
+		return -ENOMEM;
+	r = peer_make(&peer, server, fd, subscriber);
+	if (r < 0)
+		return r;
+	if (input) {
+		memcpy(input, kept->input.data, kept->input.size);
+		peer->input = TAKE_PTR(input);
+		peer->input_size = kept->input.size;
+		peer->more = kept->more;
+	}
+	peer->slot = kept->slot;
+	peer->cred = kept->cred;
+	peer->own_subscription = kept->own_subscription;
+	peer->requests_ended = kept->requests_ended;
+	peer->leaving = kept->leaving;
+	peer_enter(peer);
+	if (peer->leaving && peer_set_deadline(peer) < 0)
+		peer_end(peer, "could not be given time to leave");
+	return 0;
+}
+
+static int read_peer(struct server *server, struct archive *a, struct store *store, struct line_set *lines)
+{
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	_cleanup_close_ int fd = -1;
+	char name[STORE_NAME_MOST];
+	struct kept kept = {};
+	int r;
+
+	kept_archive(&kept, a);
+	if (kept.input.size > REQUEST_LINE_MOST)
+		archive_spoil(a);
+	r = archive_error(a);
+	if (r < 0)
+		return r;
+	slot_name(name, kept.slot);
+	fd = store_take(store, name);
+	r = read_subscriber(server, fd, &kept, a, lines, &subscriber);
+	if (r < 0 || fd < 0)
+		return r;
+	r = put_in(server, fd, subscriber, &kept);
+	if (r < 0)
+		return r;
+	TAKE_FD(fd);
+	TAKE_PTR(subscriber);
+	return 0;
+}
+
+int server_archive(struct server *server, struct archive *a, struct store *store)
+{
+	struct line_set lines = {};
+	size_t count = server->stats.subscribers;
+	int r = 0;
+
+	ARCHIVE(a, server->slot);
+	ARCHIVE(a, server->stats);
+	archive_count(a, &count, PEERS_MOST);
+	if (archive_is_reading(a)) {
+		server->stats.subscribers = 0;
+		for (size_t i = 0; r == 0 && i < count; i++)
+			r = read_peer(server, a, store, &lines);
+	} else {
+		for (struct peer *peer = server->peers; r == 0 && peer; peer = peer->next)
+			r = write_peer(peer, a, &lines);
+	}
+	line_set_clear(&lines);
+	return r < 0 ? r : archive_error(a);
+}

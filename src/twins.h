@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What two sets of probes both saw. While one daemon's probes take over from another's, both are attached, so that nothing
+ * is missed; what was taken from the first ring is noted, and known when it comes out of the second.
+ *
+ * A fork, an exec and an end have an identity (exec_id counts execs). A failed exec has none: it is the same if thread and
+ * error are, at nearly the same time, and each is the twin of one other only.
+ */
+#ifndef EXECSNOOP_TWINS_H
+#define EXECSNOOP_TWINS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cleanup.h"
+
+/* How far apart the times are that two probes read for one failed call; several times what was measured. */
+#define TWINS_APART_NS 1000000
+
+struct twin {
+	uint32_t kind; /* of its record */
+	uint32_t tgid, tid;
+	uint64_t start; /* of the process */
+	uint64_t which; /* exec_id; of an error, its number */
+	bool by_time;	/* it has no identity of its own, but thread and time */
+	uint64_t time;
+};
+
+struct twins;
+
+int twins_new(struct twins **ret);
+struct twins *twins_free(struct twins *twins);
+DEFINE_CLEANUP(struct twins *, twins_free);
+
+/* 0 or -ENOMEM. */
+int twins_note(struct twins *twins, const struct twin *twin);
+/* Was its twin noted? By time: the nearest one that no other has found, no farther than TWINS_APART_NS. */
+bool twins_find(struct twins *twins, const struct twin *twin);
+
+#endif
