@@ -156,6 +156,36 @@ journalctl _PID="$main" EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=started -o json | jq 
 report "bytes are exact"
 rm "$config.d/small.conf"
 
+# A restart, and an upgrade (another file of the program, which is ready when it is asked for), while programs run.
+systemctl restart $unit
+timeout 120 nc -U $socket >/tmp/stream </dev/null &
+reader=$!
+until_true grep -q '"type":"live"' /tmp/stream
+first=$(systemctl show -P MainPID $unit)
+program=$(readlink "/proc/$first/exe")
+mkdir -p /usr/libexec && cp "$program" /usr/libexec/execsnoopd-upgraded
+rm -f /tmp/enough
+{ n=0; while [ ! -e /tmp/enough ] && [ $n -lt 50000 ]; do /bin/true restorm; n=$((n + 1)); done; echo $n >/tmp/count; } &
+storm=$!
+systemctl restart $unit
+printf '[Service]\nExecStart=\nExecStart=/usr/libexec/execsnoopd-upgraded\n' >/run/systemd/system/$unit.d/upgrade.conf
+systemctl daemon-reload
+systemctl restart $unit
+main=$(systemctl show -P MainPID $unit)
+[ "$(readlink "/proc/$main/exe")" = /usr/libexec/execsnoopd-upgraded ] && [ "$main" != "$first" ] && [ ! -e /tmp/count ]
+report "a restart and an upgrade while programs run"
+touch /tmp/enough
+wait $storm
+count=$(cat /tmp/count)
+stormed() { [ "$(grep -c '"type":"exited".*"restorm"' /tmp/stream)" = "$count" ]; }
+until_true stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"restorm"' /tmp/stream)" = "$count" ]
+report "no program is missing, nor told twice, and the subscriber is still connected"
+jq -e -s '[.[] | select(has("seq")) | .seq] | length > 100 and length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null &&
+	! grep -q '"type":"lost"' /tmp/stream && [ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
+report "seq goes on, nothing is lost, and there is one snapshot"
+kill $reader
+rm /run/systemd/system/$unit.d/upgrade.conf
+
 # One that stands still is found by the watchdog, one that is killed is started anew; a subscriber may come again at once.
 printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
 systemctl daemon-reload
@@ -175,6 +205,8 @@ before=$(date +%s%N)
 systemctl stop $unit
 [ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]
 report "systemctl stop is quick and clean"
+[ "$(systemctl show -P NFileDescriptorStore $unit)" = 0 ]
+report "and leaves nothing in the descriptor store"
 
 # A unit without bpf(2), as an administrator may make one by mistake.
 printf '[Service]\nSystemCallFilter=~bpf\n' >/run/systemd/system/$unit.d/filter.conf
