@@ -318,7 +318,6 @@ static int start_server(struct daemon *d)
 		.stats = gen_stats,
 		.note = on_note,
 		.userdata = d,
-		.keep = d->keep,
 	};
 	_cleanup_close_ int fd = -1;
 	size_t passed;

@@ -69,7 +69,7 @@ static unsigned next_slot(struct server *server)
 	return server->slot;
 }
 
-/* What it sent and nobody read would make the close a reset. The duplicate in systemd's store shall not keep it open. */
+/* What it sent and nobody read would make the close a reset. A duplicate in systemd's store shall not keep it open. */
 static void hang_up(int fd)
 {
 	char rest[16384];
@@ -84,7 +84,6 @@ void peer_end(struct peer *peer, const char *why)
 {
 	struct server *server = peer->server;
 	struct subscriber_stats stats = {};
-	char name[STORE_NAME_MOST];
 
 	if (peer->subscriber)
 		subscriber_stats(peer->subscriber, &stats);
@@ -104,10 +103,6 @@ void peer_end(struct peer *peer, const char *why)
 	sd_event_source_disable_unref(peer->source);
 	sd_event_source_disable_unref(peer->deadline);
 	subscriber_free(peer->subscriber);
-	if (server->config.keep) {
-		slot_name(name, peer->slot);
-		store_forget(name);
-	}
 	hang_up(peer->fd);
 	free(peer->input);
 	free(peer);
@@ -409,16 +404,6 @@ void peer_enter(struct peer *peer)
 	server->stats.subscribers++;
 }
 
-static void peer_keep(const struct peer *peer)
-{
-	char name[STORE_NAME_MOST];
-
-	if (!peer->server->config.keep)
-		return;
-	slot_name(name, peer->slot);
-	store_keep(name, peer->fd);
-}
-
 static int peer_new(struct server *server, int fd)
 {
 	const struct settings *settings = server->config.settings;
@@ -441,7 +426,6 @@ static int peer_new(struct server *server, int fd)
 	TAKE_PTR(subscriber);
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
 	peer->slot = next_slot(server);
-	peer_keep(peer);
 	peer_enter(peer);
 	server->stats.accepted++;
 	note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,

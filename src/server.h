@@ -28,7 +28,6 @@ struct server_config {
 	/* A peer came or went, for the log: a line without newline. NULL: not told. */
 	void (*note)(void *userdata, int level, const char *message);
 	void *userdata;
-	bool keep; /* connections are in systemd's store, so that the daemon that comes after this one has them */
 };
 
 /* listen_fd: a listening stream socket (taken over on success), or -1: the server binds settings->socket.path itself

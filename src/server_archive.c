@@ -63,6 +63,7 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 		.cred = peer->cred,
 	};
 	yajl_gen gen = yajl_gen_alloc(NULL);
+	char name[STORE_NAME_MOST];
 
 	if (!gen)
 		return -ENOMEM;
@@ -70,6 +71,9 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 		subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
 	kept_archive(&kept, a);
 	yajl_gen_free(gen);
+	/* Only now: at accept, whoever connects and goes in a loop would make work for systemd. */
+	slot_name(name, peer->slot);
+	store_keep(name, peer->fd);
 	return subscriber_archive(peer->subscriber, a, lines);
 }
 
@@ -163,6 +167,7 @@ static int read_peer(struct server *server, struct archive *a, struct store *sto
 		return r;
 	slot_name(name, kept.slot);
 	fd = store_take(store, name);
+	store_forget(name);
 	r = read_subscriber(server, fd, &kept, a, lines, &subscriber);
 	if (r < 0 || fd < 0)
 		return r;
