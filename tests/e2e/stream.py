@@ -422,12 +422,14 @@ def a_loss_is_counted_and_mended():
         for _ in range(300):
             subprocess.run(["/bin/true"])
         # What starts and what ends now is lost.
-        after = subprocess.Popen(["sleep", "1001"])
+        # It says when it runs: Popen comes back before the exec is at its end.
+        after = subprocess.Popen([ODD, "sleep", "1001"], stdout=subprocess.PIPE)
+        after.stdout.readline()
         short.stdin.close()
         short.wait()
         os.kill(daemon.process.pid, signal.SIGCONT)
         found = client.wait(lambda e: e["type"] == "started" and e["pid"] == after.pid, "the missed process")
-        equal((found["source"], found["args"]), ("resync", ["sleep", "1001"]))
+        equal((found["source"], found["args"]), ("resync", [ODD, "sleep", "1001"]))
         gone = client.wait_exit(short.pid)
         equal(gone["source"], "resync")
         check("exit_code" not in gone and "exit_signal" not in gone, gone)
