@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -117,6 +118,49 @@ class Client(Stream):
         self.socket.close()
 
 
+class Notify:
+    """What systemd is for a service's sd_notify(3): reads at once, since a full socket would hold the daemon up, and keeps the
+    descriptor store."""
+
+    def __init__(self, path, store):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(path)
+        self.path = path
+        self.store = list(store or [])  # (name, descriptor); the caller's to close
+        self.notes = []
+        self.news = threading.Condition()
+        self.thread = threading.Thread(target=self.read, daemon=True)
+        self.thread.start()
+
+    def read(self):
+        while True:
+            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 16)
+            if data == b"END":
+                return
+            with self.news:
+                self.take(data.decode(), fds)
+                self.news.notify_all()
+
+    def take(self, note, fds):
+        self.notes.append(note)
+        lines = dict(line.split("=", 1) for line in note.split("\n") if "=" in line)
+        name = lines.get("FDNAME")
+        if "FDSTORE" in lines:
+            self.store += [(name, fd) for fd in fds]
+        elif "FDSTOREREMOVE" in lines:
+            for kept, fd in self.store:
+                if kept == name:
+                    os.close(fd)
+            self.store = [(kept, fd) for kept, fd in self.store if kept != name]
+
+    def end(self):
+        """Once the daemon is gone: all that it said is taken."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"END", self.path)
+        self.thread.join()
+        self.socket.close()
+
+
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
@@ -130,11 +174,9 @@ class Daemon:
         self.file = os.path.join(self.dir, "execsnoopd.conf")
         self.log = os.path.join(self.dir, "log")
         self.write(config or {})
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify = os.path.join(self.dir, "notify")
-        self.notify.bind(notify)
-        self.notes = []
-        self.store = list(store or [])  # (name, descriptor), as systemd keeps them; the caller's to close
+        self.notify = Notify(notify, store)
+        self.noted = 0  # how many of its notes were waited for
         env = {**os.environ, "NOTIFY_SOCKET": notify, **(env or {})}
         if store is not None:
             env["FDSTORE"] = "512"
@@ -168,36 +210,22 @@ class Daemon:
                 f.write("[%s]\n" % section + "".join("%s = %s\n" % pair for pair in keys.items()))
 
     def wait_note(self, text):
+        """Waits until the daemon says so, after what was waited for last; the note."""
         end = time.monotonic() + PATIENCE
-        while True:
-            for i, note in enumerate(self.notes):
-                if text in note.split("\n"):
-                    del self.notes[: i + 1]
-                    return note
-            left = end - time.monotonic()
-            if left <= 0 or self.process.poll() is not None:
-                raise Failure("the daemon did not say %s; it says:\n%s" % (text, self.messages()))
-            if select.select([self.notify], [], [], min(left, 0.2))[0]:
-                self.take_note()
+        with self.notify.news:
+            while True:
+                for i, note in enumerate(self.notify.notes[self.noted:], self.noted):
+                    if text in note.split("\n"):
+                        self.noted = i + 1
+                        return note
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise Failure("the daemon did not say %s; it says:\n%s" % (text, self.messages()))
+                self.notify.news.wait(0.2)
 
-    def take_note(self):
-        """Reads what the daemon says, and does with its descriptor store what systemd would."""
-        data, fds, _, _ = socket.recv_fds(self.notify, 65536, 16)
-        note = data.decode()
-        self.notes.append(note)
-        lines = dict(line.split("=", 1) for line in note.split("\n") if "=" in line)
-        name = lines.get("FDNAME")
-        if "FDSTORE" in lines:
-            self.store += [(name, fd) for fd in fds]
-        elif "FDSTOREREMOVE" in lines:
-            for kept, fd in self.store:
-                if kept == name:
-                    os.close(fd)
-            self.store = [(kept, fd) for kept, fd in self.store if kept != name]
-
-    def take_notes(self):
-        while select.select([self.notify], [], [], 0)[0]:
-            self.take_note()
+    @property
+    def store(self):
+        with self.notify.news:
+            return list(self.notify.store)
 
     def messages(self):
         with open(self.log, "rb") as f:
@@ -229,8 +257,7 @@ class Daemon:
             self.process.wait()
             raise Failure("the daemon did not stop")
         finally:
-            self.take_notes()
-            self.notify.close()
+            self.notify.end()
         messages = self.messages()
         shutil.rmtree(self.dir, ignore_errors=True)
         check("AddressSanitizer" not in messages and "runtime error" not in messages, messages)

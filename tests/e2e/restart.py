@@ -193,14 +193,12 @@ def what_a_subscriber_asked_for_what_waits_for_it_and_its_snapshot_stay_its_own(
 @test
 def who_connects_and_goes_makes_no_work_for_systemd():
     with Listener() as listener, Unit(listener) as unit:
-        unit.daemon.take_notes()
-        said = len(unit.daemon.notes)
+        said = len(unit.daemon.notify.notes)
         for _ in range(50):
             client = Client(listener.path)
             client.wait_live()
             client.close()
-        unit.daemon.take_notes()
-        equal([n for n in unit.daemon.notes[said:] if "FDNAME" in n], [], "said of descriptors")
+        equal([n for n in unit.daemon.notify.notes[said:] if "FDNAME" in n], [], "said of descriptors")
 
 
 if __name__ == "__main__":
