@@ -19,6 +19,8 @@ struct buffer {
 	size_t room, head, count;
 	size_t written; /* bytes of the first line that are out */
 	size_t size, peak, limit;
+	uint64_t events;
+	size_t long_lines;
 };
 
 int line_new(struct line **ret, size_t size)
@@ -32,6 +34,7 @@ int line_new(struct line **ret, size_t size)
 		return -ENOMEM;
 	line->refs = 1;
 	line->number = 0;
+	line->events = line->seq = 0;
 	line->size = size;
 	*ret = line;
 	return 0;
@@ -106,6 +109,8 @@ int buffer_push_always(struct buffer *buffer, struct line *line)
 		return r;
 	*place(buffer, buffer->count++) = line_ref(line);
 	buffer->size += line->size;
+	buffer->events += line->events;
+	buffer->long_lines += line->size > BUFFER_PIECE;
 	if (buffer->size > buffer->peak)
 		buffer->peak = buffer->size;
 	return 0;
@@ -124,8 +129,12 @@ static void consume(struct buffer *buffer, size_t n)
 	buffer->size -= n;
 	n += buffer->written;
 	while (buffer->count > 0 && n >= (*place(buffer, 0))->size) {
-		n -= (*place(buffer, 0))->size;
-		line_unref(*place(buffer, 0));
+		struct line *line = *place(buffer, 0);
+
+		n -= line->size;
+		buffer->events -= line->events;
+		buffer->long_lines -= line->size > BUFFER_PIECE;
+		line_unref(line);
 		buffer->head = (buffer->head + 1) & (buffer->room - 1);
 		buffer->count--;
 	}
@@ -170,22 +179,34 @@ static ssize_t write_some(int fd, struct iovec *iov, int n)
 	return done < 0 && errno == ENOTSOCK ? writev(fd, iov, n) : done;
 }
 
+/* Whole lines, or a piece of one that is too long. */
+static int gather(const struct buffer *buffer, struct iovec iov[static BATCH])
+{
+	size_t room = BUFFER_PIECE;
+	int n = 0;
+
+	for (; n < BATCH && (size_t)n < buffer->count; n++) {
+		struct line *line = *place(buffer, (size_t)n);
+		size_t skip = n == 0 ? buffer->written : 0, size = line->size - skip;
+
+		if (size > room && n > 0)
+			break;
+		if (size > room)
+			size = room;
+		iov[n] = (struct iovec){ line->data + skip, size };
+		room -= size;
+	}
+	return n;
+}
+
 int buffer_write(struct buffer *buffer, int fd, size_t most)
 {
 	size_t out = 0;
 
 	while (buffer->count > 0) {
 		struct iovec iov[BATCH];
-		int n = 0;
-		ssize_t done;
+		ssize_t done = write_some(fd, iov, gather(buffer, iov));
 
-		for (; n < BATCH && (size_t)n < buffer->count; n++) {
-			struct line *line = *place(buffer, (size_t)n);
-			size_t skip = n == 0 ? buffer->written : 0;
-
-			iov[n] = (struct iovec){ line->data + skip, line->size - skip };
-		}
-		done = write_some(fd, iov, n);
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -208,6 +229,23 @@ size_t buffer_size(const struct buffer *buffer)
 size_t buffer_peak(const struct buffer *buffer)
 {
 	return buffer->peak;
+}
+
+uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first)
+{
+	/* Lines that are no events are few. */
+	for (size_t i = 0; buffer->events > 0 && i < buffer->count; i++) {
+		if ((*place(buffer, i))->events > 0) {
+			*ret_first = (*place(buffer, i))->seq;
+			break;
+		}
+	}
+	return buffer->events;
+}
+
+bool buffer_has_long_line(const struct buffer *buffer)
+{
+	return buffer->long_lines > 0;
 }
 
 size_t buffer_limit(const struct buffer *buffer)
@@ -247,6 +285,8 @@ static void write_line(struct line *line, struct archive *a, struct line_set *se
 	ARCHIVE(a, line->number);
 	if (line->number == 0) {
 		line->number = (unsigned)++set->count;
+		ARCHIVE(a, line->events);
+		ARCHIVE(a, line->seq);
 		archive_bytes(a, &bytes);
 	}
 }
@@ -255,6 +295,7 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct bytes bytes = {};
+	uint64_t events, seq;
 	unsigned number;
 	int r;
 
@@ -263,6 +304,8 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 		archive_spoil(a);
 	if (archive_error(a) == 0 && number > 0)
 		return buffer_push_always(buffer, set->lines[number - 1]);
+	ARCHIVE(a, events);
+	ARCHIVE(a, seq);
 	archive_bytes(a, &bytes);
 	if (bytes.size == 0)
 		archive_spoil(a);
@@ -272,6 +315,8 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 	if (r < 0)
 		return r;
 	memcpy(line->data, bytes.data, bytes.size);
+	line->events = events;
+	line->seq = seq;
 	r = line_set_add(set, line);
 	return r < 0 ? r : buffer_push_always(buffer, line);
 }

@@ -17,11 +17,13 @@
 struct line {
 	unsigned refs;
 	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
+	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line tells of; 0: no event */
+	uint64_t seq;	 /* of the first of them */
 	size_t size;
 	char data[]; /* with its '\n', without a NUL */
 };
 
-/* A new line with one reference, its data not yet set. -ENOMEM. */
+/* A new line with one reference, that is no event, its data not yet set. -ENOMEM. */
 int line_new(struct line **ret, size_t size);
 struct line *line_ref(struct line *line);
 struct line *line_unref(struct line *line); /* accepts NULL; returns NULL */
@@ -58,12 +60,21 @@ void buffer_clear(struct buffer *buffer);
  * Writes (writev, never blocking if fd does not) until all is written: 0; until fd would block:
  * BUFFER_E_BLOCKED; until at least `most` bytes went: BUFFER_E_MORE. -errno of writev otherwise
  * (-EPIPE, -ECONNRESET: the reader is gone).
+ *
+ * Whoever dies in it leaves a whole line at the end of what a Unix socket took: it is given whole lines of at most
+ * BUFFER_PIECE bytes at once, which it takes all or not at all (unix_stream_sendmsg() has an skb for as much). Only a
+ * longer line goes in several pieces.
  */
+#define BUFFER_PIECE (32 << 10)
 int buffer_write(struct buffer *buffer, int fd, size_t most);
 
 size_t buffer_size(const struct buffer *buffer); /* bytes held, not yet written */
 size_t buffer_peak(const struct buffer *buffer); /* the most that it ever held */
 size_t buffer_limit(const struct buffer *buffer);
+/* Events that would be lost with all that is held; *ret_first: the number of the first, not set if there are none. */
+uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first);
+/* It holds a line that goes in several pieces. */
+bool buffer_has_long_line(const struct buffer *buffer);
 static inline bool buffer_is_empty(const struct buffer *buffer)
 {
 	return buffer_size(buffer) == 0;

@@ -270,7 +270,7 @@ static int read_list(struct census *c, size_t most, bool *ret_end)
 	return n < 0 ? n : 0;
 }
 
-int census_load(struct census *c)
+int census_load(struct census *c, uint64_t before)
 {
 	bool end = false;
 	int r = probe_iterator_new(&c->iterator, c->probe);
@@ -278,6 +278,8 @@ int census_load(struct census *c)
 	while (r == 0 && !end)
 		r = read_list(c, READ_MOST, &end);
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
+		if (c->found[i].process.start >= before)
+			break; /* by birth */
 		r = load_hidden_parent(c, &c->found[i].process);
 		if (r == 0)
 			r = put_in(c, &c->found[i]);

@@ -21,8 +21,9 @@ int census_new(struct census **ret, struct probe *probe, struct pipeline *pipeli
 struct census *census_free(struct census *census);
 DEFINE_CLEANUP(struct census *, census_free);
 
-/* At the start, before the pipeline is live: puts everything in, parents first. 0 or -errno. */
-int census_load(struct census *census);
+/* At the start, before the pipeline is live: puts everything in that was born before (CLOCK_BOOTTIME), parents first. 0 or
+ * -errno. */
+int census_load(struct census *census, uint64_t before);
 
 /* Begins to compare; nothing if it is under way. The ring buffer has just been drained. 0 or -errno. */
 int census_begin(struct census *census);

@@ -50,6 +50,8 @@ struct courier {
 	size_t limit;
 	size_t charged, peak; /* bytes in the queue, of them those of charge */
 	size_t size;
+	uint64_t events, last_seq;    /* of all that waits */
+	struct ledger_stream *ledger; /* not owned; may be NULL */
 	struct loss dropped, refused;
 	uint64_t written, lost;
 	bool idle;	/* the thread waits for work */
@@ -98,13 +100,31 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 
 /* The queue; c->lock is held in all of these. */
 
+/* For whoever comes after a crash. */
+static void note(struct courier *c)
+{
+	uint64_t waiting = c->events + c->dropped.count + c->refused.count;
+	uint64_t first = c->refused.count ? c->refused.first_seq
+			 : c->head	  ? c->head->loss.first_seq
+					  : c->dropped.first_seq;
+
+	if (!c->ledger)
+		return;
+	c->ledger->waiting = waiting;
+	c->ledger->first_seq = waiting ? first : 0;
+	c->ledger->last_seq = waiting ? c->last_seq : 0;
+}
+
 static void queue_push(struct courier *c, struct journal_entry *entry)
 {
 	*c->tail = entry;
 	c->tail = &entry->next;
 	c->size += entry->size;
-	if (!entry->is_free)
+	if (!entry->is_free) {
 		c->charged += entry->size;
+		c->events += entry->loss.count;
+		c->last_seq = entry->loss.last_seq;
+	}
 	if (c->size > c->peak)
 		c->peak = c->size;
 }
@@ -117,8 +137,10 @@ static struct journal_entry *queue_pop(struct courier *c)
 	if (!c->head)
 		c->tail = &c->head;
 	c->size -= entry->size;
-	if (!entry->is_free)
+	if (!entry->is_free) {
 		c->charged -= entry->size;
+		c->events -= entry->loss.count;
+	}
 	return entry;
 }
 
@@ -126,11 +148,12 @@ static void queue_drop(struct courier *c, const struct loss *loss)
 {
 	loss_add(&c->dropped, loss);
 	c->lost += loss->count;
+	c->last_seq = loss->last_seq;
 }
 
 static void wake(struct courier *c)
 {
-	if (c->idle && (c->head || c->dropped.count > 0)) {
+	if (c->idle && (c->head || c->dropped.count > 0 || c->refused.count > 0)) {
 		c->idle = false;
 		pthread_cond_signal(&c->work);
 	}
@@ -228,6 +251,7 @@ static int send_refused(struct courier *c, struct journal_builder *b)
 		return r;
 	c->written++;
 	c->refused = (struct loss){ 0 };
+	note(c);
 	return 0;
 }
 
@@ -244,6 +268,7 @@ static void send_head(struct courier *c)
 			c->lost += entry->loss.count;
 	}
 	free(entry);
+	note(c);
 }
 
 static void wait_for_work(struct courier *c)
@@ -314,6 +339,7 @@ void courier_offer(struct courier *c, struct journal_entry *entry, const struct 
 		if (c->size >= WAKE_SIZE)
 			wake(c);
 	}
+	note(c);
 	pthread_mutex_unlock(&c->lock);
 	free(entry);
 }
@@ -326,8 +352,20 @@ bool courier_drops(struct courier *c, const struct loss *loss)
 	dropping = c->dropped.count > 0;
 	if (dropping)
 		queue_drop(c, loss);
+	note(c);
 	pthread_mutex_unlock(&c->lock);
 	return dropping;
+}
+
+void courier_lost(struct courier *c, const struct loss *loss)
+{
+	pthread_mutex_lock(&c->lock);
+	loss_add(&c->refused, loss);
+	c->lost += loss->count;
+	c->last_seq = loss->last_seq;
+	note(c);
+	wake(c);
+	pthread_mutex_unlock(&c->lock);
 }
 
 void courier_wake(struct courier *c)
@@ -403,6 +441,7 @@ int courier_archive(struct courier *c, struct archive *a)
 	ARCHIVE(a, c->refused);
 	ARCHIVE(a, c->written);
 	ARCHIVE(a, c->lost);
+	note(c);
 	wake(c);
 	pthread_mutex_unlock(&c->lock);
 	return r < 0 ? r : archive_error(a);
@@ -445,6 +484,7 @@ int courier_new(struct courier **ret, const struct courier_config *config)
 	c->refs = 1;
 	c->send = config->send ? config->send : send_to_journald;
 	c->boot = config->boot;
+	c->ledger = config->ledger;
 	c->limit = config->queue;
 	c->tail = &c->head;
 	r = start_thread(c);
@@ -472,6 +512,7 @@ struct courier *courier_free(struct courier *c, unsigned timeout_ms)
 	while (!c->ended && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&c->done, &c->lock, &deadline);
 	c->abandoned = true;
+	c->ledger = NULL;
 	last = --c->refs == 0;
 	pthread_mutex_unlock(&c->lock);
 	if (last) {

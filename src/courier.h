@@ -9,12 +9,14 @@
 
 #include "archive.h"
 #include "journal_entry.h"
+#include "ledger.h"
 
 struct courier;
 
 struct courier_config {
 	size_t queue; /* bytes of entries that may wait */
 	uint64_t boot;
+	struct ledger_stream *ledger; /* where it notes what waits; borrowed, NULL: nowhere */
 	/* Instead of sd_journal_sendv, for tests; called in the thread. NULL: the real one. */
 	int (*send)(const struct iovec *iov, int n);
 };
@@ -28,6 +30,8 @@ struct courier *courier_free(struct courier *courier, unsigned timeout_ms);
 bool courier_drops(struct courier *courier, const struct loss *loss);
 /* Takes the entry over, or drops it and counts its loss. entry NULL: it could not be made. */
 void courier_offer(struct courier *courier, struct journal_entry *entry, const struct loss *loss);
+/* A loss that another courier could not say: it is said before all that is offered from now on. */
+void courier_lost(struct courier *courier, const struct loss *loss);
 /* Events come in bursts: offers wake the thread only when much waits, this does it when anything does. */
 void courier_wake(struct courier *courier);
 /* Bytes that may wait from now on; what waits already stays. */

@@ -18,50 +18,17 @@
 #include <systemd/sd-id128.h>
 #include <time.h>
 
-#include "census.h"
 #include "config.h"
-#include "console.h"
+#include "daemon_parts.h"
 #include "figures.h"
-#include "journal.h"
 #include "log.h"
-#include "pipeline.h"
-#include "predecessor.h"
-#include "probe.h"
-#include "reader.h"
-#include "server.h"
-#include "store.h"
-#include "watchdog.h"
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
-#define LEAVE_MS 100		 /* the same, where what is left goes to the next daemon */
-#define GRACE_US 20000 /* both sets of probes see all: calls that had begun before the second did have ended */
-#define RELOAD_MS 100  /* for a journal that is switched off, to take what is queued */
+#define RELOAD_MS 100		 /* for a journal that is switched off, to take what is queued */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
 #define BOOT_APPLICATION SD_ID128_MAKE(6d, 4e, 1f, 0b, 52, 3a, 47, 9c, 9a, 60, d3, 0c, 7b, 8e, 25, f4)
-
-struct daemon {
-	const struct daemon_options *options;
-	struct settings *settings;
-	sd_event *event;
-	struct probe *probe;
-	struct pipeline *pipeline;
-	struct census *census;
-	struct environment *environment;
-	struct redact *redact;
-	struct store *store;
-	struct server *server;
-	struct journal *journal;
-	struct console *console;
-	struct watchdog *watchdog;
-	struct reader *reader;
-	struct predecessor *predecessor; /* while its ring is not read to the end */
-	bool keep;			 /* systemd has a store for what the next daemon goes on with */
-	uint64_t boot;
-	uint64_t started_us, status_us, status_seq;
-	unsigned loaded_processes;
-};
 
 static uint64_t now_us(void)
 {
@@ -126,7 +93,7 @@ int daemon_load_settings(struct settings **ret, const struct daemon_options *opt
 }
 
 /* Fails with a message told, and the exit status. */
-static int start_probe(struct daemon *d)
+int daemon_start_probe(struct daemon *d)
 {
 	struct probe_reason reason = {};
 	int r = probe_new(&d->probe, d->settings, &reason);
@@ -176,8 +143,9 @@ static void on_note(void *userdata, int level, const char *message)
 static const struct reader_ops reader_ops = { .turned = send_status, .failed = on_failed, .note = on_note };
 
 /* The pipeline, and its reader without probes. */
-static int make_pipeline(struct daemon *d)
+int daemon_make_pipeline(struct daemon *d)
 {
+	struct ledger_counters *counters = d->ledger ? &ledger_page(d->ledger)->counters : NULL;
 	struct pipeline_config config = {
 		.boot = d->boot,
 		.forks = d->settings->probes.forks,
@@ -186,15 +154,16 @@ static int make_pipeline(struct daemon *d)
 		.table_memory = d->settings->probes.table_memory,
 		.environment = d->environment,
 		.redact = d->redact,
+		.ledger = counters,
 	};
 	int r = pipeline_new(&d->pipeline, &config);
 
 	if (r == 0)
-		r = reader_new(&d->reader, d->event, d->pipeline, d->settings->probes.forks, &reader_ops, d);
+		r = reader_new(&d->reader, d->event, d->pipeline, d->settings->probes.forks, counters, &reader_ops, d);
 	return r;
 }
 
-static int make_census(struct daemon *d)
+int daemon_make_census(struct daemon *d)
 {
 	int r = census_new(&d->census, d->probe, d->pipeline, d->settings);
 
@@ -205,14 +174,14 @@ static int make_census(struct daemon *d)
 
 static int start_pipeline(struct daemon *d)
 {
-	int r = make_pipeline(d);
+	int r = daemon_make_pipeline(d);
 
 	if (r == 0)
 		r = reader_set_probe(d->reader, d->probe, NULL);
 	if (r == 0)
-		r = make_census(d);
+		r = daemon_make_census(d);
 	if (r == 0)
-		r = census_load(d->census);
+		r = census_load(d->census, UINT64_MAX);
 	if (r < 0)
 		return r;
 	/* What happened while that was read. Bounded: a storm does not hold up the start for ever; what is left
@@ -250,71 +219,12 @@ static int start_console(struct daemon *d)
 	return console_join(d->console);
 }
 
-/*
- * From one daemon to the next (systemctl restart, an upgrade), by way of systemd's file descriptor store: the probes and
- * their ring buffer as they are, the connections of the subscribers, and three archives.
- */
-#define ARCHIVE_STATE "state"
-#define ARCHIVE_JOURNAL "journal"
-#define ARCHIVE_SUBSCRIBERS "subscribers"
-
-/* What was left under that name; NULL: nothing, or nothing that can be read. Once: what the daemon dies of is not given
- * to the next one again. */
-static struct archive *take_archive(struct daemon *d, const char *name)
-{
-	_cleanup_close_ int fd = store_take(d->store, name);
-	struct archive *archive = NULL;
-	int r;
-
-	if (fd < 0)
-		return NULL;
-	store_forget(name);
-	r = archive_open(&archive, fd);
-	if (r < 0)
-		log_warning("what the last daemon left as %s: %s", name, strerror(-r));
-	return r < 0 ? NULL : archive;
-}
-
-static void resume_subscribers(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_SUBSCRIBERS);
-	int r = archive && d->predecessor ? server_archive(d->server, archive, d->store) : 0;
-
-	if (r < 0)
-		log_warning("some subscribers could not be kept: %s", strerror(-r));
-	proctable_settle(pipeline_table(d->pipeline));
-}
-
-static bool resume_journal(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_JOURNAL);
-	int r;
-
-	if (!archive || !d->predecessor)
-		return false;
-	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
-	if (r < 0)
-		log_warning("what waited for the journal could not be kept: %s", strerror(-r));
-	return r == 0;
-}
-
-static int state_archive(struct daemon *d, struct archive *archive)
-{
-	uint64_t boot = d->boot;
-	int r;
-
-	ARCHIVE(archive, boot);
-	if (boot != d->boot)
-		archive_spoil(archive);
-	r = pipeline_archive(d->pipeline, archive);
-	return r < 0 ? r : reader_archive(d->reader, archive);
-}
-
 static int start_server(struct daemon *d)
 {
 	struct server_config config = {
 		.settings = d->settings,
 		.boot = d->boot,
+		.ledger = d->ledger,
 		.stats = gen_stats,
 		.note = on_note,
 		.userdata = d,
@@ -336,7 +246,7 @@ static int start_server(struct daemon *d)
 		return r;
 	TAKE_FD(fd);
 	pipeline_add_sink(d->pipeline, server_sink(d->server));
-	resume_subscribers(d);
+	daemon_resume_subscribers(d);
 	return 0;
 }
 
@@ -347,6 +257,7 @@ static int start_journal(struct daemon *d)
 		.queue = d->settings->journal.queue,
 		.keys = d->settings->journal.output.fields,
 		.snapshot = d->settings->journal.snapshot,
+		.ledger = d->ledger ? &ledger_page(d->ledger)->journal : NULL,
 		.boot = d->boot,
 	};
 	int r = settings_filter(&d->settings->journal.output, &filter);
@@ -361,10 +272,10 @@ static int start_journal(struct daemon *d)
 	}
 	TAKE_PTR(filter);
 	pipeline_add_sink(d->pipeline, journal_sink(d->journal));
-	return resume_journal(d) ? 0 : journal_join(d->journal, pipeline_table(d->pipeline));
+	return daemon_resume_journal(d) ? 0 : journal_join(d->journal, pipeline_table(d->pipeline));
 }
 
-static int start_outputs(struct daemon *d)
+int daemon_start_outputs(struct daemon *d)
 {
 	int r = 0;
 
@@ -412,6 +323,8 @@ static int reload_journal(struct daemon *d, struct filter **filter)
 	if (!settings->journal.enabled && d->journal) {
 		pipeline_remove_sink(d->pipeline, journal_sink(d->journal));
 		d->journal = journal_free(d->journal, RELOAD_MS);
+		if (d->ledger)
+			ledger_page(d->ledger)->journal = (struct ledger_stream){};
 	}
 	if (d->journal) {
 		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(*filter));
@@ -553,65 +466,6 @@ static void drop_sys_admin(void)
 		log_warning("giving up CAP_SYS_ADMIN: %s", strerror(errno));
 }
 
-static int leave_archive(const char *name, struct archive *archive)
-{
-	_cleanup_close_ int fd = -1;
-	int r = archive_seal(archive, &fd);
-
-	if (r == 0)
-		store_keep(name, fd);
-	return r;
-}
-
-static int leave_state(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = NULL;
-	int r = archive_new(&archive);
-
-	if (r == 0)
-		r = state_archive(d, archive);
-	return r < 0 ? r : leave_archive(ARCHIVE_STATE, archive);
-}
-
-static int leave_journal(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = NULL;
-	int r = archive_new(&archive);
-
-	if (r == 0)
-		r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
-	return r < 0 ? r : leave_archive(ARCHIVE_JOURNAL, archive);
-}
-
-static int leave_subscribers(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = NULL;
-	int r = archive_new(&archive);
-
-	if (r == 0)
-		r = server_archive(d->server, archive, d->store);
-	return r < 0 ? r : leave_archive(ARCHIVE_SUBSCRIBERS, archive);
-}
-
-/* Nobody says whether this is a stop or a restart: after a stop systemd closes all of its store. */
-static void leave(struct daemon *d)
-{
-	int r;
-
-	if (d->server)
-		server_drain(d->server, LEAVE_MS);
-	r = leave_state(d);
-	if (r == 0 && d->journal)
-		r = leave_journal(d);
-	d->journal = journal_free(d->journal, 0);
-	if (r == 0 && d->server)
-		r = leave_subscribers(d);
-	if (r < 0)
-		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
-	else
-		d->server = server_leave(d->server);
-}
-
 static void daemon_stop(struct daemon *d, bool leaves)
 {
 	sd_notify(0, "STOPPING=1");
@@ -621,7 +475,7 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	/* While the other sinks, which it stands among, are still there. */
 	d->census = census_free(d->census);
 	if (leaves)
-		leave(d);
+		daemon_leave(d);
 	if (d->server)
 		server_drain(d->server, STOP_MS);
 	if (d->console)
@@ -639,16 +493,17 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	d->predecessor = predecessor_free(d->predecessor);
 	sd_event_unref(d->event);
 	d->store = store_free(d->store);
+	d->ledger = ledger_free(d->ledger);
 	d->settings = settings_free(d->settings);
 }
 
 /* As if nothing had been before. Fails with a message told, and the exit status. */
-static int begin(struct daemon *d)
+int daemon_begin(struct daemon *d)
 {
 	int r;
 
 	d->predecessor = predecessor_free(d->predecessor);
-	r = start_probe(d);
+	r = daemon_start_probe(d);
 	if (r != DAEMON_OK)
 		return r;
 	r = start_pipeline(d);
@@ -657,69 +512,7 @@ static int begin(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
-	return start_outputs(d) < 0 ? DAEMON_FAILED : DAEMON_OK;
-}
-
-/* Where the last daemon ended: first what its probes saw since, then ours in their place. */
-static int go_on(struct daemon *d)
-{
-	int r;
-
-	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
-	if (start_outputs(d) < 0)
-		return DAEMON_FAILED;
-	r = reader_read_predecessor(d->reader, d->predecessor);
-	if (r == 0)
-		r = start_probe(d);
-	if (r > 0)
-		return r;
-	if (r == 0) {
-		usleep(GRACE_US);
-		r = reader_set_probe(d->reader, d->probe, d->predecessor);
-	}
-	if (r == 0)
-		r = make_census(d);
-	if (r < 0) {
-		log_error("taking over from the last daemon: %s", strerror(-r));
-		return DAEMON_FAILED;
-	}
-	d->predecessor = predecessor_free(d->predecessor);
-	return DAEMON_OK;
-}
-
-/* The table and all that goes with it; false: there is none, and nothing of it is left. */
-static bool resume_state(struct daemon *d)
-{
-	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_STATE);
-	int r;
-
-	if (!archive || !d->predecessor)
-		return false;
-	r = make_pipeline(d);
-	if (r == 0)
-		r = state_archive(d, archive);
-	if (r == 0)
-		return true;
-	log_warning("what the last daemon knew cannot be read: %s", strerror(-r));
-	d->reader = reader_free(d->reader);
-	d->pipeline = pipeline_free(d->pipeline);
-	return false;
-}
-
-static int begin_or_go_on(struct daemon *d)
-{
-	size_t strange;
-	int r = d->options->to_stdout ? 0 : predecessor_new(&d->predecessor, d->store);
-
-	if (r < 0)
-		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
-	r = resume_state(d) ? go_on(d) : begin(d);
-	strange = store_discard(d->store);
-	if (strange > 0)
-		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
-	if (r == DAEMON_OK && d->keep)
-		probe_keep(d->probe);
-	return r;
+	return daemon_start_outputs(d) < 0 ? DAEMON_FAILED : DAEMON_OK;
 }
 
 static int daemon_start(struct daemon *d)
@@ -750,13 +543,14 @@ static int daemon_start(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	/* systemd says by it that the unit has a store (since version 254; for older ones the unit file does). */
-	d->keep = !d->options->to_stdout && getenv("FDSTORE");
-	r = make_choosers(d);
+	r = !d->options->to_stdout && getenv("FDSTORE") ? ledger_new(&d->ledger, d->boot) : 0;
+	if (r == 0)
+		r = make_choosers(d);
 	if (r < 0) {
 		log_error("settings: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
-	r = begin_or_go_on(d);
+	r = daemon_begin_or_go_on(d);
 	if (r != DAEMON_OK)
 		return r;
 	r = reader_watch(d->reader);
@@ -788,6 +582,6 @@ int daemon_run(const struct daemon_options *options)
 			r = DAEMON_FAILED;
 		}
 	}
-	daemon_stop(&d, started && d.keep && r == DAEMON_OK);
+	daemon_stop(&d, started && d.ledger && r == DAEMON_OK);
 	return r;
 }

@@ -107,6 +107,27 @@ const char *key_name(enum key key)
 	return keys[key];
 }
 
+bool event_was_told(const struct event *event, const struct joined *joined)
+{
+	const struct process *process = event->process;
+
+	if (event->told > joined->clock)
+		return true;
+	if (event->born > joined->clock)
+		return false;
+	/* In a table made anew nobody is told yet. What had begun before the stream joined was in its snapshot; what began
+	 * after it is told of when it calls exec. */
+	return joined->resumed && process->start > joined->boot_ns ? process->execed : joined->told_all;
+}
+
+void joined_archive(struct joined *joined, struct archive *a)
+{
+	ARCHIVE(a, joined->clock);
+	archive_flag(a, &joined->told_all);
+	archive_flag(a, &joined->resumed);
+	ARCHIVE(a, joined->boot_ns);
+}
+
 bool key_has_raw(enum key key)
 {
 	const key_set raw = KEY_BIT(KEY_PARENT_COMM) | KEY_BIT(KEY_COMM) | KEY_BIT(KEY_EXE) | KEY_BIT(KEY_FILENAME) |

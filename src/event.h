@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "archive.h"
 #include "bytes.h"
 #include "process.h"
 
@@ -123,6 +124,17 @@ struct event {
 		uint64_t count, first_seq, last_seq; /* the last two not with LOST_KERNEL */
 	} lost;					     /* EVENT_LOST */
 };
+
+/* How a stream joined: which processes it was told of. */
+struct joined {
+	uint64_t clock;	  /* of the table */
+	bool told_all;	  /* by a snapshot, of all that were there */
+	bool resumed;	  /* after a crash: the table was made anew, and up to `clock` only boot_ns tells */
+	uint64_t boot_ns; /* CLOCK_BOOTTIME when it joined */
+};
+/* Was it told of the process that ends? */
+bool event_was_told(const struct event *event, const struct joined *joined);
+void joined_archive(struct joined *joined, struct archive *archive);
 
 /*
  * One callback for each kind of value, in the contract's order, for the keys that are in `keys`

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <time.h>
 
 struct journal {
 	struct sink sink;
@@ -15,8 +16,9 @@ struct journal {
 	bool snapshot;
 	uint64_t boot;
 	struct proctable *table; /* NULL: it has not joined */
-	uint64_t joined;	 /* the table's clock then */
-	bool behind;		 /* the filter does not know all of its tree: there was no memory */
+	struct joined since;
+	struct ledger_stream *ledger; /* not owned; may be NULL */
+	bool behind;		      /* the filter does not know all of its tree: there was no memory */
 	struct journal_builder builder;
 };
 
@@ -39,11 +41,6 @@ static void follow(struct journal *journal)
 	journal->behind = journal->filter && filter_follow(journal->filter, journal->table) < 0;
 }
 
-static bool was_told(const struct journal *journal, const struct event *event)
-{
-	return event->told > journal->joined || (journal->snapshot && event->born <= journal->joined);
-}
-
 static struct journal *journal_of(struct sink *sink)
 {
 	return (struct journal *)((char *)sink - offsetof(struct journal, sink));
@@ -58,7 +55,7 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 		return;
 	if (journal->behind)
 		follow(journal);
-	if (event->type == EVENT_EXITED && !was_told(journal, event))
+	if (event->type == EVENT_EXITED && !event_was_told(event, &journal->since))
 		return;
 	if (journal->filter && !filter_pass(journal->filter, event))
 		return;
@@ -95,7 +92,9 @@ static const struct sink_ops ops = {
 
 int journal_new(struct journal **ret, const struct journal_config *config)
 {
-	struct courier_config courier_config = { .queue = config->queue, .boot = config->boot, .send = config->send };
+	struct courier_config courier_config = {
+		.queue = config->queue, .boot = config->boot, .send = config->send, .ledger = config->ledger
+	};
 	struct journal *journal = calloc(1, sizeof(*journal));
 	int r;
 
@@ -105,6 +104,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 	journal->keys = config->keys;
 	journal->snapshot = config->snapshot;
 	journal->boot = config->boot;
+	journal->ledger = config->ledger;
 	r = courier_new(&journal->courier, &courier_config);
 	if (r < 0) {
 		free(journal);
@@ -139,7 +139,7 @@ static int write_snapshot(struct journal *journal)
 
 	if (r < 0)
 		return r;
-	journal->joined = proctable_cursor_clock(cursor);
+	journal->since.clock = proctable_cursor_clock(cursor);
 	while ((entry = proctable_cursor_next(cursor))) {
 		struct event event = {
 			.type = EVENT_STARTED,
@@ -148,7 +148,7 @@ static int write_snapshot(struct journal *journal)
 			.boot = journal->boot,
 			.process = &entry->process,
 			.source = entry->process.source,
-			.position = journal->joined,
+			.position = journal->since.clock,
 			.born = entry->born,
 			.told = entry->told,
 		};
@@ -160,11 +160,34 @@ static int write_snapshot(struct journal *journal)
 	return 0;
 }
 
+static uint64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* For whoever comes after a crash; what waits is the courier's to note. */
+static void note_joined(struct journal *journal)
+{
+	if (!journal->ledger)
+		return;
+	journal->ledger->joined_ns = journal->since.boot_ns;
+	journal->ledger->told_all = journal->since.told_all;
+	journal->ledger->joined = true;
+}
+
 int journal_join(struct journal *journal, struct proctable *table)
 {
 	journal->table = table;
-	journal->joined = proctable_clock(table);
+	journal->since = (struct joined){
+		.clock = proctable_clock(table),
+		.told_all = journal->snapshot,
+		.boot_ns = now(CLOCK_BOOTTIME),
+	};
 	follow(journal);
+	note_joined(journal);
 	return journal->snapshot ? write_snapshot(journal) : 0;
 }
 
@@ -172,8 +195,8 @@ int journal_archive(struct journal *journal, struct proctable *table, struct arc
 {
 	int r = courier_archive(journal->courier, a);
 
-	ARCHIVE(a, journal->joined);
-	archive_flag(a, &journal->snapshot);
+	joined_archive(&journal->since, a);
+	note_joined(journal);
 	if (archive_is_reading(a)) {
 		journal->table = table;
 		follow(journal);
@@ -181,6 +204,28 @@ int journal_archive(struct journal *journal, struct proctable *table, struct arc
 	if (r == 0)
 		r = filter_archive(journal->filter, a);
 	return r < 0 ? r : archive_error(a);
+}
+
+void journal_resume(struct journal *journal, struct proctable *table, const struct ledger_stream *left)
+{
+	struct loss loss = {
+		.count = left->waiting,
+		.first_seq = left->first_seq,
+		.last_seq = left->last_seq,
+		.time = now(CLOCK_REALTIME),
+	};
+
+	journal->table = table;
+	journal->since = (struct joined){
+		.clock = proctable_clock(table),
+		.told_all = left->told_all,
+		.resumed = true,
+		.boot_ns = left->joined_ns,
+	};
+	follow(journal);
+	note_joined(journal);
+	if (loss.count > 0)
+		courier_lost(journal->courier, &loss);
 }
 
 void journal_set_queue(struct journal *journal, size_t queue)

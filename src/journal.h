@@ -24,6 +24,7 @@ struct journal_config {
 	struct filter *filter; /* taken over on success; NULL: everything */
 	bool snapshot;	       /* write the processes found at start too */
 	uint64_t boot;
+	struct ledger_stream *ledger; /* where it notes what waits; borrowed, NULL: nowhere */
 	/* Instead of sd_journal_sendv, for tests; called in the journal's thread. NULL: the real one. */
 	int (*send)(const struct iovec *iov, int n);
 };
@@ -40,6 +41,9 @@ int journal_join(struct journal *journal, struct proctable *table);
 /* The same for one that goes on with the stream that another daemon's journal had: what waits, whom its filter follows. Written,
  * journal_free(journal, 0) is all that may follow. 0 or -errno, also of the archive. */
 int journal_archive(struct journal *journal, struct proctable *table, struct archive *archive);
+/* As journal_join for one that goes on where that of a daemon that crashed was: what was waiting is said to be lost, and no
+ * snapshot is written. The table has what was there at the crash. */
+void journal_resume(struct journal *journal, struct proctable *table, const struct ledger_stream *left);
 /* Takes the filter over (NULL: everything). */
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter);
 /* Bytes that may wait from now on; what waits already stays. */

@@ -428,6 +428,8 @@ int json_event(struct json *json, struct line **ret, const struct event *event, 
 		r = line_new(&line, json->out.used);
 	if (r == 0) {
 		memcpy(line->data, json->out.data, json->out.used);
+		line->events = event->seq ? 1 : event->type == EVENT_LOST ? event->lost.count : 0;
+		line->seq = event->seq ? event->seq : event->lost.first_seq;
 		*ret = line;
 	}
 	room_reset(&json->out);

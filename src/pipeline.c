@@ -47,6 +47,7 @@ struct pipeline {
 	struct pipeline_stats stats;
 	int64_t epoch;
 	bool live;			  /* before, records only move the table */
+	bool replay;			  /* pipeline_set_replay */
 	uint32_t lost_events, lost_forks; /* as far as told */
 	uint64_t untold;		  /* ends that could not be told, until the next `lost` */
 	struct twins *twins;		  /* not owned; NULL: there is only one ring */
@@ -85,12 +86,26 @@ static void encoder_clear(struct encoder *encoder)
 	encoder->event = NULL;
 }
 
+/* What was told, for whoever comes after a crash. */
+static void note(struct pipeline *p)
+{
+	struct ledger_counters *ledger = p->config.ledger;
+
+	if (!ledger)
+		return;
+	ledger->seq = p->stats.seq;
+	ledger->untold = p->untold;
+	ledger->lost_events = p->lost_events;
+	ledger->lost_forks = p->lost_forks;
+}
+
 /* Sinks. */
 
 static void emit(struct pipeline *p, struct event *event)
 {
 	event->boot = p->config.boot;
 	event->seq = ++p->stats.seq;
+	note(p);
 	event->position = proctable_clock(p->table);
 	p->stats.events[event->type]++;
 	p->encoder.event = event;
@@ -291,7 +306,8 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	refine(p, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
-	if (entry && entry->process.exec_id >= process->exec_id && entry->process.source != SOURCE_PROBE) {
+	if (entry && entry->process.exec_id >= process->exec_id && entry->process.source != SOURCE_PROBE &&
+	    !p->replay) {
 		/* Found by the iterator after this exec: it is in already. */
 		r = 0;
 		goto out;
@@ -344,6 +360,7 @@ static int exit_record(struct pipeline *p, const struct decoded *d)
 		if (p->live && is_event && !(exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads) &&
 		    !has_ended(p, d->head->tgid, d->head->start))
 			p->untold++;
+		note(p);
 		return 0;
 	}
 	event.source = entry->process.source;
@@ -597,10 +614,25 @@ void pipeline_set_twins(struct pipeline *p, struct twins *twins, enum pipeline_t
 	p->which = which;
 }
 
+void pipeline_set_replay(struct pipeline *p, bool replay)
+{
+	p->replay = replay;
+}
+
+void pipeline_resume(struct pipeline *p, const struct ledger_counters *left)
+{
+	p->stats.seq = left->seq;
+	p->untold = left->untold;
+	p->lost_events = left->lost_events;
+	p->lost_forks = left->lost_forks;
+	note(p);
+}
+
 void pipeline_set_lost(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks)
 {
 	p->lost_events = lost_events;
 	p->lost_forks = lost_forks;
+	note(p);
 }
 
 /* By this daemon's configuration, which may be another than the one that the image was kept by. */
@@ -644,6 +676,7 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 		if (!p->config.kernel_threads)
 			remove_kernel_threads(p);
 		p->live = true;
+		note(p);
 	}
 	return r;
 }

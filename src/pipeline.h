@@ -20,6 +20,7 @@
 #include "archive.h"
 #include "cleanup.h"
 #include "environment.h"
+#include "ledger.h"
 #include "process.h"
 #include "proctable.h"
 #include "redact.h"
@@ -34,7 +35,8 @@ struct pipeline_config {
 	bool kernel_threads; /* have them in the table */
 	uint64_t args_limit;
 	uint64_t table_memory;
-	uint64_t seq; /* number of the last event before these; 0 at first */
+	uint64_t seq;			/* number of the last event before these; 0 at first */
+	struct ledger_counters *ledger; /* where it notes seq and what loss was told; borrowed, NULL: nowhere */
 	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
 	struct environment *environment; /* [probes] env */
 	struct redact *redact;		 /* [redact] */
@@ -95,12 +97,20 @@ int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost
  */
 enum pipeline_twins { PIPELINE_FIRST, PIPELINE_SECOND };
 void pipeline_set_twins(struct pipeline *pipeline, struct twins *twins, enum pipeline_twins which);
+/*
+ * Records that were waiting when a daemon crashed, over a table that was read after that, of processes that were there then: an
+ * exec that the table knows already is an event all the same.
+ */
+void pipeline_set_replay(struct pipeline *pipeline, bool replay);
 /* The counters of loss in the records from now on begin there: they are another ring's. */
 void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
 
 /* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and what
  * the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
 int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
+
+/* Goes on with the counters that a daemon which crashed had noted. */
+void pipeline_resume(struct pipeline *pipeline, const struct ledger_counters *left);
 
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);

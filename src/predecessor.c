@@ -114,6 +114,16 @@ int predecessor_drain(struct predecessor *p, unsigned most, probe_on_record on_r
 	return ring_consume(p->ring, most, on_record, userdata);
 }
 
+uint64_t predecessor_first_time(const struct predecessor *p)
+{
+	const void *data;
+	size_t size;
+
+	return ring_peek(p->ring, &data, &size) && size >= sizeof(struct record_head)
+		       ? ((const struct record_head *)data)->time
+		       : 0;
+}
+
 void predecessor_lost(const struct predecessor *p, uint32_t *ret_events, uint32_t *ret_forks)
 {
 	*ret_events = __atomic_load_n(&p->shared->lost_events, __ATOMIC_RELAXED);

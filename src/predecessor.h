@@ -21,6 +21,8 @@ int predecessor_new(struct predecessor **ret, struct store *store);
 struct predecessor *predecessor_free(struct predecessor *predecessor);
 DEFINE_CLEANUP(struct predecessor *, predecessor_free);
 
+/* CLOCK_BOOTTIME of the first record that waits; 0: there is none. */
+uint64_t predecessor_first_time(const struct predecessor *predecessor);
 /* As probe_drain, probe_lost, probe_skipped. */
 int predecessor_drain(struct predecessor *predecessor, unsigned most, probe_on_record on_record, void *userdata);
 void predecessor_lost(const struct predecessor *predecessor, uint32_t *ret_events, uint32_t *ret_forks);

@@ -16,7 +16,9 @@
 #include <syslog.h>
 #include <time.h>
 
-#define DRAIN_MOST 2048		/* records in one turn of the loop */
+#define DRAIN_MOST 2048 /* records in one turn of the loop */
+#define TAKE_OVER_MOST \
+	512 /* the same of another daemon's: outputs whose queues are full already have to write between */
 #define DRAIN_PAUSE_US 5000	/* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300	/* after a wake-up: what follows a fork, its exec above all, is there soon */
 #define DRAIN_GROWTH 4		/* of the pause, from turn to turn */
@@ -29,9 +31,10 @@
 struct reader {
 	sd_event *event;
 	struct pipeline *pipeline;
-	struct probe *probe;   /* NULL: not yet */
-	struct census *census; /* NULL: not yet */
-	struct twins *twins;   /* NULL: there is nothing to be seen twice */
+	struct probe *probe;		/* NULL: not yet */
+	struct census *census;		/* NULL: not yet */
+	struct ledger_counters *ledger; /* NULL: not noted */
+	struct twins *twins;		/* NULL: there is nothing to be seen twice */
 	uint64_t twins_until_us;
 	bool forks;
 	const struct reader_ops *ops;
@@ -112,13 +115,22 @@ static int on_record(void *userdata, const void *data, size_t size)
 
 /* Loss. */
 
+static void set_skipped(struct reader *reader, uint64_t events, uint64_t forks)
+{
+	reader->skipped_events = events;
+	reader->skipped_forks = forks;
+	if (!reader->ledger)
+		return;
+	reader->ledger->skipped_events = events;
+	reader->ledger->skipped_forks = forks;
+}
+
 /* What was skipped since the last look, where each run is an event. */
 static uint64_t newly_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 {
 	uint64_t count = events - reader->skipped_events + (reader->forks ? forks - reader->skipped_forks : 0);
 
-	reader->skipped_events = events;
-	reader->skipped_forks = forks;
+	set_skipped(reader, events, forks);
 	return count;
 }
 
@@ -275,15 +287,15 @@ int reader_read_predecessor(struct reader *reader, struct predecessor *predecess
 {
 	uint64_t skipped_events, skipped_forks;
 	uint32_t lost_events, lost_forks;
-	int n = DRAIN_MOST, r = 0;
+	int n = TAKE_OVER_MOST, r = 0;
 
 	if (!reader->twins)
 		r = twins_new(&reader->twins);
 	if (r < 0)
 		return r;
 	pipeline_set_twins(reader->pipeline, reader->twins, PIPELINE_FIRST);
-	while (n == DRAIN_MOST) {
-		n = predecessor_drain(predecessor, DRAIN_MOST, on_record, reader);
+	while (n == TAKE_OVER_MOST) {
+		n = predecessor_drain(predecessor, TAKE_OVER_MOST, on_record, reader);
 		if (n < 0)
 			return n;
 		pipeline_flush(reader->pipeline);
@@ -309,8 +321,7 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 	if (r < 0)
 		return r;
 	reader->probe = probe;
-	reader->skipped_events = skipped_events;
-	reader->skipped_forks = skipped_forks;
+	set_skipped(reader, skipped_events, skipped_forks);
 	reader->lost = (uint64_t)lost_events + lost_forks + skipped_events + skipped_forks;
 	pipeline_set_lost(reader->pipeline, lost_events, lost_forks);
 	if (reader->twins) {
@@ -318,6 +329,12 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 		reader->twins_until_us = clock_ns(CLOCK_MONOTONIC) / 1000 + TWINS_US;
 	}
 	return 0;
+}
+
+void reader_resume(struct reader *reader, const struct ledger_counters *left)
+{
+	set_skipped(reader, left->skipped_events, left->skipped_forks);
+	reader->lost = (uint64_t)left->lost_events + left->lost_forks + left->skipped_events + left->skipped_forks;
 }
 
 void reader_set_census(struct reader *reader, struct census *census)
@@ -328,7 +345,7 @@ void reader_set_census(struct reader *reader, struct census *census)
 /* Start and end. */
 
 int reader_new(struct reader **ret, sd_event *event, struct pipeline *pipeline, bool forks,
-	       const struct reader_ops *ops, void *userdata)
+	       struct ledger_counters *ledger, const struct reader_ops *ops, void *userdata)
 {
 	struct reader *reader = calloc(1, sizeof(*reader));
 
@@ -337,6 +354,7 @@ int reader_new(struct reader **ret, sd_event *event, struct pipeline *pipeline, 
 	reader->event = event;
 	reader->pipeline = pipeline;
 	reader->forks = forks;
+	reader->ledger = ledger;
 	reader->ops = ops;
 	reader->userdata = userdata;
 	reader->epoch = read_epoch();
@@ -360,6 +378,7 @@ int reader_archive(struct reader *reader, struct archive *a)
 	ARCHIVE(a, reader->skipped_events);
 	ARCHIVE(a, reader->skipped_forks);
 	ARCHIVE(a, reader->lost);
+	set_skipped(reader, reader->skipped_events, reader->skipped_forks);
 	archive_flag(a, &reader->census_wanted);
 	return archive_error(a);
 }

@@ -15,6 +15,7 @@
 #include "archive.h"
 #include "census.h"
 #include "cleanup.h"
+#include "ledger.h"
 #include "pipeline.h"
 #include "predecessor.h"
 #include "probe.h"
@@ -30,11 +31,14 @@ struct reader_ops {
 	void (*note)(void *userdata, int level, const char *message);
 };
 
-/* All are borrowed. forks: [probes] forks. */
+/* All are borrowed. forks: [probes] forks. ledger: where it notes what skipped runs were told; NULL: nowhere. */
 int reader_new(struct reader **ret, sd_event *event, struct pipeline *pipeline, bool forks,
-	       const struct reader_ops *ops, void *userdata);
+	       struct ledger_counters *ledger, const struct reader_ops *ops, void *userdata);
 struct reader *reader_free(struct reader *reader);
 DEFINE_CLEANUP(struct reader *, reader_free);
+
+/* Goes on with the counters that a daemon which crashed had noted. */
+void reader_resume(struct reader *reader, const struct ledger_counters *left);
 
 /* What another daemon's probes left, to its present end. 0 or -errno. */
 int reader_read_predecessor(struct reader *reader, struct predecessor *predecessor);

@@ -123,6 +123,33 @@ int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, voi
 	return r < 0 ? r : (int)n;
 }
 
+bool ring_peek(struct ring *ring, const void **ret, size_t *ret_size)
+{
+	uint64_t at = *ring->consumer, end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+
+	while (at != end) {
+		size_t offset = at & (ring->size - 1);
+		const char *record;
+		uint32_t head, size;
+
+		if (look(ring, offset, BPF_RINGBUF_HDR_SZ, &record) < 0)
+			return false;
+		head = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
+		if (head & BPF_RINGBUF_BUSY_BIT)
+			return false;
+		size = head & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+		if (!(head & BPF_RINGBUF_DISCARD_BIT)) {
+			if (look(ring, offset, BPF_RINGBUF_HDR_SZ + size, &record) < 0)
+				return false;
+			*ret = record + BPF_RINGBUF_HDR_SZ;
+			*ret_size = size;
+			return true;
+		}
+		at += (BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7;
+	}
+	return false;
+}
+
 uint64_t ring_used(const struct ring *ring)
 {
 	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - *ring->consumer;

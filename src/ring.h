@@ -7,6 +7,7 @@
 #ifndef EXECSNOOP_RING_H
 #define EXECSNOOP_RING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,9 @@ DEFINE_CLEANUP(struct ring *, ring_free);
  */
 typedef int (*ring_on_record)(void *userdata, const void *data, size_t size);
 int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, void *userdata);
+
+/* The first record that waits, valid until the next call; false: none does, or it cannot be read. */
+bool ring_peek(struct ring *ring, const void **ret, size_t *ret_size);
 
 /* Bytes between the first record that was not consumed and the last that was reserved. */
 uint64_t ring_used(const struct ring *ring);

@@ -52,7 +52,7 @@ void slot_name(char ret[static STORE_NAME_MOST], unsigned slot)
 	snprintf(ret, STORE_NAME_MOST, "subscriber-%u", slot);
 }
 
-static bool slot_is_taken(const struct server *server, unsigned slot)
+bool slot_is_taken(const struct server *server, unsigned slot)
 {
 	for (const struct peer *peer = server->peers; peer; peer = peer->next)
 		if (peer->slot == slot)
@@ -70,7 +70,7 @@ static unsigned next_slot(struct server *server)
 }
 
 /* What it sent and nobody read would make the close a reset. A duplicate in systemd's store shall not keep it open. */
-static void hang_up(int fd)
+void hang_up(int fd)
 {
 	char rest[16384];
 
@@ -102,6 +102,7 @@ void peer_end(struct peer *peer, const char *why)
 		server->peers = peer->next;
 	sd_event_source_disable_unref(peer->source);
 	sd_event_source_disable_unref(peer->deadline);
+	peer_leave_ledger(peer);
 	subscriber_free(peer->subscriber);
 	hang_up(peer->fd);
 	free(peer->input);
@@ -175,6 +176,7 @@ static int answer_rejected(struct peer *peer, const char *reason)
 	if (r < 0)
 		return r;
 	peer->leaving = true;
+	peer_leave_ledger(peer);
 	note(peer->server, LOG_DEBUG, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
 	     (unsigned)peer->cred.uid, reason);
 	return 0;
@@ -239,6 +241,7 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		return r;
 	request->filter = NULL;
 	peer->own_subscription = true;
+	peer_note(peer);
 	r = subscriber_say(peer->subscriber, line);
 	if (r == 0 && request->snapshot)
 		r = subscriber_join(peer->subscriber, true);
@@ -293,6 +296,7 @@ static int peer_receive(struct peer *peer)
 	if (n > 0)
 		return 0;
 	peer->requests_ended = true;
+	peer_note(peer);
 	/* The last line may lack its end. */
 	if (peer->input_size > 0)
 		peer->input[peer->input_size++] = '\n';
@@ -426,7 +430,9 @@ static int peer_new(struct server *server, int fd)
 	TAKE_PTR(subscriber);
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
 	peer->slot = next_slot(server);
+	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->since_us);
 	peer_enter(peer);
+	server_keep_soon(server);
 	server->stats.accepted++;
 	note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
 	     (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
@@ -571,6 +577,8 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	if (r >= 0)
 		r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
 	if (r >= 0)
+		r = server_keep_init(server);
+	if (r >= 0)
 		r = listen_fd >= 0 ? (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0) : server_bind(server);
 	if (r >= 0)
 		r = sd_event_add_io(event, &server->source, listen_fd >= 0 ? listen_fd : server->fd, EPOLLIN, on_listen,
@@ -646,6 +654,7 @@ struct server *server_free(struct server *server)
 		peer_end(server->peers, "is left: the daemon ends");
 	sd_event_source_disable_unref(server->source);
 	sd_event_source_disable_unref(server->pause);
+	sd_event_source_disable_unref(server->keep);
 	listener_free(server->listener);
 	if (server->fd >= 0)
 		close(server->fd);
@@ -685,9 +694,10 @@ int server_reload(struct server *server, const struct settings *settings)
 		r = settings_filter(&settings->socket.output, &filter);
 		if (r == 0)
 			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
-		if (r == 0)
+		if (r == 0) {
 			TAKE_PTR(filter);
-		else
+			peer_note(peer);
+		} else
 			peer_end(peer, "cannot be given its new filter");
 	}
 	return 0;

@@ -13,6 +13,7 @@
 #include <yajl/yajl_gen.h>
 
 #include "archive.h"
+#include "ledger.h"
 #include "proctable.h"
 #include "settings.h"
 #include "sink.h"
@@ -23,6 +24,7 @@ struct server;
 struct server_config {
 	const struct settings *settings; /* [socket]; borrowed until the next server_reload */
 	uint64_t boot;
+	struct ledger *ledger; /* what is kept over a crash; borrowed, NULL: nothing is */
 	/* A `stats` line is being made: the owner adds its keys to the object that is open. NULL: none. */
 	void (*stats)(void *userdata, yajl_gen gen);
 	/* A peer came or went, for the log: a line without newline. NULL: not told. */
@@ -47,6 +49,8 @@ DEFINE_CLEANUP(struct server *, server_free);
  * 0 or -errno, also of the archive.
  */
 int server_archive(struct server *server, struct archive *archive, struct store *store);
+/* After a crash, over the table that was there then: goes on with those that were kept. Returns how many. */
+unsigned server_resume(struct server *server, struct ledger *left, struct store *store);
 /* As server_free, but it hangs up on nobody: the connections live on in systemd's store. */
 struct server *server_leave(struct server *server);
 

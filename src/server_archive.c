@@ -11,14 +11,6 @@
 
 #define PEERS_MOST (1u << 20) /* more than there can be descriptors */
 
-/* What stands of one peer in the archive before its subscriber. */
-struct kept {
-	unsigned slot;
-	struct bytes subscription, input;
-	bool own_subscription, more, requests_ended, leaving;
-	struct ucred cred;
-};
-
 static void kept_archive(struct kept *kept, struct archive *a)
 {
 	ARCHIVE(a, kept->slot);
@@ -31,9 +23,7 @@ static void kept_archive(struct kept *kept, struct archive *a)
 	archive_flag(a, &kept->leaving);
 }
 
-/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
- * no UTF-8. */
-static struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
+struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
 {
 	_cleanup_(filter_free_p) struct filter *none = NULL;
 	struct request request = { .keys = keys, .filter = filter };
@@ -71,21 +61,41 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 		subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
 	kept_archive(&kept, a);
 	yajl_gen_free(gen);
-	/* Only now: at accept, whoever connects and goes in a loop would make work for systemd. */
 	slot_name(name, peer->slot);
-	store_keep(name, peer->fd);
+	if (!peer->place)
+		store_keep(name, peer->fd);
 	return subscriber_archive(peer->subscriber, a, lines);
 }
 
-/* Who asked for nothing follows the configuration, which may be another now. */
-static int follow_settings(struct server *server, struct subscriber *subscriber, struct bytes before)
+int peer_subscription(struct server *server, int fd, const struct kept *kept, struct subscriber **ret)
+{
+	char reason[REQUEST_REASON_SIZE];
+	struct request request = { .keys = KEYS_ALL };
+	int r = request_parse(&request, kept->subscription.data ? kept->subscription.data : "", kept->subscription.size,
+			      reason);
+
+	if (r == -EINVAL && !kept->own_subscription)
+		r = 0; /* that of the configuration, which it is given then */
+	if (r == 0)
+		r = server_subscriber(server, ret, fd, request.keys, request.filter);
+	if (r < 0)
+		request_clear(&request);
+	return r;
+}
+
+int peer_follow_settings(struct server *server, struct subscriber *subscriber, const struct kept *kept)
 {
 	const struct settings_output *output = &server->config.settings->socket.output;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	yajl_gen gen = yajl_gen_alloc(NULL);
-	int r = settings_filter(output, &filter);
-	bool same = gen && r == 0 && bytes_equal(before, subscription_text(gen, output->fields, filter));
+	yajl_gen gen;
+	bool same;
+	int r;
 
+	if (kept->own_subscription)
+		return 0;
+	gen = yajl_gen_alloc(NULL);
+	r = settings_filter(output, &filter);
+	same = gen && r == 0 && bytes_equal(kept->subscription, subscription_text(gen, output->fields, filter));
 	if (gen)
 		yajl_gen_free(gen);
 	if (r < 0 || same)
@@ -96,34 +106,7 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 	return r;
 }
 
-/* 0 or -errno. *ret is there then, also if it is of a peer that is not there any more. */
-static int read_subscriber(struct server *server, int fd, const struct kept *kept, struct archive *a,
-			   struct line_set *lines, struct subscriber **ret)
-{
-	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
-	char reason[REQUEST_REASON_SIZE];
-	struct request request = { .keys = KEYS_ALL };
-	int r = request_parse(&request, kept->subscription.data ? kept->subscription.data : "", kept->subscription.size,
-			      reason);
-
-	if (r == -EINVAL && !kept->own_subscription)
-		r = 0; /* that of the configuration, which it is given below */
-	if (r == 0)
-		r = server_subscriber(server, &subscriber, fd, request.keys, request.filter);
-	if (r < 0) {
-		request_clear(&request);
-		return r;
-	}
-	r = subscriber_archive(subscriber, a, lines);
-	if (r == 0 && !kept->own_subscription)
-		r = follow_settings(server, subscriber, kept->subscription);
-	if (r == 0)
-		*ret = TAKE_PTR(subscriber);
-	return r;
-}
-
-/* Takes fd and subscriber over on success. */
-static int put_in(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept)
+int peer_put_in(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept)
 {
 	_cleanup_free_ char *input = kept->input.size > 0 ? malloc(REQUEST_LINE_MOST) : NULL;
 	struct peer *peer;
@@ -146,6 +129,12 @@ static int put_in(struct server *server, int fd, struct subscriber *subscriber, 
 	peer->requests_ended = kept->requests_ended;
 	peer->leaving = kept->leaving;
 	peer_enter(peer);
+	if (!peer_enter_ledger(peer)) {
+		char name[STORE_NAME_MOST];
+
+		slot_name(name, peer->slot);
+		store_forget(name);
+	}
 	if (peer->leaving && peer_set_deadline(peer) < 0)
 		peer_end(peer, "could not be given time to leave");
 	return 0;
@@ -167,12 +156,17 @@ static int read_peer(struct server *server, struct archive *a, struct store *sto
 		return r;
 	slot_name(name, kept.slot);
 	fd = store_take(store, name);
-	store_forget(name);
-	r = read_subscriber(server, fd, &kept, a, lines, &subscriber);
-	if (r < 0 || fd < 0)
-		return r;
-	r = put_in(server, fd, subscriber, &kept);
+	r = peer_subscription(server, fd, &kept, &subscriber);
+	/* Also of one that is not there any more: others stand behind it. */
+	if (r == 0)
+		r = subscriber_archive(subscriber, a, lines);
+	if (r == 0)
+		r = peer_follow_settings(server, subscriber, &kept);
+	if (r == 0 && fd >= 0)
+		r = peer_put_in(server, fd, subscriber, &kept);
 	if (r < 0)
+		store_forget(name);
+	if (r < 0 || fd < 0)
 		return r;
 	TAKE_FD(fd);
 	TAKE_PTR(subscriber);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What server.c and server_archive.c share. For nobody else. */
+/* What server.c, server_archive.c and server_keep.c share. For nobody else. */
 #ifndef EXECSNOOP_SERVER_PEERS_H
 #define EXECSNOOP_SERVER_PEERS_H
 
@@ -21,7 +21,9 @@ struct peer {
 	sd_event_source *deadline; /* of one that is leaving */
 	struct subscriber *subscriber;
 	struct ucred cred;
-	char *input; /* REQUEST_LINE_MOST bytes while there is something in it; else NULL */
+	uint64_t since_us;		 /* CLOCK_MONOTONIC when it came */
+	struct ledger_subscriber *place; /* it is kept over a crash; NULL: not yet */
+	char *input;			 /* REQUEST_LINE_MOST bytes while there is something in it; else NULL */
 	size_t input_size;
 	bool more;	     /* there is a whole line in it */
 	bool blocked;	     /* output waits for EPOLLOUT */
@@ -38,7 +40,7 @@ struct server {
 	struct json *json;
 	int fd;
 	struct listener *listener; /* NULL: the socket is systemd's */
-	sd_event_source *source, *pause;
+	sd_event_source *source, *pause, *keep;
 	bool short_of; /* what accept needs: it was said */
 	struct peer *peers;
 	unsigned slot;		   /* the one that was given last */
@@ -56,6 +58,36 @@ void peer_end(struct peer *peer, const char *why);
 /* Whoever is sent away goes after LEAVE_US, whether it has read why or not. 0 or -errno. */
 int peer_set_deadline(struct peer *peer);
 /* Its name in systemd's store. */
+bool slot_is_taken(const struct server *server, unsigned slot);
+void hang_up(int fd);
 void slot_name(char ret[static STORE_NAME_MOST], unsigned slot);
+
+/* What stands of one peer in the archive before its subscriber. */
+struct kept {
+	unsigned slot;
+	struct bytes subscription, input;
+	bool own_subscription, more, requests_ended, leaving;
+	struct ucred cred;
+};
+
+/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
+ * no UTF-8. */
+struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter);
+/* A subscriber that asks for what was kept. 0 or -errno. */
+int peer_subscription(struct server *server, int fd, const struct kept *kept, struct subscriber **ret);
+/* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
+int peer_follow_settings(struct server *server, struct subscriber *subscriber, const struct kept *kept);
+/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. 0 or -errno. */
+int peer_put_in(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept);
+
+/* server_keep.c: over a crash. Soon all that last are kept. */
+int server_keep_init(struct server *server);
+void server_keep_soon(struct server *server);
+/* A place in the ledger; false: there is none. Its connection is in systemd's store, or will be at once. */
+bool peer_enter_ledger(struct peer *peer);
+/* Out of the ledger and the store, if it is there. */
+void peer_leave_ledger(struct peer *peer);
+/* What it asks for has changed. */
+void peer_note(struct peer *peer);
 
 #endif

@@ -94,7 +94,7 @@ int store_take_listening(struct store *store, int *ret, size_t *ret_count)
 	return 0;
 }
 
-/* "kept-1-NAME". */
+/* "kept-VERSION-NAME". */
 static void full_name(char ret[static 64], const char *name)
 {
 	ASSERT(strlen(name) <= STORE_NAME_MOST);

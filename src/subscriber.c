@@ -26,13 +26,14 @@ struct subscriber {
 	size_t moved; /* bytes of `before` that are queue; what is out of it went first */
 	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
 	struct proctable_cursor *cursor; /* of the snapshot under way */
-	bool joined, had_snapshot;
-	bool astray;	    /* the filter could not note a fork */
-	uint64_t joined_at; /* the table's clock */
+	bool joined;
+	bool astray; /* the filter could not note a fork */
+	struct joined since;
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
 	bool dropping, too_slow;
 	uint64_t events, lost;
+	struct ledger_stream *ledger; /* not owned; may be NULL */
 };
 
 int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_config *config, struct proctable *table)
@@ -70,11 +71,11 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	return NULL;
 }
 
-static uint64_t now(void)
+static uint64_t now(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
@@ -92,7 +93,7 @@ static int say_lost(struct subscriber *s)
 {
 	struct event event = {
 		.type = EVENT_LOST,
-		.time = now(),
+		.time = now(CLOCK_REALTIME),
 		.lost = { .where = LOST_SUBSCRIBER,
 			  .count = s->lost_count,
 			  .first_seq = s->lost_first,
@@ -139,35 +140,56 @@ static void lose(struct subscriber *s, const struct event *event)
 		s->too_slow = true;
 }
 
-/* Whether it was told of the process that ends. */
-static bool knows(const struct subscriber *s, const struct event *event)
+/* What it was given that is not out yet, for whoever comes after a crash. */
+static void note(struct subscriber *s)
 {
-	return event->told > s->joined_at || (s->had_snapshot && event->born <= s->joined_at);
+	struct ledger_stream *ledger = s->ledger;
+	uint64_t first = s->lost_first, waiting = s->lost_count;
+
+	if (!ledger)
+		return;
+	/* What is out first is asked last. */
+	waiting += buffer_events(s->queue, &first);
+	waiting += buffer_events(s->before, &first);
+	ledger->waiting = waiting;
+	ledger->first_seq = waiting ? first : 0;
+	ledger->mid_line = buffer_has_long_line(s->before) || buffer_has_long_line(s->queue);
+	ledger->in_snapshot = s->cursor != NULL;
+	ledger->joined = s->joined;
+	ledger->told_all = s->since.told_all;
+	ledger->joined_ns = s->since.boot_ns;
 }
 
 static bool wants(const struct subscriber *s, const struct event *event)
 {
-	if (event->type == EVENT_EXITED && !knows(s, event))
+	if (event->type == EVENT_EXITED && !event_was_told(event, &s->since))
 		return false;
 	return !s->config.filter || filter_pass(s->config.filter, event);
 }
 
-void subscriber_event(struct subscriber *s, const struct event *event, struct encoder *encoder)
+static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
 {
 	struct line *line;
 
+	if (may_resume(s))
+		say_lost(s);
+	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line->size) ||
+	    buffer_push_always(s->queue, line) != 0)
+		lose(s, event);
+	else
+		s->events++;
+}
+
+void subscriber_event(struct subscriber *s, const struct event *event, struct encoder *encoder)
+{
 	if (s->astray && filter_follow(s->config.filter, s->table) == 0)
 		s->astray = false;
 	if (!s->joined || s->too_slow || !wants(s, event))
 		return;
-	if (may_resume(s))
-		say_lost(s);
-	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line->size) ||
-	    buffer_push_always(s->queue, line) != 0) {
-		lose(s, event);
-		return;
-	}
-	s->events++;
+	take(s, event, encoder);
+	if (s->ledger)
+		s->ledger->last_seq = event->seq;
+	note(s);
 }
 
 void subscriber_fork(struct subscriber *s, const struct process *child)
@@ -197,8 +219,12 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 	s->cursor = proctable_cursor_free(s->cursor);
 	s->cursor = TAKE_PTR(cursor);
 	s->joined = true;
-	s->had_snapshot = snapshot;
-	s->joined_at = proctable_clock(s->table);
+	s->since = (struct joined){
+		.clock = proctable_clock(s->table),
+		.told_all = snapshot,
+		.boot_ns = now(CLOCK_BOOTTIME),
+	};
+	note(s);
 	return 0;
 }
 
@@ -211,8 +237,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	if (r < 0)
 		return r;
 	if ((s->cursor && anew) || (s->config.filter && !filter_is_empty(s->config.filter))) {
-		s->had_snapshot = false;
-		s->joined_at = proctable_clock(s->table);
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
 	}
 	if (anew)
 		s->cursor = proctable_cursor_free(s->cursor);
@@ -220,6 +245,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	s->astray = false;
 	s->config.filter = filter;
 	s->config.keys = keys;
+	note(s);
 	return 0;
 }
 
@@ -280,6 +306,7 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 	s->cursor = proctable_cursor_free(s->cursor);
 	s->joined = false;
 	s->lost_count = 0;
+	note(s);
 	return 0;
 }
 
@@ -292,7 +319,7 @@ static int snapshot_step(struct subscriber *s)
 	s->moved = 0; /* it is out, but for a portion */
 	if (!entry) {
 		s->cursor = proctable_cursor_free(s->cursor);
-		event = (struct event){ .type = EVENT_LIVE, .time = now() };
+		event = (struct event){ .type = EVENT_LIVE, .time = now(CLOCK_REALTIME) };
 		return push_own(s, s->before, &event);
 	}
 	event.process = &entry->process;
@@ -308,7 +335,7 @@ static int outcome(int r)
 	return r == BUFFER_E_BLOCKED ? SUBSCRIBER_E_BLOCKED : r == BUFFER_E_MORE ? SUBSCRIBER_E_MORE : r;
 }
 
-int subscriber_write(struct subscriber *s)
+static int write_portion(struct subscriber *s)
 {
 	size_t turn = 0, looks = 0;
 	int r;
@@ -340,6 +367,14 @@ int subscriber_write(struct subscriber *s)
 			r = buffer_write(s->queue, s->fd, TURN_MOST);
 	}
 	return outcome(r);
+}
+
+int subscriber_write(struct subscriber *s)
+{
+	int r = write_portion(s);
+
+	note(s);
+	return r;
 }
 
 bool subscriber_is_too_slow(const struct subscriber *s)
@@ -376,9 +411,8 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 		r = filter_archive(s->config.filter, a);
 	ARCHIVE(a, s->moved);
 	archive_flag(a, &s->joined);
-	archive_flag(a, &s->had_snapshot);
 	archive_flag(a, &s->astray);
-	ARCHIVE(a, s->joined_at);
+	joined_archive(&s->since, a);
 	ARCHIVE(a, s->lost_count);
 	ARCHIVE(a, s->lost_first);
 	ARCHIVE(a, s->lost_last);
@@ -387,6 +421,31 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	ARCHIVE(a, s->events);
 	ARCHIVE(a, s->lost);
 	return r < 0 ? r : archive_error(a);
+}
+
+void subscriber_set_ledger(struct subscriber *s, struct ledger_stream *ledger)
+{
+	s->ledger = ledger;
+	note(s);
+}
+
+int subscriber_resume(struct subscriber *s, const struct ledger_stream *left)
+{
+	int r = 0;
+
+	s->since = (struct joined){
+		.clock = proctable_clock(s->table),
+		.told_all = left->told_all,
+		.resumed = true,
+		.boot_ns = left->joined_ns,
+	};
+	s->joined = left->joined;
+	s->lost_count = s->lost = left->waiting;
+	s->lost_first = left->first_seq;
+	s->lost_last = left->last_seq;
+	if (s->lost_count > 0)
+		r = say_lost(s);
+	return r == 0 && left->in_snapshot ? subscriber_join(s, true) : r;
 }
 
 key_set subscriber_keys(const struct subscriber *s)

@@ -24,6 +24,7 @@
 #include "event.h"
 #include "filter.h"
 #include "json.h"
+#include "ledger.h"
 #include "proctable.h"
 #include "sink.h"
 
@@ -84,6 +85,11 @@ bool subscriber_is_too_slow(const struct subscriber *subscriber);
 /* All but its configuration: where it stands in the stream, what is queued, whom its filter follows. Read into one that has
  * just been made with the same keys and filter; answers that wait count no more. 0 or -errno, also of the archive. */
 int subscriber_archive(struct subscriber *subscriber, struct archive *archive, struct line_set *lines);
+/* Where it stands is noted there from now on, as long as it lives; NULL: nowhere. Borrowed. */
+void subscriber_set_ledger(struct subscriber *subscriber, struct ledger_stream *ledger);
+/* One that has just been made goes on where a daemon that crashed was with another: what was waiting is told as lost, and a
+ * snapshot under way begins anew. The table has what was there at the crash. 0 or -ENOMEM. */
+int subscriber_resume(struct subscriber *subscriber, const struct ledger_stream *left);
 /* What it asks for now. */
 key_set subscriber_keys(const struct subscriber *subscriber);
 struct filter *subscriber_filter(const struct subscriber *subscriber); /* NULL: everything */

@@ -14,8 +14,9 @@
 
 #include "cleanup.h"
 
-/* How far apart the times are that two probes read for one failed call; several times what was measured. */
-#define TWINS_APART_NS 1000000
+/* How far apart the times are that two probes read for one failed call: microseconds, unless the caller is preempted between
+ * them. */
+#define TWINS_APART_NS 15000000
 
 struct twin {
 	uint32_t kind; /* of its record */

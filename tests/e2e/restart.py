@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon is ended and started again by a test that plays systemd: it holds the listening socket and the descriptors
 of the file descriptor store meanwhile."""
+import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import ODD, Client, Daemon, check, check_seq, equal, main, run, start_and_end, test  # noqa: E402
+from e2e import ODD, PATIENCE, Client, Daemon, check, check_seq, equal, main, run, start_and_end, test  # noqa: E402
 
 
 class Listener:
@@ -81,6 +84,19 @@ class Unit:
     def restart(self):
         self.stop()
         self.start()
+
+    def kill(self):
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+        equal(self.daemon.stop(), -signal.SIGKILL, "the daemon's exit status")
+        self.store = self.daemon.store
+
+    def wait_kept(self, count):
+        """Until so many subscribers are in the store."""
+        end = time.monotonic() + PATIENCE
+        while sum("-subscriber-" in name for name, _ in self.daemon.store) < count:
+            check(time.monotonic() < end, "not kept:", self.daemon.store)
+            time.sleep(0.01)
 
     def __enter__(self):
         self.start()
@@ -199,6 +215,164 @@ def who_connects_and_goes_makes_no_work_for_systemd():
             client.wait_live()
             client.close()
         equal([n for n in unit.daemon.notify.notes[said:] if "FDNAME" in n], [], "said of descriptors")
+
+
+def accounted(stream, others=()):
+    """Every number came once, in order, or was told as lost; no process began or ended twice. Returns how many were lost."""
+    told, lost, last = set(), 0, 0
+    for event in stream.events:
+        if event["type"] == "lost":
+            lost += event["count"]
+            told.update(range(event.get("first_seq", 1), event.get("last_seq", 0) + 1))
+        if "seq" in event:
+            check(event["seq"] > last, "seq", last, "is followed by", event["seq"])
+            last = event["seq"]
+            told.add(last)
+    known = {e["id"] for e in stream.events if e["type"] in ("started", "forked")}
+    missing = set(range(min(told), last + 1)) - told if told else set()
+    others = {e["seq"]: e for other in others for e in other.events if "seq" in e}
+    for seq in missing:
+        check(seq in others and others[seq]["type"] == "exited" and others[seq]["id"] not in known, "seq", seq, "is missing")
+    for kind in ("started", "exited"):
+        execs = [(e["id"], e["time"]) for e in stream.events if e["type"] == kind and not e.get("snapshot")]
+        equal(len(execs), len(set(execs)), kind, "told twice")
+    return lost
+
+
+@test
+def a_killed_daemon_is_hardly_noticed():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        before = start_and_end(client, run(ODD, "exit", "1"))
+        lives = subprocess.Popen(["sleep", "1000"])
+        client.wait(lambda e: e["type"] == "started" and e.get("pid") == lives.pid)
+        dies = subprocess.Popen(["sh", "-c", "read go; exec %s exit 3" % ODD], stdin=subprocess.PIPE)
+        client.wait(lambda e: e["type"] == "started" and e.get("pid") == dies.pid)
+        unit.wait_kept(1)
+        unit.kill()
+        while_none = run(ODD, "exit", "2")
+        # It was there before, execs now and ends: its exec is told, and its end.
+        dies.communicate(b"\n")
+        unit.start()
+        _, exited = start_and_end(client, while_none)
+        equal(exited["exit_code"], 2)
+        after = start_and_end(client, run(ODD, "exit", "4"))
+        check(before[1]["seq"] < exited["seq"] < after[0]["seq"])
+        lives.kill()
+        lives.wait()
+        # What the kernel and /proc can't say of it any more is not there: `filename` alone.
+        ended, begun = client.wait_exit(lives.pid), client.of(lives.pid, "started")[0]
+        equal(ended["exit_signal"], "SIGKILL")
+        equal({key for key in begun if begun[key] != ended.get(key)}, {"type", "seq", "time", "filename"}, "what differs")
+        equal([e["exe"] for e in client.of(dies.pid, "started")][1:], [ODD], "what it ran while there was no daemon")
+        equal([e["exit_code"] for e in client.of(dies.pid, "exited")], [3], "how that ended")
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        accounted(client)
+        client.close()
+
+
+@test
+def kills_in_a_storm_are_told_to_the_event():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        unit.wait_kept(1)
+        go_on = os.path.join(listener.dir, "go-on")
+        open(go_on, "w").close()
+        storm = subprocess.Popen(["sh", "-c", "n=0; while [ -e %s ] && [ $n -lt 100000 ]; do /bin/true storm $n; n=$((n + 1)); done; "
+                                  "echo $n" % go_on], stdout=subprocess.PIPE)
+        first = client.wait(lambda e: "storm" in e.get("args", []) and e["type"] == "started")
+        for _ in range(4):
+            unit.kill()
+            unit.start()
+            client.wait(lambda e: "storm" in e.get("args", []) and e["type"] == "started", since=len(client.events))
+        check(first and storm.poll() is None, "the storm was over too soon")
+        os.unlink(go_on)
+        count = int(storm.communicate()[0])
+        client.wait_exit(storm.pid)
+        lost = accounted(client)
+        for kind in ("started", "exited"):
+            args = [e["args"][2] for e in client.events if e["type"] == kind and e.get("args", [])[1:2] == ["storm"]]
+            equal(len(args), len(set(args)), kind, "told twice")
+            check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are told as lost")
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        client.close()
+
+
+@test
+def what_a_subscriber_asked_for_outlives_a_kill():
+    with Listener() as listener, Unit(listener) as unit:
+        asks, slow, gone = (Client(listener.path) for _ in range(3))
+        asks.wait_live()
+        gone.wait_live()
+        tree = subprocess.Popen(["sh", "-c", "read go; /bin/true in-the-tree; read go; exec /bin/true the-root"], stdin=subprocess.PIPE, bufsize=0)
+        asks.wait(lambda e: e["type"] == "started" and e["pid"] == tree.pid)
+        asks.send({"tree": [tree.pid], "types": ["started"], "fields": ["type", "seq", "pid", "args"]})
+        asks.wait(lambda e: e["type"] == "subscribed")
+        # A reader that reads nothing: its snapshot is under way.
+        many = [subprocess.Popen([ODD, "sleep", "x" * 20000], stdout=subprocess.DEVNULL) for _ in range(60)]
+        for process in many:
+            gone.wait(lambda e, pid=process.pid: e["type"] == "started" and e["pid"] == pid)
+        late = Client(listener.path)
+        late.read_some(10)
+        unit.wait_kept(4)
+        unit.kill()
+        gone.close()
+        unit.start()
+        since = len(asks.events)
+        run(ODD, "exit", "0")
+        tree.communicate(b"\n\n")
+        asks.wait(lambda e: "the-root" in e.get("args", []), since=since)
+        equal([e["args"] for e in asks.events[since:] if e["type"] != "lost"],
+              [["/bin/true", "in-the-tree"], ["/bin/true", "the-root"]], "all that was asked for")
+        # The snapshot begins anew, and is whole then.
+        late.wait_live()
+        snapshot = {e["pid"] for e in late.events if e.get("snapshot")}
+        equal(set(p.pid for p in many) - snapshot, set(), "not in the snapshot")
+        for process in many:
+            process.kill()
+            process.wait()
+            late.wait_exit(process.pid)
+        accounted(late)
+        # Who went while there was no daemon is let go.
+        client = Client(listener.path)
+        client.wait_live()
+        end = time.monotonic() + PATIENCE
+        while sum("-subscriber-" in name for name, _ in unit.daemon.store) != 4:
+            check(time.monotonic() < end, "in the store:", unit.daemon.store)
+            time.sleep(0.01)
+        for client in (client, asks, slow, late):
+            client.close()
+
+
+@test
+def nobody_reads_a_line_that_ends_in_another():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        unit.wait_kept(1)
+        run(ODD, "exit", "0")
+        # Longer than the socket takes: one is out in part.
+        for _ in range(4):
+            run(ODD, "exit", "0", "x" * 120000)
+        unit.kill()
+        unit.start()
+        data = b""
+        while True:
+            more = client.socket.recv(1 << 20)
+            if not more:
+                break
+            data += more
+        lines = data.split(b"\n")
+        for line in lines[:-1]:
+            json.loads(line)
+        check(len(lines[-1]) > 0, "no line is cut: this test shows nothing")
+        client.close()
+        client = Client(listener.path)
+        client.wait_live()
+        start_and_end(client, run(ODD, "exit", "5"))
+        client.close()
 
 
 if __name__ == "__main__":

@@ -178,7 +178,10 @@ touch /tmp/enough
 wait $storm
 count=$(cat /tmp/count)
 stormed() { [ "$(grep -c '"type":"exited".*"restorm"' /tmp/stream)" = "$count" ]; }
-until_true stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"restorm"' /tmp/stream)" = "$count" ]
+until_true stormed
+echo "# $count programs: $(grep -c '"type":"started".*"restorm"' /tmp/stream) started, $(grep -c '"type":"exited".*"restorm"' /tmp/stream) exited"
+grep '"type":"lost"' /tmp/stream | head -n 5 | say
+stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"restorm"' /tmp/stream)" = "$count" ]
 report "no program is missing, nor told twice, and the subscriber is still connected"
 jq -e -s '[.[] | select(has("seq")) | .seq] | length > 100 and length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null &&
 	! grep -q '"type":"lost"' /tmp/stream && [ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
@@ -192,11 +195,27 @@ systemctl daemon-reload
 systemctl restart $unit
 for how in STOP KILL; do
 	main=$(systemctl show -P MainPID $unit)
+	kept=$(systemctl show -P NFileDescriptorStore $unit)
+	timeout 120 nc -U $socket >/tmp/stream </dev/null &
+	reader=$!
+	is_kept() { [ "$(systemctl show -P NFileDescriptorStore $unit)" -gt "$kept" ]; }
+	until_true is_kept && until_true grep -q '"type":"live"' /tmp/stream
+	report "a connection that lasts is in the descriptor store"
 	kill -$how "$main"
+	/bin/true "while-none-$how"
 	another() { [ "$(systemctl show -P MainPID $unit)" -gt 1 ] && [ "$(systemctl show -P MainPID $unit)" != "$main" ]; }
 	until_true another && until_true systemctl is-active -q $unit &&
 		timeout 60 sh -c "nc -U $socket | grep -q -m 1 '\"type\":\"live\"'"
 	report "systemd starts it anew after SIG$how"
+	/bin/true "after-$how"
+	until_true grep -q "\"type\":\"exited\".*after-$how" /tmp/stream && kill -0 $reader &&
+		grep -q "\"type\":\"exited\".*while-none-$how" /tmp/stream &&
+		[ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
+	report "who was connected is still, and was told of what happened meanwhile"
+	until_true sh -c "journalctl -t execsnoopd EXECSNOOP_ARG=after-$how EXECSNOOP_TYPE=exited -o cat | grep -q ." &&
+		journalctl -t execsnoopd "EXECSNOOP_ARG=while-none-$how" EXECSNOOP_TYPE=started -o cat | grep -q .
+	report "so was the journal"
+	kill $reader
 done
 journalctl -u $unit -o cat | grep -q "Watchdog timeout"
 report "the watchdog is what found it"

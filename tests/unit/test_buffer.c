@@ -235,4 +235,62 @@ TEST(lines_move_behind_others)
 	buffer_free(from);
 }
 
+TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
+{
+	static char got[4 << 20];
+	struct buffer *b;
+	size_t n = 0, in_part = 0;
+	int r;
+
+	/* The size that it has by itself. */
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CHECK_INT(buffer_new(&b, SIZE_MAX), 0);
+	for (int i = 0; i < 3000; i++)
+		CHECK_INT(push(b, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
+	CHECK_INT(push(b, BUFFER_PIECE, 'y'), 0);
+	CHECK(!buffer_has_long_line(b));
+	while ((r = buffer_write(b, fds[0], 1)) != 0) {
+		CHECK(r == BUFFER_E_MORE || r == BUFFER_E_BLOCKED);
+		n += take(got + n, sizeof(got) - n);
+		CHECK(got[n - 1] == '\n');
+	}
+	/* One that is too long for that goes in pieces, and says so before the first is out. */
+	CHECK_INT(push(b, BUFFER_PIECE + 1, 'z'), 0);
+	CHECK(buffer_has_long_line(b));
+	while ((r = buffer_write(b, fds[0], 1)) != 0) {
+		n += take(got + n, sizeof(got) - n);
+		in_part += got[n - 1] == 'z';
+		CHECK(buffer_has_long_line(b));
+	}
+	CHECK_INT(in_part, 1);
+	CHECK(!buffer_has_long_line(b));
+	buffer_free(b);
+}
+
+TEST(events_are_counted_and_the_first_is_known)
+{
+	struct line *event = line(100, 'e'), *lost = line(100, 'l');
+	uint64_t first = 77;
+	struct buffer *b;
+
+	begin();
+	event->events = 1;
+	event->seq = 5;
+	lost->events = 30;
+	lost->seq = 6;
+	CHECK_INT(buffer_new(&b, SIZE_MAX), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(buffer_events(b, &first), 0);
+	CHECK_INT(first, 77);
+	CHECK_INT(buffer_push(b, event), 0);
+	CHECK_INT(buffer_push(b, lost), 0);
+	CHECK_INT(buffer_events(b, &first), 31);
+	CHECK_INT(first, 5);
+	CHECK_INT(buffer_write(b, fds[0], SIZE_MAX), 0);
+	CHECK_INT(buffer_events(b, &first), 0);
+	line_unref(event);
+	line_unref(lost);
+	buffer_free(b);
+}
+
 TAP_MAIN

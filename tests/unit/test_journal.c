@@ -981,6 +981,53 @@ TEST(exited_only_of_processes_that_were_told_of)
 	CHECK_STR(field(&sent[1], "EXECSNOOP_TYPE"), "exited");
 }
 
+/* A crash, with a journald that stands still: the next one says what waited, and knows who was told of. */
+TEST(after_a_crash_what_waited_is_said_to_be_lost)
+{
+	struct ledger_stream ledger = {}, left;
+	struct journal_config config = { .queue = 1 << 20, .keys = KEYS_ALL, .send = fake_send, .ledger = &ledger };
+	struct journal *journal, *dead;
+	struct entry *before, *told, *silent;
+
+	CHECK_INT(proctable_new(&table, 1 << 20), 0);
+	CHECK_INT(journal_new(&dead, &config), 0);
+	CHECK_INT(journal_join(dead, table), 0);
+	CHECK(ledger.joined && !ledger.told_all && ledger.joined_ns > 0);
+	set_gate(true);
+	for (unsigned pid = 1; pid <= 10; pid++)
+		write_start(dead, add(pid, 0));
+	flush(dead);
+	wait_until_inside();
+	CHECK_INT(ledger.waiting, 10);
+	left = ledger;
+	CHECK(journal_free(dead, 0) == NULL);
+	set_gate(false);
+	wait_for_sent(1);
+	table = proctable_free(table);
+	/* One that had begun before the journal joined, one that called exec after it, and one that did not. */
+	CHECK_INT(proctable_new(&table, 1 << 20), 0);
+	before = add(1, 0);
+	before->process.execed = true;
+	told = add(2, 1);
+	told->process.start = left.joined_ns + 1;
+	told->process.execed = true;
+	silent = add(3, 1);
+	silent->process.start = left.joined_ns + 1;
+	config.ledger = NULL;
+	CHECK_INT(journal_new(&journal, &config), 0);
+	journal_resume(journal, table, &left);
+	write_exit(journal, before);
+	write_exit(journal, silent);
+	write_exit(journal, told);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 3);
+	CHECK_STR(field(&sent[1], "EXECSNOOP_TYPE"), "lost");
+	CHECK_INT(number(&sent[1], "EXECSNOOP_COUNT"), 10);
+	CHECK_INT(number(&sent[1], "EXECSNOOP_FIRST_SEQ"), left.first_seq);
+	CHECK_INT(number(&sent[1], "EXECSNOOP_LAST_SEQ"), left.first_seq + 9);
+	CHECK_INT(number(&sent[2], "EXECSNOOP_PID"), 2);
+}
+
 TEST(snapshot_is_whole_whatever_the_queue)
 {
 	enum { COUNT = 500 };

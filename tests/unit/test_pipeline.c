@@ -346,6 +346,65 @@ TEST(loading_is_silent_and_takes_nothing_twice)
 	end();
 }
 
+/* A crash: another pipeline knows who ran then as they are now, and is given what waited. */
+TEST(after_a_crash_it_goes_on)
+{
+	struct process found = {
+		.tgid = 10, .start = 1000, .exec_id = 2100, .source = SOURCE_PROC, .comm = BYTES("sh"), .execed = true
+	};
+	struct ledger_counters ledger = {}, left;
+	struct proctable_cursor *cursor;
+
+	begin_live((struct pipeline_config){ .ledger = &ledger });
+	make_exec(10, 1000, 1500, "sh\0", 3, 2);
+	feed();
+	make_exec(12, 1200, 1600, "sh\0", 3, 2);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 3);
+	CHECK_INT(seen[1].count, 5);
+	CHECK_INT(ledger.seq, 3);
+	left = ledger;
+	end();
+	count = 0;
+	begin((struct pipeline_config){ .ledger = &ledger });
+	pipeline_resume(pipeline, &left);
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	CHECK_INT(proctable_cursor_new(&cursor, pipeline_table(pipeline)), 0);
+	proctable_cursor_free(cursor);
+	pipeline_go_live(pipeline);
+	pipeline_set_replay(pipeline, true);
+	/* Both execs waited; the table has the second. */
+	make_exec(10, 1000, 2000, "ls\0", 3, 3);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].seq, 4);
+	make_exec(10, 1000, 2100, "cp\0", 3, 4);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 2);
+	CHECK_INT(proctable_find(pipeline_table(pipeline), 10, 1000)->process.exec_id, 2100);
+	pipeline_set_replay(pipeline, false);
+	make_exit(10, 1000, 3000, 0);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 3);
+	CHECK_INT(seen[2].type, EVENT_EXITED);
+	/* Its start was told; nobody knows any more what it ran. */
+	make_exit(12, 1200, 3000, 0);
+	record.exit.flags |= EXIT_F_EXECED;
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(ledger.untold, 1);
+	CHECK_INT(pipeline_loss(pipeline, 5, 0, 0, 4000), 0);
+	CHECK_INT(count, 4);
+	CHECK_INT(seen[3].count, 1);
+	CHECK_INT(ledger.untold, 0);
+	CHECK_INT(ledger.seq, 7);
+	end();
+}
+
 TEST(an_exec_of_a_process_whose_fork_was_lost)
 {
 	begin_live((struct pipeline_config){ 0 });

@@ -1237,7 +1237,8 @@ TEST(two_thousand_hostile_connections_leave_nothing)
 	fds = count_fds();
 	attack_times(2000);
 	CHECK_INT(count_fds(), fds);
-	CHECK(mallinfo2().uordblks <= memory + 4096);
+	/* But for what malloc(3) keeps at hand of each size; a leak would be 16 bytes a connection at least. */
+	CHECK(mallinfo2().uordblks <= memory + 16384);
 	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
 	CHECK_INT(stats().accepted, 2200);
 	good = client();

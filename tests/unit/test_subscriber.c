@@ -388,4 +388,66 @@ TEST(a_reader_that_is_gone_is_told)
 	end();
 }
 
+/* A crash: another subscriber goes on with the same socket, over a table that was made anew. */
+TEST(after_a_crash_what_waited_is_told_as_lost)
+{
+	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
+	struct ledger_stream ledger = {}, left;
+	struct subscriber *dead;
+	uint64_t told;
+
+	begin();
+	config.json = json;
+	exec_of(1);
+	join(20000, true, NULL);
+	subscriber_set_ledger(subscriber, &ledger);
+	take_all();
+	CHECK_INT(ledger.waiting, 0);
+	CHECK(ledger.joined && ledger.told_all && !ledger.in_snapshot && ledger.joined_ns > 0);
+	/* Some get out, some wait, some do not fit the queue. */
+	for (unsigned pid = 2; pid <= 100; pid++)
+		exec_of(pid);
+	subscriber_write(subscriber);
+	take();
+	/* Behind the snapshot; the last line may be out in part. */
+	told = count_of("\n") - 2;
+	CHECK(told > 0 && told < 99);
+	CHECK_INT(ledger.waiting, 99 - told);
+	CHECK_INT(ledger.first_seq, 1 + told + 1);
+	CHECK_INT(ledger.last_seq, 100);
+	left = ledger;
+	dead = subscriber;
+	size = 0;
+	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_resume(subscriber, &left), 0);
+	exec_of(101);
+	exit_of(1);
+	take_all();
+	CHECK_INT(count_of("\n"), 3);
+	CHECK_INT(count_of("\"type\":\"lost\""), 1);
+	CHECK_INT(count_of("\"snapshot\""), 0);
+	CHECK_INT(count_of("\"type\":\"started\""), 1);
+	CHECK_INT(count_of("\"type\":\"exited\""), 1);
+	subscriber_free(dead);
+	end();
+}
+
+TEST(after_a_crash_a_snapshot_that_was_under_way_begins_anew)
+{
+	struct ledger_stream left = { .joined = true, .told_all = true, .in_snapshot = true };
+	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
+
+	begin();
+	config.json = json;
+	for (unsigned pid = 1; pid <= 10; pid++)
+		exec_of(pid);
+	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_resume(subscriber, &left), 0);
+	take_all();
+	CHECK_INT(count_of("\"snapshot\":true"), 10);
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	CHECK_INT(count_of("\n"), 11);
+	end();
+}
+
 TAP_MAIN

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What daemon.c and daemon_restart.c share. For nobody else. */
+#ifndef EXECSNOOP_DAEMON_PARTS_H
+#define EXECSNOOP_DAEMON_PARTS_H
+
+#include <systemd/sd-event.h>
+
+#include "census.h"
+#include "console.h"
+#include "daemon.h"
+#include "journal.h"
+#include "ledger.h"
+#include "pipeline.h"
+#include "predecessor.h"
+#include "probe.h"
+#include "reader.h"
+#include "server.h"
+#include "store.h"
+#include "watchdog.h"
+
+struct daemon {
+	const struct daemon_options *options;
+	struct settings *settings;
+	sd_event *event;
+	struct probe *probe;
+	struct pipeline *pipeline;
+	struct census *census;
+	struct environment *environment;
+	struct redact *redact;
+	struct store *store;
+	struct server *server;
+	struct journal *journal;
+	struct console *console;
+	struct watchdog *watchdog;
+	struct reader *reader;
+	struct predecessor *predecessor; /* while its ring is not read to the end */
+	struct ledger *ledger;		 /* what the next one finds after a crash; NULL: systemd has no store for us */
+	struct ledger *left;		 /* at the start, after a crash: the last one's */
+	uint64_t boot;
+	uint64_t started_us, status_us, status_seq;
+	unsigned loaded_processes;
+};
+
+/* 0 or -errno. */
+int daemon_make_pipeline(struct daemon *daemon); /* and its reader, without probes */
+int daemon_make_census(struct daemon *daemon);
+/* Fail with a message told, and the exit status. */
+int daemon_start_probe(struct daemon *daemon);
+int daemon_start_outputs(struct daemon *daemon);
+/* As if nothing had been before. An exit status, with a message told. */
+int daemon_begin(struct daemon *daemon);
+
+/* daemon_restart.c. Where the last daemon ended, or anew. An exit status, with a message told. */
+int daemon_begin_or_go_on(struct daemon *daemon);
+/* Into the outputs that were just made: what the last daemon left of theirs. False: nothing. */
+void daemon_resume_subscribers(struct daemon *daemon);
+bool daemon_resume_journal(struct daemon *daemon);
+/* The end: what the next daemon goes on with. */
+void daemon_leave(struct daemon *daemon);
+
+#endif

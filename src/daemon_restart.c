@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From one daemon to the next, by way of systemd's file descriptor store. The probes and their ring buffer are there as long
+ * as the daemon runs, the connections of the subscribers soon after they are made, and the ledger. A daemon that ends in order
+ * leaves three archives besides. So:
+ *
+ *  - after a restart or an upgrade the table and all queues go on; nobody notices;
+ *  - after a crash the table is read anew, what waits in the ring is told, and what was in the queues is told as lost.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon_parts.h"
+#include "log.h"
+
+#define LEAVE_MS 100   /* for outputs to take what is queued, before the rest goes to the next daemon */
+#define GRACE_US 20000 /* both sets of probes see all: calls that had begun before the second did have ended */
+
+#define ARCHIVE_STATE "state"
+#define ARCHIVE_JOURNAL "journal"
+#define ARCHIVE_SUBSCRIBERS "subscribers"
+#define LEDGER "ledger"
+
+static uint64_t boot_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* What was left under that name; NULL: nothing, or nothing that can be read. Once: what the daemon dies of is not given
+ * to the next one again. */
+static struct archive *take_archive(struct daemon *d, const char *name)
+{
+	_cleanup_close_ int fd = store_take(d->store, name);
+	struct archive *archive = NULL;
+	int r;
+
+	if (fd < 0)
+		return NULL;
+	store_forget(name);
+	r = archive_open(&archive, fd);
+	if (r < 0)
+		log_warning("what the last daemon left as %s: %s", name, strerror(-r));
+	return r < 0 ? NULL : archive;
+}
+
+void daemon_resume_subscribers(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_SUBSCRIBERS);
+	int r = archive && d->predecessor && !d->left ? server_archive(d->server, archive, d->store) : 0;
+
+	if (r < 0)
+		log_warning("some subscribers could not be kept: %s", strerror(-r));
+	if (d->left)
+		log_info("%u subscribers stay connected", server_resume(d->server, d->left, d->store));
+	proctable_settle(pipeline_table(d->pipeline));
+}
+
+bool daemon_resume_journal(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_JOURNAL);
+	int r;
+
+	if (d->left && ledger_page(d->left)->journal.joined) {
+		journal_resume(d->journal, pipeline_table(d->pipeline), &ledger_page(d->left)->journal);
+		return true;
+	}
+	if (!archive || !d->predecessor || d->left)
+		return false;
+	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
+	if (r < 0)
+		log_warning("what waited for the journal could not be kept: %s", strerror(-r));
+	return r == 0;
+}
+
+static int state_archive(struct daemon *d, struct archive *archive)
+{
+	uint64_t boot = d->boot;
+	int r;
+
+	ARCHIVE(archive, boot);
+	if (boot != d->boot)
+		archive_spoil(archive);
+	r = pipeline_archive(d->pipeline, archive);
+	return r < 0 ? r : reader_archive(d->reader, archive);
+}
+
+static int leave_archive(const char *name, struct archive *archive)
+{
+	_cleanup_close_ int fd = -1;
+	int r = archive_seal(archive, &fd);
+
+	if (r == 0)
+		store_keep(name, fd);
+	return r;
+}
+
+static int leave_state(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = state_archive(d, archive);
+	return r < 0 ? r : leave_archive(ARCHIVE_STATE, archive);
+}
+
+static int leave_journal(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
+	return r < 0 ? r : leave_archive(ARCHIVE_JOURNAL, archive);
+}
+
+static int leave_subscribers(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = NULL;
+	int r = archive_new(&archive);
+
+	if (r == 0)
+		r = server_archive(d->server, archive, d->store);
+	return r < 0 ? r : leave_archive(ARCHIVE_SUBSCRIBERS, archive);
+}
+
+/* Nobody says whether this is a stop or a restart: after a stop systemd closes all of its store. */
+void daemon_leave(struct daemon *d)
+{
+	int r;
+
+	if (d->server)
+		server_drain(d->server, LEAVE_MS);
+	r = leave_state(d);
+	if (r == 0 && d->journal)
+		r = leave_journal(d);
+	d->journal = journal_free(d->journal, 0);
+	if (r == 0 && d->server)
+		r = leave_subscribers(d);
+	if (r < 0)
+		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
+	else
+		d->server = server_leave(d->server);
+}
+
+/* Where the last daemon ended: first what its probes saw since, then ours in their place. */
+static int go_on(struct daemon *d)
+{
+	int r;
+
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
+	if (daemon_start_outputs(d) < 0)
+		return DAEMON_FAILED;
+	r = reader_read_predecessor(d->reader, d->predecessor);
+	if (r == 0)
+		r = daemon_start_probe(d);
+	if (r > 0)
+		return r;
+	if (r == 0) {
+		usleep(GRACE_US);
+		r = reader_set_probe(d->reader, d->probe, d->predecessor);
+	}
+	if (r == 0)
+		r = daemon_make_census(d);
+	if (r < 0) {
+		log_error("taking over from the last daemon: %s", strerror(-r));
+		return DAEMON_FAILED;
+	}
+	d->predecessor = predecessor_free(d->predecessor);
+	return DAEMON_OK;
+}
+
+/*
+ * After a crash. What the table was then: who was there before the first record that waits, as they are now; the records make
+ * the rest of it, and its events. Who died between is not known any more: those ends are told as lost.
+ */
+static int rebuild(struct daemon *d, uint64_t before)
+{
+	const struct ledger_counters *left = &ledger_page(d->left)->counters;
+	struct proctable_cursor *cursor;
+	int r = daemon_make_pipeline(d);
+
+	if (r < 0)
+		return r;
+	pipeline_resume(d->pipeline, left);
+	reader_resume(d->reader, left);
+	r = daemon_make_census(d);
+	if (r == 0)
+		r = census_load(d->census, before);
+	/* Who is in it may have been told, and then has an end to be told. */
+	if (r == 0)
+		r = proctable_cursor_new(&cursor, pipeline_table(d->pipeline));
+	if (r < 0)
+		return r;
+	proctable_cursor_free(cursor);
+	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
+	pipeline_go_live(d->pipeline);
+	return 0;
+}
+
+static int go_on_after_crash(struct daemon *d)
+{
+	uint64_t before = predecessor_first_time(d->predecessor);
+	int r;
+
+	if (before == 0)
+		before = boot_ns();
+	log_notice("the last daemon did not end in order; going on behind event %llu",
+		   (unsigned long long)ledger_page(d->left)->counters.seq);
+	r = daemon_start_probe(d);
+	if (r != DAEMON_OK)
+		return r;
+	r = rebuild(d, before);
+	if (r == 0 && daemon_start_outputs(d) < 0)
+		return DAEMON_FAILED;
+	if (r == 0) {
+		usleep(GRACE_US);
+		pipeline_set_replay(d->pipeline, true);
+		r = reader_set_probe(d->reader, d->probe, d->predecessor);
+		pipeline_set_replay(d->pipeline, false);
+	}
+	if (r < 0) {
+		log_error("taking over from the last daemon: %s", strerror(-r));
+		return DAEMON_FAILED;
+	}
+	d->predecessor = predecessor_free(d->predecessor);
+	return DAEMON_OK;
+}
+
+/* The table and all that goes with it; false: there is none, and nothing of it is left. */
+static bool resume_state(struct daemon *d)
+{
+	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_STATE);
+	int r;
+
+	if (!archive || !d->predecessor)
+		return false;
+	r = daemon_make_pipeline(d);
+	if (r == 0)
+		r = state_archive(d, archive);
+	if (r == 0)
+		return true;
+	log_warning("what the last daemon knew cannot be read: %s", strerror(-r));
+	d->reader = reader_free(d->reader);
+	d->pipeline = pipeline_free(d->pipeline);
+	return false;
+}
+
+/* What the last one wrote down as it went. Once, as archives. */
+static struct ledger *take_ledger(struct daemon *d)
+{
+	_cleanup_close_ int fd = store_take(d->store, LEDGER);
+	struct ledger *ledger = NULL;
+	int r;
+
+	if (fd < 0)
+		return NULL;
+	store_forget(LEDGER);
+	r = ledger_open(&ledger, fd, d->boot);
+	if (r < 0)
+		log_warning("what the last daemon left as %s: %s", LEDGER, strerror(-r));
+	return r < 0 ? NULL : ledger;
+}
+
+static int resume(struct daemon *d)
+{
+	if (resume_state(d))
+		return go_on(d);
+	if (d->predecessor)
+		d->left = take_ledger(d);
+	return d->left ? go_on_after_crash(d) : daemon_begin(d);
+}
+
+int daemon_begin_or_go_on(struct daemon *d)
+{
+	size_t strange;
+	int r = d->options->to_stdout ? 0 : predecessor_new(&d->predecessor, d->store);
+
+	if (r < 0)
+		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
+	r = resume(d);
+	d->left = ledger_free(d->left);
+	strange = store_discard(d->store);
+	if (strange > 0)
+		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
+	if (r == DAEMON_OK && d->ledger) {
+		probe_keep(d->probe);
+		store_keep(LEDGER, ledger_fd(d->ledger));
+	}
+	return r;
+}

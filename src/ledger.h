@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a daemon writes down as it goes, in a memory that outlives it (a memfd in systemd's store), so that the next one
+ * can go on also after a SIGKILL: the number of the last event, the losses that were told, and for each output what it was
+ * given that is not out yet. It is written with plain stores: after a crash one value may be an event older than the next.
+ *
+ * What is written to a subscriber is noted after that: a crash between the two has up to one write of events told as lost
+ * that are not.
+ */
+#ifndef EXECSNOOP_LEDGER_H
+#define EXECSNOOP_LEDGER_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+
+#define LEDGER_SUBSCRIBERS 400 /* more are not kept over a crash: systemd's store has room for 512 descriptors */
+#define LEDGER_SUBSCRIPTION_MOST 3584
+
+/* One output's place in the stream. */
+struct ledger_stream {
+	uint64_t waiting, first_seq, last_seq; /* events that it was given, and that are not out */
+	uint64_t joined_ns;		       /* CLOCK_BOOTTIME */
+	uint8_t joined;
+	uint8_t told_all;    /* it had, or has, a snapshot of when it joined */
+	uint8_t in_snapshot; /* and that is not out yet */
+	uint8_t mid_line;    /* a line may be out in part */
+};
+
+struct ledger_subscriber {
+	uint32_t slot; /* 0: free */
+	struct ucred cred;
+	uint8_t own_subscription, requests_ended;
+	uint32_t subscription_size; /* 0: it can't be kept */
+	struct ledger_stream stream;
+	char subscription[LEDGER_SUBSCRIPTION_MOST]; /* as a request */
+};
+
+struct ledger_counters {
+	uint64_t seq;
+	uint64_t untold;		  /* pipeline.h; losses that no event has told yet */
+	uint32_t lost_events, lost_forks; /* of these, the rings' counters, what was told */
+	uint64_t skipped_events, skipped_forks;
+};
+
+struct ledger_page {
+	uint64_t boot;
+	struct ledger_counters counters;
+	struct ledger_stream journal;
+	struct ledger_subscriber subscribers[LEDGER_SUBSCRIBERS];
+};
+
+struct ledger;
+
+/* An empty one. 0 or -errno. */
+int ledger_new(struct ledger **ret, uint64_t boot);
+/* Another daemon's; fd is borrowed, and may be closed. -EINVAL: it is something else, or of another boot. */
+int ledger_open(struct ledger **ret, int fd, uint64_t boot);
+struct ledger *ledger_free(struct ledger *ledger);
+DEFINE_CLEANUP(struct ledger *, ledger_free);
+
+struct ledger_page *ledger_page(struct ledger *ledger);
+/* Of a new one; borrowed. */
+int ledger_fd(const struct ledger *ledger);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Subscribers over a crash. A connection that lasts gets a place in the ledger and a duplicate in systemd's store; so
+ * whoever connects and goes at once makes no work for systemd.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "request.h"
+#include "server_peers.h"
+
+#define KEEP_AFTER_US 250000
+#define KEEP_MOST 64 /* in one turn */
+
+/* A compiler barrier is enough: who reads it comes after this process. */
+static void set_size(struct ledger_subscriber *place, uint32_t size)
+{
+	__atomic_store_n(&place->subscription_size, size, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void peer_note(struct peer *peer)
+{
+	struct ledger_subscriber *place = peer->place;
+	yajl_gen gen = place ? yajl_gen_alloc(NULL) : NULL;
+	struct bytes text;
+
+	if (!place)
+		return;
+	set_size(place, 0);
+	if (!gen)
+		return;
+	text = subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	place->own_subscription = peer->own_subscription;
+	place->requests_ended = peer->requests_ended;
+	if (text.size <= sizeof(place->subscription)) {
+		memcpy(place->subscription, text.data, text.size);
+		set_size(place, (uint32_t)text.size);
+	}
+	yajl_gen_free(gen);
+}
+
+static struct ledger_subscriber *free_place(struct server *server)
+{
+	struct ledger_page *page = server->config.ledger ? ledger_page(server->config.ledger) : NULL;
+
+	for (size_t i = 0; page && i < LEDGER_SUBSCRIBERS; i++)
+		if (page->subscribers[i].slot == 0)
+			return &page->subscribers[i];
+	return NULL;
+}
+
+bool peer_enter_ledger(struct peer *peer)
+{
+	peer->place = free_place(peer->server);
+	if (!peer->place)
+		return false;
+	*peer->place = (struct ledger_subscriber){ .slot = peer->slot, .cred = peer->cred };
+	peer_note(peer);
+	subscriber_set_ledger(peer->subscriber, &peer->place->stream);
+	return true;
+}
+
+void peer_leave_ledger(struct peer *peer)
+{
+	char name[STORE_NAME_MOST];
+
+	if (!peer->place)
+		return;
+	peer->place->slot = 0;
+	subscriber_set_ledger(peer->subscriber, NULL);
+	peer->place = NULL;
+	slot_name(name, peer->slot);
+	store_forget(name);
+}
+
+/* False: there is no place for more. */
+static bool keep(struct peer *peer)
+{
+	char name[STORE_NAME_MOST];
+
+	if (!peer_enter_ledger(peer))
+		return false;
+	slot_name(name, peer->slot);
+	store_keep(name, peer->fd);
+	return true;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+	unsigned kept = 0;
+	bool more = false;
+
+	(void)source;
+	(void)usec;
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (peer->place || peer->leaving)
+			continue;
+		if (kept == KEEP_MOST || peer->since_us + KEEP_AFTER_US > usec)
+			more = true;
+		else if (keep(peer))
+			kept++;
+		else
+			break;
+	}
+	if (more)
+		server_keep_soon(server);
+	return 0;
+}
+
+int server_keep_init(struct server *server)
+{
+	int r = sd_event_add_time_relative(server->event, &server->keep, CLOCK_MONOTONIC, 0, 0, on_time, server);
+
+	return r < 0 ? r : sd_event_source_set_enabled(server->keep, SD_EVENT_OFF);
+}
+
+void server_keep_soon(struct server *server)
+{
+	int enabled = SD_EVENT_OFF;
+
+	if (!server->config.ledger || sd_event_source_get_enabled(server->keep, &enabled) < 0 ||
+	    enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(server->keep, KEEP_AFTER_US);
+	sd_event_source_set_enabled(server->keep, SD_EVENT_ONESHOT);
+}
+
+/* After a crash. */
+
+static int resume_peer(struct server *server, const struct ledger_subscriber *left, int fd)
+{
+	const struct kept kept = {
+		.slot = left->slot,
+		.subscription = { left->subscription, left->subscription_size },
+		.own_subscription = left->own_subscription,
+		.requests_ended = left->requests_ended,
+		.cred = left->cred,
+	};
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	int r = peer_subscription(server, fd, &kept, &subscriber);
+
+	if (r == 0)
+		r = subscriber_resume(subscriber, &left->stream);
+	if (r == 0)
+		r = peer_follow_settings(server, subscriber, &kept);
+	if (r == 0)
+		r = peer_put_in(server, fd, subscriber, &kept);
+	if (r == 0)
+		TAKE_PTR(subscriber);
+	return r;
+}
+
+unsigned server_resume(struct server *server, struct ledger *ledger, struct store *store)
+{
+	struct ledger_page *page = ledger_page(ledger);
+	unsigned count = 0;
+
+	for (size_t i = 0; i < LEDGER_SUBSCRIBERS; i++) {
+		const struct ledger_subscriber *left = &page->subscribers[i];
+		_cleanup_close_ int fd = -1;
+		char name[STORE_NAME_MOST];
+
+		if (left->slot == 0 || slot_is_taken(server, left->slot))
+			continue;
+		slot_name(name, left->slot);
+		fd = store_take(store, name);
+		if (fd < 0)
+			continue;
+		/* Nobody knows how much of a line is out, or what it asked for. */
+		if (left->stream.mid_line || left->subscription_size == 0 ||
+		    left->subscription_size > sizeof(left->subscription) || resume_peer(server, left, fd) < 0) {
+			hang_up(TAKE_FD(fd));
+			store_forget(name);
+			continue;
+		}
+		TAKE_FD(fd);
+		count++;
+	}
+	return count;
+}
