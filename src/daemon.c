@@ -285,6 +285,8 @@ int daemon_start_outputs(struct daemon *d)
 		r = start_server(d);
 	if (r == 0 && d->settings->journal.enabled)
 		r = start_journal(d);
+	if (r == 0)
+		daemon_keep_ledger(d);
 	return r;
 }
 

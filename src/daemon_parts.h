@@ -55,6 +55,8 @@ int daemon_begin_or_go_on(struct daemon *daemon);
 /* Into the outputs that were just made: what the last daemon left of theirs. False: nothing. */
 void daemon_resume_subscribers(struct daemon *daemon);
 bool daemon_resume_journal(struct daemon *daemon);
+/* Once the outputs are there: from their first event on it is our ledger that says how far they are. */
+void daemon_keep_ledger(struct daemon *daemon);
 /* The end: what the next daemon goes on with. */
 void daemon_leave(struct daemon *daemon);
 

@@ -22,6 +22,8 @@
 #define ARCHIVE_SUBSCRIBERS "subscribers"
 #define LEDGER "ledger"
 
+#define TRIES 4 /* of going on from one ledger; systemd gives up after five starts in ten seconds */
+
 static uint64_t boot_ns(void)
 {
 	struct timespec ts;
@@ -147,6 +149,13 @@ void daemon_leave(struct daemon *d)
 		d->server = server_leave(d->server);
 }
 
+void daemon_keep_ledger(struct daemon *d)
+{
+	store_forget(LEDGER);
+	if (d->ledger)
+		store_keep(LEDGER, ledger_fd(d->ledger));
+}
+
 /* Where the last daemon ended: first what its probes saw since, then ours in their place. */
 static int go_on(struct daemon *d)
 {
@@ -250,29 +259,34 @@ static bool resume_state(struct daemon *d)
 	return false;
 }
 
-/* What the last one wrote down as it went. Once, as archives. */
+/* What the last one wrote down as it went. It stays in the store until ours is there. */
 static struct ledger *take_ledger(struct daemon *d)
 {
+	_cleanup_(ledger_free_p) struct ledger *ledger = NULL;
 	_cleanup_close_ int fd = store_take(d->store, LEDGER);
-	struct ledger *ledger = NULL;
 	int r;
 
 	if (fd < 0)
 		return NULL;
-	store_forget(LEDGER);
 	r = ledger_open(&ledger, fd, d->boot);
 	if (r < 0)
 		log_warning("what the last daemon left as %s: %s", LEDGER, strerror(-r));
-	return r < 0 ? NULL : ledger;
+	/* What daemons die of is not for all that come after. */
+	if (r < 0 || ledger_page(ledger)->tries++ >= TRIES)
+		return NULL;
+	return TAKE_PTR(ledger);
 }
 
 static int resume(struct daemon *d)
 {
+	_cleanup_(ledger_free_p) struct ledger *left = take_ledger(d);
+
 	if (resume_state(d))
 		return go_on(d);
-	if (d->predecessor)
-		d->left = take_ledger(d);
-	return d->left ? go_on_after_crash(d) : daemon_begin(d);
+	if (!left || !d->predecessor)
+		return daemon_begin(d);
+	d->left = TAKE_PTR(left);
+	return go_on_after_crash(d);
 }
 
 int daemon_begin_or_go_on(struct daemon *d)
@@ -287,9 +301,7 @@ int daemon_begin_or_go_on(struct daemon *d)
 	strange = store_discard(d->store);
 	if (strange > 0)
 		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
-	if (r == DAEMON_OK && d->ledger) {
+	if (r == DAEMON_OK && d->ledger)
 		probe_keep(d->probe);
-		store_keep(LEDGER, ledger_fd(d->ledger));
-	}
 	return r;
 }

@@ -73,9 +73,9 @@ class Unit:
         self.store = []
         self.daemon = None
 
-    def start(self):
+    def start(self, wait=True):
         self.daemon = Daemon(self.config, passed=[("execsnoopd.socket", self.listener.socket.fileno()), *self.store],
-                             store=self.store)
+                             store=self.store, wait=wait)
 
     def stop(self):
         equal(self.daemon.stop(), 0, "the daemon's exit status")
@@ -297,6 +297,54 @@ def kills_in_a_storm_are_told_to_the_event():
             equal(len(args), len(set(args)), kind, "told twice")
             check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are told as lost")
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        client.close()
+
+
+@test
+def a_daemon_that_is_killed_while_it_takes_over_loses_nothing_more():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        unit.wait_kept(1)
+        for i, delay in enumerate((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)):
+            # After an end in order, and after a kill.
+            unit.stop() if i % 2 else unit.kill()
+            while_none = [run(ODD, "exit", "0", "while-none")]
+            unit.start(wait=False)
+            # Any moment is a good one to be killed at.
+            time.sleep(delay)
+            unit.kill()
+            while_none.append(run(ODD, "exit", "0", "while-none"))
+            unit.start()
+            for program in while_none:
+                client.wait_exit(program.pid)
+        accounted(client)
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        client.close()
+
+
+@test
+def what_daemons_die_of_is_not_for_all_that_come_after():
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        unit.wait_kept(1)
+        unit.kill()
+        for _ in range(4):
+            unit.start(wait=False)
+            end = time.monotonic() + PATIENCE
+            while "going on behind event" not in unit.daemon.messages():
+                check(time.monotonic() < end, "it does not go on")
+                time.sleep(0.001)
+            unit.kill()
+        unit.start()
+        while client.read_some(PATIENCE):
+            pass
+        check(client.ended, "the connection is still there")
+        client.close()
+        client = Client(listener.path)
+        client.wait_live()
+        equal(start_and_end(client, run(ODD, "exit", "0"))[1]["exit_code"], 0)
         client.close()
 
 
