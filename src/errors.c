@@ -166,6 +166,7 @@ static int open_tracefs(void)
 {
 	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 	_cleanup_close_ int fs = -1;
+	bool denied = false;
 	int fd;
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -177,10 +178,11 @@ static int open_tracefs(void)
 			events = openat(place, "events/syscalls", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (events >= 0)
 			return TAKE_FD(place);
+		denied |= place >= 0 && errno == EACCES;
 	}
 	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
 	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
+		return denied ? -EACCES : -errno;
 	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	return fd < 0 ? -errno : fd;
 }
@@ -269,7 +271,7 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	int r = tracefs < 0 ? tracefs : load_late(e, rung) < 0 ? load_tracepoints(e, rung) : 0;
 
 	if (tracefs < 0)
-		e->missing = "no tracefs: ";
+		e->missing = tracefs == -EACCES ? "CAP_DAC_READ_SEARCH missing: " : "no tracefs: ";
 	if (r < 0)
 		return r;
 	const struct {

@@ -397,26 +397,26 @@ def what_a_subscriber_asked_for_outlives_a_kill():
 @test
 def nobody_reads_a_line_that_ends_in_another():
     with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
+        client, reader = Client(listener.path), Client(listener.path)
         client.wait_live()
-        unit.wait_kept(1)
-        run(ODD, "exit", "0")
-        # Longer than the socket takes: one is out in part.
+        reader.wait_live()
+        unit.wait_kept(2)
+        # Longer than the socket takes: one is out in part, once all are told.
         for _ in range(4):
-            run(ODD, "exit", "0", "x" * 120000)
+            reader.wait_exit(run(ODD, "exit", "0", "x" * 120000).pid)
         unit.kill()
         unit.start()
         data = b""
-        while True:
-            more = client.socket.recv(1 << 20)
-            if not more:
-                break
+        client.socket.settimeout(PATIENCE)
+        while more := client.socket.recv(1 << 20):
             data += more
+            check(len(data) < 64 << 20, "the connection is still there")
         lines = data.split(b"\n")
         for line in lines[:-1]:
             json.loads(line)
         check(len(lines[-1]) > 0, "no line is cut: this test shows nothing")
         client.close()
+        reader.close()
         client = Client(listener.path)
         client.wait_live()
         start_and_end(client, run(ODD, "exit", "5"))
