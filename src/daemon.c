@@ -225,6 +225,8 @@ static int start_server(struct daemon *d)
 		.settings = d->settings,
 		.boot = d->boot,
 		.ledger = d->ledger,
+		.store = d->store,
+		.left = d->left,
 		.stats = gen_stats,
 		.note = on_note,
 		.userdata = d,
@@ -283,6 +285,7 @@ int daemon_start_outputs(struct daemon *d)
 		return start_console(d);
 	if (d->settings->socket.enabled)
 		r = start_server(d);
+	server_discard_listener(d->store, d->left); /* if it is there still */
 	if (r == 0 && d->settings->journal.enabled)
 		r = start_journal(d);
 	if (r == 0)
@@ -584,6 +587,6 @@ int daemon_run(const struct daemon_options *options)
 			r = DAEMON_FAILED;
 		}
 	}
-	daemon_stop(&d, started && d.ledger && r == DAEMON_OK);
+	daemon_stop(&d, started && r == DAEMON_OK);
 	return r;
 }

@@ -35,7 +35,8 @@ struct daemon {
 	struct reader *reader;
 	struct predecessor *predecessor; /* while its ring is not read to the end */
 	struct ledger *ledger;		 /* what the next one finds after a crash; NULL: systemd has no store for us */
-	struct ledger *left;		 /* at the start, after a crash: the last one's */
+	struct ledger *left;		 /* at the start: the last one's */
+	bool crashed;			 /* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
 	unsigned loaded_processes;
@@ -57,7 +58,7 @@ void daemon_resume_subscribers(struct daemon *daemon);
 bool daemon_resume_journal(struct daemon *daemon);
 /* Once the outputs are there: from their first event on it is our ledger that says how far they are. */
 void daemon_keep_ledger(struct daemon *daemon);
-/* The end: what the next daemon goes on with. */
+/* The end: what the next daemon goes on with, if systemd has a store for it and one comes. */
 void daemon_leave(struct daemon *daemon);
 
 #endif

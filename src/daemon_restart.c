@@ -13,6 +13,7 @@
 
 #include "daemon_parts.h"
 #include "log.h"
+#include "manager.h"
 
 #define LEAVE_MS 100   /* for outputs to take what is queued, before the rest goes to the next daemon */
 #define GRACE_US 20000 /* both sets of probes see all: calls that had begun before the second did have ended */
@@ -22,7 +23,8 @@
 #define ARCHIVE_SUBSCRIBERS "subscribers"
 #define LEDGER "ledger"
 
-#define TRIES 4 /* of going on from one ledger; systemd gives up after five starts in ten seconds */
+#define JOB_MS 200 /* for systemd to say what it is about to do */
+#define TRIES 4	   /* of going on from one ledger; systemd gives up after five starts in ten seconds */
 
 static uint64_t boot_ns(void)
 {
@@ -52,11 +54,11 @@ static struct archive *take_archive(struct daemon *d, const char *name)
 void daemon_resume_subscribers(struct daemon *d)
 {
 	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_SUBSCRIBERS);
-	int r = archive && d->predecessor && !d->left ? server_archive(d->server, archive, d->store) : 0;
+	int r = archive && d->predecessor && !d->crashed ? server_archive(d->server, archive, d->store) : 0;
 
 	if (r < 0)
 		log_warning("some subscribers could not be kept: %s", strerror(-r));
-	if (d->left)
+	if (d->crashed)
 		log_info("%u subscribers stay connected", server_resume(d->server, d->left, d->store));
 	proctable_settle(pipeline_table(d->pipeline));
 }
@@ -66,11 +68,11 @@ bool daemon_resume_journal(struct daemon *d)
 	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_JOURNAL);
 	int r;
 
-	if (d->left && ledger_page(d->left)->journal.joined) {
+	if (d->crashed && ledger_page(d->left)->journal.joined) {
 		journal_resume(d->journal, pipeline_table(d->pipeline), &ledger_page(d->left)->journal);
 		return true;
 	}
-	if (!archive || !d->predecessor || d->left)
+	if (!archive || !d->predecessor || d->crashed)
 		return false;
 	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
 	if (r < 0)
@@ -130,11 +132,15 @@ static int leave_subscribers(struct daemon *d)
 	return r < 0 ? r : leave_archive(ARCHIVE_SUBSCRIBERS, archive);
 }
 
-/* Nobody says whether this is a stop or a restart: after a stop systemd closes all of its store. */
+/* Where nobody says whether this is a stop or a restart all is left, since after a stop systemd closes all of its store;
+ * but for the file of the listening socket, which would stay. */
 void daemon_leave(struct daemon *d)
 {
+	enum manager_job job = d->ledger ? manager_job(JOB_MS) : MANAGER_STOP;
 	int r;
 
+	if (job == MANAGER_STOP)
+		return;
 	if (d->server)
 		server_drain(d->server, LEAVE_MS);
 	r = leave_state(d);
@@ -146,7 +152,7 @@ void daemon_leave(struct daemon *d)
 	if (r < 0)
 		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
 	else
-		d->server = server_leave(d->server);
+		d->server = server_leave(d->server, job == MANAGER_RESTART);
 }
 
 void daemon_keep_ledger(struct daemon *d)
@@ -279,14 +285,11 @@ static struct ledger *take_ledger(struct daemon *d)
 
 static int resume(struct daemon *d)
 {
-	_cleanup_(ledger_free_p) struct ledger *left = take_ledger(d);
-
+	d->left = take_ledger(d);
 	if (resume_state(d))
 		return go_on(d);
-	if (!left || !d->predecessor)
-		return daemon_begin(d);
-	d->left = TAKE_PTR(left);
-	return go_on_after_crash(d);
+	d->crashed = d->left && d->predecessor;
+	return d->crashed ? go_on_after_crash(d) : daemon_begin(d);
 }
 
 int daemon_begin_or_go_on(struct daemon *d)
@@ -298,6 +301,7 @@ int daemon_begin_or_go_on(struct daemon *d)
 		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
 	r = resume(d);
 	d->left = ledger_free(d->left);
+	d->crashed = false;
 	strange = store_discard(d->store);
 	if (strange > 0)
 		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);

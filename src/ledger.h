@@ -46,7 +46,8 @@ struct ledger_counters {
 
 struct ledger_page {
 	uint64_t boot;
-	uint32_t tries; /* daemons that went on from it, or died in trying */
+	uint64_t listener_dev, listener_ino; /* the file of the listening socket; 0, 0: systemd made it */
+	uint32_t tries;			     /* daemons that went on from it, or died in trying */
 	struct ledger_counters counters;
 	struct ledger_stream journal;
 	struct ledger_subscriber subscribers[LEDGER_SUBSCRIBERS];

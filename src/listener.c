@@ -66,6 +66,17 @@ static int clear_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+static int give_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group)
+{
+	int r = set_access(listener->path, settings);
+
+	*ret_without_group = r == -ESRCH;
+	/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
+	if (r == -ESRCH)
+		r = chmod(listener->path, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;
+	return r;
+}
+
 static int bind_and_listen(struct listener *listener, const struct settings *settings, int fd, bool *ret_without_group)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -90,11 +101,7 @@ static int bind_and_listen(struct listener *listener, const struct settings *set
 		unlink(address.sun_path);
 		return r;
 	}
-	r = set_access(listener->path, settings);
-	*ret_without_group = r == -ESRCH;
-	/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
-	if (r == -ESRCH)
-		r = chmod(listener->path, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;
+	r = give_access(listener, settings, ret_without_group);
 	if (r < 0)
 		return r;
 	return listen(fd, BACKLOG) < 0 ? -errno : 0;
@@ -118,15 +125,70 @@ int listener_new(struct listener **ret, const struct settings *settings, int *re
 	return 0;
 }
 
+/* Where the socket was bound, if its file is still there. */
+static bool find_file(int fd, uint64_t dev, uint64_t ino, struct sockaddr_un *ret, struct stat *ret_stat)
+{
+	socklen_t size = sizeof(*ret) - 1;
+
+	memset(ret, 0, sizeof(*ret));
+	return getsockname(fd, (struct sockaddr *)ret, &size) == 0 && ret->sun_family == AF_UNIX &&
+	       lstat(ret->sun_path, ret_stat) == 0 && ret_stat->st_dev == dev && ret_stat->st_ino == ino;
+}
+
+int listener_adopt(struct listener **ret, const struct settings *settings, int fd, uint64_t dev, uint64_t ino,
+		   bool *ret_without_group)
+{
+	_cleanup_(listener_free_p) struct listener *listener = NULL;
+	struct sockaddr_un address;
+	struct stat made;
+	int r;
+
+	if (!find_file(fd, dev, ino, &address, &made) || strcmp(address.sun_path, settings->socket.path) != 0)
+		return -ENOENT;
+	listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		return -ENOMEM;
+	listener->path = strdup(settings->socket.path);
+	if (!listener->path)
+		return -ENOMEM;
+	listener->made = made;
+	r = give_access(listener, settings, ret_without_group);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(listener);
+	return 0;
+}
+
+void listener_discard(int fd, uint64_t dev, uint64_t ino)
+{
+	struct sockaddr_un address;
+	struct stat made;
+
+	if (find_file(fd, dev, ino, &address, &made))
+		unlink(address.sun_path);
+}
+
+void listener_identity(const struct listener *listener, uint64_t *ret_dev, uint64_t *ret_ino)
+{
+	*ret_dev = listener->made.st_dev;
+	*ret_ino = listener->made.st_ino;
+}
+
+struct listener *listener_leave(struct listener *listener)
+{
+	if (listener)
+		free(listener->path);
+	free(listener);
+	return NULL;
+}
+
 struct listener *listener_free(struct listener *listener)
 {
 	if (!listener)
 		return NULL;
 	if (listener_is_there(listener))
 		unlink(listener->path);
-	free(listener->path);
-	free(listener);
-	return NULL;
+	return listener_leave(listener);
 }
 
 bool listener_is_there(const struct listener *listener)

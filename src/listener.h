@@ -4,6 +4,7 @@
 #define EXECSNOOP_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cleanup.h"
 #include "settings.h"
@@ -16,6 +17,17 @@ struct listener;
  * such group, and the mode is without the group's bits.
  */
 int listener_new(struct listener **ret, const struct settings *settings, int *ret_fd, bool *ret_without_group);
+/*
+ * The same with a socket that another daemon made, whose file is (dev, ino): if it is at that path, fd is used (and is still the
+ * caller's). -ENOENT: it is not.
+ */
+int listener_adopt(struct listener **ret, const struct settings *settings, int fd, uint64_t dev, uint64_t ino,
+		   bool *ret_without_group);
+/* Of one that is not adopted: removes the file, if it is still there. */
+void listener_discard(int fd, uint64_t dev, uint64_t ino);
+/* Which file it is, for whoever adopts it; and the end of this side of it, where the file stays. */
+void listener_identity(const struct listener *listener, uint64_t *ret_dev, uint64_t *ret_ino);
+struct listener *listener_leave(struct listener *listener);
 /* Removes the file if it is still the one that was made. */
 struct listener *listener_free(struct listener *listener);
 DEFINE_CLEANUP(struct listener *, listener_free);

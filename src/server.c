@@ -28,9 +28,10 @@
 #include "request.h"
 #include "server_peers.h"
 
-#define ACCEPTS_MOST 64 /* in one turn */
-#define PAUSE_US 100000 /* of accepting, when descriptors ran out */
-#define NOTES_MOST 5	/* of connections, in a second */
+#define ACCEPTS_MOST 64	    /* in one turn */
+#define PAUSE_US 100000	    /* of accepting, when descriptors ran out */
+#define LISTENER "listener" /* in the store */
+#define NOTES_MOST 5	    /* of connections, in a second */
 
 __attribute__((format(printf, 3, 4))) static void note(struct server *server, int level, const char *format, ...)
 {
@@ -504,12 +505,60 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 	return 0;
 }
 
+/* Systemd has the listening socket, too, and the ledger says which file it is. */
+static void keep_listener(struct server *server, bool is_kept)
+{
+	struct ledger_page *page = server->config.ledger ? ledger_page(server->config.ledger) : NULL;
+
+	if (!page)
+		return;
+	listener_identity(server->listener, &page->listener_dev, &page->listener_ino);
+	if (!is_kept)
+		store_keep(LISTENER, server->fd);
+}
+
+void server_discard_listener(struct store *store, struct ledger *left)
+{
+	_cleanup_close_ int fd = store ? store_take(store, LISTENER) : -1;
+
+	if (fd < 0)
+		return;
+	if (left)
+		listener_discard(fd, ledger_page(left)->listener_dev, ledger_page(left)->listener_ino);
+	store_forget(LISTENER);
+}
+
+/* That of another daemon, where it is the one that the settings ask for. */
+static int adopt_listener(struct server *server, bool *ret_without_group)
+{
+	const struct server_config *config = &server->config;
+	const struct ledger_page *left = config->left ? ledger_page(config->left) : NULL;
+	_cleanup_close_ int fd = left && config->ledger ? store_take(config->store, LISTENER) : -1;
+	int r = fd < 0 ? -ENOENT
+		       : listener_adopt(&server->listener, config->settings, fd, left->listener_dev, left->listener_ino,
+					ret_without_group);
+
+	if (r == 0) {
+		server->fd = TAKE_FD(fd);
+		keep_listener(server, true);
+	} else if (fd >= 0) {
+		listener_discard(fd, left->listener_dev, left->listener_ino);
+		store_forget(LISTENER);
+	}
+	return r;
+}
+
 static int server_bind(struct server *server)
 {
 	const struct settings *settings = server->config.settings;
 	bool without_group;
-	int r = listener_new(&server->listener, settings, &server->fd, &without_group);
+	int r = adopt_listener(server, &without_group);
 
+	if (r < 0) {
+		r = listener_new(&server->listener, settings, &server->fd, &without_group);
+		if (r == 0)
+			keep_listener(server, false);
+	}
 	if (r == 0 && without_group)
 		note(server, LOG_WARNING,
 		     "%s: there is no group %s, so the socket's mode is without the group's bits; "
@@ -630,7 +679,7 @@ void server_drain(struct server *server, unsigned timeout_ms)
 		;
 }
 
-struct server *server_leave(struct server *server)
+struct server *server_leave(struct server *server, bool listens)
 {
 	for (struct peer *peer = server ? server->peers : NULL, *next; peer; peer = next) {
 		next = peer->next;
@@ -643,6 +692,8 @@ struct server *server_leave(struct server *server)
 	}
 	if (server)
 		server->peers = NULL;
+	if (server && listens)
+		server->listener = listener_leave(server->listener);
 	return server_free(server);
 }
 
@@ -655,6 +706,8 @@ struct server *server_free(struct server *server)
 	sd_event_source_disable_unref(server->source);
 	sd_event_source_disable_unref(server->pause);
 	sd_event_source_disable_unref(server->keep);
+	if (server->listener && server->config.ledger)
+		store_forget(LISTENER);
 	listener_free(server->listener);
 	if (server->fd >= 0)
 		close(server->fd);

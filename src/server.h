@@ -25,6 +25,10 @@ struct server_config {
 	const struct settings *settings; /* [socket]; borrowed until the next server_reload */
 	uint64_t boot;
 	struct ledger *ledger; /* what is kept over a crash; borrowed, NULL: nothing is */
+	/* For server_new alone: the listening socket of another daemon, if there is one, is in the store, and its file in its
+	 * ledger. Borrowed, NULL: there is none. */
+	struct store *store;
+	struct ledger *left;
 	/* A `stats` line is being made: the owner adds its keys to the object that is open. NULL: none. */
 	void (*stats)(void *userdata, yajl_gen gen);
 	/* A peer came or went, for the log: a line without newline. NULL: not told. */
@@ -51,8 +55,11 @@ DEFINE_CLEANUP(struct server *, server_free);
 int server_archive(struct server *server, struct archive *archive, struct store *store);
 /* After a crash, over the table that was there then: goes on with those that were kept. Returns how many. */
 unsigned server_resume(struct server *server, struct ledger *left, struct store *store);
-/* As server_free, but it hangs up on nobody: the connections live on in systemd's store. */
-struct server *server_leave(struct server *server);
+/* As server_free, but it hangs up on nobody: the connections live on in systemd's store; listens: so does the listening
+ * socket, with its file. */
+struct server *server_leave(struct server *server, bool listens);
+/* A listening socket in the store that is not wanted any more goes, with its file. */
+void server_discard_listener(struct store *store, struct ledger *left);
 
 /* As a sink for the pipeline. */
 struct sink *server_sink(struct server *server);

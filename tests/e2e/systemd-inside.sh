@@ -189,10 +189,24 @@ report "seq goes on, nothing is lost, and there is one snapshot"
 kill $reader
 rm /run/systemd/system/$unit.d/upgrade.conf
 
+# The listening socket is there all the time, and its file is the same. (The snapshots of these have ends of processes that other
+# streams do not have, and those have numbers.)
+made=$(stat -c %i $socket)
+rm /tmp/enough
+{ n=0; while [ ! -e /tmp/enough ]; do nc -zU $socket && n=$((n + 1)) || echo "refused"; done >/tmp/refused 2>&1; echo $n >/tmp/accepted; } &
+connecting=$!
+for _ in 1 2 3; do systemctl restart $unit; done
+touch /tmp/enough
+wait $connecting
+echo "# $(cat /tmp/accepted) connected"
+[ "$(cat /tmp/accepted)" -gt 3 ] && [ ! -s /tmp/refused ] && [ "$(stat -c %i $socket)" = "$made" ]
+report "whoever connects during a restart is let in"
+
 # One that stands still is found by the watchdog, one that is killed is started anew; a subscriber may come again at once.
 printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
 systemctl daemon-reload
 systemctl restart $unit
+made=$(stat -c %i $socket)
 for how in STOP KILL; do
 	main=$(systemctl show -P MainPID $unit)
 	kept=$(systemctl show -P NFileDescriptorStore $unit)
@@ -210,7 +224,7 @@ for how in STOP KILL; do
 	/bin/true "after-$how"
 	until_true grep -q "\"type\":\"exited\".*after-$how" /tmp/stream && kill -0 $reader &&
 		grep -q "\"type\":\"exited\".*while-none-$how" /tmp/stream &&
-		[ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
+		[ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ] && [ "$(stat -c %i $socket)" = "$made" ]
 	report "who was connected is still, and was told of what happened meanwhile"
 	until_true sh -c "journalctl -t execsnoopd EXECSNOOP_ARG=after-$how EXECSNOOP_TYPE=exited -o cat | grep -q ." &&
 		journalctl -t execsnoopd "EXECSNOOP_ARG=while-none-$how" EXECSNOOP_TYPE=started -o cat | grep -q .

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "manager.h"
+
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-login.h>
+
+#include "cleanup.h"
+
+#define SYSTEMD "org.freedesktop.systemd1"
+
+DEFINE_CLEANUP(sd_bus *, sd_bus_unref);
+DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref);
+
+/* The job of the unit; *ret_id 0: it has none. Below 0: nobody knows. */
+static int find_job(sd_bus *bus, uint32_t *ret_id, char **ret_path)
+{
+	_cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+	_cleanup_free_ char *unit = NULL, *path = NULL;
+	const char *job;
+	int r = sd_pid_get_unit(0, &unit);
+
+	if (r >= 0)
+		r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
+	if (r >= 0)
+		r = sd_bus_get_property(bus, SYSTEMD, path, SYSTEMD ".Unit", "Job", NULL, &reply, "(uo)");
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "(uo)", ret_id, &job);
+	if (r >= 0)
+		r = (*ret_path = strdup(job)) ? 0 : -1;
+	return r;
+}
+
+enum manager_job manager_job(unsigned timeout_ms)
+{
+	_cleanup_(sd_bus_unref_p) sd_bus *bus = NULL;
+	_cleanup_free_ char *path = NULL, *type = NULL;
+	uint32_t id;
+
+	if (sd_bus_open_system(&bus) < 0 || sd_bus_set_method_call_timeout(bus, (uint64_t)timeout_ms * 1000) < 0 ||
+	    find_job(bus, &id, &path) < 0)
+		return MANAGER_UNKNOWN;
+	/* Somebody sent the signal by hand: it is an end in order, after which Restart=on-failure does nothing. */
+	if (id == 0)
+		return MANAGER_STOP;
+	if (sd_bus_get_property_string(bus, SYSTEMD, path, SYSTEMD ".Job", "JobType", NULL, &type) < 0)
+		return MANAGER_UNKNOWN;
+	return strcmp(type, "stop") == 0 ? MANAGER_STOP : MANAGER_RESTART;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What systemd is about to do with the unit that we run in. SIGTERM does not tell a stop from a restart; systemd says it on
+ * the system bus (org.freedesktop.systemd1(5), properties Job and JobType).
+ */
+#ifndef EXECSNOOP_MANAGER_H
+#define EXECSNOOP_MANAGER_H
+
+enum manager_job {
+	MANAGER_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no answer */
+	MANAGER_STOP,	 /* nobody comes after us */
+	MANAGER_RESTART,
+};
+
+/* Waits for systemd's answers, for timeout_ms at most for each of two. */
+enum manager_job manager_job(unsigned timeout_ms);
+
+#endif
