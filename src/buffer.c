@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "pool.h"
+
 #define BATCH 64 /* lines in one writev(2) */
 #define ROOM_KEPT 64
 
@@ -29,7 +31,7 @@ int line_new(struct line **ret, size_t size)
 
 	if (size > SIZE_MAX - sizeof(*line))
 		return -ENOMEM;
-	line = malloc(sizeof(*line) + size);
+	line = pool_take(sizeof(*line) + size);
 	if (!line)
 		return -ENOMEM;
 	line->refs = 1;
@@ -49,7 +51,7 @@ struct line *line_ref(struct line *line)
 struct line *line_unref(struct line *line)
 {
 	if (line && --line->refs == 0)
-		free(line);
+		pool_give(line, sizeof(*line) + line->size);
 	return NULL;
 }
 
@@ -69,13 +71,18 @@ static struct line **place(const struct buffer *buffer, size_t i)
 	return &buffer->lines[(buffer->head + i) & (buffer->room - 1)];
 }
 
+static void free_room(const struct buffer *buffer)
+{
+	pool_give(buffer->lines, buffer->room * sizeof(struct line *));
+}
+
 struct buffer *buffer_free(struct buffer *buffer)
 {
 	if (!buffer)
 		return NULL;
 	for (size_t i = 0; i < buffer->count; i++)
 		line_unref(*place(buffer, i));
-	free(buffer->lines);
+	free_room(buffer);
 	free(buffer);
 	return NULL;
 }
@@ -88,13 +95,13 @@ void buffer_set_limit(struct buffer *buffer, size_t limit)
 static int grow(struct buffer *buffer)
 {
 	size_t room = buffer->room ? buffer->room * 2 : ROOM_KEPT;
-	struct line **lines = reallocarray(NULL, room, sizeof(struct line *));
+	struct line **lines = pool_take(room * sizeof(struct line *));
 
 	if (!lines)
 		return -ENOMEM;
 	for (size_t i = 0; i < buffer->count; i++)
 		lines[i] = *place(buffer, i);
-	free(buffer->lines);
+	free_room(buffer);
 	buffer->lines = lines;
 	buffer->room = room;
 	buffer->head = 0;
@@ -141,7 +148,7 @@ static void consume(struct buffer *buffer, size_t n)
 	buffer->written = n;
 	if (buffer->count == 0 && buffer->room > ROOM_KEPT) {
 		/* A storm is over: give its room back. */
-		free(buffer->lines);
+		free_room(buffer);
 		buffer->lines = NULL;
 		buffer->room = buffer->head = 0;
 	}

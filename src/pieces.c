@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "pool.h"
+
 #define LISTS_MOST 64
 #define ROOM_FIRST 32768
 
@@ -10,7 +12,7 @@ struct list {
 	struct pieces_key key;
 	uint64_t turn; /* of its last piece, for the oldest */
 	size_t size, room;
-	char *data; /* malloc'ed; NULL: the slot is free */
+	char *data; /* NULL: the slot is free */
 };
 
 struct pieces {
@@ -30,7 +32,7 @@ int pieces_new(struct pieces **ret)
 
 static void list_drop(struct list *list)
 {
-	free(list->data);
+	pool_give(list->data, list->room);
 	*list = (struct list){};
 }
 
@@ -78,9 +80,12 @@ static int list_grow(struct list *list, size_t size)
 		return 0;
 	while (room < size)
 		room *= 2;
-	data = realloc(list->data, room);
+	data = pool_take(room);
 	if (!data)
 		return -ENOMEM;
+	if (list->size > 0)
+		memcpy(data, list->data, list->size);
+	pool_give(list->data, list->room);
 	list->data = data;
 	list->room = room;
 	return 0;

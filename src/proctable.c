@@ -26,6 +26,7 @@
  */
 #include <errno.h>
 
+#include "pool.h"
 #include "proctable_versions.h"
 
 /* 2^6 buckets at least; grown when there are more processes than buckets, shrunk at an eighth. */
@@ -56,7 +57,7 @@ void held_unref(struct proctable *table, struct held *held)
 {
 	if (held && --held->refs == 0) {
 		table->args -= held->args;
-		free(held);
+		pool_give(held, held->size);
 	}
 }
 
@@ -204,7 +205,7 @@ static void version_free(struct proctable *table, struct version *version)
 {
 	list_remove(table, version);
 	held_unref(table, version->held);
-	free(version);
+	pool_give(version, version->size);
 }
 
 /* It is current no longer. */
@@ -286,9 +287,11 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		*ret = NULL;
 		return 0;
 	}
-	held = malloc(sizeof(*held) + size);
+	size += sizeof(*held);
+	held = pool_take(size);
 	if (!held)
 		return -ENOMEM;
+	held->size = size;
 	held->refs = 1;
 	held->number = 0;
 	held->args = image->args.size;
@@ -307,15 +310,17 @@ int version_new(struct version **ret, const struct process *process, const struc
 {
 	struct bytes comm = process->comm, parent_comm = process->parent_comm, ancestors = process->ancestors;
 	struct version *version;
-	size_t at;
+	size_t at, size;
 
 	if (comm.size > COMM_MAX)
 		comm.size = COMM_MAX;
 	if (parent_comm.size > COMM_MAX)
 		parent_comm.size = COMM_MAX;
-	version = malloc(sizeof(*version) + comm.size + parent_comm.size + ancestors.size);
+	size = sizeof(*version) + comm.size + parent_comm.size + ancestors.size;
+	version = pool_take(size);
 	if (!version)
 		return -ENOMEM;
+	version->size = size;
 	version->entry = (struct entry){ .process = *process };
 	version->entry.process.image = *image;
 	at = put(version->comms, &comm);

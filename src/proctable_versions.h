@@ -12,6 +12,7 @@ struct held {
 	unsigned refs;
 	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
 	size_t args;	 /* of them, arguments */
+	size_t size;	 /* of all this */
 	char data[];
 };
 
@@ -21,6 +22,7 @@ struct version {
 	struct version *prev, *next; /* in order of birth */
 	uint64_t from, until;
 	struct held *held; /* NULL: none of the image is known */
+	size_t size;	   /* of all this */
 	char comms[];	   /* comm, parent_comm, ancestors */
 };
 

@@ -16,6 +16,8 @@
 #include <syslog.h>
 #include <time.h>
 
+#include "pool.h"
+
 #define DRAIN_MOST 2048 /* records in one turn of the loop */
 #define TAKE_OVER_MOST \
 	512 /* the same of another daemon's: outputs whose queues are full already have to write between */
@@ -215,6 +217,7 @@ static void give_back(struct reader *reader)
 		reader->processes_peak = count;
 	if (reader->processes_peak - count < TRIM_PROCESSES + reader->processes_peak / 4)
 		return;
+	pool_trim(0);
 	malloc_trim(0);
 	reader->processes_peak = count;
 }
@@ -233,6 +236,7 @@ int reader_turn(struct reader *reader)
 	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
 	if (n == 0 && !busy && reader->pause_us == DRAIN_PAUSE_US && probe_sleep(reader->probe)) {
 		reader->pause_us = 0;
+		pool_trim(POOL_KEPT_IDLE);
 		return sd_event_source_set_enabled(reader->timer, SD_EVENT_OFF);
 	}
 	if (n > 0)

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Blocks that every event takes and gives back (lines, entries of the process table): kept for the next event, so that in
+ * steady state none asks malloc(3). What is kept is bounded, and goes back when the machine is quiet. One for the
+ * process, and for its event loop's thread alone. With AddressSanitizer it is malloc itself, which sees misuse.
+ */
+#ifndef EXECSNOOP_POOL_H
+#define EXECSNOOP_POOL_H
+
+#include <stddef.h>
+
+#define POOL_LARGEST 65536	  /* larger blocks are not kept */
+#define POOL_KEPT (4 << 20)	  /* bytes, at most */
+#define POOL_KEPT_IDLE (64 << 10) /* what a quiet machine may have */
+
+#define POOL_PASSES 0 /* to malloc(3) and free(3) */
+#if defined(__SANITIZE_ADDRESS__)
+#undef POOL_PASSES
+#define POOL_PASSES 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#undef POOL_PASSES
+#define POOL_PASSES 1
+#endif
+#endif
+
+/* NULL: there is no memory. */
+void *pool_take(size_t size);
+/* size: what it was taken with. NULL is nothing. */
+void pool_give(void *block, size_t size);
+
+/* Gives back what is more than `keep` bytes. */
+void pool_trim(size_t keep);
+/* Bytes that are kept. */
+size_t pool_kept(void);
+
+#endif
