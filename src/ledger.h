@@ -42,6 +42,7 @@ struct ledger_counters {
 	uint64_t untold;		  /* pipeline.h; losses that no event has told yet */
 	uint32_t lost_events, lost_forks; /* of these, the rings' counters, what was told */
 	uint64_t skipped_events, skipped_forks;
+	int64_t epoch; /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
 };
 
 struct ledger_page {

@@ -80,6 +80,21 @@ static int64_t read_epoch(void)
 	return epoch;
 }
 
+static void set_epoch(struct reader *reader, int64_t epoch)
+{
+	reader->epoch = epoch;
+	if (reader->ledger)
+		reader->ledger->epoch = epoch;
+	pipeline_set_epoch(reader->pipeline, epoch);
+}
+
+/* Unless the clock was set meanwhile, the last daemon's: so a process has the start_time that it had, to the nanosecond. */
+static void take_epoch(struct reader *reader, int64_t epoch)
+{
+	if (llabs(epoch - reader->epoch) < EPOCH_STEP_NS)
+		set_epoch(reader, epoch);
+}
+
 /* Both clocks are slewed alike, so their distance changes by steps only; less is noise of the reading. */
 static void check_epoch(struct reader *reader)
 {
@@ -87,8 +102,7 @@ static void check_epoch(struct reader *reader)
 
 	if (llabs(now - reader->epoch) < EPOCH_STEP_NS)
 		return;
-	reader->epoch = read_epoch();
-	pipeline_set_epoch(reader->pipeline, reader->epoch);
+	set_epoch(reader, read_epoch());
 }
 
 __attribute__((format(printf, 3, 4))) static void note(struct reader *reader, int level, const char *format, ...)
@@ -337,6 +351,7 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 
 void reader_resume(struct reader *reader, const struct ledger_counters *left)
 {
+	take_epoch(reader, left->epoch);
 	set_skipped(reader, left->skipped_events, left->skipped_forks);
 	reader->lost = (uint64_t)left->lost_events + left->lost_forks + left->skipped_events + left->skipped_forks;
 }
@@ -361,8 +376,7 @@ int reader_new(struct reader **ret, sd_event *event, struct pipeline *pipeline, 
 	reader->ledger = ledger;
 	reader->ops = ops;
 	reader->userdata = userdata;
-	reader->epoch = read_epoch();
-	pipeline_set_epoch(pipeline, reader->epoch);
+	set_epoch(reader, read_epoch());
 	*ret = reader;
 	return 0;
 }
@@ -379,10 +393,15 @@ struct reader *reader_free(struct reader *reader)
 
 int reader_archive(struct reader *reader, struct archive *a)
 {
+	int64_t epoch = reader->epoch;
+
+	ARCHIVE(a, epoch);
 	ARCHIVE(a, reader->skipped_events);
 	ARCHIVE(a, reader->skipped_forks);
 	ARCHIVE(a, reader->lost);
 	set_skipped(reader, reader->skipped_events, reader->skipped_forks);
 	archive_flag(a, &reader->census_wanted);
+	if (archive_is_reading(a) && archive_error(a) == 0)
+		take_epoch(reader, epoch);
 	return archive_error(a);
 }

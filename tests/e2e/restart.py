@@ -15,6 +15,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from e2e import ODD, PATIENCE, Client, Daemon, check, check_seq, equal, main, run, start_and_end, test  # noqa: E402
 
 
+# Others may run these tests as well, on the same kernel.
+STORM = "storm-of-%d" % os.getpid()
+MISSING = "/nonexistent/of-%d" % os.getpid()
+
+
 class Listener:
     """The socket of a socket unit."""
 
@@ -146,16 +151,17 @@ def restarts_in_a_storm_lose_nothing_and_tell_nothing_twice():
     with Listener() as listener, Unit(listener) as unit:
         client = Client(listener.path)
         client.wait_live()
-        storm = subprocess.Popen(["sh", "-c", "for i in $(seq 3000); do /bin/true storm $i; /nonexistent/x 2>/dev/null; done; true"])
+        storm = subprocess.Popen(["sh", "-c", "for i in $(seq 3000); do /bin/true %s $i; %s/x 2>/dev/null; done; true" %
+                                  (STORM, MISSING)])
         for _ in range(3):
             unit.restart()
         equal(storm.wait(), 0)
         client.wait_exit(storm.pid)
-        args = [e["args"][2] for e in client.events if e["type"] == "started" and e.get("args", [])[1:2] == ["storm"]]
+        args = [e["args"][2] for e in client.events if e["type"] == "started" and e.get("args", [])[1:2] == [STORM]]
         equal(sorted(args, key=int), [str(i + 1) for i in range(3000)], "started")
-        ends = [e["args"][2] for e in client.events if e["type"] == "exited" and e.get("args", [])[1:2] == ["storm"]]
+        ends = [e["args"][2] for e in client.events if e["type"] == "exited" and e.get("args", [])[1:2] == [STORM]]
         equal(sorted(ends, key=int), [str(i + 1) for i in range(3000)], "exited")
-        failed = [e for e in client.events if e["type"] == "error" and e["exe"] == "/nonexistent/x"]
+        failed = [e for e in client.events if e["type"] == "error" and e["exe"] == MISSING + "/x"]
         equal(len(failed), 3000, "failed")
         whole(client)
         client.close()
@@ -280,20 +286,20 @@ def kills_in_a_storm_are_told_to_the_event():
         unit.wait_kept(1)
         go_on = os.path.join(listener.dir, "go-on")
         open(go_on, "w").close()
-        storm = subprocess.Popen(["sh", "-c", "n=0; while [ -e %s ] && [ $n -lt 100000 ]; do /bin/true storm $n; n=$((n + 1)); done; "
-                                  "echo $n" % go_on], stdout=subprocess.PIPE)
-        first = client.wait(lambda e: "storm" in e.get("args", []) and e["type"] == "started")
+        storm = subprocess.Popen(["sh", "-c", "n=0; while [ -e %s ] && [ $n -lt 100000 ]; do /bin/true %s $n; n=$((n + 1)); done; "
+                                  "echo $n" % (go_on, STORM)], stdout=subprocess.PIPE)
+        first = client.wait(lambda e: STORM in e.get("args", []) and e["type"] == "started")
         for _ in range(4):
             unit.kill()
             unit.start()
-            client.wait(lambda e: "storm" in e.get("args", []) and e["type"] == "started", since=len(client.events))
+            client.wait(lambda e: STORM in e.get("args", []) and e["type"] == "started", since=len(client.events))
         check(first and storm.poll() is None, "the storm was over too soon")
         os.unlink(go_on)
         count = int(storm.communicate()[0])
         client.wait_exit(storm.pid)
         lost = accounted(client)
         for kind in ("started", "exited"):
-            args = [e["args"][2] for e in client.events if e["type"] == kind and e.get("args", [])[1:2] == ["storm"]]
+            args = [e["args"][2] for e in client.events if e["type"] == kind and e.get("args", [])[1:2] == [STORM]]
             equal(len(args), len(set(args)), kind, "told twice")
             check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are told as lost")
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
