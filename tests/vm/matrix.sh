@@ -1,19 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# matrix.sh [-v] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
+# matrix.sh [-v] [-s SUITE[,SUITE...]] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
 # same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
-# with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say.
+# with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
+# these names (tests/e2e/SUITE.py: gauntlet, delivery, ...) instead, in guests with Python; on x86-64 if no kernel is named.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
-verbose=
-[ "${1:-}" != -v ] || { verbose=1; shift; }
+VMLAB=${VMLAB:-${XDG_CACHE_HOME:-$HOME/.cache}/execsnoopd-vm}
+verbose='' suites=''
+while getopts vs: o; do
+	case $o in v) verbose=1 ;; s) suites=$OPTARG ;; *) exit 2 ;; esac
+done
+shift $((OPTIND - 1))
 if [ $# = 0 ]; then
 	set -- 5.10 6.1 6.12 latest
 	# One by one: command -v is content with any of several.
-	if command -v aarch64-linux-gnu-gcc && command -v qemu-system-aarch64 && command -v mmdebstrap; then
+	if [ -z "$suites" ] && command -v aarch64-linux-gnu-gcc && command -v qemu-system-aarch64 && command -v mmdebstrap; then
 		set -- "$@" 5.10/arm64 6.1/arm64 6.12/arm64 latest/arm64
 	fi >/dev/null
 fi
@@ -61,6 +66,23 @@ boot() {
 	cat "$work/one" >>"$work/log"
 	[ $status = 0 ] || bad=1
 }
+# run_suites ARCH: one guest with Python and all the suites.
+run_suites() {
+	local tree=$VMLAB/trees/bookworm-python-$1 status=0
+	if [ ! -e "$tree.done" ]; then
+		"$here/mk-python.sh" bookworm "$tree" "$1" >&2
+		touch "$tree.done"
+	fi
+	for _ in 1 2; do
+		status=0
+		"$here/boot.sh" -t 2400 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
+			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/tests/e2e/odd:/root/build/tests/e2e/odd" \
+			"$build/systemd/execsnoopd.service:/root/build/systemd/execsnoopd.service" >"$work/log" 2>&1 || status=$?
+		[ $status = 125 ] || break
+		echo "matrix.sh: $release: no result" >&2
+	done
+	[ $status = 0 ] || bad=1
+}
 failed=0
 for release in "$@"; do
 	arch=amd64 programs=$build
@@ -76,6 +98,14 @@ for release in "$@"; do
 	kernel=$("$here/fetch-kernel.sh" "${release%/*}" "$arch" | tail -n 1)
 	bad=0
 	: >"$work/log"
+	if [ -n "$suites" ]; then
+		run_suites "$arch"
+		[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
+		printf '%-11s %-28s %s: %s passed, %s failed\n' "$release" "${kernel##*/}" "$suites" \
+			"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")"
+		[ $bad = 0 ] || failed=1
+		continue
+	fi
 	boot inside.sh
 	boot refusal.sh -a "vm_bare lockdown=integrity"
 	boot refusal.sh -a "vm_bare lockdown=confidentiality"

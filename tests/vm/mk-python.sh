@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# mk-python.sh SUITE DIR : what the end-to-end tests need of Debian, in a tree for boot.sh -r: Python, coreutils, util-linux and
+# mk-python.sh SUITE DIR [ARCH] : what the end-to-end tests need of Debian, in a tree for boot.sh -r: Python, coreutils, util-linux and
 # the daemon's libraries; only unpacked, without any script of the packages.
 set -euo pipefail
 . "$(dirname "$0")/apt-private.sh"
-suite=${1:?usage: mk-python.sh SUITE DIR} dir=${2:?}
+suite=${1:?usage: mk-python.sh SUITE DIR [ARCH]} dir=${2:?} arch=${3:-amd64}
 mirror=$(debian_mirror)
 [ -n "$mirror" ] || { echo "mk-python.sh: no Debian mirror in apt's configuration" >&2; exit 1; }
 rm -rf "$dir" "$dir.cpio"; mkdir -p "$(dirname "$dir")"
-mmdebstrap --quiet --mode=root --variant=extract \
+mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \
     --include=busybox-static,coreutils,dash,grep,mount,python3,sed,util-linux,libbpf1,libelf1,libinih1,libsystemd0,libyajl2 \
     --setup-hook='mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib; for d in bin sbin lib; do ln -s usr/$d "$1"/$d; done' \
     --dpkgopt='path-exclude=/usr/share/*' \
