@@ -439,6 +439,7 @@ int courier_archive(struct courier *c, struct archive *a)
 	r = entries_archive(c, a);
 	ARCHIVE(a, c->dropped);
 	ARCHIVE(a, c->refused);
+	ARCHIVE(a, c->last_seq);
 	ARCHIVE(a, c->written);
 	ARCHIVE(a, c->lost);
 	note(c);

@@ -286,9 +286,13 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	end_stale(p, child.tgid, child.start, child.start);
 	child.ancestors = ancestors_of(p, &child, ancestors, sizeof(ancestors));
 	r = proctable_fork(p->table, &entry, &child);
-	if (r != 0)
+	/* A fork that waited over a crash is not told, though the table may have found the child since. */
+	if (r == PROCTABLE_E_KNOWN && p->replay)
+		entry = proctable_find(p->table, child.tgid, child.start);
+	else if (r != 0)
 		return r == PROCTABLE_E_KNOWN ? 0 : r;
-	note_fork(p, &entry->process);
+	else
+		note_fork(p, &entry->process);
 	if (p->config.forks && p->live)
 		emit_process(p, EVENT_FORKED, entry, &entry->process, d->head->time);
 	return 0;

@@ -33,6 +33,7 @@ struct subscriber {
 	uint64_t lost_count, lost_first, lost_last;
 	bool dropping, too_slow;
 	uint64_t events, lost;
+	uint64_t last_seq;	      /* of what it was given */
 	struct ledger_stream *ledger; /* not owned; may be NULL */
 };
 
@@ -153,6 +154,7 @@ static void note(struct subscriber *s)
 	waiting += buffer_events(s->before, &first);
 	ledger->waiting = waiting;
 	ledger->first_seq = waiting ? first : 0;
+	ledger->last_seq = waiting ? s->last_seq : 0;
 	ledger->mid_line = buffer_has_long_line(s->before) || buffer_has_long_line(s->queue);
 	ledger->in_snapshot = s->cursor != NULL;
 	ledger->joined = s->joined;
@@ -187,8 +189,7 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 	if (!s->joined || s->too_slow || !wants(s, event))
 		return;
 	take(s, event, encoder);
-	if (s->ledger)
-		s->ledger->last_seq = event->seq;
+	s->last_seq = event->seq;
 	note(s);
 }
 
@@ -420,6 +421,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	archive_flag(a, &s->too_slow);
 	ARCHIVE(a, s->events);
 	ARCHIVE(a, s->lost);
+	ARCHIVE(a, s->last_seq);
 	return r < 0 ? r : archive_error(a);
 }
 
@@ -442,7 +444,7 @@ int subscriber_resume(struct subscriber *s, const struct ledger_stream *left)
 	s->joined = left->joined;
 	s->lost_count = s->lost = left->waiting;
 	s->lost_first = left->first_seq;
-	s->lost_last = left->last_seq;
+	s->lost_last = s->last_seq = left->last_seq;
 	if (s->lost_count > 0)
 		r = say_lost(s);
 	return r == 0 && left->in_snapshot ? subscriber_join(s, true) : r;

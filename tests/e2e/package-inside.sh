@@ -112,12 +112,14 @@ recipes() {
 
 # Another version, while programs run and somebody reads.
 upgrade() {
+	local restorm
+	restorm=restorm-$(cat /proc/sys/kernel/random/uuid) # others may run this as well, on the same kernel
 	timeout 120 nc -U $socket >/tmp/stream </dev/null &
 	reader=$!
 	until_true grep -q '"type":"live"' /tmp/stream
 	before=$(systemctl show -P MainPID $unit)
 	rm -f /tmp/enough
-	{ n=0; while [ ! -e /tmp/enough ] && [ $n -lt 50000 ]; do /bin/true restorm; n=$((n + 1)); done; echo $n >/tmp/count; } &
+	{ n=0; while [ ! -e /tmp/enough ] && [ $n -lt 50000 ]; do /bin/true "$restorm"; n=$((n + 1)); done; echo $n >/tmp/count; } &
 	storm=$!
 	install /pkg/newer.deb && dpkg -s execsnoopd | grep -q '^Version: .*+newer' && is_active &&
 		[ "$(systemctl show -P MainPID $unit)" != "$before" ] && [ ! -e /tmp/count ]
@@ -125,11 +127,11 @@ upgrade() {
 	touch /tmp/enough
 	wait $storm
 	count=$(cat /tmp/count)
-	stormed() { [ "$(grep -c '"type":"exited".*"restorm"' /tmp/stream)" = "$count" ]; }
+	stormed() { [ "$(grep -c '"type":"exited".*"'"$restorm"'"' /tmp/stream)" = "$count" ]; }
 	until_true stormed
-	echo "# $count programs: $(grep -c '"type":"started".*"restorm"' /tmp/stream) started, $(grep -c '"type":"exited".*"restorm"' /tmp/stream) exited"
+	echo "# $count programs: $(grep -c '"type":"started".*"'"$restorm"'"' /tmp/stream) started, $(grep -c '"type":"exited".*"'"$restorm"'"' /tmp/stream) exited"
 	grep '"type":"lost"' /tmp/stream | head -n 5 | say
-	stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"restorm"' /tmp/stream)" = "$count" ] &&
+	stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"'"$restorm"'"' /tmp/stream)" = "$count" ] &&
 		! grep -q '"type":"lost"' /tmp/stream && [ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
 	report "no program is missing, nor told twice, and the subscriber is still connected"
 	jq -e -s '[.[] | select(has("seq")) | .seq] | length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null

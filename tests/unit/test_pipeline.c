@@ -405,6 +405,24 @@ TEST(after_a_crash_it_goes_on)
 	end();
 }
 
+TEST(a_fork_that_waited_over_a_crash_is_told)
+{
+	struct process found = { .tgid = 10, .start = 1000, .exec_id = 1, .source = SOURCE_PROC, .comm = BYTES("sh") };
+
+	begin((struct pipeline_config){ .forks = true });
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	pipeline_go_live(pipeline);
+	make_fork(10, 1000, 1, 1);
+	feed();
+	CHECK_INT(count, 0);
+	pipeline_set_replay(pipeline, true);
+	feed();
+	CHECK_INT(count, 1);
+	CHECK_INT(seen[0].type, EVENT_FORKED);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	end();
+}
+
 TEST(an_exec_of_a_process_whose_fork_was_lost)
 {
 	begin_live((struct pipeline_config){ 0 });

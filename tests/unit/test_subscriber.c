@@ -415,7 +415,15 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 	CHECK_INT(ledger.waiting, 99 - told);
 	CHECK_INT(ledger.first_seq, 1 + told + 1);
 	CHECK_INT(ledger.last_seq, 100);
+	/* One that goes on from there, and dies at once, has nothing else to tell. */
 	left = ledger;
+	CHECK_INT(subscriber_new(&dead, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_resume(dead, &left), 0);
+	subscriber_set_ledger(dead, &ledger);
+	CHECK_INT(ledger.waiting, left.waiting);
+	CHECK_INT(ledger.first_seq, left.first_seq);
+	CHECK_INT(ledger.last_seq, left.last_seq);
+	subscriber_free(dead);
 	dead = subscriber;
 	size = 0;
 	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
