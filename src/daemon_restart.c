@@ -23,8 +23,9 @@
 #define ARCHIVE_SUBSCRIBERS "subscribers"
 #define LEDGER "ledger"
 
-#define JOB_MS 200 /* for systemd to say what it is about to do */
-#define TRIES 4	   /* of going on from one ledger; systemd gives up after five starts in ten seconds */
+#define PATIENCE_MS 1000 /* for readers, while what waited in the last daemon's ring is told */
+#define JOB_MS 200	 /* for systemd to say what it is about to do */
+#define TRIES 4		 /* of going on from one ledger; systemd gives up after five starts in ten seconds */
 
 static uint64_t boot_ns(void)
 {
@@ -61,6 +62,8 @@ void daemon_resume_subscribers(struct daemon *d)
 	if (d->crashed)
 		log_info("%u subscribers stay connected", server_resume(d->server, d->left, d->store));
 	proctable_settle(pipeline_table(d->pipeline));
+	/* What waits in the last daemon's ring may be more than their queues hold. */
+	server_set_patience(d->server, d->predecessor ? PATIENCE_MS : 0);
 }
 
 bool daemon_resume_journal(struct daemon *d)
@@ -189,29 +192,38 @@ static int go_on(struct daemon *d)
 	return DAEMON_OK;
 }
 
+/* When the last stream joined that was shown all that was there. */
+static uint64_t last_snapshot(const struct ledger_page *left)
+{
+	uint64_t last = left->journal.joined && left->journal.told_all ? left->journal.joined_ns : 0;
+
+	for (size_t i = 0; i < LEDGER_SUBSCRIBERS; i++) {
+		const struct ledger_subscriber *subscriber = &left->subscribers[i];
+
+		if (subscriber->slot != 0 && subscriber->stream.told_all && subscriber->stream.joined_ns > last)
+			last = subscriber->stream.joined_ns;
+	}
+	return last;
+}
+
 /*
  * After a crash. What the table was then: who was there before the first record that waits, as they are now; the records make
  * the rest of it, and its events. Who died between is not known any more: those ends are told as lost.
  */
 static int rebuild(struct daemon *d, uint64_t before)
 {
-	const struct ledger_counters *left = &ledger_page(d->left)->counters;
-	struct proctable_cursor *cursor;
+	const struct ledger_page *left = ledger_page(d->left);
 	int r = daemon_make_pipeline(d);
 
 	if (r < 0)
 		return r;
-	pipeline_resume(d->pipeline, left);
-	reader_resume(d->reader, left);
+	reader_resume(d->reader, &left->counters);
 	r = daemon_make_census(d);
 	if (r == 0)
 		r = census_load(d->census, before);
-	/* Who is in it may have been told, and then has an end to be told. */
-	if (r == 0)
-		r = proctable_cursor_new(&cursor, pipeline_table(d->pipeline));
 	if (r < 0)
 		return r;
-	proctable_cursor_free(cursor);
+	pipeline_resume(d->pipeline, &left->counters, last_snapshot(left));
 	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
 	pipeline_go_live(d->pipeline);
 	return 0;
@@ -300,6 +312,8 @@ int daemon_begin_or_go_on(struct daemon *d)
 	if (r < 0)
 		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
 	r = resume(d);
+	if (d->server)
+		server_set_patience(d->server, 0);
 	d->left = ledger_free(d->left);
 	d->crashed = false;
 	strange = store_discard(d->store);

@@ -623,8 +623,13 @@ void pipeline_set_replay(struct pipeline *p, bool replay)
 	p->replay = replay;
 }
 
-void pipeline_resume(struct pipeline *p, const struct ledger_counters *left)
+void pipeline_resume(struct pipeline *p, const struct ledger_counters *left, uint64_t shown)
 {
+	struct entry *entry = proctable_next(p->table, NULL);
+
+	for (; entry; entry = proctable_next(p->table, entry))
+		if (entry->process.execed || entry->process.start <= shown || p->config.forks)
+			entry->told = proctable_clock(p->table);
 	p->stats.seq = left->seq;
 	p->untold = left->untold;
 	p->lost_events = left->lost_events;

@@ -109,8 +109,11 @@ void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t
  * the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
 int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
 
-/* Goes on with the counters that a daemon which crashed had noted. */
-void pipeline_resume(struct pipeline *pipeline, const struct ledger_counters *left);
+/*
+ * Goes on where a daemon which crashed was: with the counters that it had noted, and a table that holds who was there then. Told of may be
+ * who called exec, and, in a snapshot, who had begun by `shown` (CLOCK_BOOTTIME): only their ends are events.
+ */
+void pipeline_resume(struct pipeline *pipeline, const struct ledger_counters *left, uint64_t shown);
 
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);

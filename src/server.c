@@ -31,6 +31,7 @@
 #define ACCEPTS_MOST 64	    /* in one turn */
 #define PAUSE_US 100000	    /* of accepting, when descriptors ran out */
 #define LISTENER "listener" /* in the store */
+#define WAIT_MS 20	    /* at once, for those whose queues are half full */
 #define NOTES_MOST 5	    /* of connections, in a second */
 
 __attribute__((format(printf, 3, 4))) static void note(struct server *server, int level, const char *format, ...)
@@ -569,18 +570,76 @@ static int server_bind(struct server *server)
 
 /* The sink. */
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
+static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
+{
+	uint64_t now = now_ms();
+	struct peer *next;
+	nfds_t n = 0, i = 0;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		if (subscriber_has_output(peer->subscriber))
+			fds[n++] = (struct pollfd){ .fd = peer->fd, .events = POLLOUT };
+	if (n == 0 || now >= deadline || (poll(fds, n, (int)(deadline - now)) < 0 && errno != EINTR))
+		return false;
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (i < n && fds[i].fd == peer->fd && fds[i++].revents)
+			peer_write(peer);
+	}
+	return true;
+}
+
+static void drain_for(struct server *server, unsigned timeout_ms)
+{
+	_cleanup_free_ struct pollfd *fds = calloc(server->stats.subscribers + 1, sizeof(*fds));
+	uint64_t deadline = now_ms() + timeout_ms;
+
+	while (fds && drain_some(server, fds, deadline))
+		;
+}
+
+/* Until all is out, or time is up: who has not read half of its queue by then is not waited for again. */
+static void wait_for_readers(struct server *server)
+{
+	uint64_t began = now_ms(), took;
+
+	drain_for(server, server->patience_ms < WAIT_MS ? server->patience_ms : WAIT_MS);
+	took = now_ms() - began;
+	server->patience_ms = took < server->patience_ms ? server->patience_ms - (unsigned)took : 0;
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		peer->stands |= subscriber_is_half_full(peer->subscriber);
+}
+
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
-		if (!peer->leaving)
-			subscriber_event(peer->subscriber, event, encoder);
+	struct server *server = (struct server *)sink;
+	bool behind = false;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (peer->leaving)
+			continue;
+		subscriber_event(peer->subscriber, event, encoder);
+		behind |= server->patience_ms > 0 && !peer->stands && subscriber_is_half_full(peer->subscriber);
+	}
+	if (behind)
+		wait_for_readers(server);
 }
 
 static void on_flush(struct sink *sink)
 {
+	struct server *server = (struct server *)sink;
 	struct peer *next;
 
-	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = next) {
+	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
 		if (subscriber_is_too_slow(peer->subscriber) ||
 		    (!peer->blocked && subscriber_has_output(peer->subscriber)))
@@ -640,43 +699,16 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	return 0;
 }
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
-static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
-{
-	uint64_t now = now_ms();
-	struct peer *next;
-	nfds_t n = 0, i = 0;
-
-	for (struct peer *peer = server->peers; peer; peer = peer->next)
-		if (subscriber_has_output(peer->subscriber))
-			fds[n++] = (struct pollfd){ .fd = peer->fd, .events = POLLOUT };
-	if (n == 0 || now >= deadline || (poll(fds, n, (int)(deadline - now)) < 0 && errno != EINTR))
-		return false;
-	for (struct peer *peer = server->peers; peer; peer = next) {
-		next = peer->next;
-		if (i < n && fds[i].fd == peer->fd && fds[i++].revents)
-			peer_write(peer);
-	}
-	return true;
-}
-
 void server_drain(struct server *server, unsigned timeout_ms)
 {
-	_cleanup_free_ struct pollfd *fds = calloc(server->stats.subscribers + 1, sizeof(*fds));
-	uint64_t deadline = now_ms() + timeout_ms;
-
 	sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 	sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
-	while (fds && drain_some(server, fds, deadline))
-		;
+	drain_for(server, timeout_ms);
+}
+
+void server_set_patience(struct server *server, unsigned ms)
+{
+	server->patience_ms = ms;
 }
 
 struct server *server_leave(struct server *server, bool listens)

@@ -61,6 +61,10 @@ struct server *server_leave(struct server *server, bool listens);
 /* A listening socket in the store that is not wanted any more goes, with its file. */
 void server_discard_listener(struct store *store, struct ledger *left);
 
+/* While the event loop does not run, and events come faster than from any storm: whoever's queue is half full is waited for, for
+ * so long in all, as long as it reads. 0: that is over. */
+void server_set_patience(struct server *server, unsigned ms);
+
 /* As a sink for the pipeline. */
 struct sink *server_sink(struct server *server);
 

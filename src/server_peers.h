@@ -29,6 +29,7 @@ struct peer {
 	bool blocked;	     /* output waits for EPOLLOUT */
 	bool requests_ended; /* half-closed */
 	bool leaving;	     /* close when all is written */
+	bool stands;	     /* it was waited for in vain */
 	bool own_subscription;
 };
 
@@ -41,7 +42,8 @@ struct server {
 	int fd;
 	struct listener *listener; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *keep;
-	bool short_of; /* what accept needs: it was said */
+	bool short_of;	      /* what accept needs: it was said */
+	unsigned patience_ms; /* server_set_patience: what is left of it */
 	struct peer *peers;
 	unsigned slot;		   /* the one that was given last */
 	time_t noted_at;	   /* the second of the last notes, */

@@ -353,7 +353,6 @@ TEST(after_a_crash_it_goes_on)
 		.tgid = 10, .start = 1000, .exec_id = 2100, .source = SOURCE_PROC, .comm = BYTES("sh"), .execed = true
 	};
 	struct ledger_counters ledger = {}, left;
-	struct proctable_cursor *cursor;
 
 	begin_live((struct pipeline_config){ .ledger = &ledger });
 	make_exec(10, 1000, 1500, "sh\0", 3, 2);
@@ -368,10 +367,14 @@ TEST(after_a_crash_it_goes_on)
 	end();
 	count = 0;
 	begin((struct pipeline_config){ .ledger = &ledger });
-	pipeline_resume(pipeline, &left);
 	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
-	CHECK_INT(proctable_cursor_new(&cursor, pipeline_table(pipeline)), 0);
-	proctable_cursor_free(cursor);
+	found.tgid = 14;
+	found.execed = false;
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	found.tgid = 15;
+	found.start = 1100;
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	pipeline_resume(pipeline, &left, 1050);
 	pipeline_go_live(pipeline);
 	pipeline_set_replay(pipeline, true);
 	/* Both execs waited; the table has the second. */
@@ -402,6 +405,15 @@ TEST(after_a_crash_it_goes_on)
 	CHECK_INT(seen[3].count, 1);
 	CHECK_INT(ledger.untold, 0);
 	CHECK_INT(ledger.seq, 7);
+	/* Of two that never called exec, one was in a snapshot. */
+	make_exit(15, 1100, 5000, 0);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 4);
+	make_exit(14, 1000, 5000, 0);
+	record.head.lost_events = 5;
+	feed();
+	CHECK_INT(count, 5);
 	end();
 }
 
