@@ -105,13 +105,14 @@ static void emit(struct pipeline *p, struct event *event)
 {
 	event->boot = p->config.boot;
 	event->seq = ++p->stats.seq;
-	note(p);
 	event->position = proctable_clock(p->table);
 	p->stats.events[event->type]++;
 	p->encoder.event = event;
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		sink->ops->event(sink, event, &p->encoder);
 	encoder_clear(&p->encoder);
+	/* Only now: after a crash within this the record comes again, and so does its number. */
+	note(p);
 }
 
 static void note_fork(struct pipeline *p, const struct process *child)

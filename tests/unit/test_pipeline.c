@@ -22,6 +22,8 @@ static struct seen {
 } seen[4096];
 static size_t count;
 
+static const struct ledger_counters *watched;
+
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct seen *s = &seen[count++];
@@ -47,6 +49,9 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	s->status = event->end.status;
 	s->status_known = event->end.status_known;
 	s->count = event->lost.count;
+	/* A crash in here has this number come again. */
+	if (watched)
+		CHECK_INT(watched->seq, event->seq - 1);
 	/* Encoded once, shared by all who want the same. */
 	CHECK_INT(encoder_line(encoder, KEYS_ALL, &line), 0);
 	CHECK_INT(encoder_line(encoder, KEYS_ALL, &again), 0);
@@ -354,6 +359,7 @@ TEST(after_a_crash_it_goes_on)
 	};
 	struct ledger_counters ledger = {}, left;
 
+	watched = &ledger;
 	begin_live((struct pipeline_config){ .ledger = &ledger });
 	make_exec(10, 1000, 1500, "sh\0", 3, 2);
 	feed();
@@ -414,6 +420,7 @@ TEST(after_a_crash_it_goes_on)
 	record.head.lost_events = 5;
 	feed();
 	CHECK_INT(count, 5);
+	watched = NULL;
 	end();
 }
 
