@@ -12,7 +12,9 @@ enum manager_job {
 	MANAGER_RESTART,
 };
 
-/* Waits for systemd's answers, for timeout_ms at most for each of two. */
+/* Waits for systemd's answers, for timeout_ms at most for each of three. */
 enum manager_job manager_job(unsigned timeout_ms);
+/* The same of any unit. */
+enum manager_job manager_job_of(const char *unit, unsigned timeout_ms);
 
 #endif

@@ -31,7 +31,7 @@
 #define ACCEPTS_MOST 64	    /* in one turn */
 #define PAUSE_US 100000	    /* of accepting, when descriptors ran out */
 #define LISTENER "listener" /* in the store */
-#define WAIT_MS 20	    /* at once, for those whose queues are half full */
+#define WAIT_MS 100	    /* at once, for those whose queues are half full */
 #define NOTES_MOST 5	    /* of connections, in a second */
 
 __attribute__((format(printf, 3, 4))) static void note(struct server *server, int level, const char *format, ...)
