@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from e2e import (DAEMON, ODD, PATIENCE, Client, Daemon, Failure, check, check_seq, equal, main, odd, run, seconds,
+from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized, main, odd, run, seconds,
                  start_and_end, test)
 
 SMALL = ["seq", "pid", "id", "args"]
@@ -91,7 +91,7 @@ def check_stream(events, others):
 @test
 def two_hundred_connect_during_a_storm():
     with Daemon({"socket": {"fields": "seq,snapshot,id,pid,args"}}) as daemon:
-        storm = Storm(4000)
+        storm = Storm(400 if SLOW else 4000)
         clients = []
         for i in range(200):
             client = daemon.connect(live=False)
@@ -116,6 +116,7 @@ def two_hundred_connect_during_a_storm():
 
 @test
 def slow_readers_lose_exactly_and_hurt_nobody():
+    times = 5000 if SLOW else 20000
     with Daemon({"socket": {"queue": "4M"}}) as daemon:
         slow = [daemon.connect() for _ in range(6)]
         fast = [daemon.connect() for _ in range(44)]
@@ -132,7 +133,7 @@ def slow_readers_lose_exactly_and_hurt_nobody():
         dripper = threading.Thread(target=drip, daemon=True)
         dripper.start()
         collector = Collector(fast)
-        storm = Storm(20000)
+        storm = Storm(times)
         storm.wait()
         last = run(ODD, "exit", "0", "the-end")
         # Two seconds on a quiet machine; how long here is said, and only never is wrong.
@@ -140,7 +141,7 @@ def slow_readers_lose_exactly_and_hurt_nobody():
         print("#   all fast ones had it %.2f s after the storm" % (time.monotonic() - storm.end))
         streams = collector.finish()
         for client, events in zip(fast, streams):
-            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (20000, 20000))
+            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (times, times))
             check(not [e for e in events if e["type"] == "lost"], "a fast one lost")
         dripping.set()
         dripper.join()
@@ -222,14 +223,14 @@ def hostile_connections_leave_nothing_behind():
         settle()
         fds_after, memory_after = figures(daemon.process.pid)
         check(fds_after <= fds + 1, "descriptors:", fds, fds_after)
-        sanitized = b"__asan_init" in open("/proc/%d/exe" % daemon.process.pid, "rb").read()
-        check(sanitized or memory_after <= memory + (4 << 20), "memory:", memory, memory_after)
+        check(is_sanitized() or memory_after <= memory + (4 << 20), "memory:", memory, memory_after)
         marker = run(ODD, "exit", "0")
         good.wait_exit(marker.pid)
 
 
 @test
 def a_hundred_reloads_during_a_storm():
+    times = 1000 if SLOW else 8000
     with Daemon() as daemon:
         clients = [daemon.connect() for _ in range(5)]
         for client in clients:
@@ -237,7 +238,7 @@ def a_hundred_reloads_during_a_storm():
         clients[4].send({"fields": SMALL, "types": ["started", "exited"]})
         clients[4].wait(lambda e: e["type"] == "subscribed")
         collector = Collector(clients)
-        storm = Storm(8000)
+        storm = Storm(times)
         for i in range(100):
             daemon.write({"log": {"level": "debug" if i % 2 else "info"}, "socket": {"queue": "%dM" % (64 + i % 3)}})
             daemon.process.send_signal(signal.SIGHUP)
@@ -246,7 +247,7 @@ def a_hundred_reloads_during_a_storm():
         marker = run(ODD, "exit", "0", "the-end")
         collector.wait_all(b'"pid":%d,' % marker.pid, PATIENCE)
         for events in collector.finish():
-            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (8000, 8000))
+            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (times, times))
             seqs = [e["seq"] for e in events if "seq" in e]
             check(len(seqs) == len(set(seqs)) and seqs == sorted(seqs), "seq")
             check(not [e for e in events if e["type"] == "lost"])
@@ -448,9 +449,8 @@ def figures_agree():
 @test
 def memory_is_given_back():
     """Once many processes are gone: what the kernel says is resident."""
-    with open(DAEMON, "rb") as f:
-        if os.environ.get("SLOW") or b"__asan_init" in f.read():
-            return  # under valgrind and ASan memory is not the C library's
+    if is_sanitized():
+        return
     with Daemon() as daemon:
         def resident():
             with open("/proc/%d/status" % daemon.process.pid) as f:
@@ -474,7 +474,6 @@ def memory_is_given_back():
             check(time.monotonic() < end, "%d KiB before, %d after" % (before, resident()))
             time.sleep(0.02)
         print("# resident before and after: %d, %d KiB" % (before, resident()))
-
 
 
 if __name__ == "__main__":

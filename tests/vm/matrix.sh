@@ -68,7 +68,8 @@ boot() {
 }
 # run_suites ARCH: one guest with Python and all the suites.
 run_suites() {
-	local tree=$VMLAB/trees/bookworm-python-$1 status=0
+	local tree status=0
+	tree=$VMLAB/trees/bookworm-python-$1-$(cksum <"$here/mk-python.sh" | cut -d ' ' -f 1)
 	if [ ! -e "$tree.done" ]; then
 		"$here/mk-python.sh" bookworm "$tree" "$1" >&2
 		touch "$tree.done"
