@@ -19,6 +19,7 @@ struct attempt {
 	u64 filename;
 	u64 argv;
 	u64 mm;
+	u64 time; /* of the failure; 0: none yet */
 	s32 dirfd;
 	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
 	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
@@ -42,7 +43,7 @@ static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 wi
 
 	attempt.early_size = n > 0 ? n : 0;
 	attempt.mm = (u64)BPF_CORE_READ(task, mm);
-	/* If there is no room, error_exit() finds nothing, and counts it. */
+	/* If there is no room, error_leave() finds nothing, and counts it. */
 	bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY);
 	return 0;
 }
@@ -208,12 +209,19 @@ static __always_inline void error_send(struct scratch *s, u32 at)
 		emit(s->bytes, at, RECORD_ERROR);
 }
 
-/* Takes care of a failure whose arguments are not in memory, if it can. Of the object that includes this. */
-static bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid);
+/*
+ * Takes care of a failure whose arguments are not in memory, if it can: error_finish() then comes later. Of the object that
+ * includes this.
+ */
+static bool error_later(struct attempt *attempt, s64 ret, u32 tid);
 
-static __always_inline int error_exit(u32 of, s64 ret)
+/*
+ * The record of a failed call, and its way out: all but a record whose arguments are not in memory, which stands in the scratch
+ * memory then, with its attempt kept: the size of it, else 0. A function of its own, since it is long. It may not be the
+ * one that puts off the rest: the verifier takes that for sleeping, which a global function may not do here.
+ */
+__attribute__((noinline)) int error_leave(u32 of, s64 ret)
 {
-	u64 time = bpf_ktime_get_boot_ns();
 	u32 tid = bpf_get_current_pid_tgid(), at;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
 	struct scratch *s = scratch_get(of);
@@ -228,11 +236,38 @@ static __always_inline int error_exit(u32 of, s64 ret)
 		return 0;
 	}
 	if (failed) {
-		at = error_make(of, s, attempt, ret, time, tid);
-		if (!(s->error.flags & ERROR_F_ARGS_FAULT) || !error_later(attempt, ret, time, tid))
-			error_send(s, at);
+		if (attempt->time == 0)
+			attempt->time = bpf_ktime_get_boot_ns();
+		at = error_make(of, s, attempt, ret, attempt->time, tid);
+		if (s->error.flags & ERROR_F_ARGS_FAULT)
+			return at;
+		error_send(s, at);
 	}
 	bpf_map_delete_elem(&attempts, &tid);
+	return 0;
+}
+
+/* Whatever there is of its arguments. */
+static __always_inline void error_finish(u32 of, u32 at)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct scratch *s = scratch_get(of);
+
+	if (s)
+		error_send(s, at);
+	bpf_map_delete_elem(&attempts, &tid);
+}
+
+static __always_inline int error_exit(u32 of, s64 ret)
+{
+	u32 tid = bpf_get_current_pid_tgid(), at = error_leave(of, ret);
+	struct attempt *attempt;
+
+	if (at == 0)
+		return 0;
+	attempt = bpf_map_lookup_elem(&attempts, &tid);
+	if (!attempt || !error_later(attempt, ret, tid))
+		error_finish(of, at);
 	return 0;
 }
 

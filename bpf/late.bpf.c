@@ -1,114 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The syscall tracepoints' programs once more, for kernels that have task work for BPF (6.18): a BPF object of its own,
- * since a kfunc that the kernel does not have, or has with other arguments, fails the whole object. It shares the ring
- * buffer and the counters of the other one.
- *
- * A failed exec need not have touched its arguments (a path that is not there is found missing before), and a
- * tracepoint may not wait for their pages. So where they are not in memory, the rest is put off until the thread is about
- * to go back to user space, where it may wait. Nothing can have changed by then: it is the same thread, still in the
- * same system call.
- */
-#include "tracepoint.bpf.h"
+/* Failed execs since 7.0, where the verifier adds the last argument (6e663ffdf760, KF_IMPLICIT_ARGS). */
+#include "late.bpf.h"
 
-#define BPF_F_NO_PREALLOC 1
-#define TOUCH_PART 256
-#define TOUCH_MOST (1 << 20) /* parts, or pointers */
+extern int bpf_task_work_schedule_signal(struct task_struct *task, struct bpf_task_work *tw, void *map__map,
+					 bpf_task_work_callback_t callback) __ksym __weak;
 
-/* include/uapi/linux/bpf.h, kernel/bpf/helpers.c. struct bpf_map must be a struct for the prototypes to agree. */
-struct bpf_task_work {
-	__u64 opaque;
-} __attribute__((aligned(8)));
-struct bpf_map {
-	__u32 id;
-} __attribute__((preserve_access_index));
-typedef int (*bpf_task_work_callback_t)(struct bpf_map *map, void *key, void *value);
-extern int bpf_task_work_schedule_signal_impl(struct task_struct *task, struct bpf_task_work *tw, void *map__map,
-					      bpf_task_work_callback_t callback, void *aux__prog) __ksym __weak;
-extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign, __u64 flags) __ksym __weak;
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
-struct later {
-	struct bpf_task_work work;
-	struct attempt attempt;
-	s64 ret;
-	u64 time;
-	u32 tid;
-	u32 spare;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1024); /* threads between a failure and user space at one time */
-	__type(key, u32);	   /* tid */
-	__type(value, struct later);
-} laters SEC(".maps");
-
-/* Where the walk over argv stands that does nothing but touch. */
-struct touch {
-	u64 argv;
-	u64 string; /* the rest of the argument at hand; 0: none */
-	u64 left;   /* bytes that anybody wants to have */
-};
-
-/* One pointer, or a part of an argument. 1 at the end. */
-static long touch_once(u64 index, struct touch *touch)
+static __always_inline int schedule(struct task_struct *task, struct bpf_task_work *work, void *map,
+				    bpf_task_work_callback_t callback)
 {
-	char bytes[TOUCH_PART];
-	long n;
-
-	if (!touch->string) {
-		if (bpf_copy_from_user(&touch->string, sizeof(touch->string), (void *)touch->argv) || !touch->string)
-			return 1;
-		touch->argv += sizeof(touch->string);
-	}
-	n = bpf_copy_from_user_str(bytes, sizeof(bytes), (void *)touch->string, 0);
-	if (n < 0 || (u64)n >= touch->left)
-		return 1;
-	touch->left -= n;
-	touch->string = n == sizeof(bytes) ? touch->string + n - 1 : 0;
-	return 0;
-}
-
-static int later_send(struct bpf_map *map, void *key, void *value)
-{
-	struct later *later = value;
-	struct touch touch = { .argv = later->attempt.argv, .left = settings.args_limit };
-	u32 tid = later->tid;
-	struct scratch *s;
-
-	bpf_loop(TOUCH_MOST, touch_once, &touch, 0);
-	/* The scratch memory is this CPU's, and the programs at the tracepoints use it too, with preemption off. */
-	bpf_preempt_disable();
-	s = scratch_get(SCRATCH_ERROR);
-	if (s)
-		error_send(s, error_make(SCRATCH_ERROR, s, &later->attempt, later->ret, later->time, later->tid));
-	bpf_preempt_enable();
-	bpf_map_delete_elem(map, &tid);
-	return 0;
-}
-
-static __always_inline bool error_later(struct attempt *attempt, s64 ret, u64 time, u32 tid)
-{
-	static const struct later empty;
-	struct later *later;
-
-	/* Its memory is gone: there is nothing to wait for. */
-	if (attempt->mm != (u64)BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
-		return false;
-	if (bpf_map_update_elem(&laters, &tid, &empty, BPF_ANY))
-		return false;
-	later = bpf_map_lookup_elem(&laters, &tid);
-	if (!later)
-		return false;
-	later->attempt = *attempt;
-	later->ret = ret;
-	later->time = time;
-	later->tid = tid;
-	return bpf_task_work_schedule_signal_impl(bpf_get_current_task_btf(), &later->work, &laters, later_send,
-						  NULL) == 0;
+	return bpf_task_work_schedule_signal(task, work, map, callback);
 }
 
 char LICENSE[] SEC("license") = "GPL";

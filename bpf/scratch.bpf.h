@@ -17,7 +17,15 @@
 #include <bpf/bpf_helpers.h>
 
 /* Each program has its own: a trampoline's program may be preempted, and another run on its CPU meanwhile. */
-enum scratch_of { SCRATCH_EXEC, SCRATCH_ERROR, SCRATCH_ERROR_AT, SCRATCH_COMPAT, SCRATCH_COMPAT_AT, SCRATCHES_ };
+enum scratch_of {
+	SCRATCH_EXEC,
+	SCRATCH_ERROR,
+	SCRATCH_ERROR_AT,
+	SCRATCH_COMPAT,
+	SCRATCH_COMPAT_AT,
+	SCRATCH_LATE,
+	SCRATCHES_
+};
 
 /* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). Every write begins below
  * SCRATCH_START, a power of two: offsets are masked with it less one. */

@@ -22,6 +22,7 @@
 
 #include "errors.skel.h"
 #include "late.skel.h"
+#include "late_impl.skel.h"
 
 #if defined(__x86_64__)
 #define NATIVE "__x64_sys_"
@@ -38,11 +39,13 @@ static const char *const functions[] = { NATIVE "execve", NATIVE "execveat", COM
 
 #define LINKS_MOST (2 * FUNCTIONS + 1)
 
+#define FORGET "probe_exec_forget"
+
 struct errors {
-	struct errors_bpf *skel;
-	struct late_bpf *late;
+	struct bpf_object *object;
 	struct bpf_link *links[LINKS_MOST];
 	size_t count;
+	bool loaded; /* the kernel took the programs */
 	const char *kind;
 	const char *missing; /* what the last try did not find, with a colon; or "" */
 	char note[384];
@@ -52,7 +55,10 @@ struct errors {
 struct rung {
 	const struct settings *settings;
 	const struct record_settings *config;
+	const struct btf *btf; /* the kernel's */
 	int ring, shared;
+	const void *bytes; /* of the BPF object */
+	size_t size;
 };
 
 static int keep(struct errors *e, struct bpf_link *link)
@@ -68,95 +74,122 @@ static void undo(struct errors *e)
 {
 	while (e->count > 0)
 		bpf_link__destroy(e->links[--e->count]);
-	errors_bpf__destroy(e->skel);
-	late_bpf__destroy(e->late);
-	e->skel = NULL;
-	e->late = NULL;
+	bpf_object__close(e->object);
+	e->object = NULL;
+	e->loaded = false;
 }
 
-static int open_plain(struct errors *e, const struct rung *rung)
+/* A program that is to be loaded; NULL where there is none of that name, which later calls refuse. */
+static struct bpf_program *take(struct errors *e, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(e->object, name);
+
+	if (program)
+		bpf_program__set_autoload(program, true);
+	return program;
+}
+
+static int share(struct errors *e, const char *name, int fd)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(e->object, name);
+
+	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
+}
+
+static int open_object(struct errors *e, const struct rung *rung)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = rung->settings->probes.btf);
+	struct bpf_map *settings;
 	int r;
 
-	e->skel = errors_bpf__open_opts(&options);
-	if (!e->skel)
+	e->object = bpf_object__open_mem(rung->bytes, rung->size, &options);
+	if (!e->object)
 		return -errno;
-	e->skel->rodata_settings->settings = *rung->config;
-	bpf_program__set_autoload(e->skel->progs.probe_exec_forget, true);
-	r = bpf_map__reuse_fd(e->skel->maps.ring, rung->ring);
-	return r < 0 ? r : bpf_map__reuse_fd(e->skel->maps.data_shared, rung->shared);
+	settings = bpf_object__find_map_by_name(e->object, ".rodata.settings");
+	r = settings ? bpf_map__set_initial_value(settings, rung->config, sizeof(*rung->config)) : -ENOENT;
+	if (r == 0)
+		r = share(e, "ring", rung->ring);
+	if (r == 0)
+		r = share(e, ".data.shared", rung->shared);
+	take(e, FORGET);
+	return r;
+}
+
+static int load_object(struct errors *e)
+{
+	int r = bpf_object__load(e->object);
+
+	e->loaded = r == 0;
+	return r;
+}
+
+/* At the end: an exec that succeeds must find its entry. */
+static int attach_forget(struct errors *e)
+{
+	return keep(e, bpf_program__attach(bpf_object__find_program_by_name(e->object, FORGET)));
 }
 
 /* Trampolines. */
 
+static bool has_function(const struct btf *btf, const char *name)
+{
+	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
+}
+
 static int try_fexit(struct errors *e, const struct rung *rung)
 {
-	struct bpf_program *programs[2 * FUNCTIONS];
-	const char *btf_path = rung->settings->probes.btf;
-	struct btf *btf;
-	int r = open_plain(e, rung);
+	static const char *const names[2 * FUNCTIONS] = {
+		"fentry_execve", "fentry_execveat", "fentry_compat_execve", "fentry_compat_execveat",
+		"fexit_execve",	 "fexit_execveat",  "fexit_compat_execve",  "fexit_compat_execveat",
+	};
+	struct bpf_program *programs[2 * FUNCTIONS] = {};
+	int r = open_object(e, rung);
 
-	if (r < 0)
-		return r;
-	btf = btf_path ? btf__parse(btf_path, NULL) : btf__load_vmlinux_btf();
-	if (!btf)
-		return -errno;
-	memcpy(programs,
-	       (struct bpf_program *[]){ e->skel->progs.fentry_execve, e->skel->progs.fentry_execveat,
-					 e->skel->progs.fentry_compat_execve, e->skel->progs.fentry_compat_execveat,
-					 e->skel->progs.fexit_execve, e->skel->progs.fexit_execveat,
-					 e->skel->progs.fexit_compat_execve, e->skel->progs.fexit_compat_execveat },
-	       sizeof(programs));
 	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++) {
 		const char *function = functions[i % FUNCTIONS];
 
-		if (btf__find_by_name_kind(btf, function, BTF_KIND_FUNC) < 0) {
+		if (!has_function(rung->btf, function)) {
 			r = i % FUNCTIONS < NATIVES ? -ENOENT : 0;
-			programs[i] = NULL;
 			continue;
 		}
-		bpf_program__set_autoload(programs[i], true);
+		programs[i] = take(e, names[i]);
 		r = bpf_program__set_attach_target(programs[i], 0, function);
 	}
-	btf__free(btf);
 	if (r == 0)
-		r = errors_bpf__load(e->skel);
+		r = load_object(e);
 	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++)
 		if (programs[i])
 			r = keep(e, bpf_program__attach(programs[i]));
-	if (r == 0)
-		r = keep(e, bpf_program__attach(e->skel->progs.probe_exec_forget));
-	return r;
+	return r == 0 ? attach_forget(e) : r;
 }
 
 /* Kprobes. */
 
 static int try_kprobe(struct errors *e, const struct rung *rung)
 {
-	struct bpf_program *programs[FUNCTIONS];
-	int r = open_plain(e, rung);
+	static const char *const names[FUNCTIONS] = { "kprobe_execve", "kprobe_execveat", "kprobe_compat_execve",
+						      "kprobe_compat_execveat" };
+	struct bpf_program *programs[FUNCTIONS], *leave;
+	int r;
 
+	/* Where the kernel has none, loading would be for nothing: it takes long (kernel/events/core.c, perf_kprobe). */
+	if (access("/sys/bus/event_source/devices/kprobe/type", F_OK) < 0)
+		return -errno;
+	r = open_object(e, rung);
 	if (r < 0)
 		return r;
-	memcpy(programs,
-	       (struct bpf_program *[]){ e->skel->progs.kprobe_execve, e->skel->progs.kprobe_execveat,
-					 e->skel->progs.kprobe_compat_execve, e->skel->progs.kprobe_compat_execveat },
-	       sizeof(programs));
 	for (size_t i = 0; i < FUNCTIONS; i++)
-		bpf_program__set_autoload(programs[i], true);
-	bpf_program__set_autoload(e->skel->progs.kretprobe_leave, true);
-	r = errors_bpf__load(e->skel);
+		programs[i] = take(e, names[i]);
+	leave = take(e, "kretprobe_leave");
+	r = load_object(e);
 	for (size_t i = 0; r == 0 && i < FUNCTIONS; i++) {
 		r = keep(e, bpf_program__attach_kprobe(programs[i], false, functions[i]));
 		if (r == 0)
-			r = keep(e, bpf_program__attach_kprobe(e->skel->progs.kretprobe_leave, true, functions[i]));
+			r = keep(e, bpf_program__attach_kprobe(leave, true, functions[i]));
 		else if (i >= NATIVES)
 			r = 0; /* a kernel without 32-bit programs */
 	}
-	if (r == 0)
-		r = keep(e, bpf_program__attach(e->skel->progs.probe_exec_forget));
-	return r;
+	return r == 0 ? attach_forget(e) : r;
 }
 
 /* Tracepoints. */
@@ -227,81 +260,44 @@ static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *nam
 	return 0;
 }
 
-/* With task work where the kernel has it; without it, arguments that are not in memory are told as truncated. */
-static int load_late(struct errors *e, const struct rung *rung)
-{
-	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = rung->settings->probes.btf);
-	struct bpf_program *program;
-	int r;
-
-	e->late = late_bpf__open_opts(&options);
-	if (!e->late)
-		return -errno;
-	e->late->rodata_settings->settings = *rung->config;
-	bpf_object__for_each_program (program, e->late->obj)
-		bpf_program__set_autoload(program, true);
-	r = bpf_map__reuse_fd(e->late->maps.ring, rung->ring);
-	if (r == 0)
-		r = bpf_map__reuse_fd(e->late->maps.data_shared, rung->shared);
-	if (r == 0)
-		r = late_bpf__load(e->late);
-	if (r < 0) {
-		late_bpf__destroy(e->late);
-		e->late = NULL;
-	}
-	return r;
-}
-
-static int load_tracepoints(struct errors *e, const struct rung *rung)
-{
-	int r = open_plain(e, rung);
-
-	if (r < 0)
-		return r;
-	bpf_program__set_autoload(e->skel->progs.probe_enter_execve, true);
-	bpf_program__set_autoload(e->skel->progs.probe_enter_execveat, true);
-	bpf_program__set_autoload(e->skel->progs.probe_leave_execve, true);
-	bpf_program__set_autoload(e->skel->progs.probe_leave_execveat, true);
-	return errors_bpf__load(e->skel);
-}
-
 static int try_tracepoint(struct errors *e, const struct rung *rung)
 {
+	static const struct {
+		const char *name, *program;
+	} wanted[] = {
+		{ "sys_exit_execve", "probe_leave_execve" },
+		{ "sys_exit_execveat", "probe_leave_execveat" },
+		{ "sys_enter_execve", "probe_enter_execve" },
+		{ "sys_enter_execveat", "probe_enter_execveat" },
+	};
+	struct bpf_program *programs[sizeof(wanted) / sizeof(wanted[0])];
 	_cleanup_close_ int tracefs = open_tracefs();
-	int r = tracefs < 0 ? tracefs : load_late(e, rung) < 0 ? load_tracepoints(e, rung) : 0;
+	int r;
 
-	if (tracefs < 0)
+	if (tracefs < 0) {
 		e->missing = tracefs == -EACCES ? "CAP_DAC_READ_SEARCH missing: " : "no tracefs: ";
+		return tracefs;
+	}
+	r = open_object(e, rung);
 	if (r < 0)
 		return r;
-	const struct {
-		const char *name;
-		const struct bpf_program *program;
-	} wanted[] = {
-		{ "sys_exit_execve", e->late ? e->late->progs.probe_leave_execve : e->skel->progs.probe_leave_execve },
-		{ "sys_exit_execveat",
-		  e->late ? e->late->progs.probe_leave_execveat : e->skel->progs.probe_leave_execveat },
-		{ "sys_enter_execve", e->late ? e->late->progs.probe_enter_execve : e->skel->progs.probe_enter_execve },
-		{ "sys_enter_execveat",
-		  e->late ? e->late->progs.probe_enter_execveat : e->skel->progs.probe_enter_execveat },
-	};
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		programs[i] = take(e, wanted[i].program);
+	r = load_object(e);
 	for (size_t i = 0; r >= 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
 		struct bpf_link *link = NULL;
 
-		r = attach_tracepoint(&link, tracefs, wanted[i].name, wanted[i].program);
+		r = attach_tracepoint(&link, tracefs, wanted[i].name, programs[i]);
 		if (r >= 0)
 			r = keep(e, link);
 	}
-	if (r >= 0)
-		r = keep(e, bpf_program__attach(e->late ? e->late->progs.probe_exec_forget
-							: e->skel->progs.probe_exec_forget));
-	return r;
+	return r >= 0 ? attach_forget(e) : r;
 }
 
 static const struct {
 	enum errors_probe asked;
 	const char *kind, *note;
-	int (*attempt)(struct errors *e, const struct rung *rung);
+	int (*way)(struct errors *e, const struct rung *rung);
 } ladder[] = {
 	{ ERRORS_FEXIT, "fexit", "by trampolines (fexit)", try_fexit },
 	{ ERRORS_KPROBE, "kprobe", "by kprobes", try_kprobe },
@@ -311,11 +307,32 @@ static const struct {
 	  try_tracepoint },
 };
 
-int errors_new(struct errors **ret, const struct settings *settings, const struct record_settings *config, int ring,
-	       int shared)
+/* With task work in the form that the kernel has; without it, arguments that are not in memory are told as truncated. */
+static int attempt(struct errors *e, struct rung rung, int (*way)(struct errors *e, const struct rung *rung))
+{
+	int r;
+
+	e->missing = "";
+	if (has_function(rung.btf, "bpf_task_work_schedule_signal"))
+		rung.bytes = late_bpf__elf_bytes(&rung.size);
+	else if (has_function(rung.btf, "bpf_task_work_schedule_signal_impl"))
+		rung.bytes = late_impl_bpf__elf_bytes(&rung.size);
+	if (rung.bytes) {
+		r = way(e, &rung);
+		/* Not loaded: perhaps the kernel's task work is another one. */
+		if (r >= 0 || r == -EPERM || !e->object || e->loaded)
+			return r;
+		undo(e);
+	}
+	rung.bytes = errors_bpf__elf_bytes(&rung.size);
+	return way(e, &rung);
+}
+
+int errors_new(struct errors **ret, const struct settings *settings, const struct record_settings *config,
+	       const struct btf *btf, int ring, int shared)
 {
 	_cleanup_(errors_free_p) struct errors *e = calloc(1, sizeof(*e));
-	const struct rung rung = { settings, config, ring, shared };
+	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0 };
 	char why[256] = "";
 
 	if (!e)
@@ -327,8 +344,7 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 
 		if (settings->probes.errors != ERRORS_AUTO && settings->probes.errors != ladder[i].asked)
 			continue;
-		e->missing = "";
-		r = ladder[i].attempt(e, &rung);
+		r = attempt(e, rung, ladder[i].way);
 		if (r >= 0) {
 			e->kind = ladder[i].kind;
 			snprintf(e->note, sizeof(e->note), "%s%s%s%s", ladder[i].note, *why ? " (" : "", why,
@@ -366,9 +382,7 @@ const char *errors_note(const struct errors *e)
 
 struct bpf_program *errors_next_program(const struct errors *e, struct bpf_program *program)
 {
-	if (e->late)
-		return bpf_object__next_program(e->late->obj, program);
-	return e->skel ? bpf_object__next_program(e->skel->obj, program) : NULL;
+	return e->object ? bpf_object__next_program(e->object, program) : NULL;
 }
 
 struct bpf_link *errors_link(const struct errors *e, size_t i)

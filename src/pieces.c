@@ -102,7 +102,7 @@ int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, 
 		list = slot(pieces);
 		list->key = key;
 	}
-	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.c). */
+	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.h). */
 	if (position == 0)
 		list->size = 0;
 	/* A hole (a lost piece) ends it: the rest does not fit. */

@@ -24,6 +24,8 @@
 #include "ring.h"
 #include "store.h"
 
+DEFINE_CLEANUP(struct btf *, btf__free);
+
 struct probe {
 	struct execsnoop_bpf *skel;
 	struct record_shared *shared; /* of both */
@@ -151,16 +153,11 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 
 /* Start and end. */
 
-static int choose_programs(struct probe *probe, const struct settings *settings, struct probe_reason *reason)
+static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
 	struct execsnoop_bpf *skel = probe->skel;
-	struct btf *btf = NULL;
-	int r = load_btf(&btf, settings->probes.btf, reason), exit_arguments;
+	int exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
 
-	if (r != 0)
-		return r;
-	exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
-	btf__free(btf);
 	if (exit_arguments < 1) {
 		say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
 		return PROBE_E_UNSUPPORTED;
@@ -180,7 +177,7 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 }
 
 static int load(struct probe *probe, const struct settings *settings, const struct record_settings *config,
-		struct probe_reason *reason)
+		const struct btf *btf, struct probe_reason *reason)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
 	int r;
@@ -189,7 +186,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	probe->skel = execsnoop_bpf__open_opts(&options);
 	if (!probe->skel)
 		return failure(reason, errno, "opening the probes");
-	r = choose_programs(probe, settings, reason);
+	r = choose_programs(probe, btf, reason);
 	if (r != 0)
 		return r;
 	probe->skel->rodata_settings->settings = *config;
@@ -201,6 +198,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
 {
 	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
+	_cleanup_(btf__free_p) struct btf *btf = NULL;
 	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct record_settings config;
@@ -219,11 +217,14 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		.systemd_hierarchy = has_systemd_hierarchy(),
 		.typed = true,
 	};
-	r = load(probe, settings, &config, reason);
+	r = load_btf(&btf, settings->probes.btf, reason);
+	if (r != 0)
+		return r;
+	r = load(probe, settings, &config, btf, reason);
 	if (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE) {
 		/* What verifiers know of types differs between kernels; the other way is taken by all of them. */
 		config.typed = false;
-		r = load(probe, settings, &config, reason);
+		r = load(probe, settings, &config, btf, reason);
 	}
 	if (r != 0)
 		return r;
@@ -234,7 +235,8 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = execsnoop_bpf__attach(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "attaching the probes");
-	r = errors_new(&probe->errors, settings, &config, probe_fd(probe), bpf_map__fd(probe->skel->maps.data_shared));
+	r = errors_new(&probe->errors, settings, &config, btf, probe_fd(probe),
+		       bpf_map__fd(probe->skel->maps.data_shared));
 	if (r < 0)
 		return failure(reason, -r, "failed execs");
 	probe_awake(probe);

@@ -6,7 +6,7 @@
 
 begin auto
 report "$(uname -r): it starts"
-/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o >/tmp/fields
+/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o /bpf/late_impl.bpf.o >/tmp/fields
 status=$?
 grep '^#' /tmp/fields
 [ $status = 0 ]
@@ -38,6 +38,10 @@ until_true has '"type":"exited".*"19999","20000"'
 report "long arguments"
 end
 
+# Three arguments, each in a page of its own.
+dd if=/dev/zero of=/tmp/strings bs=4096 count=3 2>/dev/null
+printf first | dd of=/tmp/strings conv=notrunc 2>/dev/null
+printf third | dd of=/tmp/strings conv=notrunc bs=4096 seek=2 2>/dev/null
 for errors in fexit kprobe tracepoint; do
 	begin $errors
 	if ! grep -q 'failed execs are seen' /tmp/err; then
@@ -53,9 +57,15 @@ for errors in fexit kprobe tracepoint; do
 		until_true has '"type":"error".*"exe":"/no/such".*"args":\["/no/such","x32"\].*"error":"ENOENT"'
 		report "a failed exec of a 32-bit program by $errors"
 	fi
+	# What nobody has touched can be read where the kernel has task work for BPF (6.18).
+	if grep -q ' bpf_task_work_schedule_signal' /proc/kallsyms; then
+		/odd untouched /tmp/strings
+		until_true has '"type":"error".*"args":\["first","","third"\].*"error":"ENOENT"'
+		report "arguments that were not touched by $errors"
+	fi
 	/odd exit 1
 	until_true has '"type":"exited".*"exit","1"'
-	[ "$(events '"type":"error"')" -le 2 ] && [ "$(events '"type":"lost"')" = 0 ]
+	[ "$(events '"type":"error"')" -le 3 ] && [ "$(events '"type":"lost"')" = 0 ]
 	report "nothing else by $errors"
 	end
 done
