@@ -8,9 +8,11 @@
  *     recorded while the list was read.
  *  3. A process of the list that is not in the table was missed, unless its end has passed meanwhile: ends are noted
  *     from 1 on. One that is in the table with an older exec_id has an exec that was missed.
- *  4. A process that was in the table at 1 and is not in the list is gone, and if its end had been recorded it would
- *     not be in the table any more. (The kernel may hide processes from the list, as sandboxes do with their init; so
- *     /proc is asked too before one is said to be gone.)
+ *  4. A process that was in the table at 1 and is not in the list may be gone. (Or the kernel hides it, as sandboxes do
+ *     with their init. Or it was ending as the list was read: its last thread is counted out before the record of its end is
+ *     made, kernel/exit.c, do_exit().) So /proc is asked, where a zombie has its record behind it.
+ *  5. Once all have been asked for, the ring is drained to its end yet again. Whose end is recorded is out of the table by then; who
+ *     is not is gone, and the record is lost.
  *
  * Doing it again changes nothing. A record that comes later than it should (its probe was preempted) is harmless: the
  * pipeline knows processes and execs that it has already.
@@ -30,7 +32,7 @@
 
 #define SETTLE_STEPS 256 /* after so many the ring is never empty; go on all the same */
 
-enum state { IDLE, READING, SETTLING, COMPARING, ENDING };
+enum state { IDLE, READING, SETTLING, COMPARING, ENDING, BURYING };
 
 struct identity {
 	uint64_t start;
@@ -49,9 +51,10 @@ struct census {
 	struct probe_iterator *iterator;
 	struct record_running *found; /* sorted by birth once it is complete */
 	size_t count, room;
-	struct identity *ended; /* since the reading began; later: who may be gone */
+	struct identity *ended; /* since the reading began; later: who may be gone, then who is */
 	size_t ended_count, ended_room;
-	size_t at; /* how far COMPARING or ENDING is */
+	size_t at;   /* how far COMPARING, ENDING or BURYING is */
+	size_t dead; /* the first of `ended`, which are */
 	unsigned settling;
 	int broken; /* an end could not be noted */
 };
@@ -130,7 +133,7 @@ static void finish(struct census *c)
 	free(c->ended);
 	c->found = NULL;
 	c->ended = NULL;
-	c->count = c->room = c->ended_count = c->ended_room = c->at = 0;
+	c->count = c->room = c->ended_count = c->ended_room = c->at = c->dead = 0;
 	c->state = IDLE;
 }
 
@@ -321,9 +324,15 @@ static int step_reading(struct census *c)
 	return r;
 }
 
+/* The ring has been drained to its end, or never will be. */
+static bool is_settled(struct census *c, bool ring_empty)
+{
+	return ring_empty || ++c->settling >= SETTLE_STEPS;
+}
+
 static int step_settling(struct census *c, bool ring_empty)
 {
-	if (!ring_empty && ++c->settling < SETTLE_STEPS)
+	if (!is_settled(c, ring_empty))
 		return 0;
 	if (c->broken)
 		return c->broken;
@@ -345,7 +354,7 @@ static int list_missing(struct census *c)
 			return -ENOMEM;
 		entry->seen = false;
 	}
-	c->at = 0;
+	c->at = c->dead = 0;
 	c->state = ENDING;
 	return 0;
 }
@@ -376,16 +385,34 @@ static int step_comparing(struct census *c, uint64_t boot_time)
 	return c->at < c->count ? 0 : list_missing(c);
 }
 
-static void step_ending(struct census *c, uint64_t boot_time)
+static void step_ending(struct census *c)
 {
 	for (size_t n = 0; c->at < c->ended_count && n < LOOKUP_MOST; c->at++, n++) {
-		const struct identity *identity = &c->ended[c->at];
-		struct entry *entry = proctable_find(pipeline_table(c->pipeline), identity->tgid, identity->start);
+		struct identity identity = c->ended[c->at];
+		struct entry *entry = proctable_find(pipeline_table(c->pipeline), identity.tgid, identity.start);
 
 		if (entry && !procfs_is_alive(c->procfs, &entry->process))
+			c->ended[c->dead++] = identity;
+	}
+	if (c->at < c->ended_count)
+		return;
+	c->at = 0;
+	c->settling = 0;
+	c->state = BURYING;
+}
+
+static void step_burying(struct census *c, bool ring_empty, uint64_t boot_time)
+{
+	if (c->at == 0 && !is_settled(c, ring_empty))
+		return;
+	for (size_t n = 0; c->at < c->dead && n < COMPARE_MOST; c->at++, n++) {
+		struct entry *entry =
+			proctable_find(pipeline_table(c->pipeline), c->ended[c->at].tgid, c->ended[c->at].start);
+
+		if (entry)
 			pipeline_gone(c->pipeline, entry, boot_time);
 	}
-	if (c->at == c->ended_count)
+	if (c->at == c->dead)
 		finish(c);
 }
 
@@ -406,7 +433,10 @@ int census_step(struct census *c, bool ring_empty, uint64_t boot_time)
 		r = step_comparing(c, boot_time);
 		break;
 	case ENDING:
-		step_ending(c, boot_time);
+		step_ending(c);
+		break;
+	case BURYING:
+		step_burying(c, ring_empty, boot_time);
 		break;
 	}
 	if (r < 0)

@@ -346,6 +346,7 @@ static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
 struct stat_line {
 	char state;	    /* field 3 */
 	uint64_t pgid, sid; /* fields 5 and 6 */
+	uint64_t threads;   /* field 20 */
 	uint64_t start;	    /* field 22, ticks since boot */
 };
 
@@ -383,6 +384,8 @@ static int parse_stat(struct bytes text, struct stat_line *ret)
 			good = parse_number(value, &ret->pgid);
 		else if (good && field == 6)
 			good = parse_number(value, &ret->sid);
+		else if (good && field == 20)
+			good = parse_number(value, &ret->threads);
 		else if (good && field == 22)
 			good = parse_number(value, &ret->start);
 	}
@@ -495,7 +498,10 @@ bool procfs_is_alive(struct procfs *procfs, const struct process *process)
 
 	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
 	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return dir >= 0 && check(procfs, dir, process, &line) == 0 && line.state != 'Z' && line.state != 'X';
+	if (dir < 0 || check(procfs, dir, process, &line) < 0)
+		return false;
+	/* The state is the leader's, which may have ended before the others. */
+	return (line.state != 'Z' && line.state != 'X') || line.threads > 1;
 }
 
 /* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
