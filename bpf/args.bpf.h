@@ -17,8 +17,8 @@ static __always_inline long user_string(void *to, u32 size, const void *from)
 	return 1;
 }
 
-#define ARGS_STEPS 32  /* pieces in one verified loop */
-#define ARGS_ROUNDS 16 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
+#define ARGS_STEPS 8   /* pieces in one verified loop */
+#define ARGS_ROUNDS 64 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 
 /* Where a long list stands is kept here, for the reason that walk_name() gives. */
 struct pieces {

@@ -48,8 +48,8 @@ static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 wi
 	return 0;
 }
 
-#define ARGV_STEPS 64 /* in one verified loop: arguments, or parts of a long one */
-#define ARGV_ROUNDS 128
+#define ARGV_STEPS 16 /* in one verified loop: arguments, or parts of a long one */
+#define ARGV_ROUNDS 512
 #define ARGV_PART 4096 /* bytes of an argument that are read at a time */
 
 /* Where the walk over argv stands; in memory, for the reason that walk_name() gives. */

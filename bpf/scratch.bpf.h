@@ -70,8 +70,8 @@ static __always_inline u32 bounded(u32 offset)
 }
 
 #define NAME_MAX 255
-#define WALK_STEPS 64  /* in one verified piece */
-#define WALK_PIECES 33 /* PATH_MAX / 2 components, and the mounts on the way */
+#define WALK_STEPS 16   /* in one verified piece */
+#define WALK_PIECES 132 /* PATH_MAX / 2 components, and the mounts on the way */
 
 enum walk_outcome {
 	WALK_DONE, /* at the root */
@@ -264,8 +264,8 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 	return WALK_CUT;
 }
 
-#define ANCESTOR_STEPS 64 /* in one verified piece */
-#define ANCESTOR_PIECES 8
+#define ANCESTOR_STEPS 16 /* in one verified piece */
+#define ANCESTOR_PIECES 32
 
 /* The comms of parent, grandparent, ... up to pid 1. walk.dentry is the task whose parent comes next. */
 __attribute__((noinline)) int ancestors_some(u32 of)

@@ -154,16 +154,11 @@ int probe_enter_execveat(struct sys_enter *ctx)
 	return error_enter(ctx->args[1], ctx->args[2], ctx->args[0], 8);
 }
 
+/* Of both: a program at a syscall tracepoint is not preempted (kernel/trace/trace_syscalls.c, perf_syscall_exit()). */
 SEC("?tracepoint/syscalls/sys_exit_execve")
-int probe_leave_execve(struct sys_exit *ctx)
+int probe_leave(struct sys_exit *ctx)
 {
 	return error_exit(SCRATCH_ERROR, ctx->ret);
-}
-
-SEC("?tracepoint/syscalls/sys_exit_execveat")
-int probe_leave_execveat(struct sys_exit *ctx)
-{
-	return error_exit(SCRATCH_ERROR_AT, ctx->ret);
 }
 
 #endif

@@ -265,8 +265,8 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	static const struct {
 		const char *name, *program;
 	} wanted[] = {
-		{ "sys_exit_execve", "probe_leave_execve" },
-		{ "sys_exit_execveat", "probe_leave_execveat" },
+		{ "sys_exit_execve", "probe_leave" },
+		{ "sys_exit_execveat", "probe_leave" },
 		{ "sys_enter_execve", "probe_enter_execve" },
 		{ "sys_enter_execveat", "probe_enter_execveat" },
 	};
