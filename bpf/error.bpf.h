@@ -19,7 +19,8 @@ struct attempt {
 	u64 filename;
 	u64 argv;
 	u64 mm;
-	u64 time; /* of the failure; 0: none yet */
+	u64 time;  /* of the failure; 0: none yet */
+	u64 start; /* of the thread, which tells it from another one of the same tid */
 	s32 dirfd;
 	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
 	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
@@ -34,18 +35,31 @@ struct {
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
-static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 width)
+static __always_inline int error_enter_as(u64 mm, u64 start, u64 filename, u64 argv, s32 dirfd, u32 width)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct attempt attempt = { .filename = filename, .argv = argv, .dirfd = dirfd, .width = width };
+	struct attempt attempt = {
+		.filename = filename,
+		.argv = argv,
+		.mm = mm,
+		.start = start,
+		.dirfd = dirfd,
+		.width = width,
+	};
 	u32 tid = bpf_get_current_pid_tgid();
 	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
 
 	attempt.early_size = n > 0 ? n : 0;
-	attempt.mm = (u64)BPF_CORE_READ(task, mm);
-	/* If there is no room, error_leave() finds nothing, and counts it. */
+	/* If there is no room, error_exit() finds nothing, and counts it. */
 	bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY);
 	return 0;
+}
+
+static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 width)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return error_enter_as((u64)BPF_CORE_READ(task, mm), BPF_CORE_READ(task, start_boottime), filename, argv, dirfd,
+			      width);
 }
 
 #define ARGV_STEPS 16 /* in one verified loop: arguments, or parts of a long one */
@@ -215,6 +229,13 @@ static __always_inline void error_send(struct scratch *s, u32 at)
  */
 static bool error_later(struct attempt *attempt, s64 ret, u32 tid);
 
+/* A signal may come first: then the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
+ * ERESTART_RESTARTBLOCK). */
+static __always_inline bool is_failure(s64 ret)
+{
+	return ret < 0 && (ret > -512 || ret < -516);
+}
+
 /*
  * The record of a failed call, and its way out: all but a record whose arguments are not in memory, which stands in the scratch
  * memory then, with its attempt kept: the size of it, else 0. A function of its own, since it is long. It may not be the
@@ -225,9 +246,7 @@ __attribute__((noinline)) int error_leave(u32 of, s64 ret)
 	u32 tid = bpf_get_current_pid_tgid(), at;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
 	struct scratch *s = scratch_get(of);
-	/* A signal came first: the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
-	 * ERESTART_RESTARTBLOCK). */
-	bool failed = ret < 0 && (ret > -512 || ret < -516);
+	bool failed = is_failure(ret);
 
 	if (!attempt || !s) {
 		/* Its entry was not seen: the probe was skipped, or there was no room. */

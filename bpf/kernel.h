@@ -45,6 +45,8 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 #define AT_FDCWD (-100)
+#define SIGKILL 9
+#define SIGSEGV 11
 
 enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
 
@@ -226,6 +228,14 @@ struct mm_struct {
 	struct file *exe_file;
 };
 
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
 struct task_struct {
 	unsigned int flags;
 	pid_t pid;
@@ -243,6 +253,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct sigpending pending;
 	kuid_t loginuid OPTIONAL;	 /* with CONFIG_AUDIT */
 	unsigned int sessionid OPTIONAL; /* with CONFIG_AUDIT */
 	u64 self_exec_id;
@@ -254,11 +265,13 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs { /* arch/x86/include/asm/ptrace.h */
-	unsigned long bx, cx, ax, dx, si, di;
+	unsigned long bx, cx, ax, dx, si, di, orig_ax;
 };
 #else
-struct pt_regs { /* arch/arm64/include/asm/ptrace.h, struct user_pt_regs */
+struct pt_regs { /* arch/arm64/include/asm/ptrace.h */
 	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
 };
 #endif
 

@@ -140,7 +140,10 @@ int kretprobe_leave(struct pt_regs *ctx)
 	return error_exit(SCRATCH_ERROR, (long)RESULT(ctx));
 }
 
-/* The syscall tracepoints: everywhere, but not for 32-bit callers on x86, and at the price of all system calls. */
+/*
+ * The syscall tracepoints: everywhere, but not for 32-bit callers on x86, and at the price of all system calls: half of it for
+ * the entries, half for the exits. A program here is not preempted (kernel/trace/trace_syscalls.c, perf_syscall_exit()).
+ */
 
 SEC("?tracepoint/syscalls/sys_enter_execve")
 int probe_enter_execve(struct sys_enter *ctx)
@@ -154,10 +157,72 @@ int probe_enter_execveat(struct sys_enter *ctx)
 	return error_enter(ctx->args[1], ctx->args[2], ctx->args[0], 8);
 }
 
-/* Of both: a program at a syscall tracepoint is not preempted (kernel/trace/trace_syscalls.c, perf_syscall_exit()). */
+/* Of both. */
 SEC("?tracepoint/syscalls/sys_exit_execve")
 int probe_leave(struct sys_exit *ctx)
 {
+	return error_exit(SCRATCH_ERROR, ctx->ret);
+}
+
+/*
+ * Without the entries. When the call has failed, what it was given is in the caller's registers still; but for an exec that fails
+ * behind the point of no return, for which the tracepoint just before it (6.10, 5c5fad46e48c) does what an entry does.
+ */
+
+/* Of the call that the thread is in. The kernels that have the tracepoint know these types. */
+static __always_inline int enter_current(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+#if defined(__TARGET_ARCH_x86)
+	u64 first = regs->di, second = regs->si, third = regs->dx;
+	bool at = regs->orig_ax == 322;
+#else
+	u64 first = regs->orig_x0, second = regs->regs[1], third = regs->regs[2]; /* regs[0] has the result */
+	bool at = regs->syscallno == 281;
+#endif
+
+	if (at)
+		return error_enter_as((u64)task->mm, task->start_boottime, second, third, first, 8);
+	return error_enter_as((u64)task->mm, task->start_boottime, first, second, AT_FDCWD, 8);
+}
+
+SEC("?tp_btf/sched_prepare_exec")
+int BPF_PROG(probe_prepare, struct task_struct *task, struct linux_binprm *bprm)
+{
+	return enter_current();
+}
+
+/* It was killed; as whoever fails behind the point of no return is (fs/exec.c, bprm_execve()). */
+static __always_inline bool is_doomed(struct task_struct *task)
+{
+	return BPF_CORE_READ(task, pending.signal.sig[0]) & (1ul << (SIGKILL - 1) | 1ul << (SIGSEGV - 1));
+}
+
+SEC("?tracepoint/syscalls/sys_exit_execve")
+int probe_leave_alone(struct sys_exit *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	u32 tid = pid_tgid;
+	struct attempt *attempt;
+
+	if (!is_failure(ctx->ret))
+		return 0;
+	if (!is_doomed(task)) {
+		enter_current();
+		return error_exit(SCRATCH_ERROR, ctx->ret);
+	}
+	attempt = bpf_map_lookup_elem(&attempts, &tid);
+	if (!attempt || attempt->start != BPF_CORE_READ(task, start_boottime)) {
+		enter_current();
+		attempt = bpf_map_lookup_elem(&attempts, &tid);
+		/* A thread that took its leader's id before it failed is not found by it, and its registers are of a memory that is gone. */
+		if (attempt && tid == pid_tgid >> 32) {
+			attempt->mm = 0;
+			attempt->early_size = 0;
+		}
+	}
 	return error_exit(SCRATCH_ERROR, ctx->ret);
 }
 

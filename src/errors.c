@@ -123,7 +123,7 @@ static int load_object(struct errors *e)
 	return r;
 }
 
-/* At the end: an exec that succeeds must find its entry. */
+/* An exec that succeeds has no use for its entry. */
 static int attach_forget(struct errors *e)
 {
 	return keep(e, bpf_program__attach(bpf_object__find_program_by_name(e->object, FORGET)));
@@ -260,18 +260,23 @@ static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *nam
 	return 0;
 }
 
+/* With the entries of the calls; or without, where the kernel has another place to look at. */
 static int try_tracepoint(struct errors *e, const struct rung *rung)
 {
 	static const struct {
 		const char *name, *program;
-	} wanted[] = {
+	} with_entries[] = {
 		{ "sys_exit_execve", "probe_leave" },
 		{ "sys_exit_execveat", "probe_leave" },
 		{ "sys_enter_execve", "probe_enter_execve" },
 		{ "sys_enter_execveat", "probe_enter_execveat" },
-	};
-	struct bpf_program *programs[sizeof(wanted) / sizeof(wanted[0])];
+	}, alone[] = {
+		{ "sys_exit_execve", "probe_leave_alone" },
+		{ "sys_exit_execveat", "probe_leave_alone" },
+	}, *wanted = with_entries;
+	struct bpf_program *programs[4], *prepare = NULL;
 	_cleanup_close_ int tracefs = open_tracefs();
+	size_t count = 4;
 	int r;
 
 	if (tracefs < 0) {
@@ -281,17 +286,27 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	r = open_object(e, rung);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+	if (btf__find_by_name_kind(rung->btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0) {
+		prepare = take(e, "probe_prepare");
+		wanted = alone;
+		count = 2;
+	}
+	for (size_t i = 0; i < count; i++)
 		programs[i] = take(e, wanted[i].program);
 	r = load_object(e);
-	for (size_t i = 0; r >= 0 && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+	/* First of all, or an exec that succeeds would leave its entry. */
+	if (r >= 0)
+		r = attach_forget(e);
+	if (r >= 0 && prepare)
+		r = keep(e, bpf_program__attach(prepare));
+	for (size_t i = 0; r >= 0 && i < count; i++) {
 		struct bpf_link *link = NULL;
 
 		r = attach_tracepoint(&link, tracefs, wanted[i].name, programs[i]);
 		if (r >= 0)
 			r = keep(e, link);
 	}
-	return r >= 0 ? attach_forget(e) : r;
+	return r;
 }
 
 static const struct {

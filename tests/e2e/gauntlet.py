@@ -729,23 +729,29 @@ def arguments_whose_pages_were_never_touched():
                 equal(events[0]["args"], ["first", "", "x" * 4000])
 
 
+def doomed(folder):
+    """A program that fails when the old one is given up already."""
+    path = os.path.join(folder, "doomed")
+    elf = bytearray(read(ODD))
+    phoff, phentsize, phnum = struct.unpack_from("<Q", elf, 32)[0], *struct.unpack_from("<HH", elf, 54)
+    for i in range(phnum):
+        at = phoff + i * phentsize
+        if struct.unpack_from("<I", elf, at)[0] == 1:
+            # PT_LOAD beyond the address space: no room is found for it.
+            struct.pack_into("<Q", elf, at + 16, 0x7fffffffffff0000 + (struct.unpack_from("<Q", elf, at + 8)[0] & 0xfff))
+            struct.pack_into("<Q", elf, at + 40, 1 << 40)
+    struct.pack_into("<H", elf, 16, 2)  # ET_EXEC
+    with open(path, "wb") as f:
+        f.write(elf)
+    os.chmod(path, 0o755)
+    return path
+
+
 @test
 def a_failure_behind_the_point_of_no_return():
     daemon, stream = live()
     with daemon, Scratch() as folder:
-        path = os.path.join(folder, "doomed")
-        elf = bytearray(read(ODD))
-        phoff, phentsize, phnum = struct.unpack_from("<Q", elf, 32)[0], *struct.unpack_from("<HH", elf, 54)
-        for i in range(phnum):
-            at = phoff + i * phentsize
-            if struct.unpack_from("<I", elf, at)[0] == 1:
-                # PT_LOAD beyond the address space: no room is found for it, when the old program is gone already.
-                struct.pack_into("<Q", elf, at + 16, 0x7fffffffffff0000 + (struct.unpack_from("<Q", elf, at + 8)[0] & 0xfff))
-                struct.pack_into("<Q", elf, at + 40, 1 << 40)
-        struct.pack_into("<H", elf, 16, 2)  # ET_EXEC
-        with open(path, "wb") as f:
-            f.write(elf)
-        os.chmod(path, 0o755)
+        path = doomed(folder)
         process = odd("exec", path, "secret")
         status = process.wait()
         exited = stream.wait_exit(process.pid)
@@ -757,6 +763,24 @@ def a_failure_behind_the_point_of_no_return():
             check(errors[0]["args_truncated"] and errors[0]["args"] == [], "arguments of a program that is gone:", errors[0])
         else:
             needs(False, "the kernel refused it before: %d" % status)
+
+
+@test
+def a_thread_fails_behind_the_point_of_no_return():
+    """It has another id by then: what is known is told, or that something is not."""
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        path = doomed(folder)
+        process = odd("thread-exec", path, "secret")
+        status = process.wait()
+        exited = stream.wait_exit(process.pid)
+        if not needs(status < 0, "the kernel refused it before"):
+            return
+        equal(exited["exit_signal"], signal.Signals(-status).name)
+        errors = stream.of(process.pid, "error")
+        for error in errors:
+            check(error.get("exe", path) == path and error["args"] == [] and error["args_truncated"], error)
+        check(len(errors) == 1 or [e for e in stream.events if e["type"] == "lost"], errors)
 
 
 # Ends.
