@@ -291,13 +291,23 @@ static __always_inline int error_exit(u32 of, s64 ret)
 }
 
 /* Forgets an attempt that succeeded: its thread has another id now, or its exit shows under another name. */
+static __always_inline int exec_forget(u32 old_tid)
+{
+	bpf_map_delete_elem(&attempts, &old_tid);
+	return 0;
+}
+
 SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(probe_exec_forget, struct task_struct *task, pid_t old_pid)
 {
-	u32 tid = old_pid;
+	return exec_forget(old_pid);
+}
 
-	bpf_map_delete_elem(&attempts, &tid);
-	return 0;
+/* The same on kernels without type information of their own. */
+SEC("?raw_tp/sched_process_exec")
+int plain_exec_forget(struct bpf_raw_tracepoint_args *ctx)
+{
+	return exec_forget(ctx->args[1]);
 }
 
 #endif

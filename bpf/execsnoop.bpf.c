@@ -1,31 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Fork, exec and exit, and the iterator over what runs already. */
-#include "life.bpf.h"
+#include "plain.bpf.h"
 
-/* Every process that is alive: those whose last thread is gone have had their exit already, zombies too. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
+{
+	return fork_emit(true, parent, child);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	return exec_emit(true, task, old_pid, bprm);
+}
+
+/* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
+{
+	return group_dead ? exit_emit(true, task) : 0;
+}
+
+/* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
+ * the reader takes the first. */
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(probe_exit_live, struct task_struct *task)
+{
+	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(true, task) : 0;
+}
+
 SEC("iter/task")
 int iterate(struct bpf_iter__task *ctx)
 {
-	struct task_struct *task = ctx->task;
 	struct record_running running = {};
-	struct inode *inode;
-	u32 dev;
+	struct task_struct *task = ctx->task;
 
-	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
-		return 0;
-	if (BPF_CORE_READ(task, signal, live.counter) == 0)
-		return 0;
-	process_fill(false, &running.process, task);
-	/* By another way than /proc/PID/exe: stat(2) gives another device where a file system has several (overlayfs, btrfs),
-	 * and this is to be what probe_exec says. */
-	inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
-	if (inode) {
-		dev = BPF_CORE_READ(inode, i_sb, s_dev);
-		running.exe_inode = BPF_CORE_READ(inode, i_ino);
-		running.exe_dev_major = DEV_MAJOR(dev);
-		running.exe_dev_minor = DEV_MINOR(dev);
-	}
-	bpf_seq_write(ctx->meta->seq, &running, sizeof(running));
+	if (task && running_fill(&running, task))
+		bpf_seq_write(ctx->meta->seq, &running, sizeof(running));
 	return 0;
 }
 

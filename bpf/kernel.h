@@ -257,6 +257,7 @@ struct task_struct {
 	kuid_t loginuid OPTIONAL;	 /* with CONFIG_AUDIT */
 	unsigned int sessionid OPTIONAL; /* with CONFIG_AUDIT */
 	u64 self_exec_id;
+	struct list_head tasks;
 	struct list_head thread_node;
 	struct sched_entity se;
 	struct task_io_accounting ioac; /* empty without CONFIG_TASK_IO_ACCOUNTING */
@@ -304,6 +305,10 @@ struct sys_exit {
 	u64 common;
 	s64 nr;
 	s64 ret;
+};
+
+struct bpf_raw_tracepoint_args { /* include/uapi/linux/bpf.h, and as many as are read */
+	u64 args[3];
 };
 
 #endif

@@ -34,12 +34,6 @@ static __always_inline int fork_emit(bool typed, struct task_struct *parent, str
 	return 0;
 }
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
-{
-	return settings.typed ? fork_emit(true, parent, child) : fork_emit(false, parent, child);
-}
-
 /* d_unlinked(), include/linux/dcache.h */
 static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 {
@@ -151,12 +145,6 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	if (at <= sizeof(s->bytes))
 		emit(s->bytes, at, RECORD_EXEC);
 	return 0;
-}
-
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
-{
-	return settings.typed ? exec_emit(true, task, old_pid, bprm) : exec_emit(false, task, old_pid, bprm);
 }
 
 #define THREAD_STEPS 64	  /* in one verified piece */
@@ -293,26 +281,6 @@ static __always_inline int exit_emit(bool typed, struct task_struct *task)
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	wake_reader();
 	return 0;
-}
-
-static __always_inline int exit_probe(struct task_struct *task)
-{
-	return settings.typed ? exit_emit(true, task) : exit_emit(false, task);
-}
-
-/* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
-SEC("?tp_btf/sched_process_exit")
-int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
-{
-	return group_dead ? exit_probe(task) : 0;
-}
-
-/* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
- * the reader takes the first. */
-SEC("?tp_btf/sched_process_exit")
-int BPF_PROG(probe_exit_live, struct task_struct *task)
-{
-	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_probe(task) : 0;
 }
 
 #endif

@@ -191,7 +191,7 @@ struct record_settings {
 	__u32 page_size;
 	__u32 env_wanted;
 	__u32 systemd_hierarchy; /* there is a cgroup v1 hierarchy "systemd" */
-	__u32 typed;		 /* the verifier takes the reading of typed pointers (bpf/task.bpf.h) */
+	__u32 spare;
 };
 
 #pragma GCC diagnostic pop

@@ -70,7 +70,7 @@ static __always_inline u32 bounded(u32 offset)
 }
 
 #define NAME_MAX 255
-#define WALK_STEPS 16   /* in one verified piece */
+#define WALK_STEPS 16	/* in one verified piece */
 #define WALK_PIECES 132 /* PATH_MAX / 2 components, and the mounts on the way */
 
 enum walk_outcome {

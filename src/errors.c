@@ -39,10 +39,9 @@ static const char *const functions[] = { NATIVE "execve", NATIVE "execveat", COM
 
 #define LINKS_MOST (2 * FUNCTIONS + 1)
 
-#define FORGET "probe_exec_forget"
-
 struct errors {
 	struct bpf_object *object;
+	struct bpf_program *forget; /* attempts that succeeded */
 	struct bpf_link *links[LINKS_MOST];
 	size_t count;
 	bool loaded; /* the kernel took the programs */
@@ -55,7 +54,7 @@ struct errors {
 struct rung {
 	const struct settings *settings;
 	const struct record_settings *config;
-	const struct btf *btf; /* the kernel's */
+	const struct btf *btf; /* the kernel's own; NULL: it has none */
 	int ring, shared;
 	const void *bytes; /* of the BPF object */
 	size_t size;
@@ -111,7 +110,7 @@ static int open_object(struct errors *e, const struct rung *rung)
 		r = share(e, "ring", rung->ring);
 	if (r == 0)
 		r = share(e, ".data.shared", rung->shared);
-	take(e, FORGET);
+	e->forget = take(e, rung->btf ? "probe_exec_forget" : "plain_exec_forget");
 	return r;
 }
 
@@ -126,14 +125,14 @@ static int load_object(struct errors *e)
 /* An exec that succeeds has no use for its entry. */
 static int attach_forget(struct errors *e)
 {
-	return keep(e, bpf_program__attach(bpf_object__find_program_by_name(e->object, FORGET)));
+	return keep(e, bpf_program__attach(e->forget));
 }
 
 /* Trampolines. */
 
 static bool has_function(const struct btf *btf, const char *name)
 {
-	return btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
+	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
 }
 
 static int try_fexit(struct errors *e, const struct rung *rung)
@@ -143,7 +142,7 @@ static int try_fexit(struct errors *e, const struct rung *rung)
 		"fexit_execve",	 "fexit_execveat",  "fexit_compat_execve",  "fexit_compat_execveat",
 	};
 	struct bpf_program *programs[2 * FUNCTIONS] = {};
-	int r = open_object(e, rung);
+	int r = rung->btf ? open_object(e, rung) : -EOPNOTSUPP;
 
 	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++) {
 		const char *function = functions[i % FUNCTIONS];
@@ -286,7 +285,7 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	r = open_object(e, rung);
 	if (r < 0)
 		return r;
-	if (btf__find_by_name_kind(rung->btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0) {
+	if (rung->btf && btf__find_by_name_kind(rung->btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0) {
 		prepare = take(e, "probe_prepare");
 		wanted = alone;
 		count = 2;

@@ -15,8 +15,8 @@ struct btf;
 struct errors;
 
 /*
- * Loads and attaches what settings->probes.errors asks for; `auto`: tries one way after the other. btf: the kernel's;
- * ring, shared: maps of the other probes. 0, also where none of them can be had (errors_kind "none"); -ENOMEM.
+ * Loads and attaches what settings->probes.errors asks for; `auto`: tries one way after the other. btf: the kernel's own, NULL if it
+ * has none; ring, shared: maps of the other probes. 0, also where none of them can be had (errors_kind "none"); -ENOMEM.
  */
 int errors_new(struct errors **ret, const struct settings *settings, const struct record_settings *config,
 	       const struct btf *btf, int ring, int shared);

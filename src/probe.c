@@ -2,7 +2,9 @@
 /*
  * Loading and attaching, and the reader's side of the ring buffer. Failed execs are errors.c's.
  *
- * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has.
+ * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has. A kernel without BTF of its
+ * own takes none of the programs that are attached by type, and a verifier may know less of types: then it is the plain ones
+ * (bpf/plain.bpf.h).
  *
  * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
  * waits, and so wake the reader for each of them; as it is, only a producer that decides to wake does.
@@ -12,6 +14,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -31,7 +34,8 @@ struct probe {
 	struct record_shared *shared; /* of both */
 	struct ring *ring;
 	struct errors *errors;
-	bool kept; /* in systemd's store */
+	bool plain; /* the programs of bpf/plain.bpf.h */
+	bool kept;  /* in systemd's store */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
@@ -156,15 +160,27 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
 	struct execsnoop_bpf *skel = probe->skel;
-	int exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
+	int exit_arguments;
 
+	bpf_program__set_autoattach(skel->progs.iterate, false);
+	bpf_program__set_autoattach(skel->progs.plain_list, false);
+	bpf_map__set_autocreate(skel->maps.list, probe->plain);
+	bpf_program__set_autoload(skel->progs.plain_fork, probe->plain);
+	bpf_program__set_autoload(skel->progs.plain_exec, probe->plain);
+	bpf_program__set_autoload(skel->progs.plain_exit, probe->plain);
+	bpf_program__set_autoload(skel->progs.plain_list, probe->plain);
+	bpf_program__set_autoload(skel->progs.probe_fork, !probe->plain);
+	bpf_program__set_autoload(skel->progs.probe_exec, !probe->plain);
+	bpf_program__set_autoload(skel->progs.iterate, !probe->plain);
+	if (probe->plain)
+		return 0;
+	exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
 	if (exit_arguments < 1) {
 		say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
 		return PROBE_E_UNSUPPORTED;
 	}
 	bpf_program__set_autoload(skel->progs.probe_exit_group_dead, exit_arguments >= 2);
 	bpf_program__set_autoload(skel->progs.probe_exit_live, exit_arguments < 2);
-	bpf_program__set_autoattach(skel->progs.iterate, false);
 	return 0;
 }
 
@@ -202,6 +218,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct record_settings config;
+	bool has_own_btf;
 	int r;
 
 	if (!probe) {
@@ -210,20 +227,21 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	}
 	libbpf_set_print(quiet);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	has_own_btf = !settings->probes.btf || access("/sys/kernel/btf/vmlinux", F_OK) == 0;
+	probe->plain = !has_own_btf;
 	config = (struct record_settings){
 		.args_limit = settings->probes.args_limit,
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.env_wanted = settings->probes.env != NULL,
 		.systemd_hierarchy = has_systemd_hierarchy(),
-		.typed = true,
 	};
 	r = load_btf(&btf, settings->probes.btf, reason);
 	if (r != 0)
 		return r;
 	r = load(probe, settings, &config, btf, reason);
-	if (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE) {
+	if (!probe->plain && (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE)) {
 		/* What verifiers know of types differs between kernels; the other way is taken by all of them. */
-		config.typed = false;
+		probe->plain = true;
 		r = load(probe, settings, &config, btf, reason);
 	}
 	if (r != 0)
@@ -235,7 +253,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = execsnoop_bpf__attach(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "attaching the probes");
-	r = errors_new(&probe->errors, settings, &config, btf, probe_fd(probe),
+	r = errors_new(&probe->errors, settings, &config, has_own_btf ? btf : NULL, probe_fd(probe),
 		       bpf_map__fd(probe->skel->maps.data_shared));
 	if (r < 0)
 		return failure(reason, -r, "failed execs");
@@ -255,6 +273,11 @@ struct probe *probe_free(struct probe *probe)
 	execsnoop_bpf__destroy(probe->skel);
 	free(probe);
 	return NULL;
+}
+
+bool probe_is_plain(const struct probe *probe)
+{
+	return probe->plain;
 }
 
 const char *probe_errors_kind(const struct probe *probe)
@@ -304,10 +327,17 @@ static size_t event_programs(const struct probe *probe, int ret[static EVENT_PRO
 	ret[n++] = bpf_program__fd(skel->progs.probe_exec);
 	ret[n++] = bpf_program__fd(skel->progs.probe_exit_group_dead);
 	ret[n++] = bpf_program__fd(skel->progs.probe_exit_live);
+	ret[n++] = bpf_program__fd(skel->progs.plain_exec);
+	ret[n++] = bpf_program__fd(skel->progs.plain_exit);
 	while (n < EVENT_PROGRAMS_MOST && (program = errors_next_program(probe->errors, program)))
 		if (strstr(bpf_program__name(program), "leave") || strstr(bpf_program__name(program), "fexit"))
 			ret[n++] = bpf_program__fd(program);
 	return n;
+}
+
+static int fork_program(const struct probe *probe)
+{
+	return bpf_program__fd(probe->plain ? probe->skel->progs.plain_fork : probe->skel->progs.probe_fork);
 }
 
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
@@ -315,7 +345,7 @@ void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *re
 	int fds[EVENT_PROGRAMS_MOST];
 	size_t n = event_programs(probe, fds);
 
-	*ret_forks = probe_program_skipped(bpf_program__fd(probe->skel->progs.probe_fork));
+	*ret_forks = probe_program_skipped(fork_program(probe));
 	*ret_events = 0;
 	for (size_t i = 0; i < n; i++)
 		*ret_events += probe_program_skipped(fds[i]);
@@ -328,6 +358,9 @@ void probe_keep(struct probe *probe)
 		probe->skel->links.probe_exec,
 		probe->skel->links.probe_exit_group_dead,
 		probe->skel->links.probe_exit_live,
+		probe->skel->links.plain_fork,
+		probe->skel->links.plain_exec,
+		probe->skel->links.plain_exit,
 	};
 	int fds[EVENT_PROGRAMS_MOST];
 	size_t n = event_programs(probe, fds);
@@ -343,7 +376,7 @@ void probe_keep(struct probe *probe)
 	for (size_t i = 0; i < n; i++)
 		if (fds[i] >= 0)
 			store_keep(PROBE_KEPT_EVENT_PROGRAM, fds[i]);
-	store_keep(PROBE_KEPT_FORK_PROGRAM, bpf_program__fd(probe->skel->progs.probe_fork));
+	store_keep(PROBE_KEPT_FORK_PROGRAM, fork_program(probe));
 	/* Detaching some kinds is more than closing the descriptor: their event would be switched off for all. */
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (links[i])
@@ -379,18 +412,50 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 
 struct probe_iterator {
 	int fd;
-	size_t held, given; /* bytes in records; of them, those that the last read gave */
+	struct ring *ring;  /* instead of fd: of the plain list */
+	size_t held, given; /* bytes in records; of them, those that the last read gave. Of the plain list: records */
 	struct record_running records[128];
 };
+
+static int to_nobody(void *userdata, const void *data, size_t size)
+{
+	(void)userdata;
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+/* Has the kernel write the whole list into a ring of its own. */
+static int write_list(struct probe_iterator *iterator, const struct probe *probe)
+{
+	const struct bpf_map *map = probe->skel->maps.list;
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+	int r = ring_new(&iterator->ring, bpf_map__fd(map), bpf_map__max_entries(map));
+
+	/* What an iterator left that was given up. */
+	if (r == 0)
+		r = ring_consume(iterator->ring, UINT_MAX, to_nobody, NULL);
+	if (r >= 0)
+		r = bpf_prog_test_run_opts(bpf_program__fd(probe->skel->progs.plain_list), &options);
+	return r < 0 ? r : options.retval != 0 ? -ENOSPC : 0;
+}
 
 int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
 {
 	_cleanup_(probe_iterator_free_p) struct probe_iterator *iterator = calloc(1, sizeof(*iterator));
 	struct bpf_link *link;
+	int r;
 
 	if (!iterator)
 		return -ENOMEM;
 	iterator->fd = -1;
+	if (probe->plain) {
+		r = write_list(iterator, probe);
+		if (r < 0)
+			return r;
+		*ret = TAKE_PTR(iterator);
+		return 0;
+	}
 	link = bpf_program__attach_iter(probe->skel->progs.iterate, NULL);
 	if (!link)
 		return -errno;
@@ -404,10 +469,31 @@ int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
 
 struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator)
 {
-	if (iterator && iterator->fd >= 0)
+	if (!iterator)
+		return NULL;
+	if (iterator->fd >= 0)
 		close(iterator->fd);
+	ring_free(iterator->ring);
 	free(iterator);
 	return NULL;
+}
+
+static int to_records(void *userdata, const void *data, size_t size)
+{
+	struct probe_iterator *iterator = userdata;
+
+	if (size != sizeof(iterator->records[0]))
+		return -EIO;
+	memcpy(&iterator->records[iterator->held++], data, size);
+	return 0;
+}
+
+static int read_list(struct probe_iterator *iterator, const struct record_running **ret)
+{
+	iterator->held = 0;
+	*ret = iterator->records;
+	return ring_consume(iterator->ring, sizeof(iterator->records) / sizeof(iterator->records[0]), to_records,
+			    iterator);
 }
 
 int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret)
@@ -416,6 +502,8 @@ int probe_iterator_read(struct probe_iterator *iterator, const struct record_run
 	char *bytes = (char *)iterator->records;
 	ssize_t n;
 
+	if (iterator->ring)
+		return read_list(iterator, ret);
 	/* A read may end within a record. */
 	iterator->held -= iterator->given;
 	memmove(bytes, bytes + iterator->given, iterator->held);

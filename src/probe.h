@@ -30,6 +30,9 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 struct probe *probe_free(struct probe *probe);
 DEFINE_CLEANUP(struct probe *, probe_free);
 
+/* Whether they are the plain ones, which any kernel takes: on one without type information of its own, or whose verifier refuses typed pointers. */
+bool probe_is_plain(const struct probe *probe);
+
 /* How failed execs are caught, and a word on why, for the log: errors.h. */
 const char *probe_errors_kind(const struct probe *probe);
 const char *probe_errors_note(const struct probe *probe);

@@ -49,6 +49,15 @@ def is_sanitized():
         return b"__asan_init" in f.read()
 
 
+hidden_btf = None  # the kernel's type information as a file, which daemons are given instead of the kernel's own
+
+
+def hide_btf(path):
+    global hidden_btf
+    shutil.copyfile("/sys/kernel/btf/vmlinux", path)
+    hidden_btf = path
+
+
 class Failure(Exception):
     pass
 
@@ -176,6 +185,8 @@ class Daemon:
         descriptor store before (None: there is no store). plain: as an administrator has it, with the default ring and queue, and no more of the CPU
         than others."""
         self.plain = plain
+        if hidden_btf:
+            prefix = (*prefix, "unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh")
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.path = os.path.join(self.dir, "events.sock")
         self.file = os.path.join(self.dir, "execsnoopd.conf")
@@ -210,6 +221,8 @@ class Daemon:
         if not self.plain:
             sections["probes"] = {"ring_buffer": "32M"}
             sections["socket"]["queue"] = "64M"
+        if hidden_btf:
+            sections.setdefault("probes", {})["btf"] = hidden_btf
         for section, keys in config.items():
             sections.setdefault(section, {}).update(keys)
         with open(self.file, "w") as f:

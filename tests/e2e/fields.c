@@ -130,6 +130,7 @@ static bool check_verifier(const char *path, bool typed)
 {
 	struct bpf_object *object = bpf_object__open_file(path, NULL);
 	struct record_settings *settings = NULL;
+	struct bpf_program *program;
 	struct bpf_map *map;
 	size_t size = 0;
 	bool good = false;
@@ -140,10 +141,14 @@ static bool check_verifier(const char *path, bool typed)
 		if (strstr(bpf_map__name(map), "rodata"))
 			settings = (struct record_settings *)bpf_map__initial_value(map, &size);
 	if (settings && size >= sizeof(*settings)) {
-		settings->typed = typed;
 		settings->env_wanted = settings->systemd_hierarchy = 1;
 		/* Of the two for exits, that which every kernel has. */
-		bpf_program__set_autoload(bpf_object__find_program_by_name(object, "probe_exit_live"), true);
+		bpf_object__for_each_program (program, object) {
+			const char *name = bpf_program__name(program);
+
+			bpf_program__set_autoload(program, (strncmp(name, "plain", 5) == 0) != typed &&
+								   strcmp(name, "probe_exit_group_dead") != 0);
+		}
 		good = bpf_object__load(object) == 0;
 	}
 	bpf_object__close(object);

@@ -43,9 +43,9 @@ def filtered(error, number=SYS_BPF):
     prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program), 0, 0)
 
 
-def refused(status, *words, prefix=(), before=None, unless=None):
+def refused(status, *words, prefix=(), before=None, unless=None, config="/dev/null"):
     """The daemon ends with this status and these words in its one message; nothing comes out of it but that."""
-    daemon = subprocess.run([*prefix, DAEMON, "-c", "/dev/null", "--stdout"], preexec_fn=before, timeout=PATIENCE,
+    daemon = subprocess.run([*prefix, DAEMON, "-c", config, "--stdout"], preexec_fn=before, timeout=PATIENCE,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     print("# %d: %s" % (daemon.returncode, daemon.stderr.strip()))
     equal((daemon.returncode, daemon.stdout), (status, ""), "status and output")
@@ -132,6 +132,17 @@ def no_sysfs():
 def no_type_information():
     refused(UNSUPPORTED, "CONFIG_DEBUG_INFO_BTF", "btf = in [probes]",
             prefix=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
+
+
+@test
+def a_file_of_type_information_that_is_none():
+    with tempfile.NamedTemporaryFile("w") as config:
+        for path in ("/nonexistent/btf", "/etc/passwd"):
+            config.seek(0)
+            config.truncate()
+            config.write("[probes]\nbtf = %s\n" % path)
+            config.flush()
+            refused(UNSUPPORTED, "type information (BTF)", path, config=config.name)
 
 
 BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do ! mountpoint -q $f || umount -R $f; done"
