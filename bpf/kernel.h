@@ -254,6 +254,7 @@ struct task_struct {
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct sigpending pending;
+	sigset_t blocked;
 	kuid_t loginuid OPTIONAL;	 /* with CONFIG_AUDIT */
 	unsigned int sessionid OPTIONAL; /* with CONFIG_AUDIT */
 	u64 self_exec_id;

@@ -51,6 +51,7 @@ struct touch {
 	u64 argv;
 	u64 string; /* the rest of the argument at hand; 0: none */
 	u64 left;   /* bytes that anybody wants to have */
+	u32 width;  /* of a pointer: 4 of a 32-bit caller */
 };
 
 /* One pointer, or a part of an argument. 1 at the end. */
@@ -60,9 +61,13 @@ static long touch_once(u64 index, struct touch *touch)
 	long n;
 
 	if (!touch->string) {
-		if (bpf_copy_from_user(&touch->string, sizeof(touch->string), (void *)touch->argv) || !touch->string)
+		/* Little-endian: a narrow one is the beginning of a wide one. */
+		if (touch->width == 4 ? bpf_copy_from_user(&touch->string, 4, (void *)touch->argv)
+				      : bpf_copy_from_user(&touch->string, 8, (void *)touch->argv))
 			return 1;
-		touch->argv += sizeof(touch->string);
+		if (!touch->string)
+			return 1;
+		touch->argv += touch->width == 4 ? 4 : 8;
 	}
 	n = bpf_copy_from_user_str(bytes, sizeof(bytes), (void *)touch->string, 0);
 	if (n < 0 || (u64)n >= touch->left)
@@ -77,7 +82,11 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	struct later *later = value;
 	u32 tid = bpf_get_current_pid_tgid(), at;
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
-	struct touch touch = { .argv = attempt ? attempt->argv : 0, .left = settings.args_limit };
+	struct touch touch = {
+		.argv = attempt ? attempt->argv : 0,
+		.left = settings.args_limit,
+		.width = attempt ? attempt->width : 8,
+	};
 
 	bpf_loop(TOUCH_MOST, touch_once, &touch, 0);
 	/* The scratch memory is this CPU's. */

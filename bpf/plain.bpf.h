@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Fork, exec and exit for kernels without type information of their own ([probes] btf), or with a verifier that refuses what the
- * others do with typed pointers: raw tracepoints, and instead of the iterator a walk over the list of all processes, by a program that the daemon runs itself (BPF_PROG_TEST_RUN).
+ * others do with typed pointers: raw tracepoints, and instead of the iterator a walk over the list of all processes, by a
+ * program that the daemon runs itself (BPF_PROG_TEST_RUN).
  */
 #ifndef EXECSNOOP_PLAIN_BPF_H
 #define EXECSNOOP_PLAIN_BPF_H

@@ -141,8 +141,8 @@ int kretprobe_leave(struct pt_regs *ctx)
 }
 
 /*
- * The syscall tracepoints: everywhere, but not for 32-bit callers on x86, and at the price of all system calls: half of it for
- * the entries, half for the exits. A program here is not preempted (kernel/trace/trace_syscalls.c, perf_syscall_exit()).
+ * The syscall tracepoints: everywhere, but not for 32-bit callers on x86, and at the price of all system calls: a third of
+ * it for the entries. A program here is not preempted (kernel/trace/trace_syscalls.c, perf_syscall_exit()).
  */
 
 SEC("?tracepoint/syscalls/sys_enter_execve")
@@ -193,10 +193,12 @@ int BPF_PROG(probe_prepare, struct task_struct *task, struct linux_binprm *bprm)
 	return enter_current();
 }
 
-/* It was killed; as whoever fails behind the point of no return is (fs/exec.c, bprm_execve()). */
+/* It was killed; as whoever fails behind the point of no return is (fs/exec.c, bprm_execve()), by a signal that is not
+ * blocked then (kernel/signal.c, force_sig_info_to_task()). */
 static __always_inline bool is_doomed(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, pending.signal.sig[0]) & (1ul << (SIGKILL - 1) | 1ul << (SIGSEGV - 1));
+	return BPF_CORE_READ(task, pending.signal.sig[0]) & ~BPF_CORE_READ(task, blocked.sig[0]) &
+	       (1ul << (SIGKILL - 1) | 1ul << (SIGSEGV - 1));
 }
 
 SEC("?tracepoint/syscalls/sys_exit_execve")

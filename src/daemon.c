@@ -101,7 +101,7 @@ int daemon_start_probe(struct daemon *d)
 	if (r == 0) {
 		if (probe_is_plain(d->probe))
 			log_info(
-				"the kernel's type information is of no use to its verifier: raw tracepoints, which take a little longer");
+				"no type information that the kernel's verifier can use: by raw tracepoints, which take a little longer");
 		if (strcmp(probe_errors_kind(d->probe), "none") == 0)
 			log_warning("failed execs %s", probe_errors_note(d->probe));
 		else if (d->settings->probes.errors != ERRORS_OFF)

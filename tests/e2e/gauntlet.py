@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import e2e
@@ -746,6 +747,25 @@ def doomed(folder):
         f.write(elf)
     os.chmod(path, 0o755)
     return path
+
+
+@test
+def a_blocked_signal_hides_no_failure():
+    """Who fails behind the point of no return is killed by SIGSEGV; who only has it waiting is not."""
+    daemon, stream = live()
+    with daemon:
+        pid = os.fork()
+        if pid == 0:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSEGV])
+            signal.pthread_kill(threading.get_ident(), signal.SIGSEGV)
+            try:
+                os.execv("/nonexistent/blocked", ["first", "second"])
+            except FileNotFoundError:
+                os._exit(0)
+            os._exit(1)
+        equal(os.waitpid(pid, 0)[1], 0)
+        error = stream.wait(lambda e: e["type"] == "error" and e["pid"] == pid)
+        equal((error.get("exe"), error["args"]), ("/nonexistent/blocked", ["first", "second"]))
 
 
 @test

@@ -62,10 +62,15 @@ for errors in fexit kprobe tracepoint; do
 		/odd untouched /tmp/strings
 		until_true has '"type":"error".*"args":\["first","","third"\].*"error":"ENOENT"'
 		report "arguments that were not touched by $errors"
+		if [ $errors != tracepoint ]; then
+			/far32
+			until_true has '"type":"error".*"exe":"/no/far".*"args":\["/no/far","x32"\].*"error":"ENOENT"'
+			report "those of a 32-bit program by $errors"
+		fi
 	fi
 	/odd exit 1
 	until_true has '"type":"exited".*"exit","1"'
-	[ "$(events '"type":"error"')" -le 3 ] && [ "$(events '"type":"lost"')" = 0 ]
+	[ "$(events '"type":"error"')" -le 4 ] && [ "$(events '"type":"lost"')" = 0 ]
 	report "nothing else by $errors"
 	end
 done

@@ -27,13 +27,21 @@ for tool in qemu-system-x86_64 cpio python3; do
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# fail32 ARCH: a 32-bit program that execs /no/such, and ends with 0.
+# fail32 ARCH: a 32-bit program that execs /no/such, and ends with 0; and far32, that execs /no/far, whose path, arguments and pointers to
+# them are so far from each other that nobody has touched them.
 fail32() {
-	python3 - "$1" "$work/fail32" <<'PYTHON'
+	python3 - "$1" "$work/fail32" 0 <<<"$fail32"
+	python3 - "$1" "$work/far32" 0x10000 <<<"$fail32"
+	chmod +x "$work/fail32" "$work/far32"
+}
+fail32=$(cat <<'PYTHON'
 import struct, sys
-base, strings = 0x8048000, b"/no/such\0x32\0"
-at = base + 0x54 + 40  # behind the headers and the code
-path, args = at, at + len(strings)
+base, far = 0x8048000, int(sys.argv[3], 0)
+at = 0x54 + 40  # behind the headers and the code
+path, args, second = (far, 2 * far, 3 * far) if far else (at, at + 13, at + 9)
+parts = {path: b"/no/far\0" if far else b"/no/such\0", second: b"x32\0", args: struct.pack("<III", base + path, base + second, 0)}
+size = max(at + len(part) for at, part in parts.items())
+path, args = base + path, base + args
 machine, flags, code = {
     "amd64": (3, 0, b"\xb8\x0b\0\0\0\xbb" + struct.pack("<I", path) + b"\xb9" + struct.pack("<I", args) +
               b"\x31\xd2\xcd\x80\xb8\x01\0\0\0\x31\xdb\xcd\x80"),
@@ -43,12 +51,13 @@ machine, flags, code = {
 }[sys.argv[1]]
 head = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
 head += struct.pack("<HHIIIIIHHHHHH", 2, machine, 1, base + 0x54, 0x34, 0, flags, 0x34, 0x20, 1, 0, 0, 0)
-head += struct.pack("<8I", 1, 0, base, base, 0xb0, 0xb0, 5, 0x1000)
-data = strings + struct.pack("<III", path, path + 9, 0)
-open(sys.argv[2], "wb").write((head + code.ljust(40, b"\x90") + data).ljust(0xb0, b"\0"))
+head += struct.pack("<8I", 1, 0, base, base, size, size, 5, 0x1000)
+image = bytearray((head + code.ljust(40, b"\x90")).ljust(size, b"\0"))
+for at, part in parts.items():
+    image[at:at + len(part)] = part
+open(sys.argv[2], "wb").write(image)
 PYTHON
-	chmod +x "$work/fail32"
-}
+)
 # boot SCRIPT [OPTION...]: one guest; its output goes to the log.
 boot() {
 	local script=$1 status=0
@@ -57,7 +66,7 @@ boot() {
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
-			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" \
+			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$work/far32:/far32" \
 			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
 			>"$work/one" 2>&1 || status=$?
 		[ $status = 125 ] || break
