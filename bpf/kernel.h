@@ -164,11 +164,23 @@ struct inode {
 	struct super_block *i_sb;
 };
 
+#define SHORT_NAME \
+	32 /* bytes of an inline name that every kernel has, and are read (include/linux/dcache.h, DNAME_INLINE_LEN) */
+
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	unsigned char d_iname[SHORT_NAME] OPTIONAL; /* up to 6.13 */
+};
+
+union shortname_store {
+	unsigned char string[SHORT_NAME];
+};
+
+struct dentry___6_14 { /* 58cf9c383c5c: in words */
+	union shortname_store d_shortname;
 };
 
 struct vfsmount {

@@ -94,6 +94,68 @@ static __always_inline bool walk_name(struct scratch *s, const void *name)
 	return walk->at <= walk->limit;
 }
 
+/* Of a word's bytes in memory, those up to the first NUL, with it; 8 if there is none. Little-endian. */
+static __always_inline u32 bytes_to_nul(u64 word)
+{
+	u64 nul = (word - 0x0101010101010101) & ~word & 0x8080808080808080;
+
+	/* The lowest bit that is set is that of the first NUL: one bit of each byte up to there, added up. */
+	return ((((nul & -nul) - 1) & 0x0101010101010101) * 0x0101010101010101) >> 56;
+}
+
+/* As walk_name(), without a helper: task->comm always ends with a NUL. */
+static __always_inline bool walk_comm(struct scratch *s, struct task_struct *task)
+{
+	volatile struct walk *walk = &s->walk;
+	u64 first = *(u64 *)&task->comm[0], second = *(u64 *)&task->comm[8];
+	u64 *to = (u64 *)&s->bytes[bounded(walk->at)];
+	u32 n = bytes_to_nul(first);
+
+	to[0] = first;
+	to[1] = second & ~0ull >> 8;
+	walk->at += n == 8 && first >> 56 ? 8 + bytes_to_nul(second & ~0ull >> 8) : n;
+	return walk->at <= walk->limit;
+}
+
+/* Where a dentry keeps its name if it is short. */
+static __always_inline const u64 *short_name(struct dentry *dentry)
+{
+	struct dentry___6_14 *newer = (void *)dentry;
+	const void *name;
+
+	if (bpf_core_field_exists(dentry->d_iname))
+		name = dentry->d_iname;
+	else
+		name = newer->d_shortname.string;
+	/* libbpf would compare the size of the loads with that of the member. */
+	asm volatile("" : "+r"(name));
+	return name;
+}
+
+/* As walk_name(), without a helper if the name is a short one, as most are. */
+static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry)
+{
+	volatile struct walk *walk = &s->walk;
+	const u64 *words = short_name(dentry);
+	const void *name = dentry->d_name.name;
+	u32 at = walk->at;
+
+	if (name != words)
+		return walk_name(s, name);
+	for (u32 i = 0; i < SHORT_NAME / 8; i++) {
+		u64 word = words[i];
+		u32 n = bytes_to_nul(word);
+
+		*(u64 *)&s->bytes[bounded(at)] = word;
+		at += n;
+		if (n < 8 || !(word >> 56)) {
+			walk->at = at;
+			return at <= walk->limit;
+		}
+	}
+	return walk_name(s, name);
+}
+
 /* One component, or one mount on the way. */
 static __always_inline int walk_once(struct scratch *s)
 {
@@ -152,7 +214,7 @@ static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmou
 			outcome = WALK_DONE;
 			break;
 		}
-		if (!walk_name(s, dentry->d_name.name)) {
+		if (!walk_dentry(s, dentry)) {
 			outcome = WALK_CUT;
 			break;
 		}
@@ -302,7 +364,7 @@ static __always_inline int ancestors_typed(struct scratch *s, struct task_struct
 			outcome = WALK_DONE;
 			break;
 		}
-		if (!walk_name(s, parent->comm)) {
+		if (!walk_comm(s, parent)) {
 			outcome = WALK_CUT;
 			break;
 		}
