@@ -2,7 +2,7 @@
 /*
  * Failed execs, however their calls are met: what was passed is remembered at the entry and read when the call
  * has failed, since the kernel has touched those pages then. An exec that succeeds forgets its entry in
- * sched_process_exec, by the thread id that it had before (a thread that execs becomes the leader).
+ * sched_process_exec. Threads are known by their task_struct: one that execs takes its leader's id on the way.
  *
  * An exec that fails behind the point of no return has lost the memory that it was called with: of the path, what
  * could be read at the entry is told, and of the arguments nothing.
@@ -19,8 +19,7 @@ struct attempt {
 	u64 filename;
 	u64 argv;
 	u64 mm;
-	u64 time;  /* of the failure; 0: none yet */
-	u64 start; /* of the thread, which tells it from another one of the same tid */
+	u64 time; /* of the failure; 0: none yet */
 	s32 dirfd;
 	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
 	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
@@ -31,35 +30,33 @@ struct attempt {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192); /* threads within execve at one time */
-	__type(key, u32);	   /* tid */
+	__type(key, u64);	   /* task_struct */
 	__type(value, struct attempt);
 } attempts SEC(".maps");
 
-static __always_inline int error_enter_as(u64 mm, u64 start, u64 filename, u64 argv, s32 dirfd, u32 width)
+/* If there is no room, error_exit() finds nothing, and counts it. */
+static __always_inline void attempt_keep(const struct attempt *attempt)
 {
-	struct attempt attempt = {
-		.filename = filename,
-		.argv = argv,
-		.mm = mm,
-		.start = start,
-		.dirfd = dirfd,
-		.width = width,
-	};
-	u32 tid = bpf_get_current_pid_tgid();
-	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
+	u64 task = bpf_get_current_task();
 
-	attempt.early_size = n > 0 ? n : 0;
-	/* If there is no room, error_exit() finds nothing, and counts it. */
-	bpf_map_update_elem(&attempts, &tid, &attempt, BPF_ANY);
-	return 0;
+	bpf_map_update_elem(&attempts, &task, attempt, BPF_ANY);
 }
 
 static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 width)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct attempt attempt = {
+		.filename = filename,
+		.argv = argv,
+		.mm = (u64)BPF_CORE_READ(task, mm),
+		.dirfd = dirfd,
+		.width = width,
+	};
+	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
 
-	return error_enter_as((u64)BPF_CORE_READ(task, mm), BPF_CORE_READ(task, start_boottime), filename, argv, dirfd,
-			      width);
+	attempt.early_size = n > 0 ? n : 0;
+	attempt_keep(&attempt);
+	return 0;
 }
 
 #define ARGV_STEPS 16 /* in one verified loop: arguments, or parts of a long one */
@@ -227,7 +224,7 @@ static __always_inline void error_send(struct scratch *s, u32 at)
  * Takes care of a failure whose arguments are not in memory, if it can: error_finish() then comes later. Of the object that
  * includes this.
  */
-static bool error_later(struct attempt *attempt, s64 ret, u32 tid);
+static bool error_later(struct attempt *attempt, s64 ret);
 
 /* A signal may come first: then the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
  * ERESTART_RESTARTBLOCK). */
@@ -243,9 +240,10 @@ static __always_inline bool is_failure(s64 ret)
  */
 __attribute__((noinline)) int error_leave(u32 of, s64 ret)
 {
-	u32 tid = bpf_get_current_pid_tgid(), at;
-	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
+	u64 task = bpf_get_current_task();
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &task);
 	struct scratch *s = scratch_get(of);
+	u32 at;
 	bool failed = is_failure(ret);
 
 	if (!attempt || !s) {
@@ -257,57 +255,60 @@ __attribute__((noinline)) int error_leave(u32 of, s64 ret)
 	if (failed) {
 		if (attempt->time == 0)
 			attempt->time = bpf_ktime_get_boot_ns();
-		at = error_make(of, s, attempt, ret, attempt->time, tid);
+		at = error_make(of, s, attempt, ret, attempt->time, bpf_get_current_pid_tgid());
 		if (s->error.flags & ERROR_F_ARGS_FAULT)
 			return at;
 		error_send(s, at);
 	}
-	bpf_map_delete_elem(&attempts, &tid);
+	bpf_map_delete_elem(&attempts, &task);
 	return 0;
 }
 
 /* Whatever there is of its arguments. */
 static __always_inline void error_finish(u32 of, u32 at)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u64 task = bpf_get_current_task();
 	struct scratch *s = scratch_get(of);
 
 	if (s)
 		error_send(s, at);
-	bpf_map_delete_elem(&attempts, &tid);
+	bpf_map_delete_elem(&attempts, &task);
 }
 
 static __always_inline int error_exit(u32 of, s64 ret)
 {
-	u32 tid = bpf_get_current_pid_tgid(), at = error_leave(of, ret);
+	u64 task = bpf_get_current_task();
+	u32 at = error_leave(of, ret);
 	struct attempt *attempt;
 
 	if (at == 0)
 		return 0;
-	attempt = bpf_map_lookup_elem(&attempts, &tid);
-	if (!attempt || !error_later(attempt, ret, tid))
+	attempt = bpf_map_lookup_elem(&attempts, &task);
+	if (!attempt || !error_later(attempt, ret))
 		error_finish(of, at);
 	return 0;
 }
 
-/* Forgets an attempt that succeeded: its thread has another id now, or its exit shows under another name. */
-static __always_inline int exec_forget(u32 old_tid)
+/* Forgets an attempt that succeeded: its exit may show under another name, or not at all. */
+static __always_inline int exec_forget(void)
 {
-	bpf_map_delete_elem(&attempts, &old_tid);
+	u64 task = bpf_get_current_task();
+
+	bpf_map_delete_elem(&attempts, &task);
 	return 0;
 }
 
 SEC("?tp_btf/sched_process_exec")
-int BPF_PROG(probe_exec_forget, struct task_struct *task, pid_t old_pid)
+int probe_exec_forget(void *ctx)
 {
-	return exec_forget(old_pid);
+	return exec_forget();
 }
 
 /* The same on kernels without type information of their own. */
 SEC("?raw_tp/sched_process_exec")
-int plain_exec_forget(struct bpf_raw_tracepoint_args *ctx)
+int plain_exec_forget(void *ctx)
 {
-	return exec_forget(ctx->args[1]);
+	return exec_forget();
 }
 
 #endif

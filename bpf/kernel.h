@@ -236,7 +236,7 @@ struct css_set {
 };
 
 struct mm_struct {
-	unsigned long arg_start, arg_end, env_start, env_end;
+	unsigned long start_code, end_code, arg_start, arg_end, env_start, env_end;
 	struct file *exe_file;
 };
 

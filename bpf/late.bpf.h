@@ -42,7 +42,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024); /* threads between a failure and user space at one time */
-	__type(key, u32);	   /* tid */
+	__type(key, u64);	   /* task_struct */
 	__type(value, struct later);
 } laters SEC(".maps");
 
@@ -80,13 +80,14 @@ static long touch_once(u64 index, struct touch *touch)
 static int later_send(struct bpf_map *map, void *key, void *value)
 {
 	struct later *later = value;
-	u32 tid = bpf_get_current_pid_tgid(), at;
-	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
+	u64 task = bpf_get_current_task();
+	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &task);
 	struct touch touch = {
 		.argv = attempt ? attempt->argv : 0,
 		.left = settings.args_limit,
 		.width = attempt ? attempt->width : 8,
 	};
+	u32 at;
 
 	bpf_loop(TOUCH_MOST, touch_once, &touch, 0);
 	/* The scratch memory is this CPU's. */
@@ -95,21 +96,22 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	if (at)
 		error_finish(SCRATCH_LATE, at);
 	bpf_preempt_enable();
-	bpf_map_delete_elem(map, &tid);
+	bpf_map_delete_elem(map, &task);
 	return 0;
 }
 
-static __always_inline bool error_later(struct attempt *attempt, s64 ret, u32 tid)
+static __always_inline bool error_later(struct attempt *attempt, s64 ret)
 {
 	static const struct later empty;
+	u64 task = bpf_get_current_task();
 	struct later *later;
 
 	/* Its memory is gone: there is nothing to wait for. */
-	if (attempt->mm != (u64)BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), mm))
+	if (attempt->mm != (u64)BPF_CORE_READ((struct task_struct *)task, mm))
 		return false;
-	if (bpf_map_update_elem(&laters, &tid, &empty, BPF_ANY))
+	if (bpf_map_update_elem(&laters, &task, &empty, BPF_ANY))
 		return false;
-	later = bpf_map_lookup_elem(&laters, &tid);
+	later = bpf_map_lookup_elem(&laters, &task);
 	if (!later)
 		return false;
 	later->ret = ret;

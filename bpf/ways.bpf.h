@@ -165,14 +165,45 @@ int probe_leave(struct sys_exit *ctx)
 }
 
 /*
- * Without the entries. When the call has failed, what it was given is in the caller's registers still; but for an exec that fails
- * behind the point of no return, for which the tracepoint just before it (6.10, 5c5fad46e48c) does what an entry does.
+ * Without the entries. When the call has failed, what it was given is in the caller's registers still, and in its memory; but not
+ * if it failed behind the point of no return. So the tracepoint just before that point (6.10, 5c5fad46e48c) keeps the path,
+ * in an array: a hash would cost every exec five times as much. Nothing needs to be forgotten, since every exec that comes to that
+ * point writes its slot anew, or finds somebody there who does.
  */
+struct prepared {
+	u64 task;
+	u64 start;	 /* of the process: its threads may end meanwhile, but for this one */
+	u32 begun, done; /* by whoever writes here: one at a time */
+	s32 dirfd;
+	u32 early_size;
+	char early[EARLY_FILENAME];
+};
 
-/* Of the call that the thread is in. The kernels that have the tracepoint know these types. */
-static __always_inline int enter_current(void)
+#define PREPARED_BITS 9
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << PREPARED_BITS);
+	__type(key, u32);
+	__type(value, struct prepared);
+} prepared SEC(".maps");
+
+/* Threads that are in that part of an exec at once and share a slot: the path is that of the last, if it fails there. */
+static __always_inline struct prepared *prepared_of(u64 task)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	u32 slot = (task * 0x9e3779b97f4a7c15) >> (64 - PREPARED_BITS);
+
+	return bpf_map_lookup_elem(&prepared, &slot);
+}
+
+/* What a thread has given to the call that it is in. The kernels that have the tracepoint know these types. */
+struct given {
+	u64 filename, argv;
+	s32 dirfd;
+};
+
+static __always_inline struct given given_by(struct task_struct *task)
+{
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 #if defined(__TARGET_ARCH_x86)
 	u64 first = regs->di, second = regs->si, third = regs->dx;
@@ -182,49 +213,80 @@ static __always_inline int enter_current(void)
 	bool at = regs->syscallno == 281;
 #endif
 
-	if (at)
-		return error_enter_as((u64)task->mm, task->start_boottime, second, third, first, 8);
-	return error_enter_as((u64)task->mm, task->start_boottime, first, second, AT_FDCWD, 8);
+	return at ? (struct given){ second, third, first } : (struct given){ first, second, AT_FDCWD };
 }
 
 SEC("?tp_btf/sched_prepare_exec")
-int BPF_PROG(probe_prepare, struct task_struct *task, struct linux_binprm *bprm)
+int probe_prepare(void *ctx)
 {
-	return enter_current();
+	struct task_struct *task = bpf_get_current_task_btf();
+	u64 address = bpf_get_current_task(); /* the verifier knows no numbers in typed pointers */
+	struct prepared *slot = prepared_of(address);
+	struct given given;
+	long n;
+
+	if (!slot)
+		return 0;
+	__sync_fetch_and_add(&slot->begun, 1);
+	if (*(volatile u32 *)&slot->begun == *(volatile u32 *)&slot->done + 1) {
+		given = given_by(task);
+		slot->task = address;
+		slot->start = task->group_leader->start_boottime;
+		slot->dirfd = given.dirfd;
+		n = user_string(slot->early, sizeof(slot->early), (void *)given.filename);
+		slot->early_size = n > 0 ? n : 0;
+	}
+	__sync_fetch_and_add(&slot->done, 1);
+	return 0;
 }
 
-/* It was killed; as whoever fails behind the point of no return is (fs/exec.c, bprm_execve()), by a signal that is not
- * blocked then (kernel/signal.c, force_sig_info_to_task()). */
-static __always_inline bool is_doomed(struct task_struct *task)
+/* It has a new memory, of which nobody has said where its code is: what fs/binfmt_elf.c, load_elf_binary(), does last of all. */
+static __always_inline bool is_behind_return(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, pending.signal.sig[0]) & ~BPF_CORE_READ(task, blocked.sig[0]) &
-	       (1ul << (SIGKILL - 1) | 1ul << (SIGSEGV - 1));
+	struct mm_struct *mm = task->mm;
+
+	return mm && !(mm->start_code | mm->end_code);
+}
+
+/* The path is all that there may be. */
+static __always_inline void recall_prepared(struct task_struct *task, struct attempt *attempt)
+{
+	u64 address = bpf_get_current_task();
+	volatile struct prepared *slot = prepared_of(address);
+	u32 begun;
+
+	attempt->dirfd = AT_FDCWD;
+	if (!slot)
+		return;
+	begun = slot->begun;
+	if (begun != slot->done || slot->task != address || slot->start != task->group_leader->start_boottime)
+		return;
+	bpf_probe_read_kernel(attempt->early, sizeof(attempt->early), (void *)slot->early);
+	attempt->early_size = slot->early_size;
+	attempt->dirfd = slot->dirfd;
+	if (slot->begun != begun)
+		attempt->early_size = 0;
 }
 
 SEC("?tracepoint/syscalls/sys_exit_execve")
 int probe_leave_alone(struct sys_exit *ctx)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	u32 tid = pid_tgid;
-	struct attempt *attempt;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct attempt attempt = { .width = 8 };
+	struct given given;
 
 	if (!is_failure(ctx->ret))
 		return 0;
-	if (!is_doomed(task)) {
-		enter_current();
-		return error_exit(SCRATCH_ERROR, ctx->ret);
+	if (is_behind_return(task)) {
+		recall_prepared(task, &attempt);
+	} else {
+		given = given_by(task);
+		attempt.filename = given.filename;
+		attempt.argv = given.argv;
+		attempt.dirfd = given.dirfd;
+		attempt.mm = (u64)task->mm;
 	}
-	attempt = bpf_map_lookup_elem(&attempts, &tid);
-	if (!attempt || attempt->start != BPF_CORE_READ(task, start_boottime)) {
-		enter_current();
-		attempt = bpf_map_lookup_elem(&attempts, &tid);
-		/* A thread that took its leader's id before it failed is not found by it, and its registers are of a memory that is gone. */
-		if (attempt && tid == pid_tgid >> 32) {
-			attempt->mm = 0;
-			attempt->early_size = 0;
-		}
-	}
+	attempt_keep(&attempt);
 	return error_exit(SCRATCH_ERROR, ctx->ret);
 }
 

@@ -41,7 +41,7 @@ static const char *const functions[] = { NATIVE "execve", NATIVE "execveat", COM
 
 struct errors {
 	struct bpf_object *object;
-	struct bpf_program *forget; /* attempts that succeeded */
+	struct bpf_program *forget; /* attempts that succeeded; NULL: a way that has none */
 	struct bpf_link *links[LINKS_MOST];
 	size_t count;
 	bool loaded; /* the kernel took the programs */
@@ -125,7 +125,7 @@ static int load_object(struct errors *e)
 /* An exec that succeeds has no use for its entry. */
 static int attach_forget(struct errors *e)
 {
-	return keep(e, bpf_program__attach(e->forget));
+	return e->forget ? keep(e, bpf_program__attach(e->forget)) : 0;
 }
 
 /* Trampolines. */
@@ -287,6 +287,8 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 		return r;
 	if (rung->btf && btf__find_by_name_kind(rung->btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0) {
 		prepare = take(e, "probe_prepare");
+		bpf_program__set_autoload(e->forget, false);
+		e->forget = NULL;
 		wanted = alone;
 		count = 2;
 	}

@@ -788,20 +788,44 @@ def a_failure_behind_the_point_of_no_return():
 
 @test
 def a_thread_fails_behind_the_point_of_no_return():
-    """It has another id by then: what is known is told, or that something is not."""
-    daemon, stream = live()
-    with daemon, Scratch() as folder:
-        path = doomed(folder)
-        process = odd("thread-exec", path, "secret")
-        status = process.wait()
-        exited = stream.wait_exit(process.pid)
-        if not needs(status < 0, "the kernel refused it before"):
-            return
-        equal(exited["exit_signal"], signal.Signals(-status).name)
-        errors = stream.of(process.pid, "error")
-        for error in errors:
-            check(error.get("exe", path) == path and error["args"] == [] and error["args_truncated"], error)
-        check(len(errors) == 1 or [e for e in stream.events if e["type"] == "lost"], errors)
+    """It has another id by then."""
+    for way in ("fexit", "kprobe", "tracepoint"):
+        daemon, stream = live({"probes": {"errors": way}})
+        with daemon, Scratch() as folder:
+            if not needs("cannot be seen" not in daemon.messages(), way):
+                continue
+            path = doomed(folder)
+            process = odd("thread-exec", path, "secret")
+            status = process.wait()
+            exited = stream.wait_exit(process.pid)
+            if not needs(status < 0, "the kernel refused it before"):
+                return
+            equal(exited["exit_signal"], signal.Signals(-status).name)
+            errors = stream.of(process.pid, "error")
+            equal([(e["exe"], e["args"], e["args_truncated"]) for e in errors], [(path, [], True)])
+
+
+@test
+def killed_while_its_exec_fails():
+    """A signal that waits takes nothing from what is told."""
+    path = "/proc/self/root" * 15 + "/nonexistent/killed"  # takes the kernel long, so that the signal mostly comes meanwhile
+    for way in ("fexit", "kprobe", "tracepoint"):
+        daemon, stream = live({"probes": {"errors": way}})
+        with daemon:
+            if not needs("cannot be seen" not in daemon.messages(), way):
+                continue
+            started = []
+            for i in range(100):
+                process = odd("exec-again", path, stdout=subprocess.PIPE)
+                process.stdout.read(1)
+                process.kill()
+                process.wait()
+                process.stdout.close()
+                started.append(process.pid)
+            stream.wait_exit(started[-1])
+            for error in [e for e in stream.events if e["type"] == "error" and e["pid"] in started]:
+                equal((error.get("exe"), error["args"], error.get("args_truncated")),
+                      (path, [path, "second"], None))
 
 
 # Ends.

@@ -408,6 +408,19 @@ static int exec_at(const char *folder, const char *name, int flags, char **argv)
 	return errno;
 }
 
+/* Until it is killed: says one byte, and then nothing but execs that fail. */
+static _Noreturn void exec_again(char *path)
+{
+	static char second[] = "second";
+	char *argv[] = { path, second, NULL };
+
+	alarm(60);
+	if (write(STDOUT_FILENO, "x", 1) != 1)
+		die("write");
+	for (;;)
+		execv(path, argv);
+}
+
 int main(int argc, char **argv)
 {
 	const char *deed = argc > 1 ? argv[1] : "";
@@ -461,6 +474,8 @@ int main(int argc, char **argv)
 		return wait_for_end(atoi(argv[2]));
 	if (strcmp(deed, "no-argument") == 0)
 		return exec_no_argument(argv[2]);
+	if (strcmp(deed, "exec-again") == 0)
+		exec_again(argv[2]);
 	if (strcmp(deed, "bad") == 0)
 		return exec_bad(argv[2]);
 	if (strcmp(deed, "too-long") == 0)
