@@ -188,7 +188,7 @@ struct {
 	__type(value, struct prepared);
 } prepared SEC(".maps");
 
-/* Threads that are in that part of an exec at once and share a slot: the path is that of the last, if it fails there. */
+/* Of threads that are in that part of an exec at once and share a slot, only the last one's path is known. */
 static __always_inline struct prepared *prepared_of(u64 task)
 {
 	u32 slot = (task * 0x9e3779b97f4a7c15) >> (64 - PREPARED_BITS);
@@ -235,6 +235,8 @@ int probe_prepare(void *ctx)
 		slot->dirfd = given.dirfd;
 		n = user_string(slot->early, sizeof(slot->early), (void *)given.filename);
 		slot->early_size = n > 0 ? n : 0;
+	} else {
+		slot->task = 0; /* at worst it was the other one's, and nobody's path is known */
 	}
 	__sync_fetch_and_add(&slot->done, 1);
 	return 0;
