@@ -38,7 +38,7 @@ struct walk {
 	u64 vfsmount;
 	u64 root; /* of vfsmount */
 	u32 at;
-	u32 limit;
+	u32 limit; /* no name may end behind it */
 };
 
 struct scratch {
@@ -67,6 +67,19 @@ static __always_inline u32 bounded(u32 offset)
 {
 	asm volatile("" : "+r"(offset));
 	return offset & (SCRATCH_START - 1);
+}
+
+/*
+ * A part may have `size` bytes, if there is room for them: all at their longest are more than the scratch memory. A walk
+ * ends early enough that the next name, or each word of a short one, still begins below SCRATCH_START; were it masked,
+ * it would stand in the record's own head.
+ */
+static __always_inline void walk_begin(struct scratch *s, u32 at, u32 size)
+{
+	u32 limit = at + size;
+
+	s->walk.at = at;
+	s->walk.limit = limit < SCRATCH_START - SHORT_NAME ? limit : SCRATCH_START - SHORT_NAME;
 }
 
 #define NAME_MAX 255
@@ -237,8 +250,7 @@ static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 
 	s->walk.dentry = (u64)dentry;
 	s->walk.vfsmount = (u64)vfsmount;
 	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
-	s->walk.at = at;
-	s->walk.limit = at + RECORD_PATH_MAX;
+	walk_begin(s, at, RECORD_PATH_MAX);
 	if (typed)
 		outcome = walk_typed(s, vfsmount, dentry);
 	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
@@ -380,8 +392,7 @@ static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s,
 {
 	int outcome = WALK_ON;
 
-	s->walk.at = at;
-	s->walk.limit = at + RECORD_PATH_MAX - RECORD_COMM_SIZE;
+	walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
 	if (typed)
 		outcome = ancestors_typed(s, task);
 	else
@@ -422,8 +433,7 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 	struct kernfs_node *node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
 	int outcome = WALK_ON;
 
-	s->walk.at = at;
-	s->walk.limit = at + RECORD_PATH_MAX;
+	walk_begin(s, at, RECORD_PATH_MAX);
 	/* In the root alone: then it may be that systemd uses v1. */
 	if (settings.systemd_hierarchy && node && !kernfs_parent(typed, node))
 		s->walk.dentry = (u64)cgroup_v1_node(typed, set, node);

@@ -80,6 +80,12 @@ def cgroup_of(pid):
     return v2[0] if v2 and (v2[0] != "/" or not v1) else v1[0] if v1 else None
 
 
+def cgroup_roots(kind):
+    """Where hierarchies of that kind are mounted, and can be written to."""
+    roots = [line.split()[4] for line in read("/proc/self/mountinfo").decode().splitlines() if kind in line]
+    return [root for root in roots if os.access(root, os.W_OK)]
+
+
 def inode_of(path):
     return int(re.search(r"\[(\d+)\]", os.readlink(path)).group(1))
 
@@ -407,6 +413,53 @@ def paths_too_long_are_left_out_and_said():
         subprocess.run(["rm", "-rf", folder], check=True)
 
 
+def folder_of_length(top, length, name):
+    """Makes folders below top, so that the path of the last has that many bytes."""
+    while len(top) < length:
+        left = length - len(top) - 1
+        # Nothing so short is left over that there is no room for a slash and a name.
+        top = os.path.join(top, name * (left if left <= 240 else min(240, left - 2)))
+        os.mkdir(top)
+    return top
+
+
+@test
+def all_paths_at_their_longest_at_once():
+    """Together they are longer than the probe's memory: what has no room is left out and said, and overwrites nothing."""
+    roots = cgroup_roots(" - cgroup2 ")
+    if not needs(roots, "there is no cgroup2 to be written to"):
+        return
+    daemon, stream = live()
+    left_out = set()
+    with daemon, Scratch() as folder:
+        exe = copy_of_odd(folder_of_length(folder, 4050, "e"))
+        cwd = folder_of_length(folder, 4080, "c")
+        os.symlink(exe, os.path.join(cwd, "link"))
+        filename = "./" * 2040 + "link"
+        for length in range(3600, 4030, 8):
+            cgroup = folder_of_length(roots[0], len(roots[0]) + length, "g")
+
+            def enter(cgroup=cgroup):
+                with open(os.path.join(cgroup, "cgroup.procs"), "w") as f:
+                    f.write(str(os.getpid()))
+                os.chdir(cwd)
+            try:
+                subject = Subject(filename, "wait", "0", preexec_fn=enter)
+                started = stream.wait(lambda e, pid=subject.pid: e["type"] == "started" and e["pid"] == pid, "started")
+                lost = started.get("incomplete")
+                left_out.add(lost and lost[0])
+                whole = truth_of(subject.pid)["ancestors"]
+                found = [name.encode() for name in started["ancestors"]]
+                subject.finish(stream, filename=filename.encode(), incomplete=lost,
+                               **({"cgroup": None} if lost == ["cgroup"] else {}),
+                               **({"ancestors": whole[:len(found)]} if lost == ["ancestors"] else {}))
+            finally:
+                while cgroup != roots[0]:
+                    os.rmdir(cgroup)
+                    cgroup = os.path.dirname(cgroup)
+        equal(left_out, {None, "cgroup", "ancestors"})
+
+
 # Who.
 
 @test
@@ -456,11 +509,9 @@ def sessions_groups_and_terminals():
 
 @test
 def cgroups_also_short_ones():
-    roots = [line.split()[4] for line in read("/proc/self/mountinfo").decode().splitlines()
-             if " - cgroup2 " in line or (" - cgroup " in line and "name=systemd" in line)]
     daemon, stream = live()
     with daemon:
-        for root in filter(lambda r: os.access(r, os.W_OK), roots):
+        for root in cgroup_roots(" - cgroup2 ") + cgroup_roots("name=systemd"):
             path = os.path.join(root, "gauntlet.slice", "gauntlet-%d.service" % os.getpid())
             os.makedirs(path)
 
