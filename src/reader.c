@@ -18,9 +18,9 @@
 
 #include "pool.h"
 
-#define DRAIN_MOST 2048 /* records in one turn of the loop */
-#define TAKE_OVER_MOST \
-	512 /* the same of another daemon's: outputs whose queues are full already have to write between */
+/* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
+ * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
+#define DRAIN_MOST 256
 #define DRAIN_PAUSE_US 5000	/* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300	/* after a wake-up: what follows a fork, its exec above all, is there soon */
 #define DRAIN_GROWTH 4		/* of the pause, from turn to turn */
@@ -305,15 +305,15 @@ int reader_read_predecessor(struct reader *reader, struct predecessor *predecess
 {
 	uint64_t skipped_events, skipped_forks;
 	uint32_t lost_events, lost_forks;
-	int n = TAKE_OVER_MOST, r = 0;
+	int n = DRAIN_MOST, r = 0;
 
 	if (!reader->twins)
 		r = twins_new(&reader->twins);
 	if (r < 0)
 		return r;
 	pipeline_set_twins(reader->pipeline, reader->twins, PIPELINE_FIRST);
-	while (n == TAKE_OVER_MOST) {
-		n = predecessor_drain(predecessor, TAKE_OVER_MOST, on_record, reader);
+	while (n == DRAIN_MOST) {
+		n = predecessor_drain(predecessor, DRAIN_MOST, on_record, reader);
 		if (n < 0)
 			return n;
 		pipeline_flush(reader->pipeline);

@@ -165,6 +165,27 @@ def slow_readers_lose_exactly_and_hurt_nobody():
 
 
 @test
+def a_backlog_goes_out_in_portions():
+    """However much waits in the ring, the queue of one who reads stays short: it has its turn after a few records."""
+    peaks = []
+    with Daemon() as daemon:
+        while len(peaks) < 5 and min(peaks, default=1 << 20) > 1 << 19:
+            client = daemon.connect()
+            daemon.process.send_signal(signal.SIGSTOP)
+            Storm(2000).wait()
+            run(ODD, "exit", "0", "the-end")
+            collector = Collector([client])
+            daemon.process.send_signal(signal.SIGCONT)
+            collector.wait_all(b'"the-end"', PATIENCE)
+            equal(len(marked(collector.finish()[0], "storm", "exited")), 2000)
+            client.send({"stats": True})
+            own = client.wait(lambda e: e["type"] == "stats")["subscribers"]
+            peaks.append(next(s["queue_peak"] for s in own if s["events"] >= 4000))
+            client.close()
+    check(min(peaks) < 1 << 19, "the queue had up to", peaks)
+
+
+@test
 def a_slow_reader_can_be_disconnected():
     # The good one's lines are so short that they fit the queue all together, however late it reads; the machine's own
     # events go to neither.
