@@ -23,6 +23,11 @@
 #define MEMBERS_MOST (1u << 22) /* processes: PID_MAX_LIMIT, include/linux/threads.h */
 #define ERRNO_MAX 4095		/* MAX_ERRNO, include/linux/err.h */
 
+/* Keys whose items are numbers and nothing else. */
+#define NUMBER_KEYS                                                                             \
+	(UINT32_C(1) << FILTER_TYPES | UINT32_C(1) << FILTER_PID | UINT32_C(1) << FILTER_PPID | \
+	 UINT32_C(1) << FILTER_UID | UINT32_C(1) << FILTER_GID)
+
 enum {
 	TREE_PLAIN = 1,
 	TREE_EXCLUDED = 2,
@@ -54,10 +59,16 @@ struct items {
 	bool has_plain;
 };
 
+/*
+ * Most subscribers want little, and one number says no to most events: it stands in front, so that of a thousand filters
+ * one line of the cache each is read, not three.
+ */
 struct filter {
-	struct items keys[FILTER_KEYS_];
-	uint32_t given; /* bit 1 << key: it has items */
+	uint32_t given;		   /* bit 1 << key: it has items */
+	uint32_t only;		   /* the one number that passes quick_key */
+	enum filter_key quick_key; /* FILTER_KEYS_: no key is so simple */
 	size_t n_entries;
+	struct items keys[FILTER_KEYS_];
 	struct members members;
 };
 
@@ -101,6 +112,7 @@ int filter_new(struct filter **ret)
 
 	if (!filter)
 		return -ENOMEM;
+	filter->quick_key = FILTER_KEYS_;
 	*ret = filter;
 	return 0;
 }
@@ -201,6 +213,21 @@ static int item_parse(struct item *item, enum filter_key key, struct bytes value
 	}
 }
 
+/* After an item was added to `key`. */
+static void note_quick(struct filter *filter, enum filter_key key)
+{
+	const struct items *items = &filter->keys[key];
+
+	if (!(NUMBER_KEYS & UINT32_C(1) << key))
+		return;
+	if (items->count == 1 && items->has_plain) {
+		filter->quick_key = key;
+		filter->only = items->items[0].number;
+	} else if (filter->quick_key == key) {
+		filter->quick_key = FILTER_KEYS_;
+	}
+}
+
 int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
 {
 	struct items *items;
@@ -240,6 +267,7 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 	items->has_plain = items->has_plain || !item.excludes;
 	filter->given |= UINT32_C(1) << key;
 	filter->n_entries++;
+	note_quick(filter, key);
 	return 0;
 fail:
 	item_free(&item);
@@ -442,21 +470,30 @@ static bool item_matches_error(const struct item *item, const struct event *even
 	return name && glob_match(item->glob, bytes_of(name));
 }
 
+/* What the event has of one of NUMBER_KEYS. */
+static uint32_t number_of(const struct event *event, enum filter_key key)
+{
+	switch (key) {
+	case FILTER_TYPES:
+		return (uint32_t)event->type;
+	case FILTER_PID:
+		return event->process->tgid;
+	case FILTER_PPID:
+		return event->process->ppid;
+	case FILTER_UID:
+		return event->process->uid;
+	default:
+		return event->process->gid;
+	}
+}
+
 static bool item_matches(const struct item *item, enum filter_key key, const struct event *event)
 {
 	const struct process *process = event->process;
 
+	if (NUMBER_KEYS & UINT32_C(1) << key)
+		return item->number == number_of(event, key);
 	switch (key) {
-	case FILTER_TYPES:
-		return item->number == (uint32_t)event->type;
-	case FILTER_PID:
-		return process->tgid == item->number;
-	case FILTER_PPID:
-		return process->ppid == item->number;
-	case FILTER_UID:
-		return process->uid == item->number;
-	case FILTER_GID:
-		return process->gid == item->number;
 	case FILTER_COMM:
 		return item_matches_text(item, process->comm);
 	case FILTER_EXE:
@@ -506,6 +543,8 @@ bool filter_pass(const struct filter *filter, const struct event *event)
 	if (filter->given == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
 		return true;
 	ASSERT(event->process);
+	if (filter->quick_key != FILTER_KEYS_ && number_of(event, filter->quick_key) != filter->only)
+		return false;
 	for (uint32_t left = filter->given; left; left &= left - 1)
 		if (!key_passes(filter, (enum filter_key)__builtin_ctz(left), event))
 			return false;

@@ -19,19 +19,21 @@
 #define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
 
 struct subscriber {
+	/* First what is looked at for each event that it does not want: with a thousand subscribers that is most of the work. */
+	bool joined;
+	bool follows; /* the filter wants to know of forks and ends */
+	bool astray;  /* and could not note a fork */
+	bool dropping, too_slow;
 	int fd;
 	struct subscriber_config config;
+	struct joined since;
 	struct proctable *table;
 	struct buffer *before, *queue;
 	size_t moved; /* bytes of `before` that are queue; what is out of it went first */
 	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
 	struct proctable_cursor *cursor; /* of the snapshot under way */
-	bool joined;
-	bool astray; /* the filter could not note a fork */
-	struct joined since;
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
-	bool dropping, too_slow;
 	uint64_t events, lost;
 	uint64_t last_seq;	      /* of what it was given */
 	struct ledger_stream *ledger; /* not owned; may be NULL */
@@ -54,6 +56,7 @@ int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_conf
 	if (r < 0)
 		return r;
 	s->config = *config;
+	s->follows = config->filter && filter_has_tree(config->filter);
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -195,13 +198,13 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 
 void subscriber_fork(struct subscriber *s, const struct process *child)
 {
-	if (s->config.filter && filter_note_fork(s->config.filter, child) < 0)
+	if (s->follows && filter_note_fork(s->config.filter, child) < 0)
 		s->astray = true;
 }
 
 void subscriber_exit(struct subscriber *s, const struct process *process)
 {
-	if (s->config.filter)
+	if (s->follows)
 		filter_note_exit(s->config.filter, process);
 }
 
@@ -245,6 +248,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	filter_free(s->config.filter);
 	s->astray = false;
 	s->config.filter = filter;
+	s->follows = filter && filter_has_tree(filter);
 	s->config.keys = keys;
 	note(s);
 	return 0;

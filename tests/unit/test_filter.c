@@ -221,6 +221,41 @@ TEST(filter_numbers_are_exact)
 	CHECK(PASSES(&started, "gid=4294967294") && !PASSES(&started, "gid=4294967295"));
 }
 
+/* Every list of up to four entries of two keys, in every order, against what the words of filter.h say. */
+TEST(filter_numbers_in_every_order)
+{
+	static const struct {
+		const char *entry;
+		bool uid, excludes, matches;
+	} all[] = {
+		{ "uid=1000", true, false, true }, { "uid=1", true, false, false },   { "uid=!1000", true, true, true },
+		{ "uid=!1", true, true, false },   { "pid=100", false, false, true }, { "pid=1", false, false, false },
+		{ "pid=!100", false, true, true },
+	};
+	enum { N = sizeof(all) / sizeof(all[0]) };
+	size_t passed = 0, tried = 0;
+
+	for (size_t list = 0; list < N * N * N * N; list++) {
+		const char *entries[5] = { 0 };
+		bool plain[2] = { 0 }, found[2] = { 0 }, excluded = false;
+
+		for (size_t i = 0, rest = list; i < 4; i++, rest /= N) {
+			size_t which = rest % N;
+
+			entries[i] = all[which].entry;
+			plain[all[which].uid] |= !all[which].excludes;
+			found[all[which].uid] |= !all[which].excludes && all[which].matches;
+			excluded |= all[which].excludes && all[which].matches;
+		}
+		for (size_t key = 0; key < 2; key++)
+			excluded |= plain[key] && !found[key];
+		CHECK(passes(&started, entries) == !excluded);
+		passed += !excluded;
+		tried++;
+	}
+	CHECK(passed > tried / 20 && passed < tried / 2);
+}
+
 TEST(filter_strings_are_globs)
 {
 	CHECK(PASSES(&started, "comm=curl") && PASSES(&started, "comm=c*l") && !PASSES(&started, "comm=cur"));
