@@ -72,14 +72,17 @@ static __always_inline u32 bounded(u32 offset)
 /*
  * A part may have `size` bytes, if there is room for them: all at their longest are more than the scratch memory. A walk
  * ends early enough that the next name, or each word of a short one, still begins below SCRATCH_START; were it masked,
- * it would stand in the record's own head.
+ * it would stand in the record's own head. Returns `at` out of memory, of which the verifier knows nothing: else it would
+ * look at the whole walk once for each way to come here.
  */
-static __always_inline void walk_begin(struct scratch *s, u32 at, u32 size)
+static __always_inline u32 walk_begin(struct scratch *s, u32 at, u32 size)
 {
+	volatile struct walk *walk = &s->walk;
 	u32 limit = at + size;
 
-	s->walk.at = at;
-	s->walk.limit = limit < SCRATCH_START - SHORT_NAME ? limit : SCRATCH_START - SHORT_NAME;
+	walk->limit = limit < SCRATCH_START - SHORT_NAME ? limit : SCRATCH_START - SHORT_NAME;
+	walk->at = at;
+	return walk->at;
 }
 
 #define NAME_MAX 255
@@ -214,7 +217,7 @@ __attribute__((noinline)) int walk_some(u32 of)
  * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
  * begin in. WALK_ON: the rest is walk_some()'s.
  */
-#define TYPED_STEPS 32
+#define TYPED_STEPS 20
 
 static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry)
 {
@@ -250,7 +253,7 @@ static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 
 	s->walk.dentry = (u64)dentry;
 	s->walk.vfsmount = (u64)vfsmount;
 	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
-	walk_begin(s, at, RECORD_PATH_MAX);
+	at = walk_begin(s, at, RECORD_PATH_MAX);
 	if (typed)
 		outcome = walk_typed(s, vfsmount, dentry);
 	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
@@ -392,7 +395,7 @@ static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s,
 {
 	int outcome = WALK_ON;
 
-	walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
+	at = walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
 	if (typed)
 		outcome = ancestors_typed(s, task);
 	else
@@ -433,7 +436,7 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 	struct kernfs_node *node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
 	int outcome = WALK_ON;
 
-	walk_begin(s, at, RECORD_PATH_MAX);
+	at = walk_begin(s, at, RECORD_PATH_MAX);
 	/* In the root alone: then it may be that systemd uses v1. */
 	if (settings.systemd_hierarchy && node && !kernfs_parent(typed, node))
 		s->walk.dentry = (u64)cgroup_v1_node(typed, set, node);

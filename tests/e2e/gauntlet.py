@@ -4,6 +4,7 @@
 import collections
 import ctypes
 import errno
+import glob
 import os
 import re
 import resource
@@ -988,6 +989,17 @@ def one_pid_two_thousand_times():
             equal((first["id"], first["args"]), (last["id"], last["args"]))
             equal((last["args"][-1], last["exit_code"]), (str(i), i % 90))
             equal(last["ppid"], process.pid)
+
+
+@test
+def the_verifier_is_soon_done():
+    """Loading is most of the start, and the verifier most of that. (The number is there since 5.16.)"""
+    with Daemon() as daemon:
+        infos = [read(path).decode() for path in glob.glob("/proc/%d/fdinfo/*" % daemon.process.pid)]
+        steps = [int(n) for info in infos for n in re.findall(r"^verified_insns:\s*(\d+)$", info, re.M)]
+    if needs(steps, "the kernel does not tell"):
+        print("# instructions verified: %s" % sorted(steps))
+        check(max(steps) < 150000, "it had to look at so many instructions:", steps)
 
 
 @test
