@@ -551,7 +551,7 @@ static int daemon_start(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	/* systemd says by it that the unit has a store (since version 254; for older ones the unit file does). */
-	r = !d->options->to_stdout && getenv("FDSTORE") ? ledger_new(&d->ledger, d->boot) : 0;
+	r = !d->options->to_stdout && getenv("FDSTORE") ? daemon_make_ledger(d) : 0;
 	if (r == 0)
 		r = make_choosers(d);
 	if (r < 0) {

@@ -35,7 +35,8 @@ struct daemon {
 	struct reader *reader;
 	struct predecessor *predecessor; /* while its ring is not read to the end */
 	struct ledger *ledger;		 /* what the next one finds after a crash; NULL: systemd has no store for us */
-	struct ledger *left;		 /* at the start: the last one's */
+	bool ledger_is_kept;		 /* systemd has it: it was the last one's */
+	struct ledger_page *left;	 /* at the start: what that wrote; NULL: nothing */
 	bool crashed;			 /* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
@@ -56,6 +57,8 @@ int daemon_begin_or_go_on(struct daemon *daemon);
 /* Into the outputs that were just made: what the last daemon left of theirs. False: nothing. */
 void daemon_resume_subscribers(struct daemon *daemon);
 bool daemon_resume_journal(struct daemon *daemon);
+/* 0 or -errno. */
+int daemon_make_ledger(struct daemon *daemon);
 /* Once the outputs are there: from their first event on it is our ledger that says how far they are. */
 void daemon_keep_ledger(struct daemon *daemon);
 /* The end: what the next daemon goes on with, if systemd has a store for it and one comes. */

@@ -71,8 +71,8 @@ bool daemon_resume_journal(struct daemon *d)
 	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_JOURNAL);
 	int r;
 
-	if (d->crashed && ledger_page(d->left)->journal.joined) {
-		journal_resume(d->journal, pipeline_table(d->pipeline), &ledger_page(d->left)->journal);
+	if (d->crashed && d->left->journal.joined) {
+		journal_resume(d->journal, pipeline_table(d->pipeline), &d->left->journal);
 		return true;
 	}
 	if (!archive || !d->predecessor || d->crashed)
@@ -146,12 +146,13 @@ void daemon_leave(struct daemon *d)
 		return;
 	if (d->server)
 		server_drain(d->server, LEAVE_MS);
-	r = leave_state(d);
-	if (r == 0 && d->journal)
-		r = leave_journal(d);
-	d->journal = journal_free(d->journal, 0);
+	r = d->journal ? leave_journal(d) : 0;
 	if (r == 0 && d->server)
 		r = leave_subscribers(d);
+	/* Last: without it, what one that was killed meanwhile has left is read as after any crash. */
+	if (r == 0)
+		r = leave_state(d);
+	d->journal = journal_free(d->journal, 0);
 	if (r < 0)
 		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
 	else
@@ -160,9 +161,13 @@ void daemon_leave(struct daemon *d)
 
 void daemon_keep_ledger(struct daemon *d)
 {
-	store_forget(LEDGER);
-	if (d->ledger)
-		store_keep(LEDGER, ledger_fd(d->ledger));
+	if (!d->ledger)
+		return;
+	ledger_commit(d->ledger);
+	if (d->ledger_is_kept)
+		return;
+	store_forget(LEDGER); /* one that was no use */
+	store_keep(LEDGER, ledger_fd(d->ledger));
 }
 
 /* Where the last daemon ended: first what its probes saw since, then ours in their place. */
@@ -212,7 +217,7 @@ static uint64_t last_snapshot(const struct ledger_page *left)
  */
 static int rebuild(struct daemon *d, uint64_t before)
 {
-	const struct ledger_page *left = ledger_page(d->left);
+	const struct ledger_page *left = d->left;
 	int r = daemon_make_pipeline(d);
 
 	if (r < 0)
@@ -237,7 +242,7 @@ static int go_on_after_crash(struct daemon *d)
 	if (before == 0)
 		before = boot_ns();
 	log_notice("the last daemon did not end in order; going on behind event %llu",
-		   (unsigned long long)ledger_page(d->left)->counters.seq);
+		   (unsigned long long)d->left->counters.seq);
 	r = daemon_start_probe(d);
 	if (r != DAEMON_OK)
 		return r;
@@ -277,49 +282,64 @@ static bool resume_state(struct daemon *d)
 	return false;
 }
 
-/* What the last one wrote down as it went. It stays in the store until ours is there. */
-static struct ledger *take_ledger(struct daemon *d)
+int daemon_make_ledger(struct daemon *d)
 {
-	_cleanup_(ledger_free_p) struct ledger *ledger = NULL;
 	_cleanup_close_ int fd = store_take(d->store, LEDGER);
-	int r;
+	int r = fd < 0 ? -ENOENT : ledger_open(&d->ledger, fd, d->boot);
 
-	if (fd < 0)
-		return NULL;
-	r = ledger_open(&ledger, fd, d->boot);
-	if (r < 0)
+	if (r == 0) {
+		TAKE_FD(fd);
+		d->left = ledger_left(d->ledger);
+		/* What daemons die of is not for all that come after. */
+		if (d->left->tries++ < TRIES) {
+			d->ledger_is_kept = true;
+			return 0;
+		}
+		d->left = NULL;
+		d->ledger = ledger_free(d->ledger);
+	} else if (fd >= 0) {
 		log_warning("what the last daemon left as %s: %s", LEDGER, strerror(-r));
-	/* What daemons die of is not for all that come after. */
-	if (r < 0 || ledger_page(ledger)->tries++ >= TRIES)
-		return NULL;
-	return TAKE_PTR(ledger);
+	}
+	return ledger_new(&d->ledger, d->boot);
 }
 
 static int resume(struct daemon *d)
 {
-	d->left = take_ledger(d);
 	if (resume_state(d))
 		return go_on(d);
 	d->crashed = d->left && d->predecessor;
 	return d->crashed ? go_on_after_crash(d) : daemon_begin(d);
 }
 
+/* Those of the last daemon are there until all of ours are, and the ledger says so. */
+static void keep_probes(struct daemon *d)
+{
+	struct ledger_page *page = ledger_page(d->ledger);
+	uint32_t last = page->probes;
+
+	probe_keep(d->probe, 1 - last);
+	__atomic_store_n(&page->probes, 1 - last, __ATOMIC_RELEASE);
+	probe_forget(last);
+}
+
 int daemon_begin_or_go_on(struct daemon *d)
 {
 	size_t strange;
-	int r = d->options->to_stdout ? 0 : predecessor_new(&d->predecessor, d->store);
+	int r = d->left ? predecessor_new(&d->predecessor, d->store, d->left->probes) : 0;
 
 	if (r < 0)
 		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
 	r = resume(d);
 	if (d->server)
 		server_set_patience(d->server, 0);
-	d->left = ledger_free(d->left);
+	d->left = NULL;
 	d->crashed = false;
 	strange = store_discard(d->store);
 	if (strange > 0)
 		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
-	if (r == DAEMON_OK && d->ledger)
-		probe_keep(d->probe);
+	if (r == DAEMON_OK && d->ledger) {
+		ledger_forget_left(d->ledger);
+		keep_probes(d);
+	}
 	return r;
 }

@@ -3,68 +3,99 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 /* Its size is sealed, so that reading it can't fault. */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW)
 
-struct ledger {
-	int fd; /* -1: another daemon's */
-	struct ledger_page *page;
+struct memory {
+	uint64_t boot;
+	uint32_t current; /* the page that is true */
+	uint32_t spare;
+	struct ledger_page pages[2];
 };
 
-static int map_page(struct ledger *ledger, int fd)
-{
-	void *at = mmap(NULL, sizeof(*ledger->page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+struct ledger {
+	int fd;
+	struct memory *memory;
+	uint32_t own; /* the page to write on */
+	bool has_left;
+};
 
-	if (at == MAP_FAILED)
-		return -errno;
-	ledger->page = at;
+static int ledger_map(struct ledger **ret, int fd)
+{
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+
+	if (!ledger)
+		return -ENOMEM;
+	ledger->memory = mmap(NULL, sizeof(*ledger->memory), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (ledger->memory == MAP_FAILED) {
+		int r = -errno;
+
+		free(ledger);
+		return r;
+	}
+	ledger->fd = fd;
+	*ret = ledger;
 	return 0;
 }
 
 int ledger_new(struct ledger **ret, uint64_t boot)
 {
-	_cleanup_(ledger_free_p) struct ledger *ledger = calloc(1, sizeof(*ledger));
+	_cleanup_close_ int fd = memfd_create("execsnoopd-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r;
 
-	if (!ledger)
-		return -ENOMEM;
-	ledger->fd = memfd_create("execsnoopd-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (ledger->fd < 0)
+	if (fd < 0)
 		return -errno;
-	if (ftruncate(ledger->fd, sizeof(*ledger->page)) < 0 || fcntl(ledger->fd, F_ADD_SEALS, SEALS) < 0)
+	if (ftruncate(fd, sizeof(struct memory)) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
 		return -errno;
-	r = map_page(ledger, ledger->fd);
+	r = ledger_map(ret, fd);
 	if (r < 0)
 		return r;
-	ledger->page->boot = boot;
-	*ret = TAKE_PTR(ledger);
+	TAKE_FD(fd);
+	(*ret)->memory->boot = boot;
 	return 0;
+}
+
+/* All zero, and no memory where the file system can do that. */
+static void clear(struct ledger *ledger, uint32_t page)
+{
+	struct ledger_page *at = &ledger->memory->pages[page];
+	off_t offset = (off_t)(offsetof(struct memory, pages) + page * sizeof(*at));
+
+	if (fallocate(ledger->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, sizeof(*at)) < 0)
+		memset(at, 0, sizeof(*at));
 }
 
 int ledger_open(struct ledger **ret, int fd, uint64_t boot)
 {
-	_cleanup_(ledger_free_p) struct ledger *ledger = calloc(1, sizeof(*ledger));
+	struct ledger *ledger;
 	struct stat st;
 	int r;
 
-	if (!ledger)
-		return -ENOMEM;
-	ledger->fd = -1;
 	if (fcntl(fd, F_GET_SEALS) != SEALS)
 		return -EINVAL;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_size != sizeof(*ledger->page))
+	if (st.st_size != sizeof(struct memory))
 		return -EINVAL;
-	r = map_page(ledger, fd);
+	r = ledger_map(&ledger, fd);
 	if (r < 0)
 		return r;
-	if (ledger->page->boot != boot)
+	if (ledger->memory->boot != boot || ledger->memory->current > 1) {
+		ledger->fd = -1; /* the caller's */
+		ledger_free(ledger);
 		return -EINVAL;
-	*ret = TAKE_PTR(ledger);
+	}
+	ledger->own = 1 - ledger->memory->current;
+	ledger->has_left = true;
+	clear(ledger, ledger->own);
+	ledger_page(ledger)->probes = ledger_left(ledger)->probes;
+	*ret = ledger;
 	return 0;
 }
 
@@ -72,8 +103,7 @@ struct ledger *ledger_free(struct ledger *ledger)
 {
 	if (!ledger)
 		return NULL;
-	if (ledger->page)
-		munmap(ledger->page, sizeof(*ledger->page));
+	munmap(ledger->memory, sizeof(*ledger->memory));
 	if (ledger->fd >= 0)
 		close(ledger->fd);
 	free(ledger);
@@ -82,7 +112,27 @@ struct ledger *ledger_free(struct ledger *ledger)
 
 struct ledger_page *ledger_page(struct ledger *ledger)
 {
-	return ledger->page;
+	return &ledger->memory->pages[ledger->own];
+}
+
+struct ledger_page *ledger_left(struct ledger *ledger)
+{
+	return ledger->has_left ? &ledger->memory->pages[1 - ledger->own] : NULL;
+}
+
+/* A compiler barrier is enough: who reads it comes after this process. */
+void ledger_commit(struct ledger *ledger)
+{
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	__atomic_store_n(&ledger->memory->current, ledger->own, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void ledger_forget_left(struct ledger *ledger)
+{
+	if (ledger->has_left)
+		clear(ledger, 1 - ledger->own);
+	ledger->has_left = false;
 }
 
 int ledger_fd(const struct ledger *ledger)

@@ -4,6 +4,9 @@
  * can go on also after a SIGKILL: the number of the last event, the losses that were told, and for each output what it was
  * given that is not out yet. It is written with plain stores: after a crash one value may be an event older than the next.
  *
+ * The next one writes into the same memory, on the other of its two pages, and makes that the one that counts by one store:
+ * at whatever moment it is killed, one page is true and whole. The store of systemd could not be changed so.
+ *
  * What is written to a subscriber is noted after that: a crash between the two has up to one write of events told as lost
  * that are not.
  */
@@ -46,9 +49,9 @@ struct ledger_counters {
 };
 
 struct ledger_page {
-	uint64_t boot;
 	uint64_t listener_dev, listener_ino; /* the file of the listening socket; 0, 0: systemd made it */
 	uint32_t tries;			     /* daemons that went on from it, or died in trying */
+	uint32_t probes;		     /* which of the two sets in the store is read: probe_kept_name() */
 	struct ledger_counters counters;
 	struct ledger_stream journal;
 	struct ledger_subscriber subscribers[LEDGER_SUBSCRIBERS];
@@ -58,13 +61,20 @@ struct ledger;
 
 /* An empty one. 0 or -errno. */
 int ledger_new(struct ledger **ret, uint64_t boot);
-/* Another daemon's; fd is borrowed, and may be closed. -EINVAL: it is something else, or of another boot. */
+/* Another daemon's, to go on in. fd: owned from now on if it returns 0. -EINVAL: it is something else, or of another boot. */
 int ledger_open(struct ledger **ret, int fd, uint64_t boot);
 struct ledger *ledger_free(struct ledger *ledger);
 DEFINE_CLEANUP(struct ledger *, ledger_free);
 
+/* The one to write on. */
 struct ledger_page *ledger_page(struct ledger *ledger);
-/* Of a new one; borrowed. */
+/* The other daemon's; NULL: there is none, or ledger_forget_left() was called. */
+struct ledger_page *ledger_left(struct ledger *ledger);
+/* From now on it is our page that the next daemon finds. */
+void ledger_commit(struct ledger *ledger);
+/* After that: gives its memory back. */
+void ledger_forget_left(struct ledger *ledger);
+/* Borrowed. */
 int ledger_fd(const struct ledger *ledger);
 
 #endif

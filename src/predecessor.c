@@ -63,18 +63,18 @@ static int map_shared(struct predecessor *p, int fd)
 	return 0;
 }
 
-int predecessor_new(struct predecessor **ret, struct store *store)
+int predecessor_new(struct predecessor **ret, struct store *store, uint32_t set)
 {
 	_cleanup_(predecessor_free_p) struct predecessor *p = calloc(1, sizeof(*p));
-	_cleanup_close_ int shared = store_take(store, PROBE_KEPT_SHARED);
+	_cleanup_close_ int shared = store_take(store, probe_kept_name(PROBE_KEPT_SHARED, set));
 	int r;
 
 	if (!p)
 		return -ENOMEM;
-	p->ring_fd = store_take(store, PROBE_KEPT_RING);
-	take_all(&p->links, store, PROBE_KEPT_LINK);
-	take_all(&p->event_programs, store, PROBE_KEPT_EVENT_PROGRAM);
-	take_all(&p->fork_programs, store, PROBE_KEPT_FORK_PROGRAM);
+	p->ring_fd = store_take(store, probe_kept_name(PROBE_KEPT_RING, set));
+	take_all(&p->links, store, probe_kept_name(PROBE_KEPT_LINK, set));
+	take_all(&p->event_programs, store, probe_kept_name(PROBE_KEPT_EVENT_PROGRAM, set));
+	take_all(&p->fork_programs, store, probe_kept_name(PROBE_KEPT_FORK_PROGRAM, set));
 	if (p->ring_fd < 0 || shared < 0) {
 		*ret = NULL;
 		return 0;
@@ -90,13 +90,8 @@ int predecessor_new(struct predecessor **ret, struct store *store)
 
 struct predecessor *predecessor_free(struct predecessor *p)
 {
-	static const char *const names[] = { PROBE_KEPT_LINK, PROBE_KEPT_RING, PROBE_KEPT_SHARED,
-					     PROBE_KEPT_EVENT_PROGRAM, PROBE_KEPT_FORK_PROGRAM };
-
 	if (!p)
 		return NULL;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		store_forget(names[i]);
 	close_all(&p->links);
 	close_all(&p->event_programs);
 	close_all(&p->fork_programs);

@@ -14,10 +14,9 @@
 
 struct predecessor;
 
-/* 0, and *ret NULL if nothing was left, or not enough of it; -errno. */
-int predecessor_new(struct predecessor **ret, struct store *store);
-/* Lets the probes go, out of systemd's store too. Whoever keeps probes of his own does so after this: the names are the
- * same. */
+/* set: see probe_kept_name(). 0, and *ret NULL if nothing was left, or not enough of it; -errno. */
+int predecessor_new(struct predecessor **ret, struct store *store, uint32_t set);
+/* The probes go on until probe_forget(). */
 struct predecessor *predecessor_free(struct predecessor *predecessor);
 DEFINE_CLEANUP(struct predecessor *, predecessor_free);
 

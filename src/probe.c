@@ -351,7 +351,32 @@ void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *re
 		*ret_events += probe_program_skipped(fds[i]);
 }
 
-void probe_keep(struct probe *probe)
+const char *probe_kept_name(enum probe_kept kept, uint32_t set)
+{
+	static const char *const names[PROBE_KEPT_][2] = {
+		[PROBE_KEPT_RING] = { "ring-0", "ring-1" },
+		[PROBE_KEPT_SHARED] = { "shared-0", "shared-1" },
+		[PROBE_KEPT_LINK] = { "link-0", "link-1" },
+		[PROBE_KEPT_EVENT_PROGRAM] = { "event-program-0", "event-program-1" },
+		[PROBE_KEPT_FORK_PROGRAM] = { "fork-program-0", "fork-program-1" },
+	};
+
+	ASSERT(kept < PROBE_KEPT_ && set < 2);
+	return names[kept][set];
+}
+
+void probe_forget(uint32_t set)
+{
+	for (unsigned i = 0; i < PROBE_KEPT_; i++)
+		store_forget(probe_kept_name((enum probe_kept)i, set));
+}
+
+static void keep(enum probe_kept kept, uint32_t set, int fd)
+{
+	store_keep(probe_kept_name(kept, set), fd);
+}
+
+void probe_keep(struct probe *probe, uint32_t set)
 {
 	struct bpf_link *const links[] = {
 		probe->skel->links.probe_fork,
@@ -366,17 +391,17 @@ void probe_keep(struct probe *probe)
 	size_t n = event_programs(probe, fds);
 	struct bpf_link *link;
 
-	store_keep(PROBE_KEPT_RING, probe_fd(probe));
-	store_keep(PROBE_KEPT_SHARED, bpf_map__fd(probe->skel->maps.data_shared));
+	keep(PROBE_KEPT_RING, set, probe_fd(probe));
+	keep(PROBE_KEPT_SHARED, set, bpf_map__fd(probe->skel->maps.data_shared));
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (links[i])
-			store_keep(PROBE_KEPT_LINK, bpf_link__fd(links[i]));
+			keep(PROBE_KEPT_LINK, set, bpf_link__fd(links[i]));
 	for (size_t i = 0; (link = errors_link(probe->errors, i)); i++)
-		store_keep(PROBE_KEPT_LINK, bpf_link__fd(link));
+		keep(PROBE_KEPT_LINK, set, bpf_link__fd(link));
 	for (size_t i = 0; i < n; i++)
 		if (fds[i] >= 0)
-			store_keep(PROBE_KEPT_EVENT_PROGRAM, fds[i]);
-	store_keep(PROBE_KEPT_FORK_PROGRAM, fork_program(probe));
+			keep(PROBE_KEPT_EVENT_PROGRAM, set, fds[i]);
+	keep(PROBE_KEPT_FORK_PROGRAM, set, fork_program(probe));
 	/* Detaching some kinds is more than closing the descriptor: their event would be switched off for all. */
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		if (links[i])

@@ -68,15 +68,24 @@ void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *re
 uint64_t probe_program_skipped(int fd);
 
 /*
- * Gives what the probes live by to systemd's file descriptor store, under these names (store.h), so that they go on when
- * this daemon ends. From now on probe_free leaves them as they are, but for one who is asked to wake up: nobody.
+ * What the probes live by, in systemd's file descriptor store. There are two sets of names (store.h), so that the probes of
+ * one daemon are there until all of the next one's are.
  */
-#define PROBE_KEPT_RING "ring"
-#define PROBE_KEPT_SHARED "shared"		 /* struct record_shared */
-#define PROBE_KEPT_LINK "link"			 /* several */
-#define PROBE_KEPT_EVENT_PROGRAM "event-program" /* several: those whose skipped runs are events, or forks */
-#define PROBE_KEPT_FORK_PROGRAM "fork-program"
-void probe_keep(struct probe *probe);
+enum probe_kept {
+	PROBE_KEPT_RING,
+	PROBE_KEPT_SHARED,	  /* struct record_shared */
+	PROBE_KEPT_LINK,	  /* several */
+	PROBE_KEPT_EVENT_PROGRAM, /* several: those whose skipped runs are events, or forks */
+	PROBE_KEPT_FORK_PROGRAM,
+	PROBE_KEPT_
+};
+/* set: 0 or 1. */
+const char *probe_kept_name(enum probe_kept kept, uint32_t set);
+/* They go on when this daemon ends. From now on probe_free leaves them as they are, but for one who is asked to wake up:
+ * nobody. */
+void probe_keep(struct probe *probe, uint32_t set);
+/* Lets another daemon's probes go. */
+void probe_forget(uint32_t set);
 
 struct probe_stats {
 	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */

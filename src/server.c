@@ -518,14 +518,14 @@ static void keep_listener(struct server *server, bool is_kept)
 		store_keep(LISTENER, server->fd);
 }
 
-void server_discard_listener(struct store *store, struct ledger *left)
+void server_discard_listener(struct store *store, const struct ledger_page *left)
 {
 	_cleanup_close_ int fd = store ? store_take(store, LISTENER) : -1;
 
 	if (fd < 0)
 		return;
 	if (left)
-		listener_discard(fd, ledger_page(left)->listener_dev, ledger_page(left)->listener_ino);
+		listener_discard(fd, left->listener_dev, left->listener_ino);
 	store_forget(LISTENER);
 }
 
@@ -533,7 +533,7 @@ void server_discard_listener(struct store *store, struct ledger *left)
 static int adopt_listener(struct server *server, bool *ret_without_group)
 {
 	const struct server_config *config = &server->config;
-	const struct ledger_page *left = config->left ? ledger_page(config->left) : NULL;
+	const struct ledger_page *left = config->left;
 	_cleanup_close_ int fd = left && config->ledger ? store_take(config->store, LISTENER) : -1;
 	int r = fd < 0 ? -ENOENT
 		       : listener_adopt(&server->listener, config->settings, fd, left->listener_dev, left->listener_ino,

@@ -28,7 +28,7 @@ struct server_config {
 	/* For server_new alone: the listening socket of another daemon, if there is one, is in the store, and its file in its
 	 * ledger. Borrowed, NULL: there is none. */
 	struct store *store;
-	struct ledger *left;
+	const struct ledger_page *left;
 	/* A `stats` line is being made: the owner adds its keys to the object that is open. NULL: none. */
 	void (*stats)(void *userdata, yajl_gen gen);
 	/* A peer came or went, for the log: a line without newline. NULL: not told. */
@@ -54,12 +54,12 @@ DEFINE_CLEANUP(struct server *, server_free);
  */
 int server_archive(struct server *server, struct archive *archive, struct store *store);
 /* After a crash, over the table that was there then: goes on with those that were kept. Returns how many. */
-unsigned server_resume(struct server *server, struct ledger *left, struct store *store);
+unsigned server_resume(struct server *server, const struct ledger_page *left, struct store *store);
 /* As server_free, but it hangs up on nobody: the connections live on in systemd's store; listens: so does the listening
  * socket, with its file. */
 struct server *server_leave(struct server *server, bool listens);
 /* A listening socket in the store that is not wanted any more goes, with its file. */
-void server_discard_listener(struct store *store, struct ledger *left);
+void server_discard_listener(struct store *store, const struct ledger_page *left);
 
 /* While the event loop does not run, and events come faster than from any storm: whoever's queue is half full is waited for, for
  * so long in all, as long as it reads. 0: that is over. */

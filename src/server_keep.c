@@ -152,9 +152,8 @@ static int resume_peer(struct server *server, const struct ledger_subscriber *le
 	return r;
 }
 
-unsigned server_resume(struct server *server, struct ledger *ledger, struct store *store)
+unsigned server_resume(struct server *server, const struct ledger_page *page, struct store *store)
 {
-	struct ledger_page *page = ledger_page(ledger);
 	unsigned count = 0;
 
 	for (size_t i = 0; i < LEDGER_SUBSCRIBERS; i++) {

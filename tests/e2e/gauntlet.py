@@ -19,7 +19,7 @@ import threading
 import time
 
 import e2e
-from e2e import ODD, SLOW, Client, Daemon, Failure, check, equal, main, odd, run, seconds, start_and_end, test, unescape
+from e2e import ODD, SLOW, Client, Daemon, Failure, check, equal, main, needs, odd, run, seconds, start_and_end, test, unescape
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -184,12 +184,6 @@ def copy_of_odd(folder, name=b"copy"):
     shutil.copy(ODD, path)
     os.chmod(path, 0o755)
     return path
-
-
-def needs(truth, why):
-    if not truth:
-        print("#   left out here: " + why)
-    return truth
 
 
 # Arguments.

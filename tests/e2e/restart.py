@@ -4,6 +4,7 @@
 of the file descriptor store meanwhile."""
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import ODD, PATIENCE, Client, Daemon, check, check_seq, equal, main, run, start_and_end, test  # noqa: E402
+from e2e import ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, main, needs, run, start_and_end, test  # noqa: E402
 
 
 # Others may run these tests as well, on the same kernel.
@@ -69,6 +70,11 @@ def what_another_version_left_in_the_store_is_let_go_and_no_reason_not_to_start(
             client.close()
 
 
+def killed_at(message, *more):
+    """A command by which a process dies when it comes to send that message, the first of which is 1."""
+    return (shutil.which("strace"), "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:signal=SIGKILL:when=%d" % message, *more)
+
+
 class Unit:
     """One daemon after another, with the socket of a socket unit, if there is one, and a descriptor store between them."""
 
@@ -78,9 +84,22 @@ class Unit:
         self.store = []
         self.daemon = None
 
-    def start(self, wait=True):
+    def start(self, wait=True, prefix=()):
         sockets = [("execsnoopd.socket", self.listener.socket.fileno())] if self.listener else []
-        self.daemon = Daemon(self.config, passed=[*sockets, *self.store], store=self.store, wait=wait)
+        self.daemon = Daemon(self.config, passed=[*sockets, *self.store], store=self.store, wait=wait, prefix=prefix)
+
+    def is_ready(self):
+        """Waits until it is, or is dead."""
+        while self.daemon.process.poll() is None:
+            with self.daemon.notify.news:
+                if self.daemon.notify.news.wait_for(lambda: "READY=1" in "\n".join(self.daemon.notify.notes), 0.05):
+                    return True
+        return False
+
+    def gone(self):
+        """It has ended, whatever its status."""
+        self.daemon.stop()
+        self.store = self.daemon.store
 
     def stop(self):
         equal(self.daemon.stop(), 0, "the daemon's exit status")
@@ -92,9 +111,8 @@ class Unit:
 
     def kill(self):
         self.daemon.process.kill()
-        self.daemon.process.wait()
-        equal(self.daemon.stop(), -signal.SIGKILL, "the daemon's exit status")
-        self.store = self.daemon.store
+        equal(self.daemon.process.wait(), -signal.SIGKILL, "the daemon's exit status")
+        self.gone()
 
     def wait_kept(self, count):
         """Until so many subscribers are in the store."""
@@ -410,6 +428,55 @@ def a_daemon_that_is_killed_while_it_takes_over_tells_what_is_lost():
         for kind in ("started", "exited"):
             missing = [p.pid for p in programs if not client.of(p.pid, kind)]
             check(len(missing) <= lost, kind, "missing:", missing, "lost:", lost)
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+        client.close()
+
+
+@test
+def a_daemon_that_is_killed_at_any_message_tells_what_is_lost():
+    """At each sendmsg(2), and what it says to systemd is one, of its start and of its end."""
+    if not needs(shutil.which("strace"), "there is no strace"):
+        return
+    with Listener() as listener, Unit(listener) as unit:
+        client = Client(listener.path)
+        client.wait_live()
+        unit.wait_kept(1)
+
+        def comes_back(program):
+            unit.start()
+            client.wait_exit(run(ODD, "exit", "0").pid)
+            check(client.of(program.pid, "exited") or accounted(client) > 0, "missing, and not told as lost:", program.pid)
+
+        def starts(message):
+            unit.start(wait=False, prefix=killed_at(message, "-D", "-qq"))
+            return unit.is_ready()
+
+        def ends(message):
+            with subprocess.Popen(killed_at(message, "-p", str(unit.daemon.process.pid)), stderr=subprocess.PIPE) as tracer:
+                tracer.stderr.readline()
+                unit.daemon.process.terminate()
+                return unit.daemon.process.wait() == 0
+
+        for end in (unit.stop, unit.kill):
+            message, whole = 0, False
+            while not whole:
+                message += 3 if SLOW else 1
+                end()
+                program = run(ODD, "exit", "0", "while-none")
+                whole = starts(message)
+                unit.kill()
+                comes_back(program)
+            print("# killed at each of %d messages" % message)
+            check(message > 15, "so few are not all")
+        message, whole = 0, False
+        while not whole:
+            message += 1
+            whole = ends(message)
+            unit.gone()
+            comes_back(run(ODD, "exit", "0", "while-none"))
+        print("# and at each of the last %d" % message)
+        check(message > 3, "so few are not all")
+        accounted(client)
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
         client.close()
 
