@@ -314,18 +314,18 @@ static int resume(struct daemon *d)
 /* Those of the last daemon are there until all of ours are, and the ledger says so. */
 static void keep_probes(struct daemon *d)
 {
-	struct ledger_page *page = ledger_page(d->ledger);
-	uint32_t last = page->probes;
+	struct ledger_counters *counters = &ledger_page(d->ledger)->counters;
+	uint32_t last = counters->probes;
 
-	probe_keep(d->probe, 1 - last);
-	__atomic_store_n(&page->probes, 1 - last, __ATOMIC_RELEASE);
+	probe_keep(d->probe, counters->reads);
+	__atomic_store_n(&counters->probes, counters->reads, __ATOMIC_RELEASE);
 	probe_forget(last);
 }
 
 int daemon_begin_or_go_on(struct daemon *d)
 {
 	size_t strange;
-	int r = d->left ? predecessor_new(&d->predecessor, d->store, d->left->probes) : 0;
+	int r = d->left ? predecessor_new(&d->predecessor, d->store, d->left->counters.probes) : 0;
 
 	if (r < 0)
 		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));

@@ -86,7 +86,8 @@ int ledger_open(struct ledger **ret, int fd, uint64_t boot)
 	r = ledger_map(&ledger, fd);
 	if (r < 0)
 		return r;
-	if (ledger->memory->boot != boot || ledger->memory->current > 1) {
+	if (ledger->memory->boot != boot || ledger->memory->current > 1 ||
+	    ledger->memory->pages[ledger->memory->current].counters.probes > 1) {
 		ledger->fd = -1; /* the caller's */
 		ledger_free(ledger);
 		return -EINVAL;
@@ -94,7 +95,8 @@ int ledger_open(struct ledger **ret, int fd, uint64_t boot)
 	ledger->own = 1 - ledger->memory->current;
 	ledger->has_left = true;
 	clear(ledger, ledger->own);
-	ledger_page(ledger)->probes = ledger_left(ledger)->probes;
+	ledger_page(ledger)->counters.probes = ledger_left(ledger)->counters.probes;
+	ledger_page(ledger)->counters.reads = ledger_left(ledger)->counters.probes;
 	*ret = ledger;
 	return 0;
 }

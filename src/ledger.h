@@ -40,18 +40,31 @@ struct ledger_subscriber {
 	char subscription[LEDGER_SUBSCRIPTION_MOST]; /* as a request */
 };
 
+/* The counters of one ring, and of the programs that write to it: what was told of them. */
+struct ledger_loss {
+	uint32_t lost_events, lost_forks;
+	uint64_t skipped_events, skipped_forks;
+};
+
 struct ledger_counters {
 	uint64_t seq;
-	uint64_t untold;		  /* pipeline.h; losses that no event has told yet */
-	uint32_t lost_events, lost_forks; /* of these, the rings' counters, what was told */
-	uint64_t skipped_events, skipped_forks;
-	int64_t epoch; /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
+	uint64_t untold; /* pipeline.h; losses that no event has told yet */
+	int64_t epoch;	 /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
+	/* Of the two sets of probes in the store (probe_kept_name): the one whose ring the next daemon goes on with, and the one
+	 * that is read now. They differ while a daemon takes over. */
+	uint32_t probes, reads;
+	struct ledger_loss losses[2]; /* by set */
 };
+
+/* Where what is told now is noted. */
+static inline struct ledger_loss *ledger_loss(struct ledger_counters *counters)
+{
+	return &counters->losses[counters->reads];
+}
 
 struct ledger_page {
 	uint64_t listener_dev, listener_ino; /* the file of the listening socket; 0, 0: systemd made it */
 	uint32_t tries;			     /* daemons that went on from it, or died in trying */
-	uint32_t probes;		     /* which of the two sets in the store is read: probe_kept_name() */
 	struct ledger_counters counters;
 	struct ledger_stream journal;
 	struct ledger_subscriber subscribers[LEDGER_SUBSCRIBERS];

@@ -95,8 +95,8 @@ static void note(struct pipeline *p)
 		return;
 	ledger->seq = p->stats.seq;
 	ledger->untold = p->untold;
-	ledger->lost_events = p->lost_events;
-	ledger->lost_forks = p->lost_forks;
+	ledger_loss(ledger)->lost_events = p->lost_events;
+	ledger_loss(ledger)->lost_forks = p->lost_forks;
 }
 
 /* Sinks. */
@@ -633,8 +633,8 @@ void pipeline_resume(struct pipeline *p, const struct ledger_counters *left, uin
 			entry->told = proctable_clock(p->table);
 	p->stats.seq = left->seq;
 	p->untold = left->untold;
-	p->lost_events = left->lost_events;
-	p->lost_forks = left->lost_forks;
+	p->lost_events = left->losses[left->probes].lost_events;
+	p->lost_forks = left->losses[left->probes].lost_forks;
 	note(p);
 }
 

@@ -137,8 +137,8 @@ static void set_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 	reader->skipped_forks = forks;
 	if (!reader->ledger)
 		return;
-	reader->ledger->skipped_events = events;
-	reader->ledger->skipped_forks = forks;
+	ledger_loss(reader->ledger)->skipped_events = events;
+	ledger_loss(reader->ledger)->skipped_forks = forks;
 }
 
 /* What was skipped since the last look, where each run is an event. */
@@ -339,6 +339,9 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 	if (r < 0)
 		return r;
 	reader->probe = probe;
+	/* Whoever comes after a crash reads the predecessor's ring again until ours is kept, by the counters that it had. */
+	if (reader->ledger)
+		reader->ledger->reads = 1 - reader->ledger->probes;
 	set_skipped(reader, skipped_events, skipped_forks);
 	reader->lost = (uint64_t)lost_events + lost_forks + skipped_events + skipped_forks;
 	pipeline_set_lost(reader->pipeline, lost_events, lost_forks);
@@ -351,9 +354,11 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 
 void reader_resume(struct reader *reader, const struct ledger_counters *left)
 {
+	const struct ledger_loss *loss = &left->losses[left->probes];
+
 	take_epoch(reader, left->epoch);
-	set_skipped(reader, left->skipped_events, left->skipped_forks);
-	reader->lost = (uint64_t)left->lost_events + left->lost_forks + left->skipped_events + left->skipped_forks;
+	set_skipped(reader, loss->skipped_events, loss->skipped_forks);
+	reader->lost = (uint64_t)loss->lost_events + loss->lost_forks + loss->skipped_events + loss->skipped_forks;
 }
 
 void reader_set_census(struct reader *reader, struct census *census)

@@ -50,8 +50,9 @@ static void check_left(int fd, uint64_t seq, unsigned last_slot)
 
 	CHECK_INT(left->counters.seq, seq);
 	CHECK_INT(left->subscribers[LEDGER_SUBSCRIBERS - 1].slot, last_slot);
-	CHECK_INT(left->probes, 1);
-	CHECK_INT(page->probes, 1);
+	CHECK_INT(left->counters.probes, 1);
+	CHECK_INT(page->counters.probes, 1);
+	CHECK_INT(page->counters.reads, 1);
 	CHECK_INT(page->counters.seq, 0);
 	CHECK_INT(page->subscribers[LEDGER_SUBSCRIBERS - 1].slot, 0);
 	ledger_free(ledger);
@@ -66,7 +67,7 @@ TEST(what_a_killed_process_wrote_is_there)
 	CHECK(!ledger_left(ledger));
 	fd = ledger_fd(ledger);
 	ledger_page(ledger)->counters.seq = 42;
-	ledger_page(ledger)->probes = 1;
+	ledger_page(ledger)->counters.probes = 1;
 	check_left(fd, 42, 0);
 	/* It had not come so far that its page counts. */
 	die_of(fd, 43, false, false);
