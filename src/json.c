@@ -2,7 +2,8 @@
 /*
  * yajl makes the JSON: structure, commas, escapes. Three things are ours, since yajl does not do them: bytes that are
  * not UTF-8 are replaced before it sees them (it would pass them on), numbers beyond int64_t are given as digits, and a
- * variable that stands twice in an environment is given once (RFC 8259 leaves a name that comes twice undefined).
+ * variable that stands twice in an environment is given once (RFC 8259 leaves a name that comes twice undefined). One is
+ * ours since yajl takes long for it, byte by byte: a value in which nothing is to be escaped is copied.
  *
  * yajl prints into memory of ours, not into a buffer of its own, which does not look at what malloc returned. This
  * memory is kept from event to event, so what an event costs is one allocation, the line, exactly as large as it is;
@@ -113,6 +114,51 @@ static void put_string(struct json *json, struct bytes s)
 	check(yajl_gen_string(json->gen, (const unsigned char *)s.data, s.size));
 }
 
+/* Not 0 if a byte of the word is less than those of `bytes`, which are all the same, and at most 0x80. */
+static uint64_t below(uint64_t word, uint64_t bytes)
+{
+	return (word - bytes) & ~word & UINT64_C(0x8080808080808080);
+}
+
+/* Eight bytes of ASCII in which there is nothing to escape (RFC 8259, 7). */
+static bool is_plain_word(uint64_t word)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+
+	return !((word & 0x80 * each) | below(word, 0x20 * each) | below(word ^ '"' * each, each) |
+		 below(word ^ '\\' * each, each));
+}
+
+static bool is_plain(struct bytes s)
+{
+	uint64_t word, last = UINT64_C(0x2020202020202020);
+	size_t at = 0;
+
+	for (; s.size - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, s.data + at, sizeof(word));
+		if (!is_plain_word(word))
+			return false;
+	}
+	memcpy(&last, s.data + at, s.size - at);
+	return is_plain_word(last);
+}
+
+/* A value. For yajl a number is what it is given, without a look: here the first quote, behind what belongs before it. */
+static void put_plain(struct json *json, struct bytes s)
+{
+	check(yajl_gen_number(json->gen, "\"", 1));
+	print_more(json, s.data, s.size);
+	on_print(json, "\"", 1);
+}
+
+static void put_value(struct json *json, struct bytes s)
+{
+	if (is_plain(s))
+		put_plain(json, s);
+	else
+		put_string(json, s);
+}
+
 static void put_key(struct json *json, enum key key)
 {
 	put_string(json, (struct bytes){ key_name(key), json->name_sizes[key] });
@@ -170,11 +216,15 @@ static int make_utf8(struct json *json, struct bytes *s)
 
 static int put_utf8(struct json *json, struct bytes s)
 {
-	int r = make_utf8(json, &s);
+	int r;
 
-	if (r < 0)
-		return r;
-	put_string(json, s);
+	if (is_plain(s)) {
+		put_plain(json, s);
+		return 0;
+	}
+	r = make_utf8(json, &s);
+	if (r >= 0)
+		put_string(json, s);
 	return r;
 }
 
@@ -203,7 +253,7 @@ static int put_base64(struct json *json, struct bytes s)
 	to = json->text.data;
 	for (size_t at = 0; at < s.size; at += 3)
 		to = base64_group(to, from + at, s.size - at);
-	put_string(json, (struct bytes){ json->text.data, (size_t)(to - json->text.data) });
+	put_value(json, (struct bytes){ json->text.data, (size_t)(to - json->text.data) });
 	return 0;
 }
 
@@ -234,7 +284,7 @@ static int on_text(void *userdata, enum key key, const char *value)
 	struct json *json = userdata;
 
 	put_key(json, key);
-	put_string(json, bytes_of(value));
+	put_value(json, bytes_of(value));
 	return json->r;
 }
 
@@ -245,7 +295,7 @@ static int on_time(void *userdata, enum key key, uint64_t ns)
 
 	event_time_format(time, ns);
 	put_key(json, key);
-	put_string(json, (struct bytes){ time, sizeof(time) - 1 });
+	put_value(json, (struct bytes){ time, sizeof(time) - 1 });
 	return json->r;
 }
 
@@ -370,7 +420,7 @@ static int on_object(void *userdata, enum key key, struct bytes items)
 	count = unique_vars(vars, count);
 	for (size_t i = 0; i < count; i++) {
 		put_string(json, vars[i].name);
-		put_string(json, vars[i].value);
+		put_value(json, vars[i].value);
 	}
 	check(yajl_gen_map_close(json->gen));
 	return json->r;

@@ -137,6 +137,40 @@ TEST(what_json_escapes)
 
 #define BAD "\xef\xbf\xbd"
 
+/* RFC 8259, 7; short forms where there are any, as yajl has them. */
+static void escape(char *to, size_t size, int byte)
+{
+	static const char with_short_form[] = "\"\\\b\f\n\r\t", short_form[] = "\"\\bfnrt";
+	const char *found = strchr(with_short_form, byte);
+
+	if (found && byte)
+		snprintf(to, size, "\\%c", short_form[found - with_short_form]);
+	else
+		snprintf(to, size, byte < ' ' ? "\\u%04X" : byte < 0x80 ? "%c" : BAD, byte);
+}
+
+/* Values are looked at eight bytes at a time. */
+TEST(any_byte_at_any_place)
+{
+	char value[20], escaped[8], expected[96];
+
+	begin();
+	for (size_t size = 1; size < sizeof(value); size++) {
+		for (size_t at = 0; at < size; at++) {
+			for (int byte = 0; byte < 0x100; byte += byte < 0x80 ? 1 : 0x3f) {
+				memset(value, 'a', size);
+				value[at] = (char)byte;
+				process.image.cgroup = (struct bytes){ value, size };
+				escape(escaped, sizeof(escaped), byte);
+				snprintf(expected, sizeof(expected), STARTED("\"cgroup\":\"%.*s%s%.*s\""), (int)at,
+					 "aaaaaaaaaaaaaaaaaaaa", escaped, (int)(size - at - 1), "aaaaaaaaaaaaaaaaaaaa");
+				check(KEY_BIT(KEY_CGROUP), expected);
+			}
+		}
+	}
+	json_free(json);
+}
+
 TEST(raw_twin_only_where_bytes_are_not_utf8)
 {
 	begin();
