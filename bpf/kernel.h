@@ -238,6 +238,7 @@ struct css_set {
 struct mm_struct {
 	unsigned long start_code, end_code, arg_start, arg_end, env_start, env_end;
 	struct file *exe_file;
+	struct task_struct *owner OPTIONAL; /* CONFIG_MEMCG */
 };
 
 typedef struct {

@@ -111,6 +111,7 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	struct scratch *s = scratch_get(SCRATCH_EXEC);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
+	struct task_struct *owner = mm && bpf_core_field_exists(mm->owner) ? PEEK(typed, mm, owner) : NULL;
 	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
 	u32 at;
@@ -126,7 +127,7 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	at = sizeof(*r);
 	at = exec_exe(typed, s, at, file);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, SCRATCH_EXEC, s, at, task, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(typed, SCRATCH_EXEC, s, at, task, owner, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;

@@ -389,17 +389,23 @@ static __always_inline int ancestors_typed(struct scratch *s, struct task_struct
 	return outcome;
 }
 
-/* If they are too many, those that were reached: the nearest. */
+/*
+ * If they are too many, those that were reached: the nearest. owner: of the memory; after an exec this is the task itself
+ * (kernel/fork.c, mm_init_owner()), by a pointer that the verifier does not trust. With one that it trusts, as the tracepoint's
+ * argument, each step here takes it long: it looks through the names of all the kernel's types for one that says whether to
+ * trust what is read by way of it (since 6.4, btf_nested_type_is_trusted()).
+ */
 static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
-					  struct task_struct *task, bool *ret_cut)
+					  struct task_struct *task, struct task_struct *owner, bool *ret_cut)
 {
 	int outcome = WALK_ON;
 
 	at = walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
-	if (typed)
-		outcome = ancestors_typed(s, task);
-	else
-		s->walk.dentry = (u64)task;
+	s->walk.dentry = (u64)task;
+	/* clang is not to know that both are the same. */
+	asm volatile("" : "+r"(task));
+	if (typed && owner == task)
+		outcome = ancestors_typed(s, owner);
 	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
 		outcome = ancestors_some(of);
 	*ret_cut = outcome != WALK_DONE;
@@ -457,7 +463,8 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 
 /* Where a process is: what exec and error records both tell. */
 static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
-				      struct part *cwd, struct part *cgroup, struct part *ancestors, u32 *flags)
+				      struct task_struct *owner, struct part *cwd, struct part *cgroup,
+				      struct part *ancestors, u32 *flags)
 {
 	struct fs_struct *fs = PEEK(typed, task, fs);
 	bool cut;
@@ -468,7 +475,7 @@ static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32
 	at = cgroup_walk(typed, of, s, at, cgroup, task, &cut);
 	if (cut)
 		*flags |= PLACE_F_CGROUP_CUT;
-	at = ancestors_walk(typed, of, s, at, ancestors, task, &cut);
+	at = ancestors_walk(typed, of, s, at, ancestors, task, owner, &cut);
 	if (cut)
 		*flags |= PLACE_F_ANCESTORS_CUT;
 	return at;
