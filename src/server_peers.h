@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What server.c, server_archive.c and server_keep.c share. For nobody else. */
+/* What server.c and server_*.c share. For nobody else. */
 #ifndef EXECSNOOP_SERVER_PEERS_H
 #define EXECSNOOP_SERVER_PEERS_H
 
@@ -51,11 +51,22 @@ struct server {
 	struct server_stats stats; /* without what living peers have */
 };
 
+/* server.c. A line for the log, if anybody wants it. */
+__attribute__((format(printf, 3, 4))) void server_note(struct server *server, int level, const char *format, ...);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter);
-/* A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
+
+/* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
+int server_listen(struct server *server, int listen_fd);
+void server_listen_no_more(struct server *server);
+/* Closes the socket, and removes its file as server_free() has it. */
+void server_listen_end(struct server *server);
+
+/* server_peer.c. A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
 int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber);
 void peer_enter(struct peer *peer);
+/* What waits for it, as far as it takes it. False: the peer is gone. */
+bool peer_write(struct peer *peer);
 void peer_end(struct peer *peer, const char *why);
 /* Whoever is sent away goes after LEAVE_US, whether it has read why or not. 0 or -errno. */
 int peer_set_deadline(struct peer *peer);

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The listening socket: who comes is let in, or told that there are too many. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "server_peers.h"
+
+#define ACCEPTS_MOST 64	    /* in one turn */
+#define PAUSE_US 100000	    /* of accepting, when descriptors ran out */
+#define LISTENER "listener" /* in the store */
+#define NOTES_MOST 5	    /* of connections, in a second */
+
+/* Round and round, so that a name is not soon another's. */
+static unsigned next_slot(struct server *server)
+{
+	do
+		server->slot++;
+	while (slot_is_taken(server, server->slot));
+	return server->slot;
+}
+
+/* Who reads is worth knowing, but not at the price of a full log: some a second are told. */
+static int connect_level(struct server *server)
+{
+	time_t now = time(NULL);
+
+	if (server->noted_at != now) {
+		server->noted_at = now;
+		server->noted = 0;
+	}
+	return server->noted++ < NOTES_MOST ? LOG_INFO : LOG_DEBUG;
+}
+
+static int peer_new(struct server *server, int fd)
+{
+	const struct settings *settings = server->config.settings;
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	socklen_t size = sizeof(struct ucred);
+	struct peer *peer;
+	int r = settings_filter(&settings->socket.output, &filter);
+
+	if (r == 0)
+		r = server_subscriber(server, &subscriber, fd, settings->socket.output.fields, filter);
+	if (r < 0)
+		return r;
+	TAKE_PTR(filter);
+	r = subscriber_join(subscriber, settings->socket.snapshot);
+	if (r == 0)
+		r = peer_make(&peer, server, fd, subscriber);
+	if (r < 0)
+		return r;
+	TAKE_PTR(subscriber);
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
+	peer->slot = next_slot(server);
+	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->since_us);
+	peer_enter(peer);
+	server_keep_soon(server);
+	server->stats.accepted++;
+	server_note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
+		    (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
+	return 0;
+}
+
+static void refuse(struct server *server, int fd)
+{
+	static const char line[] =
+		"{\"type\":\"rejected\",\"reason\":\"there are as many subscribers as max_subscribers allows\"}\n";
+
+	server->stats.refused++;
+	if (send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		server_note(server, LOG_DEBUG, "a subscriber too many is gone already");
+	hang_up(fd);
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)usec;
+	return sd_event_source_set_enabled(server->source, SD_EVENT_ON);
+}
+
+/* Out of descriptors or memory: the backlog waits, and the loop does not spin. The timer is there since the beginning:
+ * now it could not be made. It is said once, until somebody could be accepted again. */
+static int pause_accepting(struct server *server, int error)
+{
+	int r = sd_event_source_set_time_relative(server->pause, PAUSE_US);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->pause, SD_EVENT_ONESHOT);
+	if (r < 0)
+		return r;
+	if (!server->short_of)
+		server_note(server, LOG_WARNING, "no subscriber can be accepted for now: %s", strerror(error));
+	server->short_of = true;
+	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct server *server = userdata;
+
+	(void)source;
+	(void)revents;
+	for (int i = 0; i < ACCEPTS_MOST; i++) {
+		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
+
+		if (peer < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR))
+			return 0;
+		if (peer < 0)
+			return pause_accepting(server, errno);
+		if (server->stats.subscribers >= server->config.settings->socket.max_subscribers) {
+			refuse(server, peer);
+			continue;
+		}
+		r = peer_new(server, peer);
+		if (r < 0) {
+			close(peer);
+			return pause_accepting(server, -r);
+		}
+		server->short_of = false;
+	}
+	return 0;
+}
+
+/* Systemd has the listening socket, too, and the ledger says which file it is. */
+static void keep_listener(struct server *server, bool is_kept)
+{
+	struct ledger_page *page = server->config.ledger ? ledger_page(server->config.ledger) : NULL;
+
+	if (!page)
+		return;
+	listener_identity(server->listener, &page->listener_dev, &page->listener_ino);
+	if (!is_kept)
+		store_keep(LISTENER, server->fd);
+}
+
+void server_discard_listener(struct store *store, const struct ledger_page *left)
+{
+	_cleanup_close_ int fd = store ? store_take(store, LISTENER) : -1;
+
+	if (fd < 0)
+		return;
+	if (left)
+		listener_discard(fd, left->listener_dev, left->listener_ino);
+	store_forget(LISTENER);
+}
+
+/* That of another daemon, where it is the one that the settings ask for. */
+static int adopt_listener(struct server *server, bool *ret_without_group)
+{
+	const struct server_config *config = &server->config;
+	const struct ledger_page *left = config->left;
+	_cleanup_close_ int fd = left && config->ledger ? store_take(config->store, LISTENER) : -1;
+	int r = fd < 0 ? -ENOENT
+		       : listener_adopt(&server->listener, config->settings, fd, left->listener_dev, left->listener_ino,
+					ret_without_group);
+
+	if (r == 0) {
+		server->fd = TAKE_FD(fd);
+		keep_listener(server, true);
+	} else if (fd >= 0) {
+		listener_discard(fd, left->listener_dev, left->listener_ino);
+		store_forget(LISTENER);
+	}
+	return r;
+}
+
+static int server_bind(struct server *server)
+{
+	const struct settings *settings = server->config.settings;
+	bool without_group;
+	int r = adopt_listener(server, &without_group);
+
+	if (r < 0) {
+		r = listener_new(&server->listener, settings, &server->fd, &without_group);
+		if (r == 0)
+			keep_listener(server, false);
+	}
+	if (r == 0 && without_group)
+		server_note(server, LOG_WARNING,
+			    "%s: there is no group %s, so the socket's mode is without the group's bits; "
+			    "reload once systemd-sysusers has made it",
+			    settings->socket.path, settings->socket.group);
+	return r;
+}
+
+int server_listen(struct server *server, int listen_fd)
+{
+	int r = sd_event_add_time_relative(server->event, &server->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, server);
+
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
+	if (r >= 0)
+		r = listen_fd >= 0 ? (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0) : server_bind(server);
+	if (r >= 0)
+		r = sd_event_add_io(server->event, &server->source, listen_fd >= 0 ? listen_fd : server->fd, EPOLLIN,
+				    on_listen, server);
+	if (r < 0)
+		return r;
+	if (listen_fd >= 0)
+		server->fd = listen_fd;
+	return 0;
+}
+
+void server_listen_no_more(struct server *server)
+{
+	sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
+	sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
+}
+
+void server_listen_end(struct server *server)
+{
+	sd_event_source_disable_unref(server->source);
+	sd_event_source_disable_unref(server->pause);
+	if (server->listener && server->config.ledger)
+		store_forget(LISTENER);
+	listener_free(server->listener);
+	if (server->fd >= 0)
+		close(server->fd);
+}
