@@ -5,7 +5,8 @@
 # same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
 # with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
-# these names (tests/e2e/SUITE.py: gauntlet, delivery, ...) instead, in guests with Python; on x86-64 if no kernel is named.
+# these names (tests/e2e/SUITE.py: gauntlet, delivery, ...; gauntlet:NAME: one of them) instead, in guests with Python; on x86-64 if
+# no kernel is named.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
