@@ -44,7 +44,7 @@ class Readers:
         """What came, once all is there: the end of the stream is marked by a program of that name."""
         self.process.stdin.write(b"\n")
         self.process.stdin.flush()
-        time.sleep(0.05)
+        self.process.stdout.readline()
         subprocess.run(["the-end"], executable=NOP, check=True)
         out, _ = self.process.communicate(timeout=PATIENCE)
         return json.loads(out)
