@@ -201,7 +201,7 @@ static __always_inline u32 error_make(u32 of, struct scratch *s, struct attempt 
 	} else {
 		r->flags |= ERROR_F_FILENAME_FAULT;
 	}
-	at = place_fill(false, of, s, at, task, NULL, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(false, of, s, at, task, NULL, NULL, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	r->argc = 0;
 	r->args.offset = r->args.size = 0;
 	r->args_size = r->args_before = 0;

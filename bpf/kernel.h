@@ -92,8 +92,9 @@ struct pid_namespace {
 	struct ns_common ns;
 };
 
-struct mnt_namespace {
+struct mnt_namespace { /* fs/mount.h */
 	struct ns_common ns;
+	struct mount *root;
 };
 
 struct nsproxy {

@@ -40,7 +40,7 @@ static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
 }
 
-static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struct file *file)
+static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struct file *file, struct mount *root)
 {
 	struct record_exec *r = &s->exec;
 	struct inode *inode = PEEK(typed, file, f_inode);
@@ -64,7 +64,7 @@ static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struc
 	}
 	if (is_unlinked(typed, dentry))
 		r->flags |= EXEC_F_EXE_DELETED;
-	at = path_walk(typed, SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, &cut);
+	at = path_walk(typed, SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, root, &cut);
 	if (cut)
 		r->flags |= EXEC_F_EXE_CUT;
 	return at;
@@ -112,6 +112,7 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	struct task_struct *owner = mm && bpf_core_field_exists(mm->owner) ? PEEK(typed, mm, owner) : NULL;
+	struct mount *root = typed ? task->nsproxy->mnt_ns->root : NULL;
 	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
 	u32 at;
@@ -125,9 +126,9 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
 	at = sizeof(*r);
-	at = exec_exe(typed, s, at, file);
+	at = exec_exe(typed, s, at, file, root);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, SCRATCH_EXEC, s, at, task, owner, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(typed, SCRATCH_EXEC, s, at, task, owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;

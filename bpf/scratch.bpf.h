@@ -214,12 +214,28 @@ __attribute__((noinline)) int walk_some(u32 of)
 }
 
 /*
+ * Is there nothing above the mount? `root` is that of a namespace, the kernel's first file system, and another one mounted
+ * over it is what everybody takes for the root.
+ */
+static __always_inline bool is_topmost(struct scratch *s, struct vfsmount *vfsmount, struct mount *root)
+{
+	u64 address =
+		*(volatile u64 *)&s->walk.vfsmount; /* the verifier knows no way from it to the mount that it is in */
+	struct mount *mount = (void *)address - bpf_core_field_offset(struct mount, mnt);
+
+	if (vfsmount == &root->mnt)
+		return true;
+	return BPF_CORE_READ(mount, mnt_parent) == root && BPF_CORE_READ(mount, mnt_mountpoint) == root->mnt.mnt_root;
+}
+
+/*
  * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
  * begin in. WALK_ON: the rest is walk_some()'s.
  */
 #define TYPED_STEPS 20
 
-static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry)
+static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
+				      struct mount *topmost)
 {
 	struct dentry *root = vfsmount->mnt_root, *parent;
 	int outcome = WALK_ON;
@@ -236,6 +252,8 @@ static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmou
 		}
 		dentry = parent;
 	}
+	if (dentry == root && topmost && is_topmost(s, vfsmount, topmost))
+		return WALK_DONE;
 	s->walk.dentry = (u64)dentry;
 	return outcome;
 }
@@ -243,10 +261,12 @@ static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmou
 /*
  * Writes the components of a path, leaf first, each with its NUL, at `at` of the scratch: what d_path()
  * (fs/d_path.c, prepend_path) does, up to the root of the mount namespace that the mount is in. Returns where
- * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then.
+ * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then. root: of the namespace that the mount
+ * is likely to be in; NULL: not known.
  */
 static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
-				     struct vfsmount *vfsmount, struct dentry *dentry, bool *ret_cut)
+				     struct vfsmount *vfsmount, struct dentry *dentry, struct mount *root,
+				     bool *ret_cut)
 {
 	int outcome = WALK_ON;
 
@@ -255,7 +275,7 @@ static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 
 	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
 	at = walk_begin(s, at, RECORD_PATH_MAX);
 	if (typed)
-		outcome = walk_typed(s, vfsmount, dentry);
+		outcome = walk_typed(s, vfsmount, dentry, root);
 	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
 		outcome = walk_some(of);
 	part->offset = at;
@@ -463,13 +483,13 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 
 /* Where a process is: what exec and error records both tell. */
 static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
-				      struct task_struct *owner, struct part *cwd, struct part *cgroup,
-				      struct part *ancestors, u32 *flags)
+				      struct task_struct *owner, struct mount *root, struct part *cwd,
+				      struct part *cgroup, struct part *ancestors, u32 *flags)
 {
 	struct fs_struct *fs = PEEK(typed, task, fs);
 	bool cut;
 
-	at = path_walk(typed, of, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), &cut);
+	at = path_walk(typed, of, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), root, &cut);
 	if (cut)
 		*flags |= PLACE_F_CWD_CUT;
 	at = cgroup_walk(typed, of, s, at, cgroup, task, &cut);

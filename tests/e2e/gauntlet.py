@@ -352,15 +352,23 @@ def mounts_chroots_and_namespaces():
         os.mkdir(inside)
         overlay = ("mount -t tmpfs x %(i)s; mkdir %(i)s/u %(i)s/w %(i)s/o; mount -t overlay -o "
                    "lowerdir=%(f)s,upperdir=%(i)s/u,workdir=%(i)s/w x %(i)s/o; ")
-        has_overlay = subprocess.run(["unshare", "-m", "sh", "-ec", overlay % {"f": folder, "i": inside}],
-                                     stderr=subprocess.DEVNULL).returncode == 0
+        pivot = "mount --rbind / %(i)s; cd %(i)s; pivot_root . .%(i)s; "
+        has_overlay, has_pivot = (subprocess.run(["unshare", "-m", "sh", "-ec", script % {"f": folder, "i": inside}],
+                                                 stderr=subprocess.DEVNULL).returncode == 0 for script in (overlay, pivot))
         for script in (
             "mount --bind %(f)s %(i)s; cd %(i)s; exec %(i)s/copy wait 0",
             "mount -t tmpfs x %(i)s; cp %(f)s/copy %(i)s/c; mkdir %(i)s/d; cd %(i)s/d; exec ../c wait 0",
             "mount --rbind / %(i)s; exec chroot %(i)s sh -c 'cd /usr; exec %(f)s/copy wait 0'",
+            *([pivot + "cd /usr; exec %(f)s/copy wait 0"] if needs(has_pivot, "the root is the kernel's first file system") else []),
+            # A root above the root.
+            "mount --rbind / /; exec nsenter --mount=/proc/self/ns/mnt sh -c 'cd /usr; exec %(f)s/copy wait 0'",
+            # A program and a folder that are in another namespace than who runs it there; and in none any more.
+            *("mount -t tmpfs x %(i)s; cp %(f)s/copy %(i)s/c; mkdir %(i)s/d; exec " + held + " 9<%(i)s/c; cd %(i)s/d; "
+              "exec nsenter --mount=%(n)s --wd=. /proc/self/fd/9 wait 0" for held in ("8</proc/self/ns/mnt", "")),
             *([overlay + "cd %(i)s/o; exec ./copy wait 0"] if needs(has_overlay, "the kernel has no overlayfs") else []),
         ):
-            subject = Subject("unshare", "-m", "sh", "-c", script % {"f": folder, "i": inside})
+            subject = Subject("unshare", "-m", "sh", "-c",
+                              script % {"f": folder, "i": inside, "n": "/proc/%d/ns/mnt" % os.getpid()})
             # An overlay's files have a device of their own for stat(2); this is the one of /proc/PID/maps.
             device = read("/proc/%d/maps" % subject.pid).split(b" ", 4)[3].decode().split(":")
             # /proc/PID/exe is by the root of who reads; one in another mount namespace has none in common, and shows
