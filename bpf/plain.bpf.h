@@ -31,11 +31,11 @@ int plain_exit(struct bpf_raw_tracepoint_args *ctx)
 }
 
 #define LIST_STEPS 32	 /* in one verified piece */
-#define LIST_PIECES 2048 /* more than fit */
+#define LIST_PIECES 4096 /* 131,072 processes */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20); /* 37,000 processes */
+	__uint(max_entries, 8 << 20); /* 37,000 processes; set before load if there are more */
 } list SEC(".maps");
 
 /* Where the walk stands: its first task, and the next. */

@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -57,6 +58,22 @@ static bool has_systemd_hierarchy(void)
 		if (strstr(line, ":name=systemd:"))
 			return true;
 	return false;
+}
+
+/* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than plain_list walks over. */
+static uint32_t list_size(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/loadavg", "re");
+	uint64_t tasks = 0, wanted;
+	uint32_t size = 8u << 20;
+
+	/* Load averages, runnable/all. (sysinfo(2) has 16 bits for it.) */
+	if (f && fscanf(f, "%*s %*s %*s %*[0-9]/%" SCNu64, &tasks) != 1)
+		tasks = 0;
+	wanted = 2 * tasks * (sizeof(struct record_running) + BPF_RINGBUF_HDR_SZ);
+	while (size < wanted && size < 64u << 20)
+		size *= 2;
+	return size;
 }
 
 /* Sorts a failure into an outcome, with its cause. */
@@ -207,6 +224,8 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 		return r;
 	probe->skel->rodata_settings->settings = *config;
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
+	if (probe->plain)
+		bpf_map__set_max_entries(probe->skel->maps.list, list_size());
 	r = execsnoop_bpf__load(probe->skel);
 	return r < 0 ? failure(reason, -r, "loading the probes") : 0;
 }

@@ -3,9 +3,40 @@
 """The gauntlet once more, as on a kernel without type information (BTF) of its own and with a file of it: the kernel's is hidden from the
 daemon."""
 import os
+import subprocess
 import tempfile
 
 import e2e
+
+LOAD = os.path.join(e2e.BUILD, "tests", "bench", "load")
+PID_MAX = "/proc/sys/kernel/pid_max"
+
+
+def is_roomy():
+    with open("/proc/meminfo") as f:
+        free = next(int(line.split()[1]) for line in f if line.startswith("MemAvailable"))
+    return os.path.exists(LOAD) and free > 8 << 20 and not e2e.SLOW and not e2e.is_sanitized()
+
+
+@e2e.test
+def more_processes_than_the_least_list_holds():
+    if not e2e.needs(is_roomy(), "there is no room for 54,000 processes"):
+        return
+    with open(PID_MAX) as f:
+        pid_max = f.read()
+    try:
+        with open(PID_MAX, "w") as f:
+            f.write("200000")
+        with subprocess.Popen([LOAD, "hold", "54000", LOAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hold:
+            hold.stdout.readline()
+            with e2e.Daemon() as daemon:
+                processes = daemon.stats()["table"]["processes"]
+            hold.stdin.close()
+        e2e.check(processes >= 54000, "known:", processes)
+    finally:
+        with open(PID_MAX, "w") as f:
+            f.write(pid_max)
+
 
 if __name__ == "__main__":
     import gauntlet  # noqa: F401  its tests
