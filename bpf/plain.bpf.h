@@ -35,7 +35,7 @@ int plain_exit(struct bpf_raw_tracepoint_args *ctx)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 8 << 20); /* 37,000 processes; set before load if there are more */
+	__uint(max_entries, 8 << 20); /* 52,000 processes; set before load if there are more */
 } list SEC(".maps");
 
 /* Where the walk stands: its first task, and the next. */
