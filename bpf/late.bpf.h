@@ -7,8 +7,8 @@
  * to go back to user space, where it may wait. Nothing can have changed by then: it is the same thread, still in the
  * same system call.
  *
- * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without it
- * (errors.bpf.c) and one for each form of it, which define schedule().
+ * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without any
+ * (errors.bpf.c). The one that has several forms is not declared at all: see schedule().
  */
 #ifndef EXECSNOOP_LATE_BPF_H
 #define EXECSNOOP_LATE_BPF_H
@@ -26,12 +26,9 @@ struct bpf_task_work {
 struct bpf_map {
 	__u32 id;
 } __attribute__((preserve_access_index));
-typedef int (*bpf_task_work_callback_t)(struct bpf_map *map, void *key, void *value);
 extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign, __u64 flags) __ksym __weak;
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
-
-static int schedule(struct task_struct *task, struct bpf_task_work *work, void *map, bpf_task_work_callback_t callback);
 
 struct later {
 	struct bpf_task_work work;
@@ -100,6 +97,29 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	return 0;
 }
 
+/*
+ * bpf_task_work_schedule_signal() since 7.0 (6e663ffdf760, KF_IMPLICIT_ARGS), which has four arguments; before, there was
+ * bpf_task_work_schedule_signal_impl() (ea0714d61dea) with a fifth, that the verifier gives. The daemon puts the call in, of
+ * whichever there is; libbpf would compare their types.
+ */
+static __always_inline int schedule(struct task_struct *task, struct bpf_task_work *work)
+{
+	int r;
+
+	asm volatile("r1 = %[task]\n"
+		     "r2 = %[work]\n"
+		     "r3 = %[map]\n"
+		     "r4 = %[callback]\n"
+		     "r5 = 0\n"
+		     "r0 = %[mark]\n"
+		     "%[r] = r0\n"
+		     : [r] "=r"(r)
+		     : [task] "r"(task), [work] "r"(work), [map] "r"(&laters), [callback] "r"(later_send),
+		       [mark] "i"(RECORD_CALL_MARK)
+		     : "r0", "r1", "r2", "r3", "r4", "r5", "memory");
+	return r;
+}
+
 static __always_inline bool error_later(struct attempt *attempt, s64 ret)
 {
 	static const struct later empty;
@@ -115,7 +135,7 @@ static __always_inline bool error_later(struct attempt *attempt, s64 ret)
 	if (!later)
 		return false;
 	later->ret = ret;
-	return schedule(bpf_get_current_task_btf(), &later->work, &laters, later_send) == 0;
+	return schedule(bpf_get_current_task_btf(), &later->work) == 0;
 }
 
 #endif

@@ -185,6 +185,9 @@ struct record_shared {
 	__u32 lost_by_kind[8]; /* by enum record_kind */
 };
 
+/* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/late.bpf.h). */
+#define RECORD_CALL_MARK 0x65780001
+
 /* What the daemon says before load, to every BPF object. */
 struct record_settings {
 	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */

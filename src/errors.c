@@ -22,7 +22,6 @@
 
 #include "errors.skel.h"
 #include "late.skel.h"
-#include "late_impl.skel.h"
 
 #if defined(__x86_64__)
 #define NATIVE "__x64_sys_"
@@ -58,6 +57,7 @@ struct rung {
 	int ring, shared;
 	const void *bytes; /* of the BPF object */
 	size_t size;
+	int call; /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
 };
 
 static int keep(struct errors *e, struct bpf_link *link)
@@ -114,9 +114,33 @@ static int open_object(struct errors *e, const struct rung *rung)
 	return r;
 }
 
-static int load_object(struct errors *e)
+/* Puts the call in its place (RECORD_CALL_MARK). */
+static int put_call(struct bpf_program *program, int function)
 {
-	int r = bpf_object__load(e->object);
+	size_t count = bpf_program__insn_cnt(program);
+	_cleanup_free_ struct bpf_insn *insns = calloc(count, sizeof(*insns));
+
+	if (!insns)
+		return -ENOMEM;
+	memcpy(insns, bpf_program__insns(program), count * sizeof(*insns));
+	for (size_t i = 0; i < count; i++)
+		if (insns[i].code == (BPF_ALU64 | BPF_MOV | BPF_K) && insns[i].imm == RECORD_CALL_MARK)
+			insns[i] = (struct bpf_insn){ .code = BPF_JMP | BPF_CALL,
+						      .src_reg = BPF_PSEUDO_KFUNC_CALL,
+						      .imm = function };
+	return bpf_program__set_insns(program, insns, count);
+}
+
+static int load_object(struct errors *e, const struct rung *rung)
+{
+	struct bpf_program *program;
+	int r = 0;
+
+	bpf_object__for_each_program (program, e->object)
+		if (r == 0 && rung->call > 0 && bpf_program__autoload(program))
+			r = put_call(program, rung->call);
+	if (r == 0)
+		r = bpf_object__load(e->object);
 
 	e->loaded = r == 0;
 	return r;
@@ -130,9 +154,10 @@ static int attach_forget(struct errors *e)
 
 /* Trampolines. */
 
-static bool has_function(const struct btf *btf, const char *name)
+/* By its id in the type information; less than 0: there is none. */
+static int function_of(const struct btf *btf, const char *name)
 {
-	return btf && btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) >= 0;
+	return btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -EOPNOTSUPP;
 }
 
 /* Loads one that does nothing. Where a sandbox forbids them, opening the object would be for nothing: it takes long. */
@@ -142,7 +167,7 @@ static int load_trampoline(const struct btf *btf)
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
-	int function = btf ? btf__find_by_name_kind(btf, functions[0], BTF_KIND_FUNC) : -EOPNOTSUPP, fd;
+	int function = function_of(btf, functions[0]), fd;
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FENTRY);
 
 	if (function < 0)
@@ -169,7 +194,7 @@ static int try_fexit(struct errors *e, const struct rung *rung)
 	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++) {
 		const char *function = functions[i % FUNCTIONS];
 
-		if (!has_function(rung->btf, function)) {
+		if (function_of(rung->btf, function) < 0) {
 			r = i % FUNCTIONS < NATIVES ? -ENOENT : 0;
 			continue;
 		}
@@ -177,7 +202,7 @@ static int try_fexit(struct errors *e, const struct rung *rung)
 		r = bpf_program__set_attach_target(programs[i], 0, function);
 	}
 	if (r == 0)
-		r = load_object(e);
+		r = load_object(e, rung);
 	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++)
 		if (programs[i])
 			r = keep(e, bpf_program__attach(programs[i]));
@@ -202,7 +227,7 @@ static int try_kprobe(struct errors *e, const struct rung *rung)
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		programs[i] = take(e, names[i]);
 	leave = take(e, "kretprobe_leave");
-	r = load_object(e);
+	r = load_object(e, rung);
 	for (size_t i = 0; r == 0 && i < FUNCTIONS; i++) {
 		r = keep(e, bpf_program__attach_kprobe(programs[i], false, functions[i]));
 		if (r == 0)
@@ -316,7 +341,7 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	}
 	for (size_t i = 0; i < count; i++)
 		programs[i] = take(e, wanted[i].program);
-	r = load_object(e);
+	r = load_object(e, rung);
 	/* First of all, or an exec that succeeds would leave its entry. */
 	if (r >= 0)
 		r = attach_forget(e);
@@ -351,17 +376,18 @@ static int attempt(struct errors *e, struct rung rung, int (*way)(struct errors 
 	int r;
 
 	e->missing = "";
-	if (has_function(rung.btf, "bpf_task_work_schedule_signal"))
+	rung.call = function_of(rung.btf, "bpf_task_work_schedule_signal");
+	if (rung.call < 0)
+		rung.call = function_of(rung.btf, "bpf_task_work_schedule_signal_impl");
+	if (rung.call >= 0) {
 		rung.bytes = late_bpf__elf_bytes(&rung.size);
-	else if (has_function(rung.btf, "bpf_task_work_schedule_signal_impl"))
-		rung.bytes = late_impl_bpf__elf_bytes(&rung.size);
-	if (rung.bytes) {
 		r = way(e, &rung);
 		/* Not loaded: perhaps the kernel's task work is another one. */
 		if (r >= 0 || r == -EPERM || !e->object || e->loaded)
 			return r;
 		undo(e);
 	}
+	rung.call = 0;
 	rung.bytes = errors_bpf__elf_bytes(&rung.size);
 	return way(e, &rung);
 }
@@ -370,7 +396,7 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 	       const struct btf *btf, int ring, int shared)
 {
 	_cleanup_(errors_free_p) struct errors *e = calloc(1, sizeof(*e));
-	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0 };
+	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0, 0 };
 	char why[256] = "";
 
 	if (!e)

@@ -157,9 +157,8 @@ static bool check_verifier(const char *path, bool typed)
 
 int main(int argc, char **argv)
 {
-	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o",
-		    late_impl[] = "bpf/late_impl.bpf.o";
-	char *built[] = { argv[0], NULL, execsnoop, errors, late, late_impl, NULL };
+	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o";
+	char *built[] = { argv[0], NULL, execsnoop, errors, late, NULL };
 	char header[4096];
 	struct btf *kernel = btf__load_vmlinux_btf();
 	struct utsname uts;
@@ -169,7 +168,7 @@ int main(int argc, char **argv)
 		snprintf(header, sizeof(header), "%s/bpf/kernel.h", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
 		built[1] = header;
 		argv = built;
-		argc = 6;
+		argc = 5;
 	}
 	if (argc < 3 || argc - 2 > OBJECTS_MOST || !read_header(argv[1])) {
 		printf("Bail out! usage: fields [KERNEL_H OBJECT...]\n");

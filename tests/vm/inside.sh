@@ -6,7 +6,7 @@
 
 begin auto
 report "$(uname -r): it starts"
-/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o /bpf/late_impl.bpf.o >/tmp/fields
+/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o >/tmp/fields
 status=$?
 grep '^#' /tmp/fields
 [ $status = 0 ]
