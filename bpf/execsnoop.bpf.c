@@ -1,24 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Fork, exec and exit, and the iterator over what runs already. */
+#include "again.bpf.h"
 #include "plain.bpf.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 {
-	return fork_emit(true, parent, child);
+	at_work_set(RECORD_FORK, 1);
+	fork_emit(true, parent, child);
+	at_work_set(RECORD_FORK, 0);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_fork")
+int BPF_PROG(again_fork, struct task_struct *parent, struct task_struct *child)
+{
+	return again(RECORD_FORK) ? fork_emit(true, parent, child) : 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	return exec_emit(true, task, old_pid, bprm);
+	at_work_set(RECORD_EXEC, 1);
+	exec_emit(true, SCRATCH_EXEC, task, old_pid, bprm);
+	at_work_set(RECORD_EXEC, 0);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(again_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	return again(RECORD_EXEC) ? exec_emit(true, SCRATCH_EXEC_AGAIN, task, old_pid, bprm) : 0;
 }
 
 /* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
 {
-	return group_dead ? exit_emit(true, task) : 0;
+	at_work_set(RECORD_EXIT, 1);
+	if (group_dead)
+		exit_emit(true, THREADS_EXIT, task);
+	at_work_set(RECORD_EXIT, 0);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(again_exit, struct task_struct *task, bool group_dead)
+{
+	return again(RECORD_EXIT) && group_dead ? exit_emit(true, THREADS_EXIT_AGAIN, task) : 0;
 }
 
 /* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
@@ -26,7 +55,7 @@ int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_live, struct task_struct *task)
 {
-	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(true, task) : 0;
+	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(true, THREADS_EXIT, task) : 0;
 }
 
 SEC("iter/task")

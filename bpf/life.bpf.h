@@ -40,7 +40,8 @@ static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
 }
 
-static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struct file *file, struct mount *root)
+static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 at, struct file *file,
+				    struct mount *root)
 {
 	struct record_exec *r = &s->exec;
 	struct inode *inode = PEEK(typed, file, f_inode);
@@ -64,7 +65,7 @@ static __always_inline u32 exec_exe(bool typed, struct scratch *s, u32 at, struc
 	}
 	if (is_unlinked(typed, dentry))
 		r->flags |= EXEC_F_EXE_DELETED;
-	at = path_walk(typed, SCRATCH_EXEC, s, at, &r->exe, vfsmount, dentry, root, &cut);
+	at = path_walk(typed, of, s, at, &r->exe, vfsmount, dentry, root, &cut);
 	if (cut)
 		r->flags |= EXEC_F_EXE_CUT;
 	return at;
@@ -83,8 +84,8 @@ static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *
 }
 
 /* Reads `size` bytes of the user's memory into the record, or sends them in pieces before it. */
-static __always_inline u32 exec_strings(struct scratch *s, u32 at, u32 kind, struct part *part, u64 from, u64 size,
-					u64 time, u64 *ret_before)
+static __always_inline u32 exec_strings(u32 of, struct scratch *s, u32 at, u32 kind, struct part *part, u64 from,
+					u64 size, u64 time, u64 *ret_before)
 {
 	u32 n;
 
@@ -93,8 +94,8 @@ static __always_inline u32 exec_strings(struct scratch *s, u32 at, u32 kind, str
 	*ret_before = 0;
 	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
 		*ret_before = size;
-		args_begin(SCRATCH_EXEC, kind, time, s->exec.process.start, s->exec.process.tgid);
-		args_send(SCRATCH_EXEC, from, size);
+		args_begin(of, kind, time, s->exec.process.start, s->exec.process.tgid);
+		args_send(of, from, size);
 		return at;
 	}
 	n = size;
@@ -106,9 +107,10 @@ static __always_inline u32 exec_strings(struct scratch *s, u32 at, u32 kind, str
 	return at + n;
 }
 
-static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *task, pid_t old_pid,
+				     struct linux_binprm *bprm)
 {
-	struct scratch *s = scratch_get(SCRATCH_EXEC);
+	struct scratch *s = scratch_get(of);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	struct task_struct *owner = mm && bpf_core_field_exists(mm->owner) ? PEEK(typed, mm, owner) : NULL;
@@ -126,21 +128,21 @@ static __always_inline int exec_emit(bool typed, struct task_struct *task, pid_t
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
 	at = sizeof(*r);
-	at = exec_exe(typed, s, at, file, root);
+	at = exec_exe(typed, of, s, at, file, root);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, SCRATCH_EXEC, s, at, task, owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(typed, of, s, at, task, owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;
 	size = r->args_size < settings.args_limit ? r->args_size : settings.args_limit;
-	at = exec_strings(s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
+	at = exec_strings(of, s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
 	r->env_size = r->env_before = 0;
 	r->env.offset = r->env.size = 0;
 	if (settings.env_wanted) {
 		start = PEEK(typed, mm, env_start);
 		r->env_size = PEEK(typed, mm, env_end) - start;
 		size = r->env_size < settings.args_limit ? r->env_size : settings.args_limit;
-		at = exec_strings(s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
+		at = exec_strings(of, s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
 	}
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
 	asm volatile("" : "+r"(at));
@@ -159,24 +161,24 @@ struct threads {
 	u64 utime, stime, runtime, read_bytes, write_bytes;
 };
 
+enum threads_of { THREADS_EXIT, THREADS_EXIT_AGAIN, THREADS_ };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, THREADS_);
 	__type(key, u32);
 	__type(value, struct threads);
 } threads SEC(".maps");
 
-static __always_inline struct threads *threads_get(void)
+static __always_inline struct threads *threads_get(u32 of)
 {
-	u32 zero = 0;
-
-	return bpf_map_lookup_elem(&threads, &zero);
+	return bpf_map_lookup_elem(&threads, &of);
 }
 
 /* Goes on for THREAD_STEPS; 0 when there is no more to do. */
-__attribute__((noinline)) int threads_some(void)
+__attribute__((noinline)) int threads_some(u32 of)
 {
-	volatile struct threads *t = threads_get();
+	volatile struct threads *t = threads_get(of);
 	struct task_struct *task;
 
 	if (!t)
@@ -231,10 +233,10 @@ static __always_inline void threads_typed(struct threads *t, struct task_struct 
 
 /* Those that are not released yet are still in signal_struct's list: the last one, a leader that ended before, and whatever
  * ends at the same time. */
-static __always_inline void exit_usage(bool typed, struct record_exit *r, struct task_struct *task,
+static __always_inline void exit_usage(bool typed, u32 of, struct record_exit *r, struct task_struct *task,
 				       struct signal_struct *signal)
 {
-	struct threads *t = threads_get();
+	struct threads *t = threads_get(of);
 
 	r->flags |= EXIT_F_CPU | EXIT_F_RSS;
 	r->max_rss_bytes = PEEK(typed, signal, maxrss) * settings.page_size;
@@ -247,7 +249,7 @@ static __always_inline void exit_usage(bool typed, struct record_exit *r, struct
 	if (typed)
 		threads_typed(t, task);
 	for (int i = 0; i < THREAD_PIECES && t->node != t->head; i++)
-		if (!threads_some())
+		if (!threads_some(of))
 			break;
 	r->utime_ns = t->utime;
 	r->stime_ns = t->stime;
@@ -256,7 +258,7 @@ static __always_inline void exit_usage(bool typed, struct record_exit *r, struct
 	r->write_bytes = t->write_bytes;
 }
 
-static __always_inline int exit_emit(bool typed, struct task_struct *task)
+static __always_inline int exit_emit(bool typed, u32 of, struct task_struct *task)
 {
 	struct task_struct *leader = PEEK(typed, task, group_leader);
 	struct signal_struct *signal = PEEK(typed, task, signal);
@@ -279,7 +281,7 @@ static __always_inline int exit_emit(bool typed, struct task_struct *task)
 								   : PEEK(typed, leader, exit_code);
 	flags = process_flags(typed, leader);
 	r->flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
-	exit_usage(typed, r, task, signal);
+	exit_usage(typed, of, r, task, signal);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	wake_reader();
 	return 0;

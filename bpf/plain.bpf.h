@@ -18,7 +18,7 @@ int plain_fork(struct bpf_raw_tracepoint_args *ctx)
 SEC("?raw_tp/sched_process_exec")
 int plain_exec(struct bpf_raw_tracepoint_args *ctx)
 {
-	return exec_emit(false, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2]);
+	return exec_emit(false, SCRATCH_EXEC, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2]);
 }
 
 /* Without the second argument, which may be there or not (3c1a52f2a6c3): the last thread is counted out either way. */
@@ -27,7 +27,7 @@ int plain_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct task_struct *task = (void *)ctx->args[0];
 
-	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(false, task) : 0;
+	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(false, THREADS_EXIT, task) : 0;
 }
 
 #define LIST_STEPS 32	 /* in one verified piece */

@@ -183,6 +183,10 @@ struct record_shared {
 	__u32 lost_events; /* exec, exit, error */
 	__u32 lost_forks;
 	__u32 lost_by_kind[8]; /* by enum record_kind */
+	__u32 spare;
+	/* Of the runs that the kernel left out (recursion_misses), those that a second program made up for. */
+	__u64 made_up_events; /* exec, exit */
+	__u64 made_up_forks;
 };
 
 /* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/late.bpf.h). */
@@ -194,7 +198,7 @@ struct record_settings {
 	__u32 page_size;
 	__u32 env_wanted;
 	__u32 systemd_hierarchy; /* there is a cgroup v1 hierarchy "systemd" */
-	__u32 spare;
+	__u32 preempted;	 /* programs at tracepoints may be: there are second ones (again.bpf.h) */
 };
 
 #pragma GCC diagnostic pop

@@ -18,7 +18,8 @@
 
 /* Each program has its own: a trampoline's program may be preempted, and another run on its CPU meanwhile. */
 enum scratch_of {
-	SCRATCH_EXEC,
+	SCRATCH_EXEC, /* the daemon makes room for these two alone where the others are not used */
+	SCRATCH_EXEC_AGAIN,
 	SCRATCH_ERROR,
 	SCRATCH_ERROR_AT,
 	SCRATCH_COMPAT,

@@ -311,9 +311,8 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	refine(p, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
-	if (entry && entry->process.exec_id >= process->exec_id && entry->process.source != SOURCE_PROBE &&
-	    !p->replay) {
-		/* Found by the iterator after this exec: it is in already. */
+	if (entry && entry->process.exec_id >= process->exec_id && !p->replay) {
+		/* Found by the iterator after this exec, or told by two probes: it is in already. */
 		r = 0;
 		goto out;
 	}

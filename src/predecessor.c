@@ -136,6 +136,6 @@ static uint64_t all_skipped(const struct fds *fds)
 
 void predecessor_skipped(const struct predecessor *p, uint64_t *ret_events, uint64_t *ret_forks)
 {
-	*ret_events = all_skipped(&p->event_programs);
-	*ret_forks = all_skipped(&p->fork_programs);
+	*ret_events = probe_not_made_up(all_skipped(&p->event_programs), &p->shared->made_up_events);
+	*ret_forks = probe_not_made_up(all_skipped(&p->fork_programs), &p->shared->made_up_forks);
 }

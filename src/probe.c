@@ -19,6 +19,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/utsname.h>
 
 #include "errors.h"
 #include "probe.h"
@@ -174,9 +175,18 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 
 /* Start and end. */
 
+/* bpf/again.bpf.h says why that matters. */
+static bool preempts_at_tracepoints(void)
+{
+	struct utsname name;
+
+	return uname(&name) == 0 && atoi(name.release) >= 7;
+}
+
 static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
 	struct execsnoop_bpf *skel = probe->skel;
+	struct bpf_program *const second[] = { skel->progs.again_fork, skel->progs.again_exec, skel->progs.again_exit };
 	int exit_arguments;
 
 	bpf_program__set_autoattach(skel->progs.iterate, false);
@@ -191,6 +201,8 @@ static int choose_programs(struct probe *probe, const struct btf *btf, struct pr
 	bpf_program__set_autoload(skel->progs.iterate, !probe->plain);
 	if (probe->plain)
 		return 0;
+	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++)
+		bpf_program__set_autoload(second[i], preempts_at_tracepoints());
 	exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
 	if (exit_arguments < 1) {
 		say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
@@ -224,6 +236,9 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 		return r;
 	probe->skel->rodata_settings->settings = *config;
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
+	/* For each CPU. Those of failed execs are in the other object. */
+	bpf_map__set_max_entries(probe->skel->maps.scratch, config->preempted ? 2 : 1);
+	bpf_map__set_max_entries(probe->skel->maps.pieces, config->preempted ? 2 : 1);
 	if (probe->plain)
 		bpf_map__set_max_entries(probe->skel->maps.list, list_size());
 	r = execsnoop_bpf__load(probe->skel);
@@ -253,6 +268,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.env_wanted = settings->probes.env != NULL,
 		.systemd_hierarchy = has_systemd_hierarchy(),
+		.preempted = preempts_at_tracepoints(),
 	};
 	r = load_btf(&btf, settings->probes.btf, reason);
 	if (r != 0)
@@ -320,7 +336,8 @@ static void add_program(const struct bpf_program *program, struct probe_stats *s
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
 		return;
-	stats->skipped += info.recursion_misses;
+	if (strncmp(bpf_program__name(program), "again_", 6) != 0)
+		stats->skipped += info.recursion_misses;
 	stats->runs += info.run_cnt;
 	stats->run_ns += info.run_time_ns;
 }
@@ -331,6 +348,13 @@ uint64_t probe_program_skipped(int fd)
 	__u32 size = sizeof(info);
 
 	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.recursion_misses;
+}
+
+uint64_t probe_not_made_up(uint64_t skipped, const __u64 *made_up)
+{
+	uint64_t less = __atomic_load_n(made_up, __ATOMIC_RELAXED);
+
+	return skipped > less ? skipped - less : 0;
 }
 
 #define EVENT_PROGRAMS_MOST 16
@@ -364,10 +388,11 @@ void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *re
 	int fds[EVENT_PROGRAMS_MOST];
 	size_t n = event_programs(probe, fds);
 
-	*ret_forks = probe_program_skipped(fork_program(probe));
+	*ret_forks = probe_not_made_up(probe_program_skipped(fork_program(probe)), &probe->shared->made_up_forks);
 	*ret_events = 0;
 	for (size_t i = 0; i < n; i++)
 		*ret_events += probe_program_skipped(fds[i]);
+	*ret_events = probe_not_made_up(*ret_events, &probe->shared->made_up_events);
 }
 
 const char *probe_kept_name(enum probe_kept kept, uint32_t set)
@@ -405,6 +430,9 @@ void probe_keep(struct probe *probe, uint32_t set)
 		probe->skel->links.plain_fork,
 		probe->skel->links.plain_exec,
 		probe->skel->links.plain_exit,
+		probe->skel->links.again_fork,
+		probe->skel->links.again_exec,
+		probe->skel->links.again_exit,
 	};
 	int fds[EVENT_PROGRAMS_MOST];
 	size_t n = event_programs(probe, fds);
@@ -448,6 +476,8 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 	program = NULL;
 	while ((program = errors_next_program(probe->errors, program)))
 		add_program(program, &stats);
+	stats.skipped = probe_not_made_up(stats.skipped, &probe->shared->made_up_events);
+	stats.skipped = probe_not_made_up(stats.skipped, &probe->shared->made_up_forks);
 	*ret = stats;
 	return 0;
 }

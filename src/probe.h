@@ -60,12 +60,14 @@ uint64_t probe_waiting(const struct probe *probe);
 /* Losses since load, of all CPUs. */
 void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks);
 
-/* Runs of a probe that the kernel left out since load (recursion_misses): events, and forks, that nobody saw. Takes a
- * system call for each probe. */
+/* Runs of a probe that the kernel left out since load (recursion_misses) and no other made up for: events, and forks, that
+ * nobody saw. Takes a system call for each probe. */
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks);
 
-/* The same of one program, by its descriptor. */
+/* Those left out of one program, by its descriptor. */
 uint64_t probe_program_skipped(int fd);
+/* Without those that were made up for, as a member of struct record_shared has it. Read after `skipped` was, so it may be more. */
+uint64_t probe_not_made_up(uint64_t skipped, const __u64 *made_up);
 
 /*
  * What the probes live by, in systemd's file descriptor store. There are two sets of names (store.h), so that the probes of
@@ -89,7 +91,7 @@ void probe_forget(uint32_t set);
 
 struct probe_stats {
 	uint64_t lost_fork, lost_exec, lost_exit, lost_error, lost_args; /* reserve failures by kind */
-	uint64_t skipped; /* runs that the kernel skipped (recursion_misses) */
+	uint64_t skipped; /* runs that the kernel skipped (recursion_misses) and no other program made up for */
 	uint64_t ring_size, ring_used;
 	uint64_t runs, run_ns; /* 0 unless kernel.bpf_stats_enabled */
 };

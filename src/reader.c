@@ -141,11 +141,17 @@ static void set_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 	ledger_loss(reader->ledger)->skipped_forks = forks;
 }
 
-/* What was skipped since the last look, where each run is an event. */
+/* What was skipped since the last look, where each run is an event. One that was seen then may have been made up for since: it
+ * was told, and the next one is not. */
 static uint64_t newly_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 {
-	uint64_t count = events - reader->skipped_events + (reader->forks ? forks - reader->skipped_forks : 0);
+	uint64_t count = 0;
 
+	if (events < reader->skipped_events)
+		events = reader->skipped_events;
+	if (forks < reader->skipped_forks)
+		forks = reader->skipped_forks;
+	count = events - reader->skipped_events + (reader->forks ? forks - reader->skipped_forks : 0);
 	set_skipped(reader, events, forks);
 	return count;
 }

@@ -141,13 +141,14 @@ static bool check_verifier(const char *path, bool typed)
 		if (strstr(bpf_map__name(map), "rodata"))
 			settings = (struct record_settings *)bpf_map__initial_value(map, &size);
 	if (settings && size >= sizeof(*settings)) {
-		settings->env_wanted = settings->systemd_hierarchy = 1;
-		/* Of the two for exits, that which every kernel has. */
+		settings->env_wanted = settings->systemd_hierarchy = settings->preempted = 1;
+		/* Of those for exits, that which every kernel has. */
 		bpf_object__for_each_program (program, object) {
 			const char *name = bpf_program__name(program);
 
 			bpf_program__set_autoload(program, (strncmp(name, "plain", 5) == 0) != typed &&
-								   strcmp(name, "probe_exit_group_dead") != 0);
+								   strcmp(name, "probe_exit_group_dead") != 0 &&
+								   strcmp(name, "again_exit") != 0);
 		}
 		good = bpf_object__load(object) == 0;
 	}

@@ -569,12 +569,12 @@ def a_bad_configuration_is_refused_with_its_place():
 
 
 def shared_memory(daemon):
-    """The page in which the reader says that it sleeps: record_shared in bpf/record.h, the one map of 44 bytes."""
+    """The page in which the reader says that it sleeps: record_shared in bpf/record.h, the one map of 64 bytes."""
     folder = "/proc/%d/fdinfo" % daemon.process.pid
     for fd in os.listdir(folder):
         with open(os.path.join(folder, fd)) as f:
             info = dict(line.rstrip("\n").split(":", 1) for line in f if ":" in line)
-        if info.get("value_size", "").strip() == "44":
+        if info.get("value_size", "").strip() == "64":
             number = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
             attr = struct.pack("=III", int(info["map_id"]), 0, 0)
             fd = ctypes.CDLL(None, use_errno=True).syscall(number, 14, attr, len(attr))  # BPF_MAP_GET_FD_BY_ID
@@ -582,7 +582,7 @@ def shared_memory(daemon):
             memory = mmap.mmap(fd, 4096)
             os.close(fd)
             return memory
-    raise Failure("no map of 44 bytes")
+    raise Failure("no map of 64 bytes")
 
 
 @test

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Since 7.0 a program at a tracepoint may be preempted (include/linux/tracepoint.h, __DECLARE_TRACE()), and for whoever comes
+ * there on that CPU meanwhile the kernel leaves the same program out (bpf_trace_run(), prog->active). So each has a second one
+ * behind it, which does the same if the first one is at work here: then it was left out just now.
+ *
+ * To put preemption off (bpf_preempt_disable()) would be no cure: it is made up for at bpf_preempt_enable(), when the program is
+ * not over for the kernel.
+ */
+#ifndef EXECSNOOP_AGAIN_BPF_H
+#define EXECSNOOP_AGAIN_BPF_H
+
+#include "emit.bpf.h"
+
+/* By enum record_kind: 1 while the first program runs, or waits to run on. Nobody else writes here: there is one at a time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, RECORD_EXIT + 1);
+	__type(key, u32);
+	__type(value, u32);
+} at_work SEC(".maps");
+
+static __always_inline void at_work_set(u32 kind, u32 value)
+{
+	u32 *is = settings.preempted ? bpf_map_lookup_elem(&at_work, &kind) : NULL;
+
+	if (is)
+		*(volatile u32 *)is = value;
+}
+
+/* Of the second program: is there something to make up for? */
+static __always_inline bool again(u32 kind)
+{
+	u32 *is = bpf_map_lookup_elem(&at_work, &kind);
+
+	if (!is || !*(volatile u32 *)is)
+		return false;
+	__sync_fetch_and_add(kind == RECORD_FORK ? &shared.made_up_forks : &shared.made_up_events, 1);
+	return true;
+}
+
+#endif
