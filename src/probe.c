@@ -248,7 +248,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
 {
 	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
-	_cleanup_(btf__free_p) struct btf *btf = NULL;
+	_cleanup_(btf__free_p) struct btf *btf = NULL, *own = NULL;
 	/* 5.10 charges maps to RLIMIT_MEMLOCK; newer kernels to the memory cgroup. */
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct record_settings config;
@@ -288,7 +288,10 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = execsnoop_bpf__attach(probe->skel);
 	if (r < 0)
 		return failure(reason, -r, "attaching the probes");
-	r = errors_new(&probe->errors, settings, &config, has_own_btf ? btf : NULL, probe_fd(probe),
+	/* A file has the same types, but perhaps with other ids, and the kernel knows its functions by its own. */
+	if (has_own_btf && settings->probes.btf)
+		own = btf__load_vmlinux_btf();
+	r = errors_new(&probe->errors, settings, &config, settings->probes.btf ? own : btf, probe_fd(probe),
 		       bpf_map__fd(probe->skel->maps.data_shared));
 	if (r < 0)
 		return failure(reason, -r, "failed execs");

@@ -762,28 +762,56 @@ def has_task_work():
         return not e2e.hidden_btf and " bpf_task_work_schedule_signal" in f.read()
 
 
+def check_never_touched(probes):
+    daemon, stream = live({"probes": probes})
+    with daemon, Scratch() as folder:
+        if not needs("cannot be seen" not in daemon.messages(), probes.get("errors")):
+            return
+        path = os.path.join(folder, "strings")
+        with open(path, "wb") as f:
+            f.write(b"first".ljust(4096, b"\0") + b"".ljust(4096, b"\0") + b"x" * 4000 + b"\0" * 96)
+            f.flush()
+            os.fsync(f.fileno())
+        process = odd("untouched", path)
+        equal(process.wait(), errno.ENOENT)
+        stream.wait_exit(process.pid)
+        events = stream.of(process.pid, "error")
+        equal(len(events), 1)
+        # A kernel that has task work for BPF lets them be read; else it is told that they could not.
+        if "args_truncated" in events[0] and not needs(has_task_work(), "task work for BPF"):
+            equal(events[0]["args"], ["first", "", "x" * 4000][:len(events[0]["args"])])
+        else:
+            equal(events[0]["args"], ["first", "", "x" * 4000])
+
+
 @test
 def arguments_whose_pages_were_never_touched():
     for way in ("fexit", "kprobe", "tracepoint"):
-        daemon, stream = live({"probes": {"errors": way}})
-        with daemon, Scratch() as folder:
-            if not needs("cannot be seen" not in daemon.messages(), way):
-                continue
-            path = os.path.join(folder, "strings")
-            with open(path, "wb") as f:
-                f.write(b"first".ljust(4096, b"\0") + b"".ljust(4096, b"\0") + b"x" * 4000 + b"\0" * 96)
-                f.flush()
-                os.fsync(f.fileno())
-            process = odd("untouched", path)
-            equal(process.wait(), errno.ENOENT)
-            stream.wait_exit(process.pid)
-            events = stream.of(process.pid, "error")
-            equal(len(events), 1)
-            # A kernel that has task work for BPF lets them be read; else it is told that they could not.
-            if "args_truncated" in events[0] and not needs(has_task_work(), "task work for BPF"):
-                equal(events[0]["args"], ["first", "", "x" * 4000][:len(events[0]["args"])])
-            else:
-                equal(events[0]["args"], ["first", "", "x" * 4000])
+        check_never_touched({"errors": way})
+
+
+def write_other_ids(path):
+    """The kernel's types, each with an id that is one more."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    size = ctypes.c_uint32()
+    libbpf.btf__load_vmlinux_btf.restype = libbpf.btf__new_empty.restype = ctypes.c_void_p
+    libbpf.btf__raw_data.restype = ctypes.POINTER(ctypes.c_char)
+    old, new = ctypes.c_void_p(libbpf.btf__load_vmlinux_btf()), ctypes.c_void_p(libbpf.btf__new_empty())
+    check(libbpf.btf__add_int(new, b"another_first", ctypes.c_size_t(4), 0) == 1 and libbpf.btf__add_btf(new, old) == 2)
+    data = libbpf.btf__raw_data(new, ctypes.byref(size))
+    with open(path, "wb") as f:
+        f.write(data[:size.value])
+
+
+@test
+def a_file_of_types_with_ids_of_its_own():
+    """Beside the kernel's own: what the kernel is asked for by an id is to be found there."""
+    if not needs(not e2e.hidden_btf, "the kernel's own types are hidden"):
+        return
+    with Scratch() as folder:
+        path = os.path.join(folder, "types")
+        write_other_ids(path)
+        check_never_touched({"btf": path})
 
 
 def doomed(folder):
