@@ -452,6 +452,20 @@ TEST(an_exec_of_a_process_whose_fork_was_lost)
 	end();
 }
 
+/* bpf/again.bpf.h says when. */
+TEST(an_exec_that_two_probes_tell_is_one)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	feed();
+	CHECK_INT(count, 1);
+	make_exec(10, 1000, 3000, "ls\0", 3, 1);
+	feed();
+	CHECK_INT(count, 2);
+	end();
+}
+
 TEST(a_clock_that_steps_leaves_start_times_alone)
 {
 	begin_live((struct pipeline_config){ 0 });
