@@ -23,9 +23,8 @@ for tool in mmdebstrap systemd-nspawn; do command -v $tool >/dev/null || skip "t
 
 tree=$VMLAB/trees/$suite-service
 if [ "${1:-}" = prepare ]; then
-	[ ! -e "$tree.done" ] || exit 0
-	"$top/tests/vm/mk-rootfs.sh" "$suite" "$tree" libbpf1 libelf1 libyajl2 libinih1 netcat-openbsd jq >&2
-	touch "$tree.done"
+	. "$top/tests/vm/apt-private.sh"
+	made_once "$tree" "$top/tests/vm/mk-rootfs.sh" "$suite" "$tree" libbpf1 libelf1 libyajl2 libinih1 netcat-openbsd jq
 	exit
 fi
 [ -e "$tree.done" ] || skip "there is no Debian tree: tests/e2e/systemd.sh prepare makes it"

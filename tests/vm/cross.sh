@@ -15,17 +15,18 @@ esac
 command -v $triplet-gcc >/dev/null || die "there is no $triplet-gcc: apt-get install gcc-$triplet libc6-dev-$arch-cross"
 sysroot=$VMLAB/sysroot-$arch
 source=$(cd "$HERE/../.." && pwd)
-if [ ! -e "$sysroot.done" ]; then
+make_sysroot() {
+    local mirror
     mirror=$(debian_mirror)
-    rm -rf "$sysroot"; mkdir -p "$VMLAB"
+    rm -rf "$sysroot"
     # Only unpacked: nothing of the other architecture runs here.
     mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \
         --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev \
         --setup-hook='mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib; for d in bin sbin lib; do ln -s usr/$d "$1"/$d; done' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        bookworm "$sysroot" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main" >&2
-    : > "$sysroot.done"
-fi
+        bookworm "$sysroot" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main"
+}
+made_once "$sysroot" make_sysroot
 mkdir -p "$folder"; cd "$folder"
 export PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triplet/pkgconfig:$sysroot/usr/share/pkgconfig
 {

@@ -11,6 +11,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
 VMLAB=${VMLAB:-${XDG_CACHE_HOME:-$HOME/.cache}/execsnoopd-vm}
+. "$here/apt-private.sh"
 verbose='' suites=''
 while getopts vs: o; do
 	case $o in v) verbose=1 ;; s) suites=$OPTARG ;; *) exit 2 ;; esac
@@ -80,10 +81,7 @@ boot() {
 run_suites() {
 	local tree status=0
 	tree=$VMLAB/trees/bookworm-python-$1-$(cksum <"$here/mk-python.sh" | cut -d ' ' -f 1)
-	if [ ! -e "$tree.done" ]; then
-		"$here/mk-python.sh" bookworm "$tree" "$1" >&2
-		touch "$tree.done"
-	fi
+	made_once "$tree" "$here/mk-python.sh" bookworm "$tree" "$1"
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 2400 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
