@@ -4,6 +4,7 @@ import contextlib
 import glob
 import json
 import os
+import random
 import shutil
 import statistics
 import subprocess
@@ -222,11 +223,15 @@ def summary(samples, unit=""):
 
 
 def rounds(n, contestants, run):
-    """n rounds of all contestants, each round in another order: {name: [what run returned]}. One that fails is left out."""
+    """
+    n rounds of all contestants: {name: [what run returned]}. Each round in another order, with another one before each: the end
+    of one costs the next. One that fails is left out.
+    """
     results = {name: [] for name in contestants}
     for i in range(n):
         names = list(results)
-        for name in names[i % len(names):] + names[: i % len(names)]:
+        random.Random(i).shuffle(names)
+        for name in names:
             try:
                 with contestants[name]() as contestant:
                     results[name].append(run(contestant))
