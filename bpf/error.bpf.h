@@ -169,18 +169,60 @@ static __always_inline void argv_send(u32 of, struct record_error *r, u64 argv, 
 	r->flags |= w->flags;
 }
 
-/* Makes the record of a failure in scratch memory, and sends the pieces of its arguments. Returns its size. */
-static __always_inline u32 error_make(u32 of, struct scratch *s, struct attempt *attempt, s64 ret, u64 time, u32 tid)
+static __always_inline int caller(bool typed, u32 of, struct task_struct *task)
+{
+	struct mount *root = typed ? task->nsproxy->mnt_ns->root : NULL;
+	struct scratch *s = scratch_get(of);
+	struct owner owner = {};
+	struct record_error *r;
+
+	if (!s)
+		return 0;
+	r = &s->error;
+	process_fill(typed, &r->process, task);
+	if (typed && bpf_core_field_exists(task->mm->owner))
+		owner = (struct owner){ task->mm->owner, r->process.tgid, r->process.ppid };
+	r->flags = 0;
+	return place_fill(typed, of, s, sizeof(*r), task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+}
+
+/* Who called and where, in scratch memory: returns where that ends. Functions of their own, since they are long. */
+__attribute__((noinline)) int error_caller(u32 of)
+{
+	return caller(false, of, (void *)bpf_get_current_task());
+}
+
+/*
+ * In a third of the time, where the kernel can and the process has no other threads; else 0. Then the thread is the one that
+ * its process would have signals taken by: by way of that it is a pointer that the verifier does not trust, see struct owner.
+ */
+__attribute__((noinline)) int error_caller_typed(u32 of)
+{
+	struct task_struct *self;
+
+	if (!settings.typed)
+		return 0;
+	self = bpf_get_current_task_btf()->signal->curr_target;
+	return (u64)self == bpf_get_current_task() ? caller(true, of, self) : 0;
+}
+
+/* Makes the record of a failure of what stands of it up to `at`, and sends the pieces of its arguments. Returns its size. */
+static __always_inline u32 error_make(u32 of, u32 at, struct scratch *s, struct attempt *attempt, s64 ret, u64 time,
+				      u32 tid)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct record_error *r = &s->error;
 	bool same_mm = attempt->mm == (u64)BPF_CORE_READ(task, mm);
-	u32 at = sizeof(*r);
 	long n;
 
-	process_fill(false, &r->process, task);
+	r->argc = 0;
+	r->args.offset = r->args.size = 0;
+	r->args_size = r->args_before = 0;
+	if (attempt->argv && same_mm) {
+		args_begin(of, RECORD_ARGS, time, r->process.start, r->process.tgid);
+		argv_send(of, r, attempt->argv, attempt->width);
+	}
 	r->error = ret;
-	r->flags = 0;
 	r->dirfd = attempt->dirfd;
 	r->filename.offset = at;
 	r->filename.size = 0;
@@ -200,14 +242,6 @@ static __always_inline u32 error_make(u32 of, struct scratch *s, struct attempt 
 		at += n - 1;
 	} else {
 		r->flags |= ERROR_F_FILENAME_FAULT;
-	}
-	at = place_fill(false, of, s, at, task, NULL, NULL, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
-	r->argc = 0;
-	r->args.offset = r->args.size = 0;
-	r->args_size = r->args_before = 0;
-	if (attempt->argv && same_mm) {
-		args_begin(of, RECORD_ARGS, time, r->process.start, r->process.tgid);
-		argv_send(of, r, attempt->argv, attempt->width);
 	}
 	head_set(&r->head, RECORD_ERROR, at, time, r->process.start, r->process.tgid, tid);
 	return at;
@@ -235,27 +269,25 @@ static __always_inline bool is_failure(s64 ret)
 
 /*
  * The record of a failed call, and its way out: all but a record whose arguments are not in memory, which stands in the scratch
- * memory then, with its attempt kept: the size of it, else 0. A function of its own, since it is long. It may not be the
- * one that puts off the rest: the verifier takes that for sleeping, which a global function may not do here.
+ * memory then, with its attempt kept: the size of it, else 0. at: what error_caller() returned; 0: it has not failed. A function of its own, since it is
+ * long. It may not be the one that puts off the rest: the verifier takes that for sleeping, which a global function may not do here.
  */
-__attribute__((noinline)) int error_leave(u32 of, s64 ret)
+__attribute__((noinline)) int error_leave(u32 of, u32 at, s64 ret)
 {
 	u64 task = bpf_get_current_task();
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &task);
 	struct scratch *s = scratch_get(of);
-	u32 at;
-	bool failed = is_failure(ret);
 
 	if (!attempt || !s) {
 		/* Its entry was not seen: the probe was skipped, or there was no room. */
-		if (failed)
+		if (at)
 			lost_count(RECORD_ERROR);
 		return 0;
 	}
-	if (failed) {
+	if (at) {
 		if (attempt->time == 0)
 			attempt->time = bpf_ktime_get_boot_ns();
-		at = error_make(of, s, attempt, ret, attempt->time, bpf_get_current_pid_tgid());
+		at = error_make(of, at, s, attempt, ret, attempt->time, bpf_get_current_pid_tgid());
 		if (s->error.flags & ERROR_F_ARGS_FAULT)
 			return at;
 		error_send(s, at);
@@ -275,12 +307,19 @@ static __always_inline void error_finish(u32 of, u32 at)
 	bpf_map_delete_elem(&attempts, &task);
 }
 
-static __always_inline int error_exit(u32 of, s64 ret)
+/* often: worth the longer start. */
+static __always_inline int error_exit(bool often, u32 of, s64 ret)
 {
 	u64 task = bpf_get_current_task();
-	u32 at = error_leave(of, ret);
 	struct attempt *attempt;
+	u32 at = 0;
 
+	if (is_failure(ret)) {
+		at = often && settings.typed ? error_caller_typed(of) : 0;
+		if (!at)
+			at = error_caller(of);
+	}
+	at = error_leave(of, at, ret);
 	if (at == 0)
 		return 0;
 	attempt = bpf_map_lookup_elem(&attempts, &task);

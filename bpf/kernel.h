@@ -137,6 +137,7 @@ struct list_head {
 struct signal_struct {
 	atomic_t live;
 	struct list_head thread_head;
+	struct task_struct *curr_target;
 	int group_exit_code;
 	unsigned int flags;
 	struct pid *pids[4];

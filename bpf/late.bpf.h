@@ -89,7 +89,7 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	bpf_loop(TOUCH_MOST, touch_once, &touch, 0);
 	/* The scratch memory is this CPU's. */
 	bpf_preempt_disable();
-	at = error_leave(SCRATCH_LATE, later->ret);
+	at = error_leave(SCRATCH_LATE, error_caller(SCRATCH_LATE), later->ret);
 	if (at)
 		error_finish(SCRATCH_LATE, at);
 	bpf_preempt_enable();

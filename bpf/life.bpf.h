@@ -113,7 +113,7 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 	struct scratch *s = scratch_get(of);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
-	struct task_struct *owner = mm && bpf_core_field_exists(mm->owner) ? PEEK(typed, mm, owner) : NULL;
+	struct owner owner = {};
 	struct mount *root = typed ? task->nsproxy->mnt_ns->root : NULL;
 	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
@@ -123,6 +123,8 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 		return 0;
 	r = &s->exec;
 	process_fill(typed, &r->process, task);
+	if (typed && bpf_core_field_exists(mm->owner))
+		owner = (struct owner){ mm->owner, r->process.tgid, 0 };
 	r->flags = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec) ? EXEC_F_SECURE : 0;
 	r->argc = PEEK(typed, bprm, argc);
 	r->envc = PEEK(typed, bprm, envc);
@@ -130,7 +132,7 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 	at = sizeof(*r);
 	at = exec_exe(typed, of, s, at, file, root);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, of, s, at, task, owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(typed, of, s, at, task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;

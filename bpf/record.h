@@ -199,6 +199,8 @@ struct record_settings {
 	__u32 env_wanted;
 	__u32 systemd_hierarchy; /* there is a cgroup v1 hierarchy "systemd" */
 	__u32 preempted;	 /* programs at tracepoints may be: there are second ones (again.bpf.h) */
+	__u32 typed;		 /* for failed execs: there is bpf_get_current_task_btf() (5.11) */
+	__u32 spare;
 };
 
 #pragma GCC diagnostic pop

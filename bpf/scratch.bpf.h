@@ -233,7 +233,7 @@ static __always_inline bool is_topmost(struct scratch *s, struct vfsmount *vfsmo
  * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
  * begin in. WALK_ON: the rest is walk_some()'s.
  */
-#define TYPED_STEPS 20
+#define TYPED_STEPS 12
 
 static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
 				      struct mount *topmost)
@@ -411,22 +411,31 @@ static __always_inline int ancestors_typed(struct scratch *s, struct task_struct
 }
 
 /*
- * If they are too many, those that were reached: the nearest. owner: of the memory; after an exec this is the task itself
- * (kernel/fork.c, mm_init_owner()), by a pointer that the verifier does not trust. With one that it trusts, as the tracepoint's
- * argument, each step here takes it long: it looks through the names of all the kernel's types for one that says whether to
- * trust what is read by way of it (since 6.4, btf_nested_type_is_trusted()).
+ * Whose memory it is, by a pointer that the verifier does not trust. With one that it trusts, as the tracepoint's argument, each
+ * step of a walk takes it long: it looks through the names of all the kernel's types for one that says whether to trust what is read
+ * by way of it (since 6.4, btf_nested_type_is_trusted()).
  */
+struct owner {
+	struct task_struct *task; /* NULL: not known */
+	/* After an exec or a fork it is the process itself (kernel/fork.c, mm_init_owner()), after a vfork it is still the parent. */
+	u32 tgid;
+	u32 ppid; /* 0: it cannot be the parent */
+};
+
+/* If they are too many, those that were reached: the nearest. */
 static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
-					  struct task_struct *task, struct task_struct *owner, bool *ret_cut)
+					  struct task_struct *task, const struct owner *owner, bool *ret_cut)
 {
+	struct task_struct *from = typed && owner->task ? owner->task->group_leader : NULL;
+	u32 tgid = typed && from ? from->tgid : 0;
 	int outcome = WALK_ON;
 
 	at = walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
 	s->walk.dentry = (u64)task;
-	/* clang is not to know that both are the same. */
-	asm volatile("" : "+r"(task));
-	if (typed && owner == task)
-		outcome = ancestors_typed(s, owner);
+	if (tgid && tgid == owner->ppid)
+		outcome = walk_comm(s, from) ? ancestors_typed(s, from) : WALK_CUT;
+	else if (tgid && tgid == owner->tgid)
+		outcome = ancestors_typed(s, from);
 	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
 		outcome = ancestors_some(of);
 	*ret_cut = outcome != WALK_DONE;
@@ -484,7 +493,7 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 
 /* Where a process is: what exec and error records both tell. */
 static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
-				      struct task_struct *owner, struct mount *root, struct part *cwd,
+				      const struct owner *owner, struct mount *root, struct part *cwd,
 				      struct part *cgroup, struct part *ancestors, u32 *flags)
 {
 	struct fs_struct *fs = PEEK(typed, task, fs);

@@ -86,25 +86,25 @@ int fentry_compat_execveat(void *ctx)
 SEC("?fexit")
 int BPF_PROG(fexit_execve, const struct pt_regs *regs, long ret)
 {
-	return error_exit(SCRATCH_ERROR, ret);
+	return error_exit(true, SCRATCH_ERROR, ret);
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_execveat, const struct pt_regs *regs, long ret)
 {
-	return error_exit(SCRATCH_ERROR_AT, ret);
+	return error_exit(false, SCRATCH_ERROR_AT, ret);
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_compat_execve, const struct pt_regs *regs, long ret)
 {
-	return error_exit(SCRATCH_COMPAT, ret);
+	return error_exit(false, SCRATCH_COMPAT, ret);
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_compat_execveat, const struct pt_regs *regs, long ret)
 {
-	return error_exit(SCRATCH_COMPAT_AT, ret);
+	return error_exit(false, SCRATCH_COMPAT_AT, ret);
 }
 
 /* Kprobes. The first argument of the probed function is the first of a native system call too. */
@@ -137,7 +137,7 @@ int kprobe_compat_execveat(struct pt_regs *ctx)
 SEC("?kretprobe")
 int kretprobe_leave(struct pt_regs *ctx)
 {
-	return error_exit(SCRATCH_ERROR, (long)RESULT(ctx));
+	return error_exit(true, SCRATCH_ERROR, (long)RESULT(ctx));
 }
 
 /*
@@ -161,7 +161,7 @@ int probe_enter_execveat(struct sys_enter *ctx)
 SEC("?tracepoint/syscalls/sys_exit_execve")
 int probe_leave(struct sys_exit *ctx)
 {
-	return error_exit(SCRATCH_ERROR, ctx->ret);
+	return error_exit(true, SCRATCH_ERROR, ctx->ret);
 }
 
 /*
@@ -289,7 +289,7 @@ int probe_leave_alone(struct sys_exit *ctx)
 		attempt.mm = (u64)task->mm;
 	}
 	attempt_keep(&attempt);
-	return error_exit(SCRATCH_ERROR, ctx->ret);
+	return error_exit(true, SCRATCH_ERROR, ctx->ret);
 }
 
 #endif

@@ -57,7 +57,8 @@ struct rung {
 	int ring, shared;
 	const void *bytes; /* of the BPF object */
 	size_t size;
-	int call; /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
+	bool typed; /* the programs may read the current task by its type */
+	int call;   /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
 };
 
 static int keep(struct errors *e, struct bpf_link *link)
@@ -98,14 +99,16 @@ static int share(struct errors *e, const char *name, int fd)
 static int open_object(struct errors *e, const struct rung *rung)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = rung->settings->probes.btf);
+	struct record_settings config = *rung->config;
 	struct bpf_map *settings;
 	int r;
 
+	config.typed = rung->typed;
 	e->object = bpf_object__open_mem(rung->bytes, rung->size, &options);
 	if (!e->object)
 		return -errno;
 	settings = bpf_object__find_map_by_name(e->object, ".rodata.settings");
-	r = settings ? bpf_map__set_initial_value(settings, rung->config, sizeof(*rung->config)) : -ENOENT;
+	r = settings ? bpf_map__set_initial_value(settings, &config, sizeof(config)) : -ENOENT;
 	if (r == 0)
 		r = share(e, "ring", rung->ring);
 	if (r == 0)
@@ -370,45 +373,67 @@ static const struct {
 	  try_tracepoint },
 };
 
-/* With task work in the form that the kernel has; without it, arguments that are not in memory are told as truncated. */
-static int attempt(struct errors *e, struct rung rung, int (*way)(struct errors *e, const struct rung *rung))
-{
-	int r;
+/* What a kernel offers to all ways. To look for a name takes a millisecond. */
+struct offer {
+	bool typed;
+	int call; /* of the kernel's task work, in the form that it has; 0: none */
+};
 
-	e->missing = "";
-	rung.call = function_of(rung.btf, "bpf_task_work_schedule_signal");
-	if (rung.call < 0)
-		rung.call = function_of(rung.btf, "bpf_task_work_schedule_signal_impl");
-	if (rung.call >= 0) {
-		rung.bytes = late_bpf__elf_bytes(&rung.size);
-		r = way(e, &rung);
-		/* Not loaded: perhaps the kernel's task work is another one. */
-		if (r >= 0 || r == -EPERM || !e->object || e->loaded)
-			return r;
+static struct offer offer_of(const struct btf *btf)
+{
+	struct offer offer = { .typed = function_of(btf, "bpf_get_current_task_btf") >= 0 };
+
+	offer.call = function_of(btf, "bpf_task_work_schedule_signal");
+	if (offer.call < 0)
+		offer.call = function_of(btf, "bpf_task_work_schedule_signal_impl");
+	if (offer.call < 0)
+		offer.call = 0;
+	return offer;
+}
+
+/*
+ * With task work; without it, arguments that are not in memory are told as truncated. Of the kernel's types each verifier knows its
+ * own: what it does not take is tried without.
+ */
+static int attempt(struct errors *e, struct rung rung, struct offer offer,
+		   int (*way)(struct errors *e, const struct rung *rung))
+{
+	const struct offer forms[] = { offer, { offer.typed, 0 }, { false, 0 } };
+	int r = -ENOSYS;
+
+	for (size_t i = offer.call ? 0 : offer.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		undo(e);
+		e->missing = "";
+		rung.typed = forms[i].typed;
+		rung.call = forms[i].call;
+		rung.bytes = rung.call ? late_bpf__elf_bytes(&rung.size) : errors_bpf__elf_bytes(&rung.size);
+		r = way(e, &rung);
+		/* Not loaded: it may be for what it makes use of. */
+		if (r >= 0 || r == -EPERM || !e->object || e->loaded)
+			break;
 	}
-	rung.call = 0;
-	rung.bytes = errors_bpf__elf_bytes(&rung.size);
-	return way(e, &rung);
+	return r;
 }
 
 int errors_new(struct errors **ret, const struct settings *settings, const struct record_settings *config,
 	       const struct btf *btf, int ring, int shared)
 {
 	_cleanup_(errors_free_p) struct errors *e = calloc(1, sizeof(*e));
-	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0, 0 };
+	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0, false, 0 };
+	struct offer offer;
 	char why[256] = "";
 
 	if (!e)
 		return -ENOMEM;
 	e->kind = settings->probes.errors == ERRORS_OFF ? "off" : "none";
+	offer = offer_of(settings->probes.errors == ERRORS_OFF ? NULL : btf);
 	for (size_t i = 0; i < sizeof(ladder) / sizeof(ladder[0]) && strcmp(e->kind, "none") == 0; i++) {
 		size_t used = strlen(why);
 		int r;
 
 		if (settings->probes.errors != ERRORS_AUTO && settings->probes.errors != ladder[i].asked)
 			continue;
-		r = attempt(e, rung, ladder[i].way);
+		r = attempt(e, rung, offer, ladder[i].way);
 		if (r >= 0) {
 			e->kind = ladder[i].kind;
 			snprintf(e->note, sizeof(e->note), "%s%s%s%s", ladder[i].note, *why ? " (" : "", why,

@@ -743,6 +743,25 @@ def every_errno_of_execve():
 
 
 @test
+def who_fails_and_where_is_told_wholly():
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        deep = os.path.join(folder, *["deeper"] * 20)
+        os.makedirs(deep)
+        nested = ["sh", "-c", '"$@"; exit $?', "nested"]
+        for who, above, cwd in [(who, above, cwd) for who in ("self", "fork", "vfork", "a-thread", "vfork-thread")
+                                for above, cwd in ((0, folder), (14, deep))]:
+            process = subprocess.Popen([*nested * above, ODD, "fail-as", who], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            pid = int(process.stdout.readline())
+            event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == pid, who)
+            truth = {key: value for key, value in truth_of(pid).items() if not key.startswith("exe")}
+            check(len(truth["ancestors"]) > above)
+            process.stdin.close()
+            equal(process.wait(), 0)
+            compare(event, truth, args=[b"/no/such", b"second"], filename=b"/no/such", error="ENOENT")
+
+
+@test
 def pointers_that_are_none():
     daemon, stream = live()
     with daemon:

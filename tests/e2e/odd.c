@@ -408,6 +408,53 @@ static int exec_at(const char *folder, const char *name, int flags, char **argv)
 	return errno;
 }
 
+/* An exec that fails in a process that can be looked at: says its pid, and waits for the end of its input. */
+static void *fail_and_wait(void *name)
+{
+	static char path[] = "/no/such", second[] = "second";
+	char *args[] = { path, second, NULL };
+	char byte;
+
+	if (name)
+		prctl(PR_SET_NAME, name);
+	execv(path, args);
+	dprintf(STDOUT_FILENO, "%d\n", (int)getpid());
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+	return NULL;
+}
+
+static void *fail_in_vfork(void *name)
+{
+	pid_t child;
+
+	if (name)
+		prctl(PR_SET_NAME, name);
+	child = vfork();
+	if (child == 0) {
+		fail_and_wait(NULL);
+		_exit(0);
+	}
+	if (child < 0 || waitpid(child, NULL, 0) != child)
+		die("vfork");
+	return NULL;
+}
+
+static int fail_as(const char *who)
+{
+	void *(*how)(void *) = strncmp(who, "vfork", 5) == 0 ? fail_in_vfork : fail_and_wait;
+	static char name[] = "a-thread";
+
+	prctl(PR_SET_NAME, "the-leader");
+	if (strstr(who, "-thread"))
+		pthread_join(thread(how, name), NULL);
+	else if (strcmp(who, "fork") == 0 && fork() != 0)
+		wait(NULL);
+	else
+		how(NULL);
+	return 0;
+}
+
 /* Until it is killed: says one byte, and then nothing but execs that fail. */
 static _Noreturn void exec_again(char *path)
 {
@@ -496,6 +543,8 @@ int main(int argc, char **argv)
 		return vforked(argv + 2);
 	if (strcmp(deed, "storm") == 0)
 		return storm(argv);
+	if (strcmp(deed, "fail-as") == 0)
+		return fail_as(argv[2]);
 	if (strcmp(deed, "at") == 0)
 		return exec_at(argv[2], argv[3], atoi(argv[4]), argv + 5);
 	fprintf(stderr, "odd: what is %s?\n", deed);
