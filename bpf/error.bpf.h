@@ -206,7 +206,7 @@ __attribute__((noinline)) int error_caller_typed(u32 of)
 	return (u64)self == bpf_get_current_task() ? caller(true, of, self) : 0;
 }
 
-/* Makes the record of a failure of what stands of it up to `at`, and sends the pieces of its arguments. Returns its size. */
+/* Adds what failed to the record of who called, which ends at `at`, and sends the pieces of its arguments. Returns its size. */
 static __always_inline u32 error_make(u32 of, u32 at, struct scratch *s, struct attempt *attempt, s64 ret, u64 time,
 				      u32 tid)
 {
@@ -269,8 +269,9 @@ static __always_inline bool is_failure(s64 ret)
 
 /*
  * The record of a failed call, and its way out: all but a record whose arguments are not in memory, which stands in the scratch
- * memory then, with its attempt kept: the size of it, else 0. at: what error_caller() returned; 0: it has not failed. A function of its own, since it is
- * long. It may not be the one that puts off the rest: the verifier takes that for sleeping, which a global function may not do here.
+ * memory then, with its attempt kept: the size of it, else 0. at: what error_caller() returned; 0: it has not failed. A function
+ * of its own, since it is long. It may not be the one that puts off the rest: the verifier takes that for sleeping, which a global
+ * function may not do here.
  */
 __attribute__((noinline)) int error_leave(u32 of, u32 at, s64 ret)
 {
@@ -307,7 +308,7 @@ static __always_inline void error_finish(u32 of, u32 at)
 	bpf_map_delete_elem(&attempts, &task);
 }
 
-/* often: worth the longer start. */
+/* often: such calls are so many that the longer start for error_caller_typed() is worth it. */
 static __always_inline int error_exit(bool often, u32 of, s64 ret)
 {
 	u64 task = bpf_get_current_task();
