@@ -762,6 +762,29 @@ def who_fails_and_where_is_told_wholly():
 
 
 @test
+def types_that_no_verifier_takes():
+    """Failed execs are then seen without types. Here by types that lack what their reading begins with."""
+    if not needs(not e2e.hidden_btf, "the kernel's own types are hidden"):
+        return
+    with Scratch() as folder:
+        types, wanted = read("/sys/kernel/btf/vmlinux"), b"\0curr_target\0"
+        equal(types.count(wanted), 1)
+        path = os.path.join(folder, "types")
+        with open(path, "wb") as f:
+            f.write(types.replace(wanted, wanted.upper()))
+        daemon, stream = live({"probes": {"btf": path}})
+        with daemon:
+            check("cannot be seen" not in daemon.messages(), daemon.messages())
+            process = subprocess.Popen([ODD, "fail-as", "self"], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            process.stdout.readline()
+            event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid)
+            truth = {key: value for key, value in truth_of(process.pid).items() if not key.startswith("exe")}
+            process.stdin.close()
+            equal(process.wait(), 0)
+            compare(event, truth, args=[b"/no/such", b"second"], filename=b"/no/such", error="ENOENT")
+
+
+@test
 def pointers_that_are_none():
     daemon, stream = live()
     with daemon:
