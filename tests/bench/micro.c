@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "allocations.h"
 #include "pipeline.h"
 #include "probe.h"
 #include "subscriber.h"
@@ -34,33 +35,6 @@ struct recording {
 };
 
 static struct recording recording;
-
-/* Allocations are counted (--wrap of the linker): there are to be none in steady state. */
-static uint64_t allocations;
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	allocations++;
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	allocations++;
-	return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	allocations++;
-	return __real_realloc(old, size);
-}
 
 static uint64_t now(clockid_t clock)
 {

@@ -2,38 +2,12 @@
 /* From records to sockets, in steady state: nothing asks malloc(3). */
 #include <sys/socket.h>
 
+#include "allocations.h"
 #include "pipeline.h"
 #include "pool.h"
 #include "records.h"
 #include "subscriber.h"
 #include "tap.h"
-
-static unsigned long allocations;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	allocations++;
-	return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	allocations++;
-	return __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	allocations++;
-	return __real_realloc(old, size);
-}
 
 #define SUBSCRIBERS 3
 
