@@ -2,30 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Runs in the container of systemd.sh, as root, once the system is up. Pids are other ones here than in events.
 set -u
-number=0 bad=0
-unit=execsnoopd.service
-socket=/run/execsnoopd/events.sock
-say() { sed 's/^/# /'; }
-
-# report NAME: by the status of the last command.
-report() {
-	local status=$?
-	number=$((number + 1))
-	if [ $status = 0 ]; then echo "ok $number - $1"; else
-		bad=1
-		{ systemctl status --no-pager -n 30 $unit; journalctl -u $unit -n 20 --no-pager -o cat; } 2>&1 | say
-		echo "not ok $number - $1"
-	fi
-}
-
-# until COMMAND...: what must come true, within a minute or more.
-until_true() {
-	for _ in $(seq 600); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.1
-	done
-	return 1
-}
+. /pkg/inside.sh
+details() { journalctl -u $unit -n 20 --no-pager -o cat; }
 
 systemd-sysusers && getent group execsnoopd >/dev/null
 report "sysusers makes the group"

@@ -33,6 +33,6 @@ if grep -q '__asan_init' "$build/src/execsnoopd"; then skip "the sanitizers' lib
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 make -s -C "$build" install DESTDIR="$work/root" >"$work/install.log" 2>&1 || { cat "$work/install.log" >&2; exit 1; }
-files=()
+files=("$top/tests/e2e/inside.sh:/pkg/inside.sh")
 while IFS= read -r file; do files+=("$work/root$file:$file"); done < <(cd "$work/root" && find . -type f -printf '/%P\n')
 "$top/tests/vm/nspawn-test.sh" -t 240 -o "$work/out" "$tree" "$top/tests/e2e/systemd-inside.sh" "${files[@]}"

@@ -19,4 +19,5 @@ chroot "$work/tree" dpkg -i /tmp/execsnoopd.deb >"$work/log" 2>&1 || { cat "$wor
 rm "$work/tree/tmp/execsnoopd.deb"
 printf '#!/bin/sh\nBOOT=2 NUMBER=0 bash /pkg/inside; status=$?\necho "1..5"\nexit $status\n' >"$work/script"
 kernel=$("$here/fetch-kernel.sh" "${1:-6.1}" | tail -n 1)
-"$here/boot-systemd.sh" -t 240 -m 2048 "$kernel" "$work/tree" "$work/script" "$here/../e2e/package-inside.sh:/pkg/inside"
+"$here/boot-systemd.sh" -t 240 -m 2048 "$kernel" "$work/tree" "$work/script" \
+	"$here/../e2e/package-inside.sh:/pkg/inside" "$here/../e2e/inside.sh:/pkg/inside.sh"
