@@ -404,8 +404,10 @@ def requests_in_pieces_and_heaps():
         answer, *lines, live = client.events[since:]
         equal((answer["type"], [e["pid"] for e in lines], live["type"]), ("subscribed", [os.getpid()], "live"))
         # Half-closed: no more requests, but the stream goes on.
+        since = len(client.events)
         client.send({})
         client.socket.shutdown(socket.SHUT_WR)
+        client.wait(lambda e: e["type"] == "subscribed", since=since)
         marker = run(ODD, "exit", "0")
         client.wait_exit(marker.pid)
         for length, fits in ((65536, True), (65537, False)):
@@ -491,6 +493,7 @@ def memory_is_given_back():
         os.close(theirs)
         for process in processes:
             process.wait()
+        end = time.monotonic() + PATIENCE
         while resident() > before + 4000:
             check(time.monotonic() < end, "%d KiB before, %d after" % (before, resident()))
             time.sleep(0.02)

@@ -1002,29 +1002,39 @@ def threads_and_the_end():
             equal(len(stream.of(process.pid, "exited")), 1, deed)
 
 
+def usage_of_burn(stream, folder, *more):
+    """What the event and wait4(2) say of the CPU time of one that burns some; all else is compared."""
+    process = odd("burn", "8", folder, *more)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    # A zombie's /proc/PID/io has all of it.
+    io = dict(line.split(b": ") for line in read("/proc/%d/io" % process.pid).split(b"\n") if line)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.WEXITSTATUS(status)
+    equal(process.returncode, 6)
+    exited = stream.wait_exit(process.pid)
+    equal(exited["max_rss_bytes"], usage.ru_maxrss * 1024)
+    equal((exited["read_bytes"], exited["write_bytes"]), (int(io[b"read_bytes"]), int(io[b"write_bytes"])), "io")
+    if needs(io[b"write_bytes"] != b"0", "the file system does not count what is written to it"):
+        check(exited["write_bytes"] >= 9 * 65536, exited["write_bytes"])
+    check(usage.ru_utime + usage.ru_stime > 9 * 0.04, "it did not burn:", usage)
+    return (exited["cpu_user_ns"] / 1e9, exited["cpu_system_ns"] / 1e9), (usage.ru_utime, usage.ru_stime)
+
+
 @test
 def usage_is_that_of_all_threads():
+    def is_near(ours, truth):
+        return (abs(sum(ours) - sum(truth)) <= (0.04 if SLOW else 0.008) and
+                all(abs(a - b) <= 0.02 + b * 0.05 for a, b in zip(ours, truth)))
+
     daemon, stream = live()
     with daemon, Scratch() as folder:
         for together in ([], ["together"]):
-            process = odd("burn", "8", folder, *together)
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            # A zombie's /proc/PID/io has all of it.
-            io = dict(line.split(b": ") for line in read("/proc/%d/io" % process.pid).split(b"\n") if line)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.WEXITSTATUS(status)
-            equal(process.returncode, 6)
-            exited = stream.wait_exit(process.pid)
-            equal(exited["max_rss_bytes"], usage.ru_maxrss * 1024)
-            equal((exited["read_bytes"], exited["write_bytes"]), (int(io[b"read_bytes"]), int(io[b"write_bytes"])), "io")
-            if needs(io[b"write_bytes"] != b"0", "the file system does not count what is written to it"):
-                check(exited["write_bytes"] >= 9 * 65536, exited["write_bytes"])
-            for key, value in (("cpu_user_ns", usage.ru_utime), ("cpu_system_ns", usage.ru_stime)):
-                check(abs(exited[key] / 1e9 - value) <= 0.02 + value * 0.05, key, exited[key], value)
-            total = usage.ru_utime + usage.ru_stime
-            check(abs((exited["cpu_user_ns"] + exited["cpu_system_ns"]) / 1e9 - total) <= (0.04 if SLOW else 0.008), "all of it",
-                  exited["cpu_user_ns"] + exited["cpu_system_ns"], total)
-            check(total > 9 * 0.04, "it did not burn:", total)
+            for left in reversed(range(3 if SLOW else 1)):
+                # Behind the probe the end goes on; what an emulator does not let run there counts as CPU time.
+                ours, truth = usage_of_burn(stream, folder, *together)
+                if is_near(ours, truth):
+                    break
+                check(left, "user and system:", ours, truth)
 
 
 # Identity.
