@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -574,9 +575,14 @@ static int daemon_start(struct daemon *d)
 int daemon_run(const struct daemon_options *options)
 {
 	struct daemon d = { .options = options };
-	int r = daemon_start(&d);
-	bool started = r == DAEMON_OK;
+	bool started;
+	int r;
 
+	/* Where huge pages are for all, the kernel makes one of a few pages that are left, and memory that was given back is taken
+	 * again (mm/khugepaged.c, max_ptes_none). If it may not be said, it is only more memory. */
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	r = daemon_start(&d);
+	started = r == DAEMON_OK;
 	if (started) {
 		drop_sys_admin();
 		/* What loading took (the kernel's type information, above all) is not needed any more. */
