@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "errors.h"
 #include "probe.h"
@@ -129,7 +130,11 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 		return refuse(reason, (struct refusal_facts){ .error = error,
 							      .what = "reading the kernel's type information",
 							      .needs_btf = true });
-	say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
+	/* libbpf has codes of its own, and for an ELF file without types that of a file which isn't there, or ENODATA in newer ones. */
+	if (access(path, R_OK) == 0 && (error == LIBBPF_ERRNO__FORMAT || error == ENOENT || error == ENODATA))
+		say(reason, "no type information (BTF) in %s: neither BTF nor an ELF file with a section .BTF", path);
+	else
+		say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
 	return PROBE_E_UNSUPPORTED;
 }
 

@@ -137,12 +137,12 @@ def no_type_information():
 @test
 def a_file_of_type_information_that_is_none():
     with tempfile.NamedTemporaryFile("w") as config:
-        for path in ("/nonexistent/btf", "/etc/passwd"):
+        for path, why in ("/nonexistent/btf", "No such file"), ("/etc/passwd", "neither BTF nor"), ("/bin/sh", "neither BTF nor"):
             config.seek(0)
             config.truncate()
             config.write("[probes]\nbtf = %s\n" % path)
             config.flush()
-            refused(UNSUPPORTED, "type information (BTF)", path, config=config.name)
+            refused(UNSUPPORTED, "no type information (BTF) in %s: %s" % (path, why), config=config.name)
 
 
 BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do ! mountpoint -q $f || umount -R $f; done"
