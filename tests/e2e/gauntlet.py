@@ -1042,16 +1042,19 @@ def usage_is_that_of_all_threads():
 @test
 def the_id_outlives_the_daemon():
     subject = Subject(ODD, "wait", "0")
-    ids = set()
+    ids, times = set(), []
     for _ in range(2):
         daemon, stream = live()
         with daemon:
             event = [e for e in stream.events if e.get("pid") == subject.pid][0]
-            ids.add((event["id"], event["start_time"][:-4], event["parent_id"]))
+            ids.add((event["id"], event["parent_id"]))
+            times.append(seconds(event["start_time"]))
             compare(event, truth_of(subject.pid), snapshot=True, source="proc")
     subject.process.stdin.close()
     subject.process.wait()
     equal(len(ids), 1, ids)
+    # Neither knows of the other, so each read for itself how far the clocks are apart (a restart takes that over: restart.py).
+    check(abs(times[0] - times[1]) < 10**6, "start times", times)
 
 
 @test
