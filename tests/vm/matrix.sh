@@ -84,7 +84,7 @@ run_suites() {
 	made_once "$tree" "$here/mk-python.sh" bookworm "$tree" "$1"
 	for _ in 1 2; do
 		status=0
-		"$here/boot.sh" -t 2400 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
+		"$here/boot.sh" -t 3600 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
 			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/tests/e2e/odd:/root/build/tests/e2e/odd" \
 			"$build/systemd/execsnoopd.service:/root/build/systemd/execsnoopd.service" >"$work/log" 2>&1 || status=$?
 		[ $status = 125 ] || break
