@@ -28,6 +28,7 @@
 #include "execsnoop.skel.h"
 #include "refusal.h"
 #include "ring.h"
+#include "self.h"
 #include "store.h"
 
 DEFINE_CLEANUP(struct btf *, btf__free);
@@ -226,10 +227,37 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 	return 0;
 }
 
+/* Whether a file's type information is this kernel's: by it the daemon has to find itself, as it is. */
+static int check_self(struct probe *probe, const char *path, struct probe_reason *reason)
+{
+	_cleanup_(probe_iterator_free_p) struct probe_iterator *iterator = NULL;
+	const struct record_running *running, *self = NULL;
+	const char *differs;
+	struct utsname name;
+	int n = probe_iterator_new(&iterator, probe);
+
+	if (n == 0) {
+		while (!self && (n = probe_iterator_read(iterator, &running)) > 0)
+			for (int i = 0; i < n && !self; i++)
+				self = self_is(&running[i].process) ? &running[i] : NULL;
+	}
+	if (n < 0 && n != -ENOSPC)
+		return failure(reason, -n, "listing the processes");
+	differs = n < 0 ? "list of processes, or a longer one than can be walked" : self ? self_differs(self) : "pid";
+	if (!differs)
+		return 0;
+	uname(&name);
+	say(reason,
+	    "the type information (BTF) in %s is not that of this kernel, Linux %s: by it the daemon has another %s",
+	    path, name.release, differs);
+	return PROBE_E_UNSUPPORTED;
+}
+
 static int load(struct probe *probe, const struct settings *settings, const struct record_settings *config,
 		const struct btf *btf, struct probe_reason *reason)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = settings->probes.btf);
+	char what[256];
 	int r;
 
 	execsnoop_bpf__destroy(probe->skel);
@@ -247,7 +275,9 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	if (probe->plain)
 		bpf_map__set_max_entries(probe->skel->maps.list, list_size());
 	r = execsnoop_bpf__load(probe->skel);
-	return r < 0 ? failure(reason, -r, "loading the probes") : 0;
+	snprintf(what, sizeof(what), "loading the probes%s%s", settings->probes.btf ? " by the types in " : "",
+		 settings->probes.btf ? settings->probes.btf : "");
+	return r < 0 ? failure(reason, -r, what) : 0;
 }
 
 int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
@@ -284,6 +314,10 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		probe->plain = true;
 		r = load(probe, settings, &config, btf, reason);
 	}
+	if (r != 0)
+		return r;
+	if (settings->probes.btf)
+		r = check_self(probe, settings->probes.btf, reason);
 	if (r != 0)
 		return r;
 	probe->shared = &probe->skel->data_shared->shared;

@@ -145,6 +145,58 @@ def a_file_of_type_information_that_is_none():
             refused(UNSUPPORTED, "no type information (BTF) in %s: %s" % (path, why), config=config.name)
 
 
+class Member(ctypes.Structure):
+    """struct btf_member, include/uapi/linux/btf.h"""
+    _fields_ = [("name", ctypes.c_uint32), ("type", ctypes.c_uint32), ("offset", ctypes.c_uint32)]
+
+
+def write_moved(path, name):
+    """The kernel's types, but a member of task_struct is a word further back, as in another kernel."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    for function, kind in (("load_vmlinux_btf", ctypes.c_void_p), ("name_by_offset", ctypes.c_char_p), ("type_by_id", ctypes.c_void_p),
+                           ("raw_data", ctypes.POINTER(ctypes.c_char))):
+        getattr(libbpf, "btf__" + function).restype = kind
+    btf, size = ctypes.c_void_p(libbpf.btf__load_vmlinux_btf()), ctypes.c_uint32()
+    # Of struct btf_type: name_off, info, size; then the members.
+    at = libbpf.btf__type_by_id(btf, libbpf.btf__find_by_name_kind(btf, b"task_struct", 4))
+    count = ctypes.c_uint32.from_address(at + 4).value & 0xffff
+    members = (Member * count).from_address(at + 12)
+    names = [libbpf.btf__name_by_offset(btf, member.name) for member in members]
+    members[names.index(name)].offset += 64
+    data = libbpf.btf__raw_data(btf, ctypes.byref(size))
+    with open(path, "wb") as f:
+        f.write(data[:size.value])
+
+
+@test
+def the_type_information_of_another_kernel():
+    for name, differs in ((b"comm", "another comm"), (b"start_boottime", "another start"), (b"nsproxy", "another mount namespace"),
+                          (b"thread_pid", "another pid")):
+        with tempfile.NamedTemporaryFile() as types, tempfile.NamedTemporaryFile("w") as config:
+            write_moved(types.name, name)
+            config.write("[probes]\nbtf = %s\n" % types.name)
+            config.flush()
+            refused(UNSUPPORTED, "in %s is not that of this kernel, Linux %s" % (types.name, os.uname().release), differs,
+                    config=config.name)
+
+
+@test
+def type_information_that_is_no_kernels():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "types")
+        libbpf = ctypes.CDLL("libbpf.so.1")
+        size = ctypes.c_uint32()
+        libbpf.btf__new_empty.restype = ctypes.c_void_p
+        libbpf.btf__raw_data.restype = ctypes.POINTER(ctypes.c_char)
+        btf = ctypes.c_void_p(libbpf.btf__new_empty())
+        check(libbpf.btf__add_int(btf, b"int", ctypes.c_size_t(4), 0) == 1)
+        with open(path, "wb") as f:
+            f.write(libbpf.btf__raw_data(btf, ctypes.byref(size))[:size.value])
+        with open(os.path.join(folder, "config"), "w") as f:
+            f.write("[probes]\nbtf = %s\n" % path)
+        refused(UNSUPPORTED, "loading the probes by the types in " + path, config=f.name)
+
+
 BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do ! mountpoint -q $f || umount -R $f; done"
 
 
