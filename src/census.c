@@ -48,7 +48,7 @@ struct census {
 
 	enum state state;
 	uint64_t clock; /* of the table, when the reading began */
-	struct probe_iterator *iterator;
+	struct running *running;
 	struct record_running *found; /* sorted by birth once it is complete */
 	size_t count, room;
 	struct identity *ended; /* since the reading began; later: who may be gone, then who is */
@@ -128,7 +128,7 @@ static bool has_ended(const struct census *c, uint32_t tgid, uint64_t start)
 /* Nothing under way, nothing held. */
 static void finish(struct census *c)
 {
-	c->iterator = probe_iterator_free(c->iterator);
+	c->running = running_free(c->running);
 	free(c->found);
 	free(c->ended);
 	c->found = NULL;
@@ -260,7 +260,7 @@ static int read_list(struct census *c, size_t most, bool *ret_end)
 	int n = 1;
 
 	while (done < most) {
-		n = probe_iterator_read(c->iterator, &processes);
+		n = running_read(c->running, &processes);
 		if (n <= 0)
 			break;
 		if (found_add(c, processes, (size_t)n) < 0)
@@ -276,7 +276,7 @@ static int read_list(struct census *c, size_t most, bool *ret_end)
 int census_load(struct census *c, uint64_t before)
 {
 	bool end = false;
-	int r = probe_iterator_new(&c->iterator, c->probe);
+	int r = probe_running(c->probe, &c->running);
 
 	while (r == 0 && !end)
 		r = read_list(c, READ_MOST, &end);
@@ -297,7 +297,7 @@ int census_begin(struct census *c)
 
 	if (c->state != IDLE)
 		return 0;
-	r = probe_iterator_new(&c->iterator, c->probe);
+	r = probe_running(c->probe, &c->running);
 	if (r < 0)
 		return r;
 	c->clock = proctable_clock(pipeline_table(c->pipeline));
@@ -318,7 +318,7 @@ static int step_reading(struct census *c)
 	int r = read_list(c, READ_MOST, &end);
 
 	if (r == 0 && end) {
-		c->iterator = probe_iterator_free(c->iterator);
+		c->running = running_free(c->running);
 		c->state = SETTLING;
 	}
 	return r;

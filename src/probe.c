@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
@@ -28,6 +27,7 @@
 #include "execsnoop.skel.h"
 #include "refusal.h"
 #include "ring.h"
+#include "running.h"
 #include "self.h"
 #include "store.h"
 
@@ -230,16 +230,16 @@ static int quiet(enum libbpf_print_level level, const char *format, va_list args
 /* Whether a file's type information is this kernel's: by it the daemon has to find itself, as it is. */
 static int check_self(struct probe *probe, const char *path, struct probe_reason *reason)
 {
-	_cleanup_(probe_iterator_free_p) struct probe_iterator *iterator = NULL;
-	const struct record_running *running, *self = NULL;
+	_cleanup_(running_free_p) struct running *running = NULL;
+	const struct record_running *some, *self = NULL;
 	const char *differs;
 	struct utsname name;
-	int n = probe_iterator_new(&iterator, probe);
+	int n = probe_running(probe, &running);
 
 	if (n == 0) {
-		while (!self && (n = probe_iterator_read(iterator, &running)) > 0)
+		while (!self && (n = running_read(running, &some)) > 0)
 			for (int i = 0; i < n && !self; i++)
-				self = self_is(&running[i].process) ? &running[i] : NULL;
+				self = self_is(&some[i].process) ? &some[i] : NULL;
 	}
 	if (n < 0 && n != -ENOSPC)
 		return failure(reason, -n, "listing the processes");
@@ -524,115 +524,12 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 	return 0;
 }
 
-/* What runs already. */
-
-struct probe_iterator {
-	int fd;
-	struct ring *ring;  /* instead of fd: of the plain list */
-	size_t held, given; /* bytes in records; of them, those that the last read gave. Of the plain list: records */
-	struct record_running records[128];
-};
-
-static int to_nobody(void *userdata, const void *data, size_t size)
-{
-	(void)userdata;
-	(void)data;
-	(void)size;
-	return 0;
-}
-
-/* Has the kernel write the whole list into a ring of its own. */
-static int write_list(struct probe_iterator *iterator, const struct probe *probe)
+int probe_running(struct probe *probe, struct running **ret)
 {
 	const struct bpf_map *map = probe->skel->maps.list;
-	LIBBPF_OPTS(bpf_test_run_opts, options);
-	int r = ring_new(&iterator->ring, bpf_map__fd(map), bpf_map__max_entries(map));
 
-	/* What an iterator left that was given up. */
-	if (r == 0)
-		r = ring_consume(iterator->ring, UINT_MAX, to_nobody, NULL);
-	if (r >= 0)
-		r = bpf_prog_test_run_opts(bpf_program__fd(probe->skel->progs.plain_list), &options);
-	return r < 0 ? r : options.retval != 0 ? -ENOSPC : 0;
-}
-
-int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
-{
-	_cleanup_(probe_iterator_free_p) struct probe_iterator *iterator = calloc(1, sizeof(*iterator));
-	struct bpf_link *link;
-	int r;
-
-	if (!iterator)
-		return -ENOMEM;
-	iterator->fd = -1;
-	if (probe->plain) {
-		r = write_list(iterator, probe);
-		if (r < 0)
-			return r;
-		*ret = TAKE_PTR(iterator);
-		return 0;
-	}
-	link = bpf_program__attach_iter(probe->skel->progs.iterate, NULL);
-	if (!link)
-		return -errno;
-	iterator->fd = bpf_iter_create(bpf_link__fd(link));
-	bpf_link__destroy(link);
-	if (iterator->fd < 0)
-		return iterator->fd;
-	*ret = TAKE_PTR(iterator);
-	return 0;
-}
-
-struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator)
-{
-	if (!iterator)
-		return NULL;
-	if (iterator->fd >= 0)
-		close(iterator->fd);
-	ring_free(iterator->ring);
-	free(iterator);
-	return NULL;
-}
-
-static int to_records(void *userdata, const void *data, size_t size)
-{
-	struct probe_iterator *iterator = userdata;
-
-	if (size != sizeof(iterator->records[0]))
-		return -EIO;
-	memcpy(&iterator->records[iterator->held++], data, size);
-	return 0;
-}
-
-static int read_list(struct probe_iterator *iterator, const struct record_running **ret)
-{
-	iterator->held = 0;
-	*ret = iterator->records;
-	return ring_consume(iterator->ring, sizeof(iterator->records) / sizeof(iterator->records[0]), to_records,
-			    iterator);
-}
-
-int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret)
-{
-	const size_t one = sizeof(iterator->records[0]);
-	char *bytes = (char *)iterator->records;
-	ssize_t n;
-
-	if (iterator->ring)
-		return read_list(iterator, ret);
-	/* A read may end within a record. */
-	iterator->held -= iterator->given;
-	memmove(bytes, bytes + iterator->given, iterator->held);
-	iterator->given = 0;
-	while (iterator->held < one) {
-		n = read(iterator->fd, bytes + iterator->held, sizeof(iterator->records) - iterator->held);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : iterator->held == 0 ? 0 : -EIO;
-		iterator->held += (size_t)n;
-	}
-	iterator->given = iterator->held / one * one;
-	*ret = iterator->records;
-	return (int)(iterator->held / one);
+	if (!probe->plain)
+		return running_new(ret, probe->skel->progs.iterate);
+	return running_new_plain(ret, bpf_program__fd(probe->skel->progs.plain_list), bpf_map__fd(map),
+				 bpf_map__max_entries(map));
 }

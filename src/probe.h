@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The probes: loads and attaches the BPF programs, gives the ring buffer and the iterator. The only file that
+ * The probes: loads and attaches the BPF programs, gives the ring buffer and the list of what runs. The only file that
  * includes the skeleton, but for errors.c.
  */
 #ifndef EXECSNOOP_PROBE_H
@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "record.h"
+#include "running.h"
 #include "settings.h"
 
 struct probe;
@@ -97,13 +98,7 @@ struct probe_stats {
 };
 int probe_stats(struct probe *probe, struct probe_stats *ret);
 
-/* Every process that runs now, from the kernel's own list, bit by bit: each that is there from the first read to the
- * last is given once, in the order of pids. */
-struct probe_iterator;
-int probe_iterator_new(struct probe_iterator **ret, struct probe *probe);
-struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator);
-DEFINE_CLEANUP(struct probe_iterator *, probe_iterator_free);
-/* Some more of them, valid until the next call: how many; 0 at the end; -errno. */
-int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret);
+/* Every process that runs now; to be freed with running_free(). 0 or -errno. */
+int probe_running(struct probe *probe, struct running **ret);
 
 #endif

@@ -12,21 +12,21 @@
 #include "records.h"
 #include "tap.h"
 
-int probe_iterator_new(struct probe_iterator **ret, struct probe *probe)
+int probe_running(struct probe *probe, struct running **ret)
 {
 	(void)probe;
 	*ret = NULL;
 	return 0;
 }
 
-struct probe_iterator *probe_iterator_free(struct probe_iterator *iterator)
+struct running *running_free(struct running *running)
 {
-	return iterator;
+	return running;
 }
 
-int probe_iterator_read(struct probe_iterator *iterator, const struct record_running **ret)
+int running_read(struct running *running, const struct record_running **ret)
 {
-	(void)iterator;
+	(void)running;
 	*ret = NULL;
 	return 0;
 }
