@@ -180,20 +180,18 @@ size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int
 {
 	bool negative = key == KEY_ERROR_CODE && value < 0;
 	uint64_t left = negative ? -(uint64_t)value : (uint64_t)value;
-	char digits[EVENT_NUMBER_SIZE], *begin = digits + sizeof(digits);
-	size_t size;
+	/* The digits go before the middle, where the NUL is: a copy of known size from there on has all. */
+	char digits[2 * EVENT_NUMBER_SIZE] = { 0 }, *end = digits + EVENT_NUMBER_SIZE, *begin = end;
 
 	for (; left >= 10; left /= 100, begin -= 2)
 		two_digits(begin, (unsigned)(left % 100));
 	/* One is left, or all went in pairs; but for 0, which has one. */
-	if (left > 0 || begin == digits + sizeof(digits))
+	if (left > 0 || begin == end)
 		*--begin = (char)('0' + left);
 	if (negative)
 		*--begin = '-';
-	size = (size_t)(digits + sizeof(digits) - begin);
-	memcpy(ret, begin, size);
-	ret[size] = '\0';
-	return size;
+	memcpy(ret, begin, EVENT_NUMBER_SIZE);
+	return (size_t)(end - begin);
 }
 
 /* One walk: who walks, and what has been wanted of it. */

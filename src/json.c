@@ -176,9 +176,20 @@ static void put_string(struct json *json, struct bytes s)
 		put_escaped(json, s);
 }
 
+/* All of the array, and what is behind the text is overwritten by what comes next: a copy of known size is no call. */
+static void put_prefix(struct json *json, const struct prefix *prefix)
+{
+	struct room *out = &json->out;
+
+	if (!has_room(json, sizeof(prefix->text)))
+		return;
+	memcpy(out->data + out->used, prefix->text, sizeof(prefix->text));
+	out->used += prefix->size;
+}
+
 static void put_key(struct json *json, enum key key)
 {
-	put(json, json->keys[key].text, json->keys[key].size);
+	put_prefix(json, &json->keys[key]);
 }
 
 /* Appends s to json->text, with U+FFFD for what is not UTF-8, `good` bytes of which are known to be. */
@@ -313,7 +324,7 @@ static int on_bytes(void *userdata, enum key key, struct bytes value)
 	put_key(json, key);
 	r = put_utf8(json, value);
 	if (r > 0 && key_has_raw(key)) {
-		put(json, json->raw_keys[key].text, json->raw_keys[key].size);
+		put_prefix(json, &json->raw_keys[key]);
 		r = put_base64(json, value);
 	}
 	return r < 0 ? r : json->r;
@@ -342,7 +353,7 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 	r = put_items(json, items, put_utf8);
 	/* NUL is ASCII: all items are UTF-8 just when their whole is. */
 	if (r >= 0 && key_has_raw(key) && utf8_valid(items.data, items.size) < items.size) {
-		put(json, json->raw_keys[key].text, json->raw_keys[key].size);
+		put_prefix(json, &json->raw_keys[key]);
 		r = put_items(json, items, put_base64);
 	}
 	return r < 0 ? r : json->r;
