@@ -85,12 +85,13 @@ static void complain(void *userdata, const char *message)
 
 int daemon_load_settings(struct settings **ret, const struct daemon_options *options)
 {
-	int r = settings_load(ret, options->config ? options->config : CONFIG_FILE, options->config != NULL, complain,
-			      NULL);
+	return settings_load(ret, options->config ? options->config : CONFIG_FILE, options->config != NULL, complain,
+			     NULL);
+}
 
-	if (r == 0)
-		log_set_level(options->verbose ? LOG_DEBUG : (*ret)->log.level);
-	return r;
+static void set_log_level(const struct daemon_options *options, const struct settings *settings)
+{
+	log_set_level(options->verbose ? LOG_DEBUG : settings->log.level);
 }
 
 /* Fails with a message told, and the exit status. */
@@ -354,13 +355,17 @@ static int reload(struct daemon *d)
 	r = settings_filter(&settings->journal.output, &filter);
 	if (r == 0)
 		r = make_redact(&redact, settings);
-	if (r < 0)
+	if (r < 0) {
+		log_error("the filters and patterns: %s", strerror(-r));
 		return r;
+	}
 	if (d->server) {
 		r = server_reload(d->server, settings);
 		if (r < 0)
 			return r;
 	}
+	/* Now it is in force. */
+	set_log_level(d->options, settings);
 	tell_unchanged(d->settings, settings);
 	old_redact = d->redact;
 	d->redact = TAKE_PTR(redact);
@@ -368,7 +373,10 @@ static int reload(struct daemon *d)
 	proctable_set_memory(pipeline_table(d->pipeline), settings->probes.table_memory);
 	old = d->settings;
 	d->settings = TAKE_PTR(settings);
-	return reload_journal(d, &filter);
+	r = reload_journal(d, &filter);
+	if (r < 0)
+		log_error("the journal cannot be turned on: %s", strerror(-r));
+	return 0;
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -538,6 +546,7 @@ static int daemon_start(struct daemon *d)
 	}
 	if (daemon_load_settings(&d->settings, d->options) < 0)
 		return DAEMON_CONFIG;
+	set_log_level(d->options, d->settings);
 	r = sd_id128_get_boot_app_specific(BOOT_APPLICATION, &id);
 	if (r < 0) {
 		log_error("reading the boot id: %s", strerror(-r));

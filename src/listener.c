@@ -66,10 +66,12 @@ static int clear_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int give_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group)
+int listener_set_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group)
 {
 	int r = set_access(listener->path, settings);
 
+	if (!ret_without_group)
+		return r;
 	*ret_without_group = r == -ESRCH;
 	/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
 	if (r == -ESRCH)
@@ -101,7 +103,7 @@ static int bind_and_listen(struct listener *listener, const struct settings *set
 		unlink(address.sun_path);
 		return r;
 	}
-	r = give_access(listener, settings, ret_without_group);
+	r = listener_set_access(listener, settings, ret_without_group);
 	if (r < 0)
 		return r;
 	return listen(fd, BACKLOG) < 0 ? -errno : 0;
@@ -152,7 +154,7 @@ int listener_adopt(struct listener **ret, const struct settings *settings, int f
 	if (!listener->path)
 		return -ENOMEM;
 	listener->made = made;
-	r = give_access(listener, settings, ret_without_group);
+	r = listener_set_access(listener, settings, ret_without_group);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(listener);
@@ -202,9 +204,4 @@ bool listener_is_there(const struct listener *listener)
 const char *listener_path(const struct listener *listener)
 {
 	return listener->path;
-}
-
-int listener_set_access(struct listener *listener, const struct settings *settings)
-{
-	return set_access(listener->path, settings);
 }

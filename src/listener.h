@@ -35,7 +35,8 @@ DEFINE_CLEANUP(struct listener *, listener_free);
 /* Is the file still the one that was made? Somebody may have removed it, and another daemon made its own. */
 bool listener_is_there(const struct listener *listener);
 const char *listener_path(const struct listener *listener);
-/* Mode and group anew. 0; -ESRCH: there is no such group; -errno. */
-int listener_set_access(struct listener *listener, const struct settings *settings);
+/* Mode and group anew. *ret_without_group as with listener_new(); NULL: without such a group nothing is changed, and it is -ESRCH.
+ * 0 or -errno. */
+int listener_set_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group);
 
 #endif

@@ -217,13 +217,8 @@ int server_reload(struct server *server, const struct settings *settings)
 	const struct settings_output *old = &server->config.settings->socket.output;
 	bool same = settings_output_equal(old, &settings->socket.output);
 	struct peer *next;
-	int r = 0;
+	int r = server_set_access(server, settings);
 
-	if (server->listener && listener_is_there(server->listener))
-		r = listener_set_access(server->listener, settings);
-	else if (server->listener)
-		server_note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed",
-			    listener_path(server->listener));
 	if (r < 0)
 		return r;
 	server->config.settings = settings;

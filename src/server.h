@@ -69,7 +69,8 @@ void server_set_patience(struct server *server, unsigned ms);
 struct sink *server_sink(struct server *server);
 
 /* New settings: limits, mode, group, filters and fields of those who asked for none of their own. Who is connected
- * stays, whatever max_subscribers is now. On failure (mode or group cannot be set; -ESRCH: there is no such group) the old ones stay in force. */
+ * stays, whatever max_subscribers is now. On failure, which is noted, the old ones stay in force: mode or group cannot be set, or
+ * (-ESRCH) there is no such group; but one that was not there before either is only noted. */
 int server_reload(struct server *server, const struct settings *settings);
 
 struct server_stats {

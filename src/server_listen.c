@@ -173,6 +173,40 @@ static int adopt_listener(struct server *server, bool *ret_without_group)
 	return r;
 }
 
+static void note_without_group(struct server *server, const struct settings *settings)
+{
+	server_note(server, LOG_WARNING,
+		    "%s: there is no group %s, so the socket's mode is without the group's bits; "
+		    "reload once systemd-sysusers has made it",
+		    listener_path(server->listener), settings->socket.group);
+}
+
+/* The group that was in force may be one that was missing all the time: then it is not this reload's fault. */
+int server_set_access(struct server *server, const struct settings *settings)
+{
+	const char *old = server->config.settings->socket.group, *group = settings->socket.group;
+	bool without_group = false;
+	int r;
+
+	if (!server->listener)
+		return 0;
+	if (!listener_is_there(server->listener)) {
+		server_note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed",
+			    listener_path(server->listener));
+		return 0;
+	}
+	r = listener_set_access(server->listener, settings,
+				old && group && strcmp(old, group) == 0 ? &without_group : NULL);
+	if (r == -ESRCH)
+		server_note(server, LOG_ERR, "[socket]: there is no group %s", group);
+	else if (r < 0)
+		server_note(server, LOG_ERR, "%s: setting its mode and group: %s", listener_path(server->listener),
+			    strerror(-r));
+	else if (without_group)
+		note_without_group(server, settings);
+	return r;
+}
+
 static int server_bind(struct server *server)
 {
 	const struct settings *settings = server->config.settings;
@@ -185,10 +219,7 @@ static int server_bind(struct server *server)
 			keep_listener(server, false);
 	}
 	if (r == 0 && without_group)
-		server_note(server, LOG_WARNING,
-			    "%s: there is no group %s, so the socket's mode is without the group's bits; "
-			    "reload once systemd-sysusers has made it",
-			    settings->socket.path, settings->socket.group);
+		note_without_group(server, settings);
 	return r;
 }
 

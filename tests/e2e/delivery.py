@@ -294,6 +294,14 @@ def a_reload_changes_what_it_can():
         check("the old one stays in force" in messages, messages)
         marker = run(ODD, "exit", "0")
         check("cwd" in client.wait_exit(marker.pid))
+        # Nor one that asks for what is not there: the log stays as loud as it was, too.
+        daemon.write({"socket": {"group": "no-such-group-here", "fields": "pid"}, "log": {"level": "error"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        check("[socket]: there is no group no-such-group-here" in daemon.messages(), daemon.messages())
+        connected = daemon.messages().count("connected")
+        daemon.connect().close()
+        equal(daemon.messages().count("connected"), connected + 1)
         # A good one: at once.
         daemon.write({"socket": {"fields": "pid,exit_code", "mode": "0600", "max_subscribers": "2", "types": "exited"},
                       "probes": {"forks": "yes"}})

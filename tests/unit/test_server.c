@@ -31,6 +31,7 @@ static struct pipeline *pipeline;
 static struct server *server;
 static sd_event *event;
 static unsigned notes; /* of warnings and worse */
+static char last_note[256];
 
 /* What one client has read. */
 static char *text;
@@ -52,8 +53,10 @@ static void on_note(void *userdata, int level, const char *message)
 {
 	(void)userdata;
 	CHECK(message[0] && !strchr(message, '\n'));
-	if (level <= 4)
-		notes++;
+	if (level > 4)
+		return;
+	notes++;
+	snprintf(last_note, sizeof(last_note), "%s", message);
 }
 
 static void on_stats(void *userdata, yajl_gen gen)
@@ -921,7 +924,10 @@ TEST(a_reload_changes_what_it_can)
 	take(asked);
 	CHECK_STR(text, "{\"type\":\"started\",\"pid\":1}\n{\"type\":\"exited\",\"pid\":1}\n");
 	/* What cannot be changes nothing. */
+	CHECK_INT(notes, 0);
 	reload("group = no-such-group-here\nmode = 0666\nfields = pid\n", -ESRCH);
+	CHECK_INT(notes, 1);
+	CHECK_STR(last_note, "[socket]: there is no group no-such-group-here");
 	CHECK_INT(stat(path, &st), 0);
 	CHECK_INT(st.st_mode & 07777, 0600);
 	execs(2, 1);
@@ -1035,6 +1041,13 @@ TEST(a_group_that_is_not_there_yet_lets_nobody_in_and_is_said)
 	CHECK_INT(st.st_mode & 07777, 0604);
 	take(client());
 	CHECK(strstr(text, "\"live\""));
+	/* It is still not, and what else is new is in force. */
+	reload("group = no-such-group-here\nmode = 0646\nfields = pid\n", 0);
+	CHECK_INT(notes, 2);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_mode & 07777, 0606);
+	take(client());
+	CHECK(strstr(text, "{\"type\":\"live\"}"));
 	/* Once it is there. */
 	CHECK(own);
 	snprintf(lines, sizeof(lines), "group = %s\nmode = 0664\n", own->gr_name);
