@@ -179,6 +179,18 @@ struct sink *console_sink(struct console *console)
 	return &console->sink;
 }
 
+int console_configure(struct console *console, const struct settings *settings)
+{
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	int r = settings_filter(&settings->console.output, &filter);
+
+	if (r == 0)
+		r = subscriber_configure(console->subscriber, settings->console.output.fields, filter, false);
+	if (r == 0)
+		TAKE_PTR(filter);
+	return r;
+}
+
 int console_join(struct console *console)
 {
 	int r = subscriber_join(console->subscriber, console->snapshot);

@@ -25,6 +25,8 @@ DEFINE_CLEANUP(struct console *, console_free);
 struct sink *console_sink(struct console *console);
 /* From here on it has the stream. */
 int console_join(struct console *console);
+/* Another filter and other fields from now on. 0 or -ENOMEM: nothing changed. */
+int console_configure(struct console *console, const struct settings *settings);
 /* Writes what is queued, for at most timeout_ms (the end of the daemon). */
 void console_drain(struct console *console, unsigned timeout_ms);
 

@@ -355,6 +355,8 @@ static int reload(struct daemon *d)
 	r = settings_filter(&settings->journal.output, &filter);
 	if (r == 0)
 		r = make_redact(&redact, settings);
+	if (r == 0 && d->console && !settings_output_equal(&d->settings->console.output, &settings->console.output))
+		r = console_configure(d->console, settings);
 	if (r < 0) {
 		log_error("the filters and patterns: %s", strerror(-r));
 		return r;

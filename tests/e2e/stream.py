@@ -503,6 +503,21 @@ def standard_output_is_a_stream_too():
 
 
 @test
+def a_reload_changes_what_standard_output_shows():
+    with Daemon(args=("--stdout",), stdout=subprocess.PIPE) as daemon:
+        stream = Stream(daemon.process.stdout.fileno())
+        stream.wait_live()
+        check("cwd" in stream.wait_exit(run(ODD, "exit", "0").pid))
+        daemon.write({"stdout": {"fields": "pid,exit_code", "types": "exited"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        child = run(ODD, "exit", "9")
+        equal(stream.wait_exit(child.pid), {"type": "exited", "pid": child.pid, "exit_code": 9})
+        equal(len(stream.of(child.pid)), 1)
+        daemon.process.stdout.close()
+
+
+@test
 def it_ends_quietly_when_the_reader_of_standard_output_goes_away():
     shell = subprocess.run(["sh", "-c", '{ "$0" -c /dev/null --stdout; echo $? >&3; } 3>&2 2>/dev/null | head -3', DAEMON],
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
