@@ -25,24 +25,27 @@ static void help(FILE *out)
 		     "See execsnoopd(8), execsnoopd.conf(5), execsnoopd-events(7).\n");
 }
 
+static int stdout_failed(int error)
+{
+	log_error("standard output: %s", strerror(error));
+	return DAEMON_FAILED;
+}
+
 /* 0 if all of it went out. */
 static int finish_stdout(void)
 {
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return DAEMON_OK;
-	log_error("standard output: %s", strerror(errno));
-	return DAEMON_FAILED;
+	return fflush(stdout) == 0 && !ferror(stdout) ? DAEMON_OK : stdout_failed(errno);
 }
 
 static int check_config(const struct daemon_options *options, bool dump)
 {
 	_cleanup_(settings_free_p) struct settings *settings = NULL;
+	int r;
 
 	if (daemon_load_settings(&settings, options) < 0)
 		return DAEMON_CONFIG;
-	if (dump && settings_dump(settings, stdout) < 0)
-		return DAEMON_FAILED;
-	return finish_stdout();
+	r = dump ? settings_dump(settings, stdout) : 0;
+	return r < 0 ? stdout_failed(-r) : finish_stdout();
 }
 
 int main(int argc, char **argv)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The whole way, on the running kernel: what processes do, and what a subscriber reads of it."""
 import ctypes
+import errno
 import json
 import mmap
 import os
@@ -574,6 +575,10 @@ def a_bad_configuration_is_refused_with_its_place():
         equal(len(lines), 3, result.stderr)
         equal(subprocess.run([DAEMON, "-c", daemon.file], stderr=subprocess.DEVNULL).returncode, 78)
         equal(subprocess.run([DAEMON, "--what"], stderr=subprocess.DEVNULL).returncode, 2)
+        with open("/dev/full", "w") as full:
+            for option in "--dump-config", "--version", "--help":
+                result = subprocess.run([DAEMON, "-c", "/dev/null", option], stdout=full, stderr=subprocess.PIPE, text=True)
+                equal((result.returncode, result.stderr), (1, "standard output: %s\n" % os.strerror(errno.ENOSPC)), option)
         # Reload refuses it too, and goes on.
         stream = daemon.connect()
         stream.wait_live()
