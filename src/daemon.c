@@ -26,7 +26,6 @@
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
-#define RELOAD_MS 100		 /* for a journal that is switched off, to take what is queued */
 
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
 #define BOOT_APPLICATION SD_ID128_MAKE(6d, 4e, 1f, 0b, 52, 3a, 47, 9c, 9a, 60, d3, 0c, 7b, 8e, 25, f4)
@@ -89,7 +88,7 @@ int daemon_load_settings(struct settings **ret, const struct daemon_options *opt
 			     NULL);
 }
 
-static void set_log_level(const struct daemon_options *options, const struct settings *settings)
+void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings)
 {
 	log_set_level(options->verbose ? LOG_DEBUG : settings->log.level);
 }
@@ -114,7 +113,7 @@ int daemon_start_probe(struct daemon *d)
 	return r == PROBE_E_UNSUPPORTED ? DAEMON_UNAVAILABLE : r == PROBE_E_PRIVILEGE ? DAEMON_NOPERM : DAEMON_FAILED;
 }
 
-static int make_redact(struct redact **ret, const struct settings *settings)
+int daemon_make_redact(struct redact **ret, const struct settings *settings)
 {
 	return redact_new(ret, (const char *const *)settings->redact.options,
 			  (const char *const *)settings->redact.pattern);
@@ -123,7 +122,7 @@ static int make_redact(struct redact **ret, const struct settings *settings)
 static int make_choosers(struct daemon *d)
 {
 	const char *reason;
-	int r = make_redact(&d->redact, d->settings);
+	int r = daemon_make_redact(&d->redact, d->settings);
 
 	if (r == 0 && d->settings->probes.env)
 		r = environment_new(&d->environment, (const char *const *)d->settings->probes.env, &reason);
@@ -257,7 +256,7 @@ static int start_server(struct daemon *d)
 	return 0;
 }
 
-static int start_journal(struct daemon *d)
+int daemon_start_journal(struct daemon *d)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	struct journal_config config = {
@@ -292,7 +291,7 @@ int daemon_start_outputs(struct daemon *d)
 		r = start_server(d);
 	server_discard_listener(d->store, d->left); /* if it is there still */
 	if (r == 0 && d->settings->journal.enabled)
-		r = start_journal(d);
+		r = daemon_start_journal(d);
 	if (r == 0)
 		daemon_keep_ledger(d);
 	return r;
@@ -309,78 +308,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 	return sd_event_exit(d->event, DAEMON_OK);
 }
 
-/* What takes a restart to change, said once a reload. */
-static void tell_unchanged(const struct settings *old, const struct settings *new)
-{
-	if (old->probes.errors != new->probes.errors || old->probes.ring_buffer != new->probes.ring_buffer ||
-	    old->probes.forks != new->probes.forks || old->probes.kernel_threads != new->probes.kernel_threads ||
-	    old->probes.args_limit != new->probes.args_limit || !string_list_equal(old->probes.env, new->probes.env) ||
-	    strcmp(old->probes.btf ? old->probes.btf : "", new->probes.btf ? new->probes.btf : "") != 0)
-		log_warning("[probes]: changes take a restart, but for table_memory");
-	if (strcmp(old->socket.path, new->socket.path) != 0 || old->socket.enabled != new->socket.enabled)
-		log_warning("[socket]: enabled and path take a restart to change");
-}
-
-/* On, off, or as it is with what is new. */
-static int reload_journal(struct daemon *d, struct filter **filter)
-{
-	const struct settings *settings = d->settings;
-
-	if (d->options->to_stdout)
-		return 0;
-	if (settings->journal.enabled && !d->journal)
-		return start_journal(d);
-	if (!settings->journal.enabled && d->journal) {
-		pipeline_remove_sink(d->pipeline, journal_sink(d->journal));
-		d->journal = journal_free(d->journal, RELOAD_MS);
-		if (d->ledger)
-			ledger_page(d->ledger)->journal = (struct ledger_stream){};
-	}
-	if (d->journal) {
-		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(*filter));
-		journal_set_queue(d->journal, settings->journal.queue);
-	}
-	return 0;
-}
-
-static int reload(struct daemon *d)
-{
-	_cleanup_(settings_free_p) struct settings *settings = NULL, *old = NULL;
-	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	_cleanup_(redact_free_p) struct redact *redact = NULL, *old_redact = NULL;
-	int r = daemon_load_settings(&settings, d->options);
-
-	if (r < 0)
-		return r;
-	r = settings_filter(&settings->journal.output, &filter);
-	if (r == 0)
-		r = make_redact(&redact, settings);
-	if (r == 0 && d->console && !settings_output_equal(&d->settings->console.output, &settings->console.output))
-		r = console_configure(d->console, settings);
-	if (r < 0) {
-		log_error("the filters and patterns: %s", strerror(-r));
-		return r;
-	}
-	if (d->server) {
-		r = server_reload(d->server, settings);
-		if (r < 0)
-			return r;
-	}
-	/* Now it is in force. */
-	set_log_level(d->options, settings);
-	tell_unchanged(d->settings, settings);
-	old_redact = d->redact;
-	d->redact = TAKE_PTR(redact);
-	pipeline_set_redact(d->pipeline, d->redact);
-	proctable_set_memory(pipeline_table(d->pipeline), settings->probes.table_memory);
-	old = d->settings;
-	d->settings = TAKE_PTR(settings);
-	r = reload_journal(d, &filter);
-	if (r < 0)
-		log_error("the journal cannot be turned on: %s", strerror(-r));
-	return 0;
-}
-
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct daemon *d = userdata;
@@ -389,7 +316,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
-	r = reload(d);
+	r = daemon_reload(d);
 	if (r < 0)
 		log_error("the configuration was not reloaded; the old one stays in force");
 	else
@@ -548,7 +475,7 @@ static int daemon_start(struct daemon *d)
 	}
 	if (daemon_load_settings(&d->settings, d->options) < 0)
 		return DAEMON_CONFIG;
-	set_log_level(d->options, d->settings);
+	daemon_set_log_level(d->options, d->settings);
 	r = sd_id128_get_boot_app_specific(BOOT_APPLICATION, &id);
 	if (r < 0) {
 		log_error("reading the boot id: %s", strerror(-r));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What daemon.c and daemon_restart.c share. For nobody else. */
+/* What daemon.c, daemon_reload.c and daemon_restart.c share. For nobody else. */
 #ifndef EXECSNOOP_DAEMON_PARTS_H
 #define EXECSNOOP_DAEMON_PARTS_H
 
@@ -46,11 +46,18 @@ struct daemon {
 /* 0 or -errno. */
 int daemon_make_pipeline(struct daemon *daemon); /* and its reader, without probes */
 int daemon_make_census(struct daemon *daemon);
+int daemon_make_redact(struct redact **ret, const struct settings *settings);
+int daemon_start_journal(struct daemon *daemon);
 /* Fail with a message told, and the exit status. */
 int daemon_start_probe(struct daemon *daemon);
 int daemon_start_outputs(struct daemon *daemon);
 /* As if nothing had been before. An exit status, with a message told. */
 int daemon_begin(struct daemon *daemon);
+
+void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings);
+
+/* daemon_reload.c. Reads the configuration again. 0; -errno: the old one is in force, and the reason was told. */
+int daemon_reload(struct daemon *daemon);
 
 /* daemon_restart.c. Where the last daemon ended, or anew. An exit status, with a message told. */
 int daemon_begin_or_go_on(struct daemon *daemon);
