@@ -48,10 +48,10 @@ def micro(quick):
 @figure
 def wall(quick):
     """programs started one after the other, with the daemon and one subscriber / without; what of it is not the way that failed
-    execs are seen; the same with peers"""
+    execs are seen, and what the tracepoint costs with nothing on it; the same with peers"""
     count = 300 if quick else 5000
     off = {"probes": {"errors": "off"}}
-    ours = {"daemon": Ours, "daemon, errors = off": lambda: Ours(config=off)}
+    ours = {"daemon": Ours, "daemon, errors = off": lambda: Ours(config=off), **contest.syscall_tracepoint()}
 
     def warm(_):
         # What went before is still being freed.
