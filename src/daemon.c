@@ -440,7 +440,9 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	sd_event_unref(d->event);
 	d->store = store_free(d->store);
 	d->ledger = ledger_free(d->ledger);
-	d->settings = settings_free(d->settings);
+	if (d->settings != d->begun)
+		settings_free(d->settings);
+	d->settings = d->begun = settings_free(d->begun);
 }
 
 /* As if nothing had been before. Fails with a message told, and the exit status. */
@@ -475,6 +477,7 @@ static int daemon_start(struct daemon *d)
 	}
 	if (daemon_load_settings(&d->settings, d->options) < 0)
 		return DAEMON_CONFIG;
+	d->begun = d->settings;
 	daemon_set_log_level(d->options, d->settings);
 	r = sd_id128_get_boot_app_specific(BOOT_APPLICATION, &id);
 	if (r < 0) {

@@ -20,7 +20,8 @@
 
 struct daemon {
 	const struct daemon_options *options;
-	struct settings *settings;
+	struct settings *settings; /* as read last */
+	struct settings *begun;	   /* as read at the start; may be the same */
 	sd_event *event;
 	struct probe *probe;
 	struct pipeline *pipeline;

@@ -7,16 +7,14 @@
 
 #define RELOAD_MS 100 /* for a journal that is switched off, to take what is queued */
 
-/* What takes a restart to change, said once a reload. */
-static void tell_unchanged(const struct settings *old, const struct settings *new)
+static void tell_unchanged(void *userdata, const char *section, const char *name, const char *in_force,
+			   const char *asked)
 {
-	if (old->probes.errors != new->probes.errors || old->probes.ring_buffer != new->probes.ring_buffer ||
-	    old->probes.forks != new->probes.forks || old->probes.kernel_threads != new->probes.kernel_threads ||
-	    old->probes.args_limit != new->probes.args_limit || !string_list_equal(old->probes.env, new->probes.env) ||
-	    strcmp(old->probes.btf ? old->probes.btf : "", new->probes.btf ? new->probes.btf : "") != 0)
-		log_warning("[probes]: changes take a restart, but for table_memory");
-	if (strcmp(old->socket.path, new->socket.path) != 0 || old->socket.enabled != new->socket.enabled)
-		log_warning("[socket]: enabled and path take a restart to change");
+	const struct daemon *d = userdata;
+
+	if (!d->options->to_stdout || strcmp(section, "socket") != 0)
+		log_warning("[%s] %s = %s: this takes a restart; until then it is \"%s\"", section, name, asked,
+			    in_force);
 }
 
 /* On, off, or as it is with what is new. */
@@ -43,7 +41,7 @@ static int reload_journal(struct daemon *d, struct filter **filter)
 
 int daemon_reload(struct daemon *d)
 {
-	_cleanup_(settings_free_p) struct settings *settings = NULL, *old = NULL;
+	_cleanup_(settings_free_p) struct settings *settings = NULL;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	_cleanup_(redact_free_p) struct redact *redact = NULL, *old_redact = NULL;
 	int r = daemon_load_settings(&settings, d->options);
@@ -66,12 +64,14 @@ int daemon_reload(struct daemon *d)
 	}
 	/* Now it is in force. */
 	daemon_set_log_level(d->options, settings);
-	tell_unchanged(d->settings, settings);
+	settings_compare(d->begun, settings, tell_unchanged, d);
 	old_redact = d->redact;
 	d->redact = TAKE_PTR(redact);
 	pipeline_set_redact(d->pipeline, d->redact);
 	proctable_set_memory(pipeline_table(d->pipeline), settings->probes.table_memory);
-	old = d->settings;
+	/* That of the start stays: of what takes a restart, it is what is in force. */
+	if (d->settings != d->begun)
+		settings_free(d->settings);
 	d->settings = TAKE_PTR(settings);
 	r = reload_journal(d, &filter);
 	if (r < 0)

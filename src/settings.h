@@ -98,6 +98,13 @@ int settings_parse(struct settings **ret, const char *name, const char *data, si
 /* A complete INI file that reads back to the same. */
 int settings_dump(const struct settings *settings, FILE *out);
 
+/* The keys that take a restart to change, each whose value is another one: told with both, as a file would have them.
+ * 0 or -ENOMEM. */
+typedef void (*settings_differ)(void *userdata, const char *section, const char *name, const char *in_force,
+				const char *asked);
+int settings_compare(const struct settings *in_force, const struct settings *asked, settings_differ differ,
+		     void *userdata);
+
 /* The same fields and filter entries. */
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
 bool string_list_equal(string_list a, string_list b);

@@ -61,17 +61,17 @@ enum type {
 		SETTING(section, "error", TYPE_FILTER + FILTER_ERROR, output.filter[FILTER_ERROR], "", 0)
 
 static const struct setting table[] = {
-	SETTING("probes", "errors", TYPE_ERRORS, probes.errors, "auto", 0),
-	SETTING("probes", "forks", TYPE_TRUTH, probes.forks, "no", 0),
-	SETTING("probes", "kernel_threads", TYPE_TRUTH, probes.kernel_threads, "yes", 0),
-	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1)),
-	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8)),
+	SETTING("probes", "errors", TYPE_ERRORS, probes.errors, "auto", 0, .restart = true),
+	SETTING("probes", "forks", TYPE_TRUTH, probes.forks, "no", 0, .restart = true),
+	SETTING("probes", "kernel_threads", TYPE_TRUTH, probes.kernel_threads, "yes", 0, .restart = true),
+	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1), .restart = true),
+	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8), .restart = true),
 	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, G(1024)),
-	SETTING("probes", "env", TYPE_ENV, probes.env, "", 0),
-	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0),
+	SETTING("probes", "env", TYPE_ENV, probes.env, "", 0, .restart = true),
+	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0, .restart = true),
 	SETTING("output", "fields", TYPE_FIELDS, output.fields, "all", 0),
-	SETTING("socket", "enabled", TYPE_TRUTH, socket.enabled, "yes", 0),
-	SETTING("socket", "path", TYPE_SOCKET, socket.path, "/run/execsnoopd/events.sock", 1),
+	SETTING("socket", "enabled", TYPE_TRUTH, socket.enabled, "yes", 0, .restart = true),
+	SETTING("socket", "path", TYPE_SOCKET, socket.path, "/run/execsnoopd/events.sock", 1, .restart = true),
 	SETTING("socket", "mode", TYPE_MODE, socket.mode, "0660", 0, 0777),
 	SETTING("socket", "group", TYPE_NAME, socket.group, "execsnoopd", 0),
 	SETTING("socket", "snapshot", TYPE_TRUTH, socket.snapshot, "yes", 0),
@@ -603,4 +603,35 @@ int settings_dump(const struct settings *settings, FILE *out)
 		fputc('\n', out);
 	}
 	return fflush(out) == 0 ? 0 : -errno;
+}
+
+static int value_text(const struct settings *settings, const struct setting *setting, char **ret)
+{
+	size_t size;
+	FILE *out = open_memstream(ret, &size);
+
+	if (!out)
+		return -errno;
+	write_value(out, settings, setting);
+	return fclose(out) == 0 ? 0 : -errno;
+}
+
+int settings_compare(const struct settings *in_force, const struct settings *asked, settings_differ differ,
+		     void *userdata)
+{
+	for (size_t i = 0; i < TABLE; i++) {
+		_cleanup_free_ char *old = NULL, *new = NULL;
+		int r;
+
+		if (!table[i].restart)
+			continue;
+		r = value_text(in_force, &table[i], &old);
+		if (r == 0)
+			r = value_text(asked, &table[i], &new);
+		if (r < 0)
+			return r;
+		if (strcmp(old, new) != 0)
+			differ(userdata, table[i].section, table[i].name, old, new);
+	}
+	return 0;
 }

@@ -15,7 +15,8 @@ struct setting {
 	size_t offset;	   /* in struct settings */
 	const char *value; /* the default, as it would stand in a file */
 	uint64_t least, most;
-	bool many; /* may be given more than once in a file */
+	bool many;    /* may be given more than once in a file */
+	bool restart; /* takes one to change */
 };
 
 size_t settings_count(void);

@@ -307,7 +307,7 @@ def a_reload_changes_what_it_can():
                       "probes": {"forks": "yes"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
-        check("[probes]: changes take a restart" in daemon.messages(), daemon.messages())
+        check('[probes] forks = yes: this takes a restart; until then it is "no"' in daemon.messages(), daemon.messages())
         equal((os.stat(daemon.path).st_mode & 0o777, os.stat(daemon.path).st_ino), (0o600, inode))
         marker = run(ODD, "exit", "9")
         equal(client.wait_exit(marker.pid), {"type": "exited", "pid": marker.pid, "exit_code": 9})
@@ -318,6 +318,16 @@ def a_reload_changes_what_it_can():
         rejected = third.wait(lambda e: e["type"] == "rejected")
         check("max_subscribers" in rejected["reason"], rejected)
         check(not third.read_some(5), "it is not closed")
+        # What takes a restart is compared with what is in force, not with what was asked for last.
+        def warnings():
+            return daemon.messages().count("this takes a restart")
+        for config, more in (({"probes": {"forks": "yes"}, "log": {"level": "info"}}, 1),
+                             ({"probes": {"forks": "no"}, "log": {"level": "info"}}, 0)):
+            before = warnings()
+            daemon.write(config)
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_note("READY=1")
+            equal(warnings() - before, more, config)
 
 
 @test

@@ -311,4 +311,32 @@ TEST(the_file_that_is_installed_shows_every_default)
 	settings_free(defaults);
 }
 
+static void note_difference(void *userdata, const char *section, const char *name, const char *in_force,
+			    const char *asked)
+{
+	FILE *out = userdata;
+
+	fprintf(out, "%s.%s %s -> %s\n", section, name, in_force, asked);
+}
+
+TEST(what_takes_a_restart_is_compared)
+{
+	struct settings *begun = taken("[probes]\nenv = LANG\n"),
+			*asked = taken(
+				"[probes]\nerrors = off\nenv = LANG, HOME\nring_buffer = 100K\ntable_memory = 1M\n"
+				"btf = /b\n[socket]\npath = /run/other\nmode = 0600\n[stdout]\nsnapshot = no\n");
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	CHECK_INT(settings_compare(begun, asked, note_difference, out), 0);
+	CHECK_INT(settings_compare(asked, asked, note_difference, out), 0);
+	fclose(out);
+	CHECK_STR(text, "probes.errors auto -> off\nprobes.ring_buffer 8M -> 128K\nprobes.env LANG -> LANG, HOME\n"
+			"probes.btf  -> /b\nsocket.path /run/execsnoopd/events.sock -> /run/other\n");
+	free(text);
+	settings_free(begun);
+	settings_free(asked);
+}
+
 TAP_MAIN
