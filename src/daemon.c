@@ -395,14 +395,33 @@ static int start_watchdog(struct daemon *d)
 	return r < 0 ? r : watchdog_new(&d->watchdog, d->event, r > 0 ? usec : 0, &ops, d);
 }
 
+/* Capabilities: those that matter here are of the first 32. */
+
+static bool get_capabilities(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capget, &head, data) == 0;
+}
+
+/* Each such file is left out where it is not to be read (procfs.h): the reason is told once. */
+static void tell_without_ptrace(void)
+{
+	struct __user_cap_data_struct data[2] = {};
+
+	if (get_capabilities(data) && !(data[0].effective & (UINT32_C(1) << CAP_SYS_PTRACE)))
+		log_warning(
+			"CAP_SYS_PTRACE missing: of other users' processes that run already, exe, cwd and env are not known");
+}
+
 /* It took this one to open the tracepoints, and nothing more takes it: what we can't do, nobody can make us do. */
 static void drop_sys_admin(void)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = {};
-	const uint32_t bit = UINT32_C(1) << CAP_SYS_ADMIN; /* of the first 32 */
+	const uint32_t bit = UINT32_C(1) << CAP_SYS_ADMIN;
 
-	if (syscall(SYS_capget, &head, data) < 0 || !(data[0].permitted & bit))
+	if (!get_capabilities(data) || !(data[0].permitted & bit))
 		return;
 	/* The bounding set is for programs that it runs: there are none. */
 	data[0].effective &= ~bit;
@@ -526,6 +545,7 @@ int daemon_run(const struct daemon_options *options)
 	started = r == DAEMON_OK;
 	if (started) {
 		drop_sys_admin();
+		tell_without_ptrace();
 		/* What loading took (the kernel's type information, above all) is not needed any more. */
 		malloc_trim(0);
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,

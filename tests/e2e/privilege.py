@@ -71,6 +71,7 @@ def what_the_unit_gives_is_enough():
     equal(sorted(of_the_unit()), ["bpf", "dac_read_search", "perfmon", "sys_ptrace"], "the unit's capabilities: test each here")
     got = seen(of_the_unit())
     equal([key for key in got if not got[key]], [], "what is not seen")
+    check("CAP_SYS_PTRACE" not in got["said"], got["said"])
 
 
 @test
@@ -89,6 +90,7 @@ def without_CAP_PERFMON_it_does_not_start():
 def without_CAP_SYS_PTRACE_the_exe_and_cwd_of_what_ran_before_are_not_known():
     got = seen(without("sys_ptrace"))
     equal([key for key in got if not got[key]], ["exe"], "what is not seen")
+    check("CAP_SYS_PTRACE missing: of other users' processes" in got["said"], got["said"])
 
 
 @test
