@@ -222,6 +222,7 @@ int server_reload(struct server *server, const struct settings *settings)
 	if (r < 0)
 		return r;
 	server->config.settings = settings;
+	server_allow_files(server);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 

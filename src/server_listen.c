@@ -4,14 +4,16 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <syslog.h>
 #include <time.h>
 
 #include "server_peers.h"
 
-#define ACCEPTS_MOST 64	    /* in one turn */
-#define PAUSE_US 100000	    /* of accepting, when descriptors ran out */
+#define ACCEPTS_MOST 64 /* in one turn */
+#define PAUSE_US 100000 /* of accepting, when descriptors ran out */
+#define OTHER_FILES 128 /* open beside those of subscribers: 45, and in a restart those of the last daemon's probes */
 #define LISTENER "listener" /* in the store */
 #define NOTES_MOST 5	    /* of connections, in a second */
 
@@ -207,6 +209,24 @@ int server_set_access(struct server *server, const struct settings *settings)
 	return r;
 }
 
+/* The soft limit that we are started with is 1024 as a rule, for programs that use select(2). */
+void server_allow_files(struct server *server)
+{
+	const rlim_t wanted = server->config.settings->socket.max_subscribers + OTHER_FILES;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		server_note(
+			server, LOG_WARNING,
+			"[socket] max_subscribers = %llu: for so many, %llu files must be open at a time, and %llu may be "
+			"(RLIMIT_NOFILE; LimitNOFILE= in a unit)",
+			(unsigned long long)server->config.settings->socket.max_subscribers, (unsigned long long)wanted,
+			(unsigned long long)limit.rlim_max);
+}
+
 static int server_bind(struct server *server)
 {
 	const struct settings *settings = server->config.settings;
@@ -227,6 +247,7 @@ int server_listen(struct server *server, int listen_fd)
 {
 	int r = sd_event_add_time_relative(server->event, &server->pause, CLOCK_MONOTONIC, 0, 0, on_pause_over, server);
 
+	server_allow_files(server);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(server->pause, SD_EVENT_OFF);
 	if (r >= 0)

@@ -58,6 +58,8 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ke
 
 /* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);
+/* As many open files as the settings' subscribers may need; a note where that is forbidden. */
+void server_allow_files(struct server *server);
 /* Mode and group of the socket's file as new settings have them. 0; -ESRCH: there is no such group; -errno. A failure is noted. */
 int server_set_access(struct server *server, const struct settings *settings);
 void server_listen_no_more(struct server *server);

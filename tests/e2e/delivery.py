@@ -331,6 +331,30 @@ def a_reload_changes_what_it_can():
 
 
 @test
+def as_many_as_max_subscribers_whatever_the_soft_limit_of_files():
+    def prefix(soft, hard):
+        return "prlimit", "--nofile=%d:%d" % (soft, hard)
+
+    with Daemon(prefix=prefix(64, 4096)) as daemon:
+        readers = [daemon.connect() for _ in range(250)]
+        check("RLIMIT_NOFILE" not in daemon.messages(), daemon.messages())
+        # And what a reload asks for.
+        daemon.write({"socket": {"max_subscribers": "600"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        readers += [daemon.connect() for _ in range(300)]
+        equal(len(daemon.stats()["subscribers"]), 551)
+        # More than may be: that is said, and it goes on.
+        daemon.write({"socket": {"max_subscribers": "60000"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        check("60128 files must be open at a time, and 4096 may be (RLIMIT_NOFILE" in daemon.messages(), daemon.messages())
+        readers.append(daemon.connect())
+        for reader in readers:
+            reader.close()
+
+
+@test
 def every_filter_key():
     with Daemon() as daemon:
         client = daemon.connect()
