@@ -10,12 +10,13 @@
 #define IMAGES_MOST (1u << 24) /* four for each process that Linux can have */
 
 /* What was read so far. */
+struct known {
+	struct held *held;
+	struct image image;
+};
 struct images {
 	size_t count, room;
-	struct known {
-		struct held *held;
-		struct image image;
-	} * known;
+	struct known *known;
 };
 
 static int images_add(struct images *images, struct held *held, const struct image *image)

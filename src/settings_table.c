@@ -38,10 +38,10 @@ enum type {
 #define K(n) ((uint64_t)(n) << 10)
 #define M(n) ((uint64_t)(n) << 20)
 #define G(n) ((uint64_t)(n) << 30)
-#define SETTING(section, name, type, member, value, ...)            \
-	{                                                           \
-		section, name, type, AT(member), value, __VA_ARGS__ \
-	}
+/* Versions of clang-format do not agree about this one. */
+/* clang-format off */
+#define SETTING(section, name, type, member, value, ...) { section, name, type, AT(member), value, __VA_ARGS__ }
+/* clang-format on */
 #define FILTERS(section, output)                                                                                    \
 	SETTING(section, "fields", TYPE_FIELDS, output, "", 0),                                                     \
 		SETTING(section, "types", TYPE_FILTER + FILTER_TYPES, output.filter[FILTER_TYPES], "", 0),          \

@@ -204,11 +204,15 @@ TEST(whole_exited)
 		},
 	};
 
-	CHECK_STR(visit(&event, KEYS_ALL),
-		  "text type=exited\nnumber seq=2\ntime time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO
-			  WHAT "time end_time=2017-11-03T15:19:00.000000000Z\nnumber running_time_ns=123109448135\n"
-		  "text exit_signal=SIGSEGV\ntruth core_dumped=\nnumber cpu_user_ns=1\nnumber cpu_system_ns=0\n"
-		  "number max_rss_bytes=3\nnumber read_bytes=18446744073709551615\nnumber write_bytes=5\n");
+	static const char wanted[] = "text type=exited\nnumber seq=2\n"
+				     "time time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO WHAT
+				     "time end_time=2017-11-03T15:19:00.000000000Z\n"
+				     "number running_time_ns=123109448135\n"
+				     "text exit_signal=SIGSEGV\ntruth core_dumped=\n"
+				     "number cpu_user_ns=1\nnumber cpu_system_ns=0\nnumber max_rss_bytes=3\n"
+				     "number read_bytes=18446744073709551615\nnumber write_bytes=5\n";
+
+	CHECK_STR(visit(&event, KEYS_ALL), wanted);
 }
 
 TEST(what_is_not_known_is_left_out)
