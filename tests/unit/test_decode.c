@@ -19,7 +19,7 @@ static int decode(size_t size)
 	static void *copy;
 
 	free(copy);
-	copy = aligned_alloc(8, (size + 7) & ~(size_t)7);
+	copy = malloc(size);
 	memcpy(copy, &record, size);
 	return decode_record(&d, copy, size);
 }
