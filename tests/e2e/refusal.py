@@ -162,10 +162,13 @@ def write_moved(path, name):
     count = ctypes.c_uint32.from_address(at + 4).value & 0xffff
     members = (Member * count).from_address(at + 12)
     names = [libbpf.btf__name_by_offset(btf, member.name) for member in members]
-    members[names.index(name)].offset += 64
     data = libbpf.btf__raw_data(btf, ctypes.byref(size))
+    # Of a copy: since 1.6 libbpf's own is a mapping of the kernel's file, for reading only.
+    copy = (ctypes.c_char * size.value).from_buffer_copy(data[:size.value])
+    member = ctypes.addressof(members[names.index(name)]) - ctypes.cast(data, ctypes.c_void_p).value
+    Member.from_buffer(copy, member).offset += 64
     with open(path, "wb") as f:
-        f.write(data[:size.value])
+        f.write(copy.raw)
 
 
 @test
