@@ -454,8 +454,8 @@ struct procfs *procfs_free(struct procfs *procfs)
 
 int procfs_read(struct procfs *procfs, struct process *process)
 {
-	typedef int reader(struct procfs * procfs, int dir, struct image *image);
-	static reader *const parts[] = {
+	typedef int read_part(struct procfs *, int, struct image *);
+	static read_part *const parts[] = {
 		read_exe, read_args, read_env, read_cwd, read_cgroup,
 	};
 	_cleanup_close_ int dir = -1;

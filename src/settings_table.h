@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one table of keys: names, types, defaults, ranges; and how a value of each type is read and written. For
- * settings.c alone. */
+/* The one table of keys: names, types, defaults, ranges. For settings.c alone. */
 #ifndef EXECSNOOP_SETTINGS_TABLE_H
 #define EXECSNOOP_SETTINGS_TABLE_H
 
@@ -11,7 +10,7 @@
 
 struct setting {
 	const char *section, *name;
-	int type;	   /* enum in settings_table.c */
+	int type;	   /* enum in settings_value.h */
 	size_t offset;	   /* in struct settings */
 	const char *value; /* the default, as it would stand in a file */
 	uint64_t least, most;

@@ -83,6 +83,13 @@ until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=while-on EXECSNOOP_TYPE=ex
 	! journalctl _PID="$main" EXECSNOOP_ARG=while-off -o cat | grep -q .
 report "a reload switches the journal off and on"
 
+# The soft limit that a unit starts with is 1024.
+printf '[socket]\nmax_subscribers = 2000\n' >"$config.d/many.conf"
+systemctl reload $unit
+until_true sh -c "awk '/^Max open files/ { exit !(\$4 >= 2000) }' /proc/$main/limits"
+report "max_subscribers raises the limit of open files"
+rm "$config.d/many.conf"
+
 # The journal alone: a small queue, no limit of rate.
 mkdir -p /run/systemd/system/$unit.d
 printf '[Service]\nLogRateLimitIntervalSec=0\n' >/run/systemd/system/$unit.d/rate.conf
