@@ -308,6 +308,9 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = load_btf(&btf, settings->probes.btf, reason);
 	if (r != 0)
 		return r;
+	/* Nothing that was loaded could be told from what does no harm. */
+	if (refusal_ring_sleeps(btf))
+		return refuse(reason, (struct refusal_facts){ .ring_sleeps = true });
 	r = load(probe, settings, &config, btf, reason);
 	if (!probe->plain && (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE)) {
 		/* What verifiers know of types differs between kernels; the other way is taken by all of them. */

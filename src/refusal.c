@@ -8,9 +8,13 @@
  *   does not understand. Two programs of a few instructions, one with that helper and one with its unaffected twin, find that
  *   out also where securityfs, which has the state, is not mounted.
  * - Capabilities of a user namespace other than the initial one do not count.
+ * - With PREEMPT_RT a spinlock_t is a mutex (include/linux/spinlock_types.h of the kernel), and probes run where nothing may
+ *   sleep. A ring buffer that is locked by one makes the traced program die of "scheduling while atomic". So it is
+ *   in Linux 5.10-rt; Linux 6.12 locks it by a raw_spinlock_t, as does Debian's 6.1-rt. The type information tells.
  */
 #include "refusal.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -188,6 +192,56 @@ void refusal_ask(struct refusal_facts *facts)
 			      load_reader(BPF_FUNC_probe_read_user) != 0;
 }
 
+/* Type information. */
+
+static const struct btf_type *skip_typedefs(const struct btf *btf, uint32_t id)
+{
+	const struct btf_type *type = btf__type_by_id(btf, id);
+
+	while (type && (btf_is_typedef(type) || btf_is_mod(type)))
+		type = btf__type_by_id(btf, type->type);
+	return type;
+}
+
+/* The member of that name of a struct, also of a union without a name in it. */
+static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *type, const char *name)
+{
+	const struct btf_member *members = btf_members(type);
+
+	for (unsigned i = 0; i < btf_vlen(type); i++) {
+		const char *is = btf__name_by_offset(btf, members[i].name_off);
+
+		if (is && strcmp(is, name) == 0)
+			return &members[i];
+	}
+	for (unsigned i = 0; i < btf_vlen(type); i++) {
+		const char *is = btf__name_by_offset(btf, members[i].name_off);
+		const struct btf_type *inner = skip_typedefs(btf, members[i].type);
+
+		if (is && !*is && inner && btf_is_union(inner)) {
+			const struct btf_member *found = find_member(btf, inner, name);
+
+			if (found)
+				return found;
+		}
+	}
+	return NULL;
+}
+
+bool refusal_ring_sleeps(const struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, "bpf_ringbuf", BTF_KIND_STRUCT);
+	const struct btf_type *ring = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id), *lock;
+	const struct btf_member *member = ring ? find_member(btf, ring, "spinlock") : NULL;
+	const char *name;
+
+	lock = member ? skip_typedefs(btf, member->type) : NULL;
+	if (!lock || !btf_is_struct(lock))
+		return false;
+	name = btf__name_by_offset(btf, lock->name_off);
+	return name && strcmp(name, "spinlock") == 0 && !find_member(btf, lock, "rlock");
+}
+
 /* The decision. */
 
 struct answer {
@@ -324,6 +378,12 @@ int refusal_decide(const struct refusal_facts *facts, char *text, size_t room)
 {
 	const struct answer answer = { text, room };
 
+	if (facts->ring_sleeps)
+		return say(
+			&answer, REFUSAL_E_UNSUPPORTED,
+			"the kernel, Linux %s, is a PREEMPT_RT kernel whose BPF ring buffer has a lock that sleeps: traced "
+			"programs would die of it; Linux 6.12, and Debian's 6.1, have another lock",
+			facts->release[0] ? facts->release : "of unknown release");
 	switch (facts->error) {
 	case ENOMEM:
 	case EMFILE:

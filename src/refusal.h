@@ -40,6 +40,9 @@ struct refusal_facts {
 	int ring;	       /* 0, or the errno of making a small ring buffer */
 	bool reads_kernel;     /* false: programs may not, while others load (confidentiality) */
 
+	/* Of the kernel's type information. */
+	bool ring_sleeps; /* refusal_ring_sleeps() */
+
 	/* Of what was done. */
 	bool needs_btf; /* the kernel's own, since no other was named */
 	int error;	/* errno */
@@ -50,6 +53,10 @@ struct refusal_facts {
 void refusal_read(struct refusal_facts *facts, const char *root);
 /* The facts of the kernel, of which the calls change nothing. */
 void refusal_ask(struct refusal_facts *facts);
+
+struct btf;
+/* Whether the lock of this kernel's BPF ring buffers is one that sleeps (PREEMPT_RT). False where the types do not say. */
+bool refusal_ring_sleeps(const struct btf *btf);
 
 /* What follows, with its words: REFUSAL_E_x, or -errno if what failed is short of something and may do the next time. */
 int refusal_decide(const struct refusal_facts *facts, char *text, size_t room);

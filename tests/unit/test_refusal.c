@@ -2,6 +2,7 @@
 /* The decision over made-up facts, the files of made-up roots, and the calls under filters that are real. */
 #include "refusal.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -347,6 +348,102 @@ TEST(a_real_filter_is_found)
 		CHECK_INT(waitpid(child, &status, 0), child);
 		CHECK_INT(status, 0);
 	}
+}
+
+/* Type information with a struct bpf_ringbuf whose lock is of type `lock`, which is added to it by add_x(). */
+
+static struct btf *types_new(void)
+{
+	struct btf *btf = btf__new_empty();
+
+	CHECK(btf);
+	CHECK_INT(btf__add_int(btf, "int", 4, BTF_INT_SIGNED), 1);
+	return btf;
+}
+
+/* struct NAME { int MEMBER; }, or, with in_union, struct NAME { union { int MEMBER; }; }, and typedef NAME_t. */
+static int add_lock(struct btf *btf, const char *name, const char *member, bool in_union, const char *type_name)
+{
+	int of = 1, id;
+
+	if (in_union) {
+		of = btf__add_union(btf, "", 4);
+		CHECK(of > 0);
+		CHECK_INT(btf__add_field(btf, member, 1, 0, 0), 0);
+	}
+	id = btf__add_struct(btf, name, 4);
+	CHECK(id > 0);
+	CHECK_INT(btf__add_field(btf, in_union ? "" : member, of, 0, 0), 0);
+	id = type_name ? btf__add_typedef(btf, type_name, id) : id;
+	CHECK(id > 0);
+	return id;
+}
+
+static void add_ring(struct btf *btf, const char *member, int lock)
+{
+	CHECK(btf__add_struct(btf, "bpf_ringbuf", 8) > 0);
+	CHECK_INT(btf__add_field(btf, "mask", 1, 0, 0), 0);
+	CHECK_INT(btf__add_field(btf, member, lock, 32, 0), 0);
+}
+
+static bool lock_sleeps(const char *name, const char *member, bool in_union, const char *type_name)
+{
+	struct btf *btf = types_new();
+	bool sleeps;
+
+	add_ring(btf, "spinlock", add_lock(btf, name, member, in_union, type_name));
+	sleeps = refusal_ring_sleeps(btf);
+	btf__free(btf);
+	return sleeps;
+}
+
+TEST(ring_lock_that_is_a_mutex_is_found)
+{
+	CHECK(lock_sleeps("spinlock", "lock", false, "spinlock_t")); /* 5.10-rt */
+	CHECK(lock_sleeps("spinlock", "lock", false, NULL));
+	CHECK(lock_sleeps("spinlock", "lock", true, "spinlock_t"));
+}
+
+TEST(ring_locks_that_spin_are_no_reason)
+{
+	CHECK(!lock_sleeps("spinlock", "rlock", true, "spinlock_t"));	      /* 5.10 */
+	CHECK(!lock_sleeps("raw_spinlock", "lock", false, "raw_spinlock_t")); /* 6.1-rt */
+	CHECK(!lock_sleeps("rqspinlock", "val", true, "rqspinlock_t"));	      /* 7.2-rt */
+	CHECK(!lock_sleeps("qspinlock", "val", true, "arch_spinlock_t"));
+}
+
+TEST(types_that_say_nothing_of_the_ring_are_no_reason)
+{
+	struct btf *btf = types_new();
+
+	CHECK(!refusal_ring_sleeps(btf));
+	add_lock(btf, "spinlock", "lock", false, "spinlock_t");
+	CHECK(!refusal_ring_sleeps(btf));
+	add_ring(btf, "other", 1);
+	CHECK(!refusal_ring_sleeps(btf));
+	btf__free(btf);
+	btf = types_new();
+	add_ring(btf, "spinlock", 1);
+	CHECK(!refusal_ring_sleeps(btf));
+	btf__free(btf);
+	/* An id that is none, as in a broken file. */
+	btf = types_new();
+	add_ring(btf, "spinlock", 77);
+	CHECK(!refusal_ring_sleeps(btf));
+	btf__free(btf);
+}
+
+TEST(ring_that_sleeps_is_named_whatever_else_is_wrong)
+{
+	struct refusal_facts facts = sound(0);
+
+	strcpy(facts.release, "5.10.0-32-rt-amd64");
+	facts.what = NULL;
+	facts.ring_sleeps = true;
+	decides(&facts, REFUSAL_E_UNSUPPORTED, "Linux 5.10.0-32-rt-amd64, is a PREEMPT_RT kernel");
+	facts.capabilities = 0;
+	facts.bpf = EPERM;
+	decides(&facts, REFUSAL_E_UNSUPPORTED, "a lock that sleeps");
 }
 
 TEST(asking_leaves_no_descriptor_behind)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # matrix.sh [-v] [-s SUITE[,SUITE...]] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
-# same with /arm64 where there are a cross compiler and qemu for it; or those named. Fetches kernels through apt the first time,
+# same with /arm64 where there are a cross compiler and qemu for it, and 5.10-rt, which is to be refused (realtime.sh); or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
 # with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
 # these names (tests/e2e/SUITE.py: gauntlet, delivery, ...; gauntlet:NAME: one of them) instead, in guests with Python; on x86-64 if
@@ -23,6 +23,7 @@ if [ $# = 0 ]; then
 	if [ -z "$suites" ] && command -v aarch64-linux-gnu-gcc && command -v qemu-system-aarch64 && command -v mmdebstrap; then
 		set -- "$@" 5.10/arm64 6.1/arm64 6.12/arm64 latest/arm64
 	fi >/dev/null
+	[ -n "$suites" ] || set -- "$@" 5.10-rt
 fi
 for tool in qemu-system-x86_64 cpio python3; do
 	command -v $tool >/dev/null || { echo "matrix.sh: there is no $tool" >&2; exit 77; }
@@ -104,7 +105,9 @@ for release in "$@"; do
 		;;
 	esac
 	fail32 "$arch"
-	kernel=$("$here/fetch-kernel.sh" "${release%/*}" "$arch" | tail -n 1)
+	flavour=cloud version=${release%/*}
+	case $version in *-rt) flavour=linux-image-rt-$arch ;; esac
+	kernel=$("$here/fetch-kernel.sh" "${version%-rt}" "$arch" "$flavour" | tail -n 1)
 	bad=0
 	: >"$work/log"
 	if [ -n "$suites" ]; then
@@ -115,10 +118,14 @@ for release in "$@"; do
 		[ $bad = 0 ] || failed=1
 		continue
 	fi
-	boot inside.sh
-	boot refusal.sh -a "vm_bare lockdown=integrity"
-	boot refusal.sh -a "vm_bare lockdown=confidentiality"
-	ACCEL=tcg,thread=single QEMU_ARGS="-icount shift=0,sleep=off" boot bystander.sh
+	if [ "$version" = 5.10-rt ]; then
+		boot realtime.sh
+	else
+		boot inside.sh
+		boot refusal.sh -a "vm_bare lockdown=integrity"
+		boot refusal.sh -a "vm_bare lockdown=confidentiality"
+		ACCEL=tcg,thread=single QEMU_ARGS="-icount shift=0,sleep=off" boot bystander.sh
+	fi
 	[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
 	printf '%-11s %-28s %-24s %s passed, %s failed; getppid %s\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
