@@ -10,6 +10,7 @@
  */
 #include "event.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -491,9 +492,10 @@ const char *errno_name(int error)
 	return error > 0 ? strerrorname_np(error) : NULL;
 }
 
+/* As signal(7) has them: glibc calls SIGIO by its synonym, SIGPOLL. */
 void signal_name(char *ret, size_t size, int number)
 {
-	const char *name = sigabbrev_np(number);
+	const char *name = number == SIGIO ? "IO" : sigabbrev_np(number);
 
 	if (name)
 		snprintf(ret, size, "SIG%s", name);
