@@ -23,16 +23,22 @@
  *    libpod-payload-), containerd (cri-containerd-, nerdctl-), cri-o (crio-), kubepods/.../pod<uid>/<id>. No list of
  *    runtimes, so that one of next year is known as well. Not PREFIXconmon-<id>: that monitors the container from
  *    outside; nor <id>.service: podman's health checks run on the host too.
- *  - lxc.payload.NAME, and NAME in a folder lxc, lxc.payload, garden, mesos or buildkit. (lxc.monitor.NAME is outside.)
+ *  - 32 hexadecimal digits, '-' and decimal digits, with or without ".scope": ECS on Fargate, whose containers are called by the task and
+ *    a number (/ecs/<task>/<task>-<number>).
+ *  - lxc.payload.NAME, and NAME in a folder lxc, lxc.payload, garden, mesos or buildkit. (lxc.monitor.NAME is outside.) Garden
+ *    may have its containers in garden/good and garden/bad (its CPU throttling).
  *  - systemd-machined's machine-NAME.scope, and systemd-nspawn@NAME.service; NAME.scope right below machine.slice if
  *    it has a folder "payload". What is in the folder "supervisor" is systemd-nspawn itself, outside. Machines
  *    of libvirt's qemu driver are no containers: what runs there is the hypervisor.
+ *
+ * A name that its user chose, in a folder that does not tell (/default/NAME of ctr(8), /NAME of runc(8)), is not known.
  */
 #include "cgroup.h"
 
 #include <stdint.h>
 
 #define ID_DIGITS 64
+#define TASK_DIGITS 32
 
 /* The next name of the path, which loses it. False at the end. */
 static bool name_next(struct bytes *path, struct bytes *ret)
@@ -170,6 +176,28 @@ static bool is_hex(char c)
 	return is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
+static bool all_hex(struct bytes name)
+{
+	for (size_t i = 0; i < name.size; i++)
+		if (!is_hex(name.data[i]))
+			return false;
+	return true;
+}
+
+/* A task's digits, '-', and a number. */
+static bool task_id(struct bytes name, struct bytes *ret)
+{
+	take_end(&name, BYTES(".scope"));
+	if (name.size < TASK_DIGITS + 2 || !all_hex((struct bytes){ name.data, TASK_DIGITS }) ||
+	    name.data[TASK_DIGITS] != '-')
+		return false;
+	for (size_t i = TASK_DIGITS + 1; i < name.size; i++)
+		if (!is_digit(name.data[i]))
+			return false;
+	*ret = name;
+	return true;
+}
+
 static bool hex_id(struct bytes name, struct bytes *ret)
 {
 	struct bytes id, before;
@@ -178,9 +206,8 @@ static bool hex_id(struct bytes name, struct bytes *ret)
 	if (name.size < ID_DIGITS)
 		return false;
 	id = (struct bytes){ name.data + name.size - ID_DIGITS, ID_DIGITS };
-	for (size_t i = 0; i < ID_DIGITS; i++)
-		if (!is_hex(id.data[i]))
-			return false;
+	if (!all_hex(id))
+		return false;
 	before = (struct bytes){ name.data, name.size - ID_DIGITS };
 	if (before.size > 0) {
 		if (!take_end(&before, BYTES("-")) && !take_end(&before, BYTES(":")))
@@ -251,15 +278,21 @@ static bool lxc_name(struct bytes name, struct bytes *ret)
 	return true;
 }
 
+/* Garden's, which may have a tag. */
+static bool is_garden(struct bytes name)
+{
+	return is(name, "garden") || take_start(&name, BYTES("garden-"));
+}
+
 /* A name that is an id because of the folder it is in. */
 static bool is_container_folder(struct bytes name)
 {
-	static const char *const folders[] = { "lxc", "lxc.payload", "garden", "mesos", "buildkit" };
+	static const char *const folders[] = { "lxc", "lxc.payload", "mesos", "buildkit" };
 
 	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
 		if (is(name, folders[i]))
 			return true;
-	return false;
+	return is_garden(name);
 }
 
 struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NAME_SIZE])
@@ -273,7 +306,11 @@ struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NA
 		if (!name_next(&path, &child))
 			child = BYTES_NONE;
 		id = name;
-		if (hex_id(name, &id) || lxc_name(name, &id) || is_container_folder(parent)) {
+		if (is_garden(parent) && child.data && (is(name, "good") || is(name, "bad"))) {
+			name = child;
+			continue;
+		}
+		if (hex_id(name, &id) || task_id(name, &id) || lxc_name(name, &id) || is_container_folder(parent)) {
 			found = id;
 			escaped = false;
 		} else if (machine_name(parent, name, child, &id)) {

@@ -5,6 +5,7 @@
 
 #define A64 "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970"
 #define B64 "9ec39b91f3d70e1beff50a308f77067065ea6be0d91a3378375056cd4422cf3d"
+#define T32 "34dc0b5e626f2c5c4c5170e34b10e765"
 #define POD "12345678_90ab_cdef_1234_567890abcdef"
 #define USER "/user.slice/user-1000.slice/user@1000.service"
 
@@ -242,9 +243,34 @@ TEST(machines)
 		   { "/machine.slice/machine-a\\x2db.scope/payload/system.slice/docker-" A64 ".scope", A64 });
 }
 
+TEST(elastic_container_service)
+{
+	CONTAINERS({ "/ecs/" T32 "/" T32 "-1234567890", T32 "-1234567890" }, { "/ecs/" T32 "/" T32 "-7", T32 "-7" },
+		   { "/ecs/" T32 "/" T32 "-1234567890/init.scope", T32 "-1234567890" },
+		   { "/ecs/" T32 "/" T32 "-1234567890.scope", T32 "-1234567890" },
+		   { "/ecs/" T32 "/" T32 "-1234567890/docker/" A64, A64 }, { "/ecs/" A64 "/" B64, B64 },
+		   { "/ecs/55091c13-b8cf-4801-b527-f4601742204d/" A64, A64 },
+		   { "/ecs/cluster/55091c13-b8cf-4801-b527-f4601742204d/" A64, A64 },
+		   { "/ecstasks.slice/ecstasks-" T32 ".slice/docker-" A64 ".scope", A64 }, { "/ecs/" T32, NULL },
+		   { "/ecs/" T32 "/" T32, NULL }, { "/ecs/" T32 "/" T32 "-", NULL },
+		   { "/ecs/" T32 "/" T32 "-12a", NULL }, { "/ecs/" T32 "/x" T32 "-12", NULL },
+		   { "/ecs/" T32 "/" T32 "0-12", NULL }, { "/ecs/" T32 "/" T32 "_12", NULL },
+		   { "/ecs/" T32 "/" T32 "-12.service", NULL });
+}
+
+TEST(names_that_a_user_chose_are_not_known)
+{
+	CONTAINERS({ "/default/web", NULL }, { "/web", NULL }, { "/system.slice/runc-web.scope", NULL },
+		   { "/nomad.slice/share.slice/55091c13-b8cf-4801-b527-f4601742204d.web.scope", NULL });
+}
+
 TEST(others_with_a_folder)
 {
 	CONTAINERS({ "/system.slice/garden.service/garden/2f3a4b5c-6d7e", "2f3a4b5c-6d7e" },
+		   { "/garden/good/2f3a4b5c-6d7e", "2f3a4b5c-6d7e" },
+		   { "/garden/bad/2f3a4b5c-6d7e/init", "2f3a4b5c-6d7e" },
+		   { "/garden-7/2f3a4b5c-6d7e", "2f3a4b5c-6d7e" }, { "/garden/good", "good" },
+		   { "/actions_job/" A64, A64 }, { "/k8s.io/" A64, A64 }, { "/moby/" A64, A64 },
 		   { "/mesos/0b1c/mesos/2d3e", "2d3e" });
 }
 
