@@ -76,10 +76,10 @@ static void gen_stats(void *userdata, yajl_gen gen)
 
 /* Start. */
 
-static void complain(void *userdata, const char *message)
+static void complain(void *userdata, int level, const char *message)
 {
 	(void)userdata;
-	log_error("%s", message);
+	log_write(level, "%s", message);
 }
 
 int daemon_load_settings(struct settings **ret, const struct daemon_options *options)

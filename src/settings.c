@@ -3,8 +3,9 @@
  * Reading, checking and writing of the configuration, all from the table in settings_table.c.
  *
  * inih does the syntax. It is given the file line by line by a reader of ours, so that we know the line of every
- * complaint, and lines that it would split (they are longer than its buffer) or continue (they begin with a blank)
- * never reach it: both are complained of. Comments behind a value are not taken off: a value may hold '#' or ';'.
+ * complaint, and lines that it would continue (they begin with a blank) never reach it. What it does with a value depends on how
+ * it was built (the size of its buffer, whether ' ;' begins a comment), so it is given the key alone, and the value is taken
+ * from the line. Comments behind a value are not taken off: a value may hold '#' or ';'. But it is warned of.
  */
 #include "settings.h"
 
@@ -14,6 +15,9 @@
 #include <ini.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <syslog.h>
 
 #include "config.h"
 #include "settings_table.h"
@@ -28,14 +32,15 @@ struct reading {
 	const char *data;
 	size_t size, at;
 	unsigned line;
-	bool *given; /* by key of the table: in this file already */
+	char value[LINE_MOST]; /* of that line */
+	bool *given;	       /* by key of the table: in this file already */
 	settings_complain complain;
 	void *userdata;
 	unsigned problems;
 	bool out_of_memory;
 };
 
-__attribute__((format(printf, 2, 3))) static void problem(struct reading *r, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void say(struct reading *r, int level, const char *format, ...)
 {
 	char text[1024], message[1400];
 	va_list args;
@@ -43,11 +48,13 @@ __attribute__((format(printf, 2, 3))) static void problem(struct reading *r, con
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	snprintf(message, sizeof(message), "%s:%u: %s", r->name, r->line, text);
-	r->problems++;
+	snprintf(message, sizeof(message), "%s:%u: %s%s", r->name, r->line, level == LOG_ERR ? "" : "warning: ", text);
+	if (level == LOG_ERR)
+		r->problems++;
 	if (r->complain)
-		r->complain(r->userdata, message);
+		r->complain(r->userdata, level, message);
 }
+#define problem(r, ...) say(r, LOG_ERR, __VA_ARGS__)
 
 /* Lines. */
 
@@ -64,11 +71,37 @@ static const char *bad_line(const char *line, size_t size)
 		blank++;
 	if (blank > 0 && blank < size && !strchr("#;\r", line[blank]))
 		return "the line begins with a blank; a value cannot go on from line to line";
-#if !HAVE_DECL_INI_MAX_LINE
-	if (memmem(line, size, " ;", 2) || memmem(line, size, "\t;", 2))
-		return "a ';' behind a blank: this build's INI library would take it for a comment";
-#endif
 	return NULL;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* The end of the key, with its sign; 0: it is no line with a key. */
+static size_t key_size(const char *line, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		if (line[i] == '=' || line[i] == ':')
+			return i + 1;
+		if (line[i] == ';' && i > 0 && is_blank(line[i - 1]))
+			return 0;
+	}
+	return 0;
+}
+
+/* What stands behind the key, without blanks around it. */
+static void keep_value(struct reading *r, const char *line, size_t size)
+{
+	while (size > 0 && is_blank(*line)) {
+		line++;
+		size--;
+	}
+	while (size > 0 && is_blank(line[size - 1]))
+		size--;
+	memcpy(r->value, line, size);
+	r->value[size] = '\0';
 }
 
 /* ini_reader: like fgets(3). A bad line is handed on as an empty one. */
@@ -76,7 +109,7 @@ static char *next_line(char *to, int room, void *stream)
 {
 	struct reading *r = stream;
 	const char *line = r->data + r->at, *end, *wrong;
-	size_t size;
+	size_t size, key;
 
 	if (r->at >= r->size)
 		return NULL;
@@ -85,29 +118,34 @@ static char *next_line(char *to, int room, void *stream)
 	r->at += size + 1;
 	r->line++;
 	wrong = bad_line(line, size);
-	/* Its buffer may be smaller than we ask for: that was decided when it was built. */
-	if (!wrong && size + 2 > (size_t)room)
-		wrong = "the line is too long";
+	if (!wrong && size > 0 && !strchr("#;[", line[0])) {
+		key = key_size(line, size);
+		keep_value(r, line + key, size - key);
+		size = key;
+	}
+	if (!wrong && size + 3 > (size_t)room)
+		wrong = "the key is too long";
 	if (wrong) {
 		problem(r, "%s", wrong);
 		size = 0;
 	}
 	memcpy(to, line, size);
-	to[size] = '\n';
-	to[size + 1] = '\0';
+	/* A key has some value. */
+	snprintf(to + size, 3, "%s\n", size > 0 && !strchr("#;[", line[0]) ? "v" : "");
 	return to;
 }
 
 /* Values. */
 
-static int on_value(void *userdata, const char *section, const char *name, const char *value)
+static int on_value(void *userdata, const char *section, const char *name, const char *placeholder)
 {
 	struct reading *r = userdata;
+	const char *value = r->value, *wrong = NULL, *doubt;
 	const struct setting *setting;
-	const char *wrong = NULL;
 	char buffer[512];
 	int result;
 
+	(void)placeholder;
 	if (!settings_has_section(section)) {
 		problem(r, *section ? "unknown section [%s]" : "a key before any section%s", section);
 		return 1;
@@ -124,10 +162,13 @@ static int on_value(void *userdata, const char *section, const char *name, const
 	result = settings_set(r->settings, setting, value, !r->given[settings_index(setting)], buffer, sizeof(buffer),
 			      &wrong);
 	r->given[settings_index(setting)] = true;
+	doubt = settings_doubt(setting, value);
 	if (result == -ENOMEM)
 		r->out_of_memory = true;
 	else if (result < 0)
-		problem(r, "%s = %s: %s", name, value, wrong);
+		problem(r, "%s = %s: %s%s%s", name, value, wrong, doubt ? "; " : "", doubt ? doubt : "");
+	else if (doubt && settings_is_text(setting))
+		say(r, LOG_WARNING, "%s = %s: %s", name, value, doubt);
 	return 1;
 }
 
@@ -148,8 +189,6 @@ static void check_syntax(struct reading *r)
 			size--;
 		if (size == 0 || line[0] == '#' || line[0] == ';' || bad_line(line, size))
 			continue;
-		if (r->line == 1 && size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
-			continue;
 		if (line[0] == '[') {
 			char section[64];
 
@@ -159,7 +198,7 @@ static void check_syntax(struct reading *r)
 			else if (snprintf(section, sizeof(section), "%.*s", (int)(size - 2), line + 1) < 0 ||
 				 !settings_has_section(section))
 				problem(r, "unknown section [%.*s]", (int)(size - 2), line + 1);
-		} else if (!memchr(line, '=', size) && !memchr(line, ':', size)) {
+		} else if (key_size(line, size) == 0) {
 			problem(r, "neither a section nor a key = value: %.*s", (int)size, line);
 		}
 	}
@@ -181,6 +220,11 @@ static int read_data(struct settings *settings, const char *name, const char *da
 
 	if (!given)
 		return -ENOMEM;
+	/* The byte order mark of some editors. */
+	if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+		r.data += 3;
+		r.size -= 3;
+	}
 #if HAVE_DECL_INI_MAX_LINE
 	ini_max_line = LINE_MOST + 4;
 	ini_initial_alloc = LINE_MOST + 4;
@@ -199,22 +243,43 @@ static void complain_file(settings_complain complain, void *userdata, const char
 {
 	char message[4400];
 
-	snprintf(message, sizeof(message), "%s: %s", name, error == EFBIG ? "the file is too large" : strerror(error));
+	snprintf(message, sizeof(message), "%s: %s", name,
+		 error == EFBIG	   ? "the file is too large"
+		 : error == EBADFD ? "not a regular file"
+				   : strerror(error));
 	if (complain)
-		complain(userdata, message);
+		complain(userdata, LOG_ERR, message);
+}
+
+/* Others may have no end, or no beginning. /dev/null is an empty file: a link to it takes a drop-in out, as in systemd.unit(5). */
+static int check_kind(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+		return 0;
+	return S_ISDIR(st.st_mode) ? -EISDIR : -EBADFD;
 }
 
 static int read_whole(const char *name, char **ret, size_t *ret_size)
 {
-	_cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Without waiting for a FIFO's writer (fifo(7)). */
+	_cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	_cleanup_free_ char *data = malloc(FILE_MOST + 1);
 	size_t size = 0;
 	ssize_t n;
+	int r;
 
+	/* open(2): a socket, or a device without a driver. */
 	if (fd < 0)
-		return -errno;
+		return errno == ENXIO ? -EBADFD : -errno;
 	if (!data)
 		return -ENOMEM;
+	r = check_kind(fd);
+	if (r < 0)
+		return r;
 	while ((n = read(fd, data + size, FILE_MOST + 1 - size)) > 0)
 		size += (size_t)n;
 	if (n < 0)

@@ -74,8 +74,9 @@ struct settings {
 };
 
 /* One complaint: "FILE:LINE: what is wrong" without a newline (FILE: what is wrong where no line is
- * to blame). Called for each problem, so that all are told at once. */
-typedef void (*settings_complain)(void *userdata, const char *message);
+ * to blame). Called for each problem, so that all are told at once. LOG_ERR; LOG_WARNING, with "warning: ": the value is taken as
+ * it stands, and is probably not what was meant. */
+typedef void (*settings_complain)(void *userdata, int level, const char *message);
 
 /* The built-in defaults. */
 int settings_new(struct settings **ret);

@@ -12,6 +12,7 @@
 #define K(n) ((uint64_t)(n) << 10)
 #define M(n) ((uint64_t)(n) << 20)
 #define G(n) ((uint64_t)(n) << 30)
+#define TABLE_MEMORY_MOST (SIZE_MAX < G(1024) ? SIZE_MAX : G(1024)) /* it is a size_t where it is used */
 /* Versions of clang-format do not agree about this one. */
 /* clang-format off */
 #define SETTING(section, name, type, member, value, ...) { section, name, type, AT(member), value, __VA_ARGS__ }
@@ -40,7 +41,7 @@ static const struct setting table[] = {
 	SETTING("probes", "kernel_threads", TYPE_TRUTH, probes.kernel_threads, "yes", 0, .restart = true),
 	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1), .restart = true),
 	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8), .restart = true),
-	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, G(1024)),
+	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, TABLE_MEMORY_MOST),
 	SETTING("probes", "env", TYPE_ENV, probes.env, "", 0, .restart = true),
 	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0, .restart = true),
 	SETTING("output", "fields", TYPE_FIELDS, output.fields, "all", 0),
@@ -102,6 +103,16 @@ int settings_set(struct settings *settings, const struct setting *setting, const
 		 size_t size, const char **ret_wrong)
 {
 	return value_read(value_of(settings, setting), setting, value, first, buffer, size, ret_wrong);
+}
+
+const char *settings_doubt(const struct setting *setting, const char *value)
+{
+	return value_doubt(setting, value);
+}
+
+bool settings_is_text(const struct setting *setting)
+{
+	return value_is_text(setting);
 }
 
 void settings_finish(struct settings *settings)

@@ -30,6 +30,11 @@ const struct setting *settings_find(const char *section, const char *name);
 int settings_set(struct settings *settings, const struct setting *setting, const char *value, bool first, char *buffer,
 		 size_t size, const char **ret_wrong);
 
+/* Why a value is probably not what was meant, though it may be taken; NULL. */
+const char *settings_doubt(const struct setting *setting, const char *value);
+/* Any text is a value of it, so nothing else finds out. */
+bool settings_is_text(const struct setting *setting);
+
 /* What hangs on other keys: [output] fields, sizes that are rounded. */
 void settings_finish(struct settings *settings);
 

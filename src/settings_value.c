@@ -340,6 +340,68 @@ int value_read(void *to, const struct setting *setting, const char *value, bool 
 	}
 }
 
+/* Doubts. */
+
+bool value_is_text(const struct setting *setting)
+{
+	switch (setting->type) {
+	case TYPE_PATH:
+	case TYPE_SOCKET:
+	case TYPE_NAME:
+	case TYPE_ENV:
+	case TYPE_OPTIONS:
+	case TYPE_PATTERN:
+		return true;
+	default:
+		return setting->type >= TYPE_FILTER;
+	}
+}
+
+static bool has_comment(const char *value)
+{
+	for (const char *at = value; *at; at++)
+		if ((*at == '#' || *at == ';') && (at == value || at[-1] == ' ' || at[-1] == '\t'))
+			return true;
+	return false;
+}
+
+static bool has_quotes(struct bytes entry)
+{
+	if (entry.size > 0 && entry.data[0] == '!')
+		entry = (struct bytes){ entry.data + 1, entry.size - 1 };
+	return entry.size > 0 && (entry.data[0] == '"' || entry.data[0] == '\'');
+}
+
+/* /proc/PID/comm has 15 bytes at most (proc(5)). */
+static bool is_too_long(const struct setting *setting, struct bytes entry)
+{
+	size_t size = entry.size - (entry.size > 0 && entry.data[0] == '!');
+
+	if (setting->type != TYPE_FILTER + FILTER_COMM || size <= 15)
+		return false;
+	for (size_t i = 0; i < entry.size; i++)
+		if (strchr("*?[\\", entry.data[i]))
+			return false;
+	return true;
+}
+
+const char *value_doubt(const struct setting *setting, const char *value)
+{
+	const char *at = value;
+	struct bytes entry;
+
+	if (has_comment(value))
+		return "a comment stands on a line of its own; behind a value it is part of it";
+	/* A list's entries; of what is no list, it does no harm. */
+	while (next_entry(&at, &entry)) {
+		if (has_quotes(entry))
+			return "quotes are part of a value";
+		if (is_too_long(setting, entry))
+			return "the comm of a process has 15 bytes at most, so this matches none";
+	}
+	return NULL;
+}
+
 void value_free(void *at, const struct setting *setting)
 {
 	if (setting->type == TYPE_PATH || setting->type == TYPE_SOCKET || setting->type == TYPE_NAME)

@@ -27,6 +27,9 @@ enum type {
 /* Sets what is at `to`, as settings_set() does. */
 int value_read(void *to, const struct setting *setting, const char *value, bool first, char *buffer, size_t size,
 	       const char **ret_wrong);
+/* As settings_doubt() and settings_is_text(). */
+const char *value_doubt(const struct setting *setting, const char *value);
+bool value_is_text(const struct setting *setting);
 /* As it would stand in a file. */
 void value_write(FILE *out, const void *at, const struct setting *setting);
 /* What it points to; the value itself stays. */

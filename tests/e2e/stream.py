@@ -574,6 +574,13 @@ def a_bad_configuration_is_refused_with_its_place():
         lines = [line for line in result.stderr.splitlines() if line.startswith(daemon.file + ":")]
         equal(len(lines), 3, result.stderr)
         equal(subprocess.run([DAEMON, "-c", daemon.file], stderr=subprocess.DEVNULL).returncode, 78)
+        # A FIFO without a writer, beside the file: nobody waits for it, at a reload neither.
+        os.mkdir(daemon.file + ".d")
+        fifo = os.path.join(daemon.file + ".d", "1.conf")
+        os.mkfifo(fifo)
+        result = subprocess.run([DAEMON, "-c", daemon.file, "-t"], stderr=subprocess.PIPE, text=True, timeout=20)
+        equal(result.returncode, 78)
+        check(fifo + ": not a regular file" in result.stderr, result.stderr)
         equal(subprocess.run([DAEMON, "--what"], stderr=subprocess.DEVNULL).returncode, 2)
         with open("/dev/full", "w") as full:
             for option in "--dump-config", "--version", "--help":
@@ -585,7 +592,19 @@ def a_bad_configuration_is_refused_with_its_place():
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
         check("nonsense" in daemon.messages())
+        check(fifo + ": not a regular file" in daemon.messages())
         start_and_end(stream, run(ODD, "exit", "0"))
+
+
+@test
+def values_that_are_hardly_meant_are_warned_of():
+    with Daemon({"socket": {"comm": "odd, wget # of ours"}}) as daemon:
+        place = "%s:%d: warning: comm = odd, wget # of ours: " % (
+            daemon.file, [line.startswith("comm") for line in open(daemon.file)].index(True) + 1)
+        check(place in daemon.messages(), daemon.messages())
+        result = subprocess.run([DAEMON, "-c", daemon.file, "-t"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        equal((result.returncode, result.stdout, result.stderr.count("\n")), (0, "", 1), result.stderr)
+        check(result.stderr.startswith(place), result.stderr)
 
 
 def shared_memory(daemon):

@@ -4,23 +4,27 @@
 #include <errno.h>
 #include <sys/stat.h>
 #include <syslog.h>
+#include <unistd.h>
 
 #include "tap.h"
 
 static char complaints[65536];
-static unsigned count;
+static unsigned count, warnings;
 
-static void complain(void *userdata, const char *message)
+static void complain(void *userdata, int level, const char *message)
 {
 	(void)userdata;
-	count++;
+	if (level == LOG_ERR)
+		count++;
+	else
+		warnings++;
 	snprintf(complaints + strlen(complaints), sizeof(complaints) - strlen(complaints), "%s\n", message);
 }
 
 static void forget(void)
 {
 	complaints[0] = '\0';
-	count = 0;
+	count = warnings = 0;
 }
 
 static int parse(struct settings **ret, const char *text)
@@ -201,6 +205,13 @@ TEST(lines_of_every_kind)
 	CHECK_STR(s->socket.output.filter[FILTER_ARGS][2], "=");
 	CHECK_STR(s->socket.output.filter[FILTER_ARGS][4], "\"q\"");
 	settings_free(s);
+	/* Whatever the INI library was built to do with them. */
+	s = taken("[socket]\nargs = a ;b\texe: c\nexe = x # y\ncomm : z\n");
+	CHECK_STR(s->socket.output.filter[FILTER_ARGS][0], "a ;b\texe: c");
+	CHECK_STR(s->socket.output.filter[FILTER_EXE][0], "x # y");
+	CHECK_STR(s->socket.output.filter[FILTER_COMM][0], "z");
+	settings_free(s);
+	refused("[log]\nlevel ;x = info\n", "x.conf:2: neither a section nor a key = value: level ;x = info\n");
 	/* A line is never cut: it is taken, or refused. */
 	memset(line + strlen(line), 'e', 4000);
 	s = taken(line);
@@ -211,6 +222,51 @@ TEST(lines_of_every_kind)
 	forget();
 	CHECK_INT(settings_parse(&s, "x.conf", "[log]\nlevel = in\0fo\n", 20, complain, NULL), -EINVAL);
 	CHECK_STR(complaints, "x.conf:2: there is a NUL byte in the line\n");
+}
+
+/* Taken, and warned of once. */
+static void doubted(const char *text, const char *warning)
+{
+	struct settings *settings = NULL;
+
+	CHECK_INT(parse(&settings, text), 0);
+	CHECK_INT(count, 0);
+	CHECK_STR(complaints, warning);
+	settings_free(settings);
+}
+
+TEST(values_that_are_hardly_meant_are_warned_of)
+{
+	doubted("[socket]\ncomm = curl, wget # x\n",
+		"x.conf:2: warning: comm = curl, wget # x: a comment stands on a line of its own; behind a value it is part of "
+		"it\n");
+	doubted("[socket]\n\ngroup = \"adm\"\n", "x.conf:3: warning: group = \"adm\": quotes are part of a value\n");
+	doubted("[journal]\nexe = /bin/a, !'/bin/b'\n",
+		"x.conf:2: warning: exe = /bin/a, !'/bin/b': quotes are part of a value\n");
+	doubted("[probes]\nenv = ; none\n",
+		"x.conf:2: warning: env = ; none: a comment stands on a line of its own; behind a value it is part of it\n");
+	doubted("[redact]\npattern = (AKIA[0-9A-Z]{16})\t;keys\n",
+		"x.conf:2: warning: pattern = (AKIA[0-9A-Z]{16})\t;keys: a comment stands on a line of its own; behind a value "
+		"it is part of it\n");
+	doubted("[stdout]\ncomm = systemd-resolved\n",
+		"x.conf:2: warning: comm = systemd-resolved: the comm of a process has 15 bytes at most, so this matches "
+		"none\n");
+}
+
+TEST(values_with_these_bytes_that_may_be_meant_are_not)
+{
+	doubted("[socket]\nargs = a#b;c, [#], *\"*, x[ ];y, it's\ncomm = systemd-resolve*, !systemd-resolve\n"
+		"[redact]\npattern = a\"b|[ ]#\n",
+		"");
+}
+
+TEST(errors_for_the_same_reason_say_so)
+{
+	refused("[log]\nlevel = \"info\"\n",
+		"x.conf:2: level = \"info\": none of error, warning, notice, info, debug; quotes are part of a value\n");
+	refused("[probes]\nforks = yes # all\n",
+		"x.conf:2: forks = yes # all: neither yes nor no; a comment stands on a line of its own; behind a value it is "
+		"part of it\n");
 }
 
 static char folder[] = "/tmp/execsnoopd-settings-XXXXXX";
@@ -266,6 +322,44 @@ TEST(dropins_come_after_in_the_order_of_names)
 	forget();
 	CHECK_INT(settings_load(&s, folder, true, complain, NULL), -EISDIR);
 	CHECK_INT(count, 1);
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	CHECK(system(command) == 0);
+}
+
+/* Without a writer: to open it would wait. */
+TEST(what_is_no_regular_file_is_refused_at_once)
+{
+	struct settings *s = NULL;
+	char path[256], expected[300], command[300];
+
+	CHECK(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/e.conf", folder);
+	CHECK_INT(mkfifo(path, 0600), 0);
+	alarm(10);
+	forget();
+	CHECK_INT(settings_load(&s, path, true, complain, NULL), -EBADFD);
+	snprintf(expected, sizeof(expected), "%s: not a regular file\n", path);
+	CHECK_STR(complaints, expected);
+	CHECK_INT(unlink(path), 0);
+	snprintf(path, sizeof(path), "%s/e.conf.d", folder);
+	CHECK(mkdir(path, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/e.conf.d/1.conf", folder);
+	CHECK_INT(mkfifo(path, 0600), 0);
+	snprintf(path, sizeof(path), "%s/e.conf", folder);
+	forget();
+	CHECK_INT(settings_load(&s, path, false, complain, NULL), -EBADFD);
+	snprintf(expected, sizeof(expected), "%s.d/1.conf: not a regular file\n", path);
+	CHECK_STR(complaints, expected);
+	forget();
+	CHECK_INT(settings_load(&s, "/dev/zero", true, complain, NULL), -EBADFD);
+	CHECK_STR(complaints, "/dev/zero: not a regular file\n");
+	/* A link to it takes a drop-in out. */
+	snprintf(path, sizeof(path), "%s/e.conf.d/1.conf", folder);
+	CHECK_INT(unlink(path), 0);
+	CHECK_INT(symlink("/dev/null", path), 0);
+	snprintf(path, sizeof(path), "%s/e.conf", folder);
+	CHECK_INT(settings_load(&s, path, false, complain, NULL), 0);
+	settings_free(s);
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	CHECK(system(command) == 0);
 }
