@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A ring of references. It grows by doubling and shrinks when it is empty; what bounds it is the sum of the lines'
- * sizes, since that is what a slow reader costs (a line that others hold too is charged to each of them: whoever
- * is left last pays for it).
+ * A ring of references. It grows by doubling and shrinks when it is empty; what bounds it is the memory of the lines and
+ * of the ring, since that is what a slow reader costs (a line that others hold too is charged to each of them: the last
+ * one that holds it is the one that keeps it).
  */
 #include "buffer.h"
 
@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "charge.h"
 #include "pool.h"
 
 #define BATCH 64 /* lines in one writev(2) */
@@ -20,10 +21,14 @@ struct buffer {
 	struct line **lines; /* a ring of `room`, a power of two */
 	size_t room, head, count;
 	size_t written; /* bytes of the first line that are out */
-	size_t size, peak, limit;
+	size_t size; /* text that is not out */
+	size_t held; /* memory of the lines, and of a ring that has grown */
+	size_t peak, limit;
 	uint64_t events;
 	size_t long_lines;
 };
+
+static size_t all_lines;
 
 int line_new(struct line **ret, size_t size)
 {
@@ -38,6 +43,8 @@ int line_new(struct line **ret, size_t size)
 	line->number = 0;
 	line->events = line->seq = 0;
 	line->size = size;
+	line->held = charge_of(sizeof(*line) + size);
+	all_lines += line->held;
 	*ret = line;
 	return 0;
 }
@@ -50,9 +57,16 @@ struct line *line_ref(struct line *line)
 
 struct line *line_unref(struct line *line)
 {
-	if (line && --line->refs == 0)
+	if (line && --line->refs == 0) {
+		all_lines -= line->held;
 		pool_give(line, sizeof(*line) + line->size);
+	}
 	return NULL;
+}
+
+size_t line_memory(void)
+{
+	return all_lines;
 }
 
 int buffer_new(struct buffer **ret, size_t limit)
@@ -69,6 +83,17 @@ int buffer_new(struct buffer **ret, size_t limit)
 static struct line **place(const struct buffer *buffer, size_t i)
 {
 	return &buffer->lines[(buffer->head + i) & (buffer->room - 1)];
+}
+
+/* What a ring takes. The one that every buffer has is no part of what it holds. */
+static size_t room_cost(size_t room)
+{
+	return room > ROOM_KEPT ? charge_of(room * sizeof(struct line *)) : 0;
+}
+
+static size_t grown(const struct buffer *buffer)
+{
+	return buffer->room ? buffer->room * 2 : ROOM_KEPT;
 }
 
 static void free_room(const struct buffer *buffer)
@@ -94,7 +119,7 @@ void buffer_set_limit(struct buffer *buffer, size_t limit)
 
 static int grow(struct buffer *buffer)
 {
-	size_t room = buffer->room ? buffer->room * 2 : ROOM_KEPT;
+	size_t room = grown(buffer);
 	struct line **lines = pool_take(room * sizeof(struct line *));
 
 	if (!lines)
@@ -102,6 +127,7 @@ static int grow(struct buffer *buffer)
 	for (size_t i = 0; i < buffer->count; i++)
 		lines[i] = *place(buffer, i);
 	free_room(buffer);
+	buffer->held += room_cost(room) - room_cost(buffer->room);
 	buffer->lines = lines;
 	buffer->room = room;
 	buffer->head = 0;
@@ -116,16 +142,24 @@ int buffer_push_always(struct buffer *buffer, struct line *line)
 		return r;
 	*place(buffer, buffer->count++) = line_ref(line);
 	buffer->size += line->size;
+	buffer->held += line->held;
 	buffer->events += line->events;
 	buffer->long_lines += line->size > BUFFER_PIECE;
-	if (buffer->size > buffer->peak)
-		buffer->peak = buffer->size;
+	if (buffer->held > buffer->peak)
+		buffer->peak = buffer->held;
 	return 0;
+}
+
+size_t buffer_cost(const struct buffer *buffer, const struct line *line)
+{
+	if (buffer->count < buffer->room)
+		return line->held;
+	return line->held + room_cost(grown(buffer)) - room_cost(buffer->room);
 }
 
 int buffer_push(struct buffer *buffer, struct line *line)
 {
-	if (buffer->size > 0 && (buffer->size > buffer->limit || line->size > buffer->limit - buffer->size))
+	if (buffer->held > buffer->limit || buffer_cost(buffer, line) > buffer->limit - buffer->held)
 		return BUFFER_E_FULL;
 	return buffer_push_always(buffer, line);
 }
@@ -139,6 +173,7 @@ static void consume(struct buffer *buffer, size_t n)
 		struct line *line = *place(buffer, 0);
 
 		n -= line->size;
+		buffer->held -= line->held;
 		buffer->events -= line->events;
 		buffer->long_lines -= line->size > BUFFER_PIECE;
 		line_unref(line);
@@ -149,6 +184,7 @@ static void consume(struct buffer *buffer, size_t n)
 	if (buffer->count == 0 && buffer->room > ROOM_KEPT) {
 		/* A storm is over: give its room back. */
 		free_room(buffer);
+		buffer->held -= room_cost(buffer->room);
 		buffer->lines = NULL;
 		buffer->room = buffer->head = 0;
 	}
@@ -231,6 +267,11 @@ int buffer_write(struct buffer *buffer, int fd, size_t most)
 size_t buffer_size(const struct buffer *buffer)
 {
 	return buffer->size;
+}
+
+size_t buffer_held(const struct buffer *buffer)
+{
+	return buffer->held;
 }
 
 size_t buffer_peak(const struct buffer *buffer)

@@ -3,6 +3,9 @@
  * A line: one encoded event, encoded once, shared by all that have it queued.
  * A buffer: a bounded queue of whole lines on their way to one file descriptor. Lines go in whole
  * or not at all, and come out in order; only the first may be partly written.
+ *
+ * What is bounded is memory, not text: a line counts with all that its allocation takes, in full in each buffer that
+ * holds it, until its last byte is out; and so do the references to it.
  */
 #ifndef EXECSNOOP_BUFFER_H
 #define EXECSNOOP_BUFFER_H
@@ -19,6 +22,7 @@ struct line {
 	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
 	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line tells of; 0: no event */
 	uint64_t seq;	 /* of the first of them */
+	size_t held;	 /* memory that it takes */
 	size_t size;
 	char data[]; /* with its '\n', without a NUL */
 };
@@ -28,6 +32,8 @@ int line_new(struct line **ret, size_t size);
 struct line *line_ref(struct line *line);
 struct line *line_unref(struct line *line); /* accepts NULL; returns NULL */
 DEFINE_CLEANUP(struct line *, line_unref);
+/* Memory that all lines of this process take, each once. */
+size_t line_memory(void);
 
 enum {
 	BUFFER_E_FULL = 1,    /* the line was not taken */
@@ -37,7 +43,7 @@ enum {
 
 struct buffer;
 
-/* limit: the most bytes it may hold. A line alone in the buffer is always taken, whatever its size. */
+/* limit: the most bytes of memory it may hold. A line that takes more is never taken. */
 int buffer_new(struct buffer **ret, size_t limit);
 struct buffer *buffer_free(struct buffer *buffer);
 DEFINE_CLEANUP(struct buffer *, buffer_free);
@@ -68,8 +74,11 @@ void buffer_clear(struct buffer *buffer);
 #define BUFFER_PIECE (32 << 10)
 int buffer_write(struct buffer *buffer, int fd, size_t most);
 
-size_t buffer_size(const struct buffer *buffer); /* bytes held, not yet written */
-size_t buffer_peak(const struct buffer *buffer); /* the most that it ever held */
+size_t buffer_size(const struct buffer *buffer); /* bytes of text, not yet written */
+size_t buffer_held(const struct buffer *buffer); /* bytes of memory */
+size_t buffer_peak(const struct buffer *buffer); /* the most memory that it ever held */
+/* By how much the line would add to buffer_held(). */
+size_t buffer_cost(const struct buffer *buffer, const struct line *line);
 size_t buffer_limit(const struct buffer *buffer);
 /* Events that would be lost with all that is held; *ret_first: the number of the first, not set if there are none. */
 uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first);

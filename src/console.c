@@ -18,7 +18,7 @@
 #include "json.h"
 #include "subscriber.h"
 
-#define QUEUE (4 << 20)
+#define QUEUE (16 << 20) /* the longest line that args_limit has by default fits in */
 
 struct console {
 	struct sink sink;

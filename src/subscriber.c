@@ -3,7 +3,8 @@
  * What goes out, in this order: what is queued from before the snapshot (answers); the snapshot's lines, made as
  * they are read; `live`; what happened since. So there are two buffers: `before`, and `queue`, which waits while a
  * snapshot is under way. What a new snapshot finds in the queue moves to `before`, but counts as queue until it is
- * out: else each further snapshot that is asked for and not read would free the queue for as much again.
+ * out: else each further snapshot that is asked for and not read would free the queue for as much again. All that both
+ * hold is charged to the queue, but for the snapshot's own lines.
  *
  * An answer is held here too, beside the buffer: when the buffer has let go of it, it is written.
  */
@@ -17,6 +18,7 @@
 #define LOOKS_MOST 4096	      /* processes that are held against the filter for a snapshot */
 
 #define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
+#define ANSWERS_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
 
 struct subscriber {
 	/* First what is looked at for each event that it does not want: with a thousand subscribers that is most of the work. */
@@ -29,7 +31,7 @@ struct subscriber {
 	struct joined since;
 	struct proctable *table;
 	struct buffer *before, *queue;
-	size_t moved; /* bytes of `before` that are queue; what is out of it went first */
+	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
 	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
 	struct proctable_cursor *cursor; /* of the snapshot under way */
 	/* A loss that has no line yet. */
@@ -112,19 +114,33 @@ static int say_lost(struct subscriber *s)
 	return r;
 }
 
+/* Memory of the snapshot's lines. */
+static size_t portion_held(const struct subscriber *s)
+{
+	size_t before = buffer_held(s->before);
+
+	return before < s->portion ? before : s->portion;
+}
+
+/* `before`, to put something in. */
+static struct buffer *before_queue(struct subscriber *s)
+{
+	if (buffer_is_empty(s->before))
+		s->portion = 0;
+	return s->before;
+}
+
 /* What counts as queue. */
 static size_t held(const struct subscriber *s)
 {
-	size_t before = buffer_size(s->before);
-
-	return buffer_size(s->queue) + (before < s->moved ? before : s->moved);
+	return buffer_held(s->queue) + buffer_held(s->before) - portion_held(s);
 }
 
-static bool has_room(const struct subscriber *s, size_t size)
+static bool has_room(const struct subscriber *s, const struct line *line)
 {
 	size_t limit = buffer_limit(s->queue), used = held(s);
 
-	return used == 0 || (used <= limit && size <= limit - used);
+	return used <= limit && buffer_cost(s->queue, line) <= limit - used;
 }
 
 /* There is room again: half of it, so that not every line that gets out is paid with another `lost`. */
@@ -178,7 +194,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 
 	if (may_resume(s))
 		say_lost(s);
-	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line->size) ||
+	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line) ||
 	    buffer_push_always(s->queue, line) != 0)
 		lose(s, event);
 	else
@@ -215,11 +231,9 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 
 	/* What is queued is older than the snapshot. */
 	if (r == 0 && snapshot)
-		r = buffer_move(s->before, s->queue);
+		r = buffer_move(before_queue(s), s->queue);
 	if (r < 0)
 		return r;
-	if (snapshot)
-		s->moved = buffer_size(s->before);
 	s->cursor = proctable_cursor_free(s->cursor);
 	s->cursor = TAKE_PTR(cursor);
 	s->joined = true;
@@ -261,18 +275,21 @@ void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
 	s->config.disconnect = disconnect;
 }
 
-/* A place for an answer; NULL if all are taken by answers that are not written yet. */
+/* A place for an answer; NULL if answers that are not written yet take all of them, or too much memory. */
 static struct line **answer_place(struct subscriber *s)
 {
 	struct line **place = NULL;
+	size_t unread = 0;
 
 	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++) {
 		if (s->answers[i] && s->answers[i]->refs == 1)
 			s->answers[i] = line_unref(s->answers[i]);
-		if (!s->answers[i])
+		if (s->answers[i])
+			unread += s->answers[i]->held;
+		else
 			place = &s->answers[i];
 	}
-	return place;
+	return unread <= ANSWERS_HELD ? place : NULL;
 }
 
 bool subscriber_takes_answers(struct subscriber *s)
@@ -285,7 +302,7 @@ static int push_answer(struct subscriber *s, struct line *line)
 {
 	int r = s->lost_count > 0 && !s->cursor ? say_lost(s) : 0;
 
-	return r < 0 ? r : buffer_push_always(s->cursor ? s->before : s->queue, line);
+	return r < 0 ? r : buffer_push_always(s->cursor ? before_queue(s) : s->queue, line);
 }
 
 int subscriber_say(struct subscriber *s, struct line *line)
@@ -315,24 +332,34 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 	return 0;
 }
 
+/* A line of the snapshot's. */
+static int push_portion(struct subscriber *s, const struct event *event)
+{
+	struct buffer *before = before_queue(s);
+	size_t held = buffer_held(before);
+	int r = push_own(s, before, event);
+
+	s->portion += buffer_held(before) - held;
+	return r;
+}
+
 /* The next process of the snapshot, or its end. */
 static int snapshot_step(struct subscriber *s)
 {
 	const struct entry *entry = proctable_cursor_next(s->cursor);
 	struct event event = { .type = EVENT_STARTED, .snapshot = true, .boot = s->config.boot };
 
-	s->moved = 0; /* it is out, but for a portion */
 	if (!entry) {
 		s->cursor = proctable_cursor_free(s->cursor);
 		event = (struct event){ .type = EVENT_LIVE, .time = now(CLOCK_REALTIME) };
-		return push_own(s, s->before, &event);
+		return push_portion(s, &event);
 	}
 	event.process = &entry->process;
 	event.source = entry->process.source;
 	event.time = entry->process.start_time;
 	if (s->config.filter && !filter_pass(s->config.filter, &event))
 		return 0;
-	return push_own(s, s->before, &event);
+	return push_portion(s, &event);
 }
 
 static int outcome(int r)
@@ -349,7 +376,7 @@ static int write_portion(struct subscriber *s)
 		return SUBSCRIBER_E_SLOW;
 	/* The snapshot in portions: as much as is written at once, not more, whatever the size of the table. */
 	do {
-		for (; s->cursor && buffer_size(s->before) < PORTION && looks < LOOKS_MOST; looks++) {
+		for (; s->cursor && buffer_held(s->before) < PORTION && looks < LOOKS_MOST; looks++) {
 			r = snapshot_step(s);
 			if (r < 0)
 				return r;
@@ -394,7 +421,8 @@ bool subscriber_is_half_full(const struct subscriber *s)
 
 bool subscriber_has_output(const struct subscriber *s)
 {
-	return s->cursor || s->too_slow || !buffer_is_empty(s->before) || !buffer_is_empty(s->queue);
+	return s->cursor || s->too_slow || !buffer_is_empty(s->before) || !buffer_is_empty(s->queue) ||
+	       s->lost_count > 0;
 }
 
 void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
@@ -402,7 +430,8 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 	*ret = (struct subscriber_stats){
 		.events = s->events,
 		.lost = s->lost,
-		.queue = buffer_size(s->queue) + buffer_size(s->before),
+		.queue = held(s),
+		.portion = portion_held(s),
 		.queue_peak = buffer_peak(s->queue),
 		.queue_limit = buffer_limit(s->queue),
 		.in_snapshot = s->cursor,
@@ -419,7 +448,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 		r = proctable_cursor_archive(&s->cursor, s->table, a);
 	if (r == 0)
 		r = filter_archive(s->config.filter, a);
-	ARCHIVE(a, s->moved);
+	ARCHIVE(a, s->portion);
 	archive_flag(a, &s->joined);
 	archive_flag(a, &s->astray);
 	joined_archive(&s->since, a);

@@ -6,10 +6,10 @@
  * The stream: if asked for, a snapshot, made line by line as it is read, so it takes no queue; then
  * `live`; then events. What happens meanwhile waits in the queue. When the queue is full, whole events
  * are dropped and counted, until it is half empty; then a `lost` line stands in their place. A
- * subscriber that drops does nothing per event but count.
+ * subscriber that drops does nothing per event but count. A line that is larger than the queue is dropped too.
  *
- * What it may hold is bounded: the queue, of which what stands before a snapshot is part; one portion of
- * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more.
+ * What it may hold is bounded, as memory: the queue, of which what stands before a snapshot is part; one portion of
+ * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more. Answers count as queue.
  *
  * Which `exited` it gets: only those whose process it was told of, by its snapshot or by an event
  * since it joined (event.h: born, told, position).
@@ -31,7 +31,7 @@
 struct subscriber;
 
 struct subscriber_config {
-	size_t queue;	 /* bytes */
+	size_t queue;	 /* bytes of memory */
 	bool disconnect; /* slow = disconnect */
 	key_set keys;
 	struct filter *filter; /* taken over; NULL: everything */
@@ -57,7 +57,7 @@ int subscriber_configure(struct subscriber *subscriber, key_set keys, struct fil
 void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
 
 /* A line of its own (an answer to a request), behind what is queued, whatever the limit: so only as long
- * as it takes answers. It takes SUBSCRIBER_ANSWERS_MOST that are not written yet. 0 or -ENOMEM. */
+ * as it takes answers. It takes SUBSCRIBER_ANSWERS_MOST that are not written yet, and 64 KiB of them and one. 0 or -ENOMEM. */
 #define SUBSCRIBER_ANSWERS_MOST 8
 bool subscriber_takes_answers(struct subscriber *subscriber);
 int subscriber_say(struct subscriber *subscriber, struct line *line);
@@ -99,7 +99,8 @@ struct filter *subscriber_filter(const struct subscriber *subscriber); /* NULL: 
 struct subscriber_stats {
 	uint64_t events; /* queued */
 	uint64_t lost;
-	size_t queue, queue_peak, queue_limit;
+	size_t queue, queue_peak, queue_limit; /* memory */
+	size_t portion;			       /* of a snapshot, not yet read */
 	bool in_snapshot;
 };
 void subscriber_stats(const struct subscriber *subscriber, struct subscriber_stats *ret);

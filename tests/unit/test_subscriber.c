@@ -172,6 +172,64 @@ TEST(what_is_lost_is_counted_in_its_place)
 	end();
 }
 
+static void exec_with(unsigned pid, size_t args_size)
+{
+	static char args[48 << 10];
+
+	memset(args, 'x', sizeof(args));
+	args[args_size - 1] = '\0';
+	make_exec(pid, pid * 1000ull, pid * 1000ull + 1, args, args_size, 1);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+}
+
+TEST(line_that_is_larger_than_the_queue_is_lost_in_its_place)
+{
+	unsigned long long first, last;
+	struct subscriber_stats stats;
+	const char *at;
+
+	begin();
+	join(20000, false, NULL);
+	exec_of(1);
+	take_all();
+	exec_with(2, 40000);
+	subscriber_stats(subscriber, &stats);
+	CHECK_INT(stats.queue, 0);
+	CHECK_INT(stats.lost, 1);
+	/* It is reported though nothing else happens. */
+	CHECK(subscriber_has_output(subscriber));
+	take_all();
+	at = strstr(text, "\"type\":\"lost\"");
+	CHECK(at && sscanf(strstr(at, "\"count\""),
+			   "\"count\":1,\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &first,
+			   &last) == 2);
+	CHECK_INT(first, 2);
+	CHECK_INT(last, 2);
+	exec_with(3, 10000);
+	take_all();
+	CHECK(at < strstr(text, "\"seq\":3,") && !strstr(text, "\"seq\":2,"));
+	CHECK_INT(count_of("\n"), 3);
+	CHECK(!subscriber_has_output(subscriber));
+	end();
+}
+
+TEST(small_lines_take_no_more_memory_than_the_queue_has)
+{
+	struct subscriber_stats stats;
+
+	begin();
+	join(1 << 20, false, NULL);
+	CHECK_INT(subscriber_configure(subscriber, KEY_BIT(KEY_TYPE), NULL, true), 0);
+	for (unsigned pid = 1; pid <= 40000; pid++)
+		exec_of(pid);
+	subscriber_stats(subscriber, &stats);
+	CHECK(stats.lost > 0 && stats.queue <= 1 << 20);
+	CHECK(line_memory() <= stats.queue && line_memory() > 512 << 10);
+	take_all();
+	CHECK_INT(count_of("\"started\"") + stats.lost, 40000);
+	end();
+}
+
 TEST(a_slow_one_can_be_disconnected)
 {
 	begin();
@@ -280,6 +338,28 @@ TEST(it_takes_a_few_answers_until_they_are_written)
 	}
 	take_all();
 	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_ANSWERS_MOST);
+	end();
+}
+
+TEST(answers_that_are_not_read_are_bounded_in_memory_too)
+{
+	_cleanup_free_ char *large = calloc(1, 60001);
+	struct subscriber_stats stats;
+
+	memset(large, 'a', 60000);
+	large[59999] = '\n';
+	begin();
+	join(1 << 20, false, NULL);
+	CHECK_INT(say(large, subscriber_say), 0);
+	CHECK(subscriber_takes_answers(subscriber));
+	CHECK_INT(say(large, subscriber_say), 0);
+	CHECK(!subscriber_takes_answers(subscriber));
+	subscriber_stats(subscriber, &stats);
+	CHECK(stats.queue >= 120000);
+	take_all();
+	CHECK(subscriber_takes_answers(subscriber));
+	subscriber_stats(subscriber, &stats);
+	CHECK_INT(stats.queue, 0);
 	end();
 }
 
