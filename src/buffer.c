@@ -21,8 +21,8 @@ struct buffer {
 	struct line **lines; /* a ring of `room`, a power of two */
 	size_t room, head, count;
 	size_t written; /* bytes of the first line that are out */
-	size_t size; /* text that is not out */
-	size_t held; /* memory of the lines, and of a ring that has grown */
+	size_t size;	/* text that is not out */
+	size_t held;	/* memory of the lines, and of a ring that has grown */
 	size_t peak, limit;
 	uint64_t events;
 	size_t long_lines;

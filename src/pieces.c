@@ -2,7 +2,9 @@
 #include "pieces.h"
 
 #include <errno.h>
+#include <time.h>
 
+#include "charge.h"
 #include "pool.h"
 
 #define LISTS_MOST 64
@@ -11,6 +13,7 @@
 struct list {
 	struct pieces_key key;
 	uint64_t turn; /* of its last piece, for the oldest */
+	time_t came;   /* its last piece; CLOCK_MONOTONIC */
 	size_t size, room;
 	char *data; /* NULL: the slot is free */
 };
@@ -18,20 +21,38 @@ struct list {
 struct pieces {
 	struct list lists[LISTS_MOST];
 	uint64_t turn;
+	size_t limit;
+	size_t memory, held; /* allowed, taken */
 };
 
-int pieces_new(struct pieces **ret)
+int pieces_new(struct pieces **ret, size_t limit, size_t memory)
 {
 	struct pieces *pieces = calloc(1, sizeof(*pieces));
 
 	if (!pieces)
 		return -ENOMEM;
+	pieces->limit = limit;
+	pieces->memory = memory;
 	*ret = pieces;
 	return 0;
 }
 
-static void list_drop(struct list *list)
+static time_t now(void)
 {
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec;
+}
+
+static size_t room_cost(size_t room)
+{
+	return room ? charge_of(room) : 0;
+}
+
+static void list_drop(struct pieces *pieces, struct list *list)
+{
+	pieces->held -= room_cost(list->room);
 	pool_give(list->data, list->room);
 	*list = (struct list){};
 }
@@ -39,7 +60,7 @@ static void list_drop(struct list *list)
 struct pieces *pieces_free(struct pieces *pieces)
 {
 	for (size_t i = 0; pieces && i < LISTS_MOST; i++)
-		list_drop(&pieces->lists[i]);
+		list_drop(pieces, &pieces->lists[i]);
 	free(pieces);
 	return NULL;
 }
@@ -56,42 +77,61 @@ static struct list *find(const struct pieces *pieces, struct pieces_key key)
 	return NULL;
 }
 
+/* The one that has waited longest, but for `kept`; NULL: there is none. */
+static struct list *oldest(struct pieces *pieces, const struct list *kept)
+{
+	struct list *found = NULL;
+
+	for (size_t i = 0; i < LISTS_MOST; i++) {
+		struct list *list = &pieces->lists[i];
+
+		if (list != kept && list->data && (!found || list->turn < found->turn))
+			found = list;
+	}
+	return found;
+}
+
 /* A free slot, at the cost of the oldest. */
 static struct list *slot(struct pieces *pieces)
 {
-	struct list *oldest = &pieces->lists[0];
+	struct list *list;
 
-	for (size_t i = 0; i < LISTS_MOST; i++) {
+	for (size_t i = 0; i < LISTS_MOST; i++)
 		if (!pieces->lists[i].data)
 			return &pieces->lists[i];
-		if (pieces->lists[i].turn < oldest->turn)
-			oldest = &pieces->lists[i];
-	}
-	list_drop(oldest);
-	return oldest;
+	list = oldest(pieces, NULL);
+	list_drop(pieces, list);
+	return list;
 }
 
-static int list_grow(struct list *list, size_t size)
+/* At the cost of others, where they take too much together. */
+static int list_grow(struct pieces *pieces, struct list *list, size_t size)
 {
 	size_t room = list->room ? list->room * 2 : ROOM_FIRST;
+	struct list *other;
 	char *data;
 
 	if (size <= list->room)
 		return 0;
 	while (room < size)
 		room *= 2;
+	if (room > pieces->limit)
+		room = pieces->limit;
+	while (pieces->held + room_cost(room) > pieces->memory && (other = oldest(pieces, list)))
+		list_drop(pieces, other);
 	data = pool_take(room);
 	if (!data)
 		return -ENOMEM;
 	if (list->size > 0)
 		memcpy(data, list->data, list->size);
 	pool_give(list->data, list->room);
+	pieces->held += room_cost(room) - room_cost(list->room);
 	list->data = data;
 	list->room = room;
 	return 0;
 }
 
-int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, struct bytes piece, uint64_t limit)
+int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, struct bytes piece)
 {
 	struct list *list = find(pieces, key);
 	int r;
@@ -106,14 +146,15 @@ int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, 
 	if (position == 0)
 		list->size = 0;
 	/* A hole (a lost piece) ends it: the rest does not fit. */
-	if (position != list->size || piece.size > limit || list->size > limit - piece.size)
+	if (position != list->size || piece.size > pieces->limit || list->size > pieces->limit - piece.size)
 		return 0;
-	r = list_grow(list, list->size + piece.size);
+	r = list_grow(pieces, list, list->size + piece.size);
 	if (r < 0)
 		return r;
 	memcpy(list->data + list->size, piece.data, piece.size);
 	list->size += piece.size;
 	list->turn = ++pieces->turn;
+	list->came = now();
 	return 0;
 }
 
@@ -129,7 +170,24 @@ void pieces_drop(struct pieces *pieces, struct pieces_key key)
 	struct list *list = find(pieces, key);
 
 	if (list)
-		list_drop(list);
+		list_drop(pieces, list);
+}
+
+void pieces_expire(struct pieces *pieces)
+{
+	time_t limit;
+
+	if (pieces->held == 0)
+		return;
+	limit = now() - PIECES_AGE_S;
+	for (size_t i = 0; i < LISTS_MOST; i++)
+		if (pieces->lists[i].data && pieces->lists[i].came <= limit)
+			list_drop(pieces, &pieces->lists[i]);
+}
+
+size_t pieces_memory(const struct pieces *pieces)
+{
+	return pieces->held;
 }
 
 int pieces_archive(struct pieces *pieces, struct archive *a)
@@ -143,10 +201,13 @@ int pieces_archive(struct pieces *pieces, struct archive *a)
 		archive_bytes(a, &data);
 		if (!archive_is_reading(a) || data.size == 0)
 			continue;
-		if (list_grow(list, data.size) < 0)
+		if (data.size > pieces->limit)
+			data.size = pieces->limit; /* of a configuration that allowed more */
+		if (list_grow(pieces, list, data.size) < 0)
 			return -ENOMEM;
 		memcpy(list->data, data.data, data.size);
 		list->size = data.size;
+		list->came = now();
 	}
 	ARCHIVE(a, pieces->turn);
 	return archive_error(a);

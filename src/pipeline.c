@@ -13,13 +13,15 @@
 #include "pipeline.h"
 
 #include <errno.h>
+#include <sys/sysinfo.h>
 
 #include "cgroup.h"
 #include "decode.h"
 #include "pieces.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-#define ENDED_MOST 256 /* a power of two */
+#define ENDED_MOST 256	       /* a power of two */
+#define PIECES_MOST (64 << 20) /* bytes of memory, unless args_limit wants more */
 
 struct encoder {
 	struct json *json;
@@ -160,8 +162,7 @@ static struct pieces_key list_of(const struct decoded *d, uint32_t kind)
 
 static int piece_record(struct pipeline *p, const struct decoded *d)
 {
-	return pieces_add(p->pieces, list_of(d, d->head->kind), d->position, d->piece,
-			  p->config.args_limit + RECORD_CHUNK);
+	return pieces_add(p->pieces, list_of(d, d->head->kind), d->position, d->piece);
 }
 
 /* Puts the arguments of an exec or error together. What came in pieces is to be dropped after the event. */
@@ -495,6 +496,15 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 
 /* The rest. */
 
+/* Arguments and environments of as many execs as can be under way, and one more. */
+static size_t pieces_most(const struct pipeline_config *config)
+{
+	const size_t one = config->args_limit + RECORD_CHUNK;
+	const size_t most = 2 * ((size_t)get_nprocs_conf() + 1) * one;
+
+	return most < PIECES_MOST ? most : PIECES_MOST < 4 * one ? 4 * one : PIECES_MOST;
+}
+
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 {
 	_cleanup_(pipeline_free_p) struct pipeline *p = calloc(1, sizeof(*p));
@@ -509,7 +519,7 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 		return r;
 	r = json_new(&p->encoder.json);
 	if (r == 0)
-		r = pieces_new(&p->pieces);
+		r = pieces_new(&p->pieces, config->args_limit + RECORD_CHUNK, pieces_most(config));
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(p);
@@ -536,6 +546,7 @@ struct proctable *pipeline_table(struct pipeline *p)
 void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
 {
 	*ret = p->stats;
+	ret->pieces_bytes = pieces_memory(p->pieces);
 }
 
 void pipeline_add_sink(struct pipeline *p, struct sink *sink)
@@ -692,6 +703,7 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 
 void pipeline_flush(struct pipeline *p)
 {
+	pieces_expire(p->pieces);
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		if (sink->ops->flush)
 			sink->ops->flush(sink);

@@ -50,6 +50,7 @@ struct pipeline_stats {
 	uint64_t untold;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
 	uint64_t malformed;	 /* records that decode refused; never seen on a sound machine */
 	uint64_t args_shortened; /* execs whose arguments came incomplete */
+	size_t pieces_bytes;	 /* memory of arguments whose records have not come yet */
 };
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);

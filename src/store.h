@@ -33,7 +33,7 @@ int store_take_listening(struct store *store, int *ret, size_t *ret_count);
  * What the daemon keeps there for the one that comes after it, under "kept-VERSION-" and a name; several may have the same. Whether
  * systemd has room for them (FileDescriptorStoreMax=) nobody learns before they are missed.
  */
-#define STORE_VERSION "4" /* another one where records (bpf/record.h), the ledger or an archive have another form */
+#define STORE_VERSION "5" /* another one where records (bpf/record.h), the ledger or an archive have another form */
 #define STORE_NAME_MOST 32
 
 /* One of that name out of what was passed, the caller's from now on; -1: there is none (any more). It stays in systemd's

@@ -17,7 +17,7 @@
 #define TURN_MOST (256 << 10) /* bytes */
 #define LOOKS_MOST 4096	      /* processes that are held against the filter for a snapshot */
 
-#define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
+#define PORTION (32 << 10)	/* bytes of a snapshot that are made at once */
 #define ANSWERS_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
 
 struct subscriber {

@@ -3,6 +3,7 @@
 #include "pipeline.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include "records.h"
 #include "tap.h"
@@ -23,6 +24,18 @@ static struct seen {
 static size_t count;
 
 static const struct ledger_counters *watched;
+
+/* The clock, so many seconds later; put in by the linker (--wrap). */
+static time_t later_s;
+__typeof__(clock_gettime) __real_clock_gettime, __wrap_clock_gettime;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int r = __real_clock_gettime(clock, ts);
+
+	ts->tv_sec += later_s;
+	return r;
+}
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
@@ -247,6 +260,38 @@ TEST(pieces_whose_record_never_comes_are_bounded)
 	}
 	pipeline_stats(pipeline, &stats);
 	CHECK_INT(stats.malformed, 0);
+	end();
+}
+
+TEST(pieces_whose_record_never_comes_take_little_memory)
+{
+	static const char filler[16000];
+	const size_t limit = 2 << 20;
+	struct pipeline_stats stats;
+
+	begin_live((struct pipeline_config){ .args_limit = limit });
+	for (unsigned i = 0; i < 100; i++) {
+		for (size_t at = 0; at + sizeof(filler) <= limit; at += sizeof(filler)) {
+			make_piece(100 + i, 5, at, filler, sizeof(filler));
+			CHECK_INT(feed(), 0);
+		}
+		pipeline_stats(pipeline, &stats);
+		CHECK(stats.pieces_bytes <= 64 << 20);
+	}
+	CHECK(stats.pieces_bytes > limit);
+	/* The last ones are whole. */
+	make_exec(199, 1000, 5, NULL, 0, 1);
+	record.exec.args_size = record.exec.args_before = limit / sizeof(filler) * sizeof(filler);
+	feed();
+	CHECK_INT(seen[count - 1].args_size, limit / sizeof(filler) * sizeof(filler));
+	CHECK(!seen[count - 1].truncated);
+	pipeline_stats(pipeline, &stats);
+	CHECK(stats.pieces_bytes > 0);
+	later_s = 31;
+	pipeline_flush(pipeline);
+	later_s = 0;
+	pipeline_stats(pipeline, &stats);
+	CHECK_INT(stats.pieces_bytes, 0);
 	end();
 }
 

@@ -200,9 +200,9 @@ TEST(line_that_is_larger_than_the_queue_is_lost_in_its_place)
 	CHECK(subscriber_has_output(subscriber));
 	take_all();
 	at = strstr(text, "\"type\":\"lost\"");
-	CHECK(at && sscanf(strstr(at, "\"count\""),
-			   "\"count\":1,\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &first,
-			   &last) == 2);
+	CHECK(at &&
+	      sscanf(strstr(at, "\"count\""),
+		     "\"count\":1,\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &first, &last) == 2);
 	CHECK_INT(first, 2);
 	CHECK_INT(last, 2);
 	exec_with(3, 10000);
