@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "utf8.h"
+
 void answer_text(yajl_gen gen, const char *text)
 {
 	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
@@ -41,19 +43,42 @@ yajl_gen answer_begin(const char *type)
 	return gen;
 }
 
+/* JSON with what acts on a terminal (utf8.h) escaped, which yajl leaves as it is: it stands in strings only. Returns its size; to:
+ * NULL for that alone. */
+static size_t escape(char *to, const char *text, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t at = 0; at < size;) {
+		size_t n = utf8_acts(text + at, size - at);
+		char escaped[8];
+
+		if (to && n > 0) {
+			snprintf(escaped, sizeof(escaped), "\\u%04X", utf8_code(text + at, n));
+			memcpy(to + used, escaped, 6);
+		} else if (to) {
+			to[used] = text[at];
+		}
+		used += n > 0 ? 6 : 1;
+		at += n > 0 ? n : 1;
+	}
+	return used;
+}
+
 static int generate(yajl_gen gen, struct line **ret)
 {
 	const unsigned char *text;
-	size_t size;
+	size_t size, escaped;
 	int r;
 
 	if (yajl_gen_get_buf(gen, &text, &size) != yajl_gen_status_ok)
 		return -ENOMEM;
-	r = line_new(ret, size + 1);
+	escaped = escape(NULL, (const char *)text, size);
+	r = line_new(ret, escaped + 1);
 	if (r < 0)
 		return r;
-	memcpy((*ret)->data, text, size);
-	(*ret)->data[size] = '\n';
+	escape((*ret)->data, (const char *)text, size);
+	(*ret)->data[escaped] = '\n';
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An event as one JSON object on one line (CONTRACT section 2), encoded by yajl. Always valid UTF-8:
+ * An event as one JSON object on one line (CONTRACT section 2). Always valid UTF-8, in which nothing acts on a terminal (utf8.h):
  * bytes that are not (RFC 3629: no overlong forms, surrogates or code points above U+10FFFF) become
  * one U+FFFD for each maximal subpart (Unicode 3.9), and the exact bytes follow beside them in base64
  * (RFC 4648, padded) as KEY_raw, there only for such values.

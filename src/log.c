@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "quote.h"
+
 #define MESSAGE_MOST 4096
 
 static int max_level = LOG_INFO;
@@ -37,26 +39,11 @@ void log_open(void)
 		     device == (uintmax_t)st.st_dev && inode == (uintmax_t)st.st_ino;
 }
 
-/* Control characters as \xNN: what comes from outside cannot forge a line or move a terminal's cursor. */
-static size_t harmless(char *to, size_t room, const char *from)
-{
-	size_t n = 0;
-
-	for (; *from && n + 5 < room; from++) {
-		unsigned char c = (unsigned char)*from;
-
-		if (c < 0x20 || c == 0x7f)
-			n += (size_t)snprintf(to + n, room - n, "\\x%02x", c);
-		else
-			to[n++] = (char)c;
-	}
-	return n;
-}
-
 void log_write(int level, const char *format, ...)
 {
 	char message[MESSAGE_MOST], line[MESSAGE_MOST + 32];
 	int saved = errno;
+	struct text text;
 	va_list args;
 	size_t n = 0;
 
@@ -67,7 +54,10 @@ void log_write(int level, const char *format, ...)
 	va_end(args);
 	if (to_journal)
 		n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
-	n += harmless(line + n, sizeof(line) - n - 1, message);
+	/* What comes from outside can neither forge a line nor act on a terminal. */
+	text_begin(&text, line + n, sizeof(line) - n - 1);
+	text_name(&text, bytes_of(message));
+	n += text.used;
 	line[n++] = '\n';
 	/* There is nobody to tell that telling failed. */
 	if (write(STDERR_FILENO, line, n) < 0)

@@ -146,17 +146,6 @@ void text_printf(struct text *text, const char *format, ...)
 	text_put(text, piece, (size_t)n);
 }
 
-/* Valid UTF-8 that acts on what is around it: C1 controls, line and paragraph separators, bidirectional controls. */
-static bool acts(const unsigned char *p, size_t size)
-{
-	if (size == 2)
-		return p[0] == 0xc2 && p[1] < 0xa0;
-	if (size != 3 || p[0] != 0xe2)
-		return false;
-	return (p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
-	       (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9);
-}
-
 /* The size of the character at p, or of the bytes that are none; whether it can be shown. */
 static size_t character(const char *p, size_t size, bool *ret_shown)
 {
@@ -172,7 +161,7 @@ static size_t character(const char *p, size_t size, bool *ret_shown)
 		return utf8_bad(p, size);
 	}
 	n = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	*ret_shown = !acts((const unsigned char *)p, n);
+	*ret_shown = utf8_acts(p, n) == 0;
 	return n;
 }
 

@@ -69,3 +69,29 @@ size_t utf8_bad(const char *data, size_t size)
 
 	return match((const uint8_t *)data, size, &whole);
 }
+
+size_t utf8_acts(const char *data, size_t size)
+{
+	const uint8_t *p = (const uint8_t *)data;
+
+	if (size == 0 || p[0] < 0x7f)
+		return 0;
+	if (p[0] == 0x7f)
+		return 1;
+	if (size >= 2 && ((p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c)))
+		return 2;
+	if (size < 3 || p[0] != 0xe2)
+		return 0;
+	if (p[1] == 0x80)
+		return p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae) ? 3 : 0;
+	return p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xaf ? 3 : 0;
+}
+
+unsigned utf8_code(const char *data, size_t size)
+{
+	const uint8_t *p = (const uint8_t *)data;
+
+	return size == 1   ? p[0]
+	       : size == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
+			   : (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+}

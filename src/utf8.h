@@ -12,4 +12,14 @@ size_t utf8_valid(const char *data, size_t size);
  * Standard, 3.9, "U+FFFD Substitution of Maximal Subparts"). size > 0. */
 size_t utf8_bad(const char *data, size_t size);
 
+/*
+ * Whether valid UTF-8 begins with a character that acts on what is around it where it is shown, of those beyond the ASCII controls
+ * below 0x20: DEL, the C1 controls (U+0080 to U+009F), line and paragraph separator (U+2028, U+2029), and the bidirectional
+ * controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+206F; The Unicode Standard, annex 9). How many bytes it has;
+ * 0: it does not. Characters that only have no width (U+200B, tags) are letters like others.
+ */
+size_t utf8_acts(const char *data, size_t size);
+/* The number of such a character. */
+unsigned utf8_code(const char *data, size_t size);
+
 #endif

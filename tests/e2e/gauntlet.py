@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import unicodedata
 
 import e2e
 from e2e import ODD, SLOW, Client, Daemon, Failure, check, equal, main, needs, odd, run, seconds, start_and_end, test, unescape
@@ -198,6 +199,39 @@ def arguments_of_every_shape():
                       [b"x" * 100000] * 12, [b"\xff" * 4095, b"y"], [b"\xed\xa0\x80", b"\n", b"\xf0\x9f\x98\x80"]):
             subject = Subject(ODD.encode(), b"wait", b"3", *extra, status=3)
             subject.finish(stream, args=[ODD.encode(), b"wait", b"3", *extra], filename=ODD.encode())
+
+
+def acts(data):
+    """What acts on a terminal in these bytes: all of Unicode's controls and separators of lines, and what turns the direction."""
+    return [c for c in data.decode() if c != "\n" and (unicodedata.category(c) in ("Cc", "Zl", "Zp") or
+            unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI") or
+            c in "\u061c\u200e\u200f")]
+
+
+@test
+def nothing_that_is_written_acts_on_a_terminal():
+    everything = "".join(map(chr, [*range(1, 0xa1), 0x61c, *range(0x2000, 0x2070), 0xfeff, 0x1f600]))
+    daemon, stream = live({"probes": {"env": "HARM"}})
+    with daemon, Scratch() as folder:
+        path = os.path.join(folder, "\x9b31m\u202e\u2066")
+        shutil.copy(ODD, path)
+        process = subprocess.Popen([path, "exit", "0", everything], env={"HARM": everything}, cwd=folder)
+        started, _ = start_and_end(stream, process)
+        equal((started["args"][3], started["exe"], started["env"]["HARM"]), (everything, path, everything))
+        # In answers too, and in what is refused.
+        other = daemon.connect(live=False)
+        other.send({"comm": ["\x7f\x9b\u2028\u202e\u061cx"]})
+        other.wait(lambda e: e["type"] == "subscribed")
+        other.send({"\x9b\u202e": 1})
+        other.wait(lambda e: e["type"] == "rejected")
+        for line in stream.lines + other.lines:
+            equal(acts(line), [], line)
+        # The configuration's messages.
+        conf = os.path.join(folder, "\u202e\x9b.conf")
+        with open(conf, "w") as f:
+            f.write("[log]\nlevel = \x9b\u2028\u2067\x7f\x1b[31m\n")
+        result = subprocess.run([e2e.DAEMON, "-c", conf, "-t"], stderr=subprocess.PIPE)
+        equal((result.returncode, acts(result.stderr), result.stderr.count(b"\n")), (78, [], 1), result.stderr)
 
 
 @test

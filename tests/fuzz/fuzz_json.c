@@ -370,6 +370,23 @@ static void check_event(const struct seen *s, const struct event *event, key_set
 #undef THERE
 }
 
+/* Of the line as it is written, not as it is parsed: nothing in it acts on a terminal. By the numbers of the characters. */
+static void check_harmless(const struct line *line)
+{
+	for (size_t at = 0; at + 1 < line->size;) {
+		const unsigned char *p = (const unsigned char *)line->data + at;
+		size_t n = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+		unsigned code = *p & (n == 1 ? 0x7fu : 0x3fu >> (n - 1));
+
+		for (size_t i = 1; i < n; i++)
+			code = code << 6 | (p[i] & 0x3fu);
+		ASSERT(code >= 0x20 && (code < 0x7f || code > 0x9f) && code != 0x61c && code != 0x200e &&
+		       code != 0x200f);
+		ASSERT((code < 0x2028 || code > 0x202e) && (code < 0x2066 || code > 0x206f));
+		at += n;
+	}
+}
+
 static void check_line(const struct line *line, const struct event *event, key_set keys)
 {
 	struct seen s = { 0 };
@@ -464,6 +481,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		ASSERT(json_event(json, &line, &event, keys) == 0);
 		check_line(line, &event, keys);
+		check_harmless(line);
 	}
 	return 0;
 }

@@ -516,6 +516,17 @@ TEST(message_does_no_harm)
 		  "é€😀 'a b' 'it'\\''s' '$x' '~' '#'");
 }
 
+/* The same set as in JSON (utf8.h). */
+TEST(message_shows_what_acts_as_escapes)
+{
+	struct process process = curl();
+	struct event event = event_of(EVENT_STARTED, &process);
+
+	process.image.args = ARGS("\xd8\x9c\0\xe2\x81\xaf\0\x7f\0\xc2\x85");
+	CHECK_STR(field(entry_of(&event), "MESSAGE"),
+		  "curl[22022] started by bash[15785]: $'\\xd8\\x9c' $'\\xe2\\x81\\xaf' $'\\x7f' $'\\xc2\\x85'");
+}
+
 TEST(message_says_what_is_known)
 {
 	struct process process = curl();

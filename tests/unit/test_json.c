@@ -126,12 +126,12 @@ TEST(what_json_escapes)
 {
 	begin();
 	process.comm = BYTES("\"\\/\b\f\n\r\t\1\x1f\x7f");
-	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001F\x7f\""));
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001F\\u007F\""));
 	process.comm = BYTES("a\0b");
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"a\\u0000b\""));
-	/* UTF-8 goes as it is, U+2028 and U+FFFD too. */
-	process.comm = BYTES("\xc3\xa4\xe2\x80\xa8\xef\xbf\xbd\xf0\x9f\x98\x80");
-	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\xc3\xa4\xe2\x80\xa8\xef\xbf\xbd\xf0\x9f\x98\x80\""));
+	/* UTF-8 goes as it is. */
+	process.comm = BYTES("\xc3\xa4\xef\xbf\xbd\xf0\x9f\x98\x80");
+	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\xc3\xa4\xef\xbf\xbd\xf0\x9f\x98\x80\""));
 	json_free(json);
 }
 
@@ -146,7 +146,74 @@ static void escape(char *to, size_t size, int byte)
 	if (found && byte)
 		snprintf(to, size, "\\%c", short_form[found - with_short_form]);
 	else
-		snprintf(to, size, byte < ' ' ? "\\u%04X" : byte < 0x80 ? "%c" : BAD, byte);
+		snprintf(to, size, byte < ' ' || byte == 0x7f ? "\\u%04X" : byte < 0x80 ? "%c" : BAD, byte);
+}
+
+static size_t utf8_of(char to[static 4], unsigned code)
+{
+	if (code < 0x80) {
+		to[0] = (char)code;
+		return 1;
+	}
+	if (code < 0x800) {
+		to[0] = (char)(0xc0 | code >> 6);
+		to[1] = (char)(0x80 | (code & 0x3f));
+		return 2;
+	}
+	to[0] = (char)(0xe0 | code >> 12);
+	to[1] = (char)(0x80 | (code >> 6 & 0x3f));
+	to[2] = (char)(0x80 | (code & 0x3f));
+	return 3;
+}
+
+/* The general categories Cc, Zl and Zp of Unicode, and its property Bidi_Control, with the deprecated controls behind them. */
+static bool acts(unsigned code)
+{
+	return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c || code == 0x200e || code == 0x200f ||
+	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x206f);
+}
+
+/* Each of them, and each other of two or three bytes, at each place of a word, between ASCII and others. */
+TEST(what_acts_on_a_terminal_is_escaped)
+{
+	char value[64], expected[128];
+
+	begin();
+	for (unsigned code = 0x20; code < 0x10000; code++) {
+		size_t pad = code % 9, used = pad, n, out;
+
+		if (code == '"' || code == '\\' || (code >= 0xd800 && code < 0xe000))
+			continue;
+		/* Of most of them some. */
+		if (code > 0x3000 && code % 97 != 0)
+			continue;
+		memset(value, 'a', pad);
+		used += n = utf8_of(value + used, code);
+		memcpy(value + used, "\xc3\xa4xyzxyzxyz", 11);
+		process.image.cgroup = (struct bytes){ value, used + 11 };
+		out = (size_t)snprintf(expected, sizeof(expected), "{\"type\":\"started\",\"cgroup\":\"%.*s", (int)pad,
+				       value);
+		if (acts(code))
+			snprintf(expected + out, sizeof(expected) - out, "\\u%04X", code);
+		else
+			snprintf(expected + out, sizeof(expected) - out, "%.*s", (int)n, value + pad);
+		strcat(expected, "\xc3\xa4xyzxyzxyz\"}");
+		check(KEY_BIT(KEY_CGROUP), expected);
+	}
+	json_free(json);
+}
+
+/* Arguments and variables too; bytes that are not UTF-8 stay bytes, and the raw twin is exact. */
+TEST(what_acts_is_escaped_in_every_kind_of_value)
+{
+	begin();
+	process.image.args = BYTES("\xc2\x9b"
+				   "31m\0\xe2\x80\xae\xff\0");
+	process.image.env = BYTES("A\x7f=\xe2\x81\xa6\0");
+	check(KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_ENV),
+	      STARTED("\"args\":[\"\\u009B31m\",\"\\u202E" BAD "\"],\"args_raw\":[\"wpszMW0=\",\"4oCu/w==\"],"
+		      "\"env\":{\"A\\u007F\":\"\\u2066\"}"));
+	json_free(json);
 }
 
 /* Values are looked at eight bytes at a time. */
