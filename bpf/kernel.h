@@ -270,6 +270,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct sigpending pending;
 	sigset_t blocked;
+	unsigned int in_execve : 1 OPTIONAL;
 	kuid_t loginuid OPTIONAL;	 /* with CONFIG_AUDIT */
 	unsigned int sessionid OPTIONAL; /* with CONFIG_AUDIT */
 	u64 self_exec_id;

@@ -82,7 +82,10 @@ struct record_running {
 	struct record_process process;
 	__u64 exe_inode; /* as in record_exec; 0: it has no program */
 	__u32 exe_dev_major, exe_dev_minor;
+	__u64 flags; /* RUNNING_F_x */
 };
+
+#define RUNNING_F_EXECING (1ull << 0) /* within an execve: the record of exec_id may be yet to come */
 
 #define PROCESS_F_KTHREAD (1ull << 0)
 #define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */

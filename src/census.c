@@ -1,26 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The kernel's list is read while processes come and go, and records of them wait in the ring buffer. What makes the
- * comparison right all the same:
+ * result right all the same:
+ *
+ * At the start, with the probes of exit, exec and fork attached in this order, then the list read, /proc asked for each process in it,
+ * and the ring drained up to where it is written by then, all in silence:
+ *
+ *  - A process that forked before the fork probe was attached is in the list, unless it had no living thread by then; one that forked
+ *    later has a record, which says nothing new if it is in the list too.
+ *  - One in the list ends later, so after the exit probe was attached: the record is there, and is read after the list was.
+ *  - One that had no living thread may have its record yet to come: do_exit() counts the thread out before the tracepoint (kernel/exit.c).
+ *    It has begun before the list was (pipeline_set_listed()), is in no table, and its end is no event and no loss.
+ *  - self_exec_id says which exec the list saw. What came before it is known. A later one has a record. One under way is either half
+ *    way, and then the list says the exec before (list.bpf.h), or marked (RUNNING_F_EXECING): its record, with this exec_id, is
+ *    an event if it comes later.
+ *
+ * Later, after a loss:
  *
  *  1. The table's clock is noted, then the list is read, in pieces, and the ring goes on being drained.
- *  2. Once the list is complete, the ring is drained to its end once more. The table then knows of everything that was
+ *  2. Once the list is complete, the ring is drained up to where it is written by then. The table then knows of everything that was
  *     recorded while the list was read.
  *  3. A process of the list that is not in the table was missed, unless its end has passed meanwhile: ends are noted
- *     from 1 on. One that is in the table with an older exec_id has an exec that was missed.
+ *     from 1 on. One that is in the table with an older exec_id has an exec that was missed, unless that is still under way:
+ *     then the table is compared again.
  *  4. A process that was in the table at 1 and is not in the list may be gone. (Or the kernel hides it, as sandboxes do
- *     with their init. Or it was ending as the list was read: its last thread is counted out before the record of its end is
- *     made, kernel/exit.c, do_exit().) So /proc is asked, where a zombie has its record behind it.
- *  5. Once all have been asked for, the ring is drained to its end yet again. Whose end is recorded is out of the table by then; who
- *     is not is gone, and the record is lost.
+ *     with their init. Or it was ending as the list was read.) So /proc is asked, where a zombie has its record behind it.
+ *  5. Once all have been asked for, the ring is drained up to where it is written by then. Whose end is recorded is out of the table by
+ *     then; who is not is gone, and the record is lost.
  *
- * Doing it again changes nothing. A record that comes later than it should (its probe was preempted) is harmless: the
- * pipeline knows processes and execs that it has already.
+ * To drain up to a position, and not until nothing more comes: a record that is reserved and not committed holds up what is behind it. As
+ * long as it does, the comparison waits. Doing it again changes nothing.
  */
 #include "census.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 #include "decode.h"
 #include "procfs.h"
@@ -30,7 +45,7 @@
 #define COMPARE_MOST 8192 /* compared with the table */
 #define LOOKUP_MOST 64	  /* looked up in /proc, 30 to 100 us each */
 
-#define SETTLE_STEPS 256 /* after so many the ring is never empty; go on all the same */
+#define PUT_OFF_MOST 8 /* comparisons one after another in which an exec under way is left for the next one */
 
 enum state { IDLE, READING, SETTLING, COMPARING, ENDING, BURYING };
 
@@ -53,10 +68,13 @@ struct census {
 	size_t count, room;
 	struct identity *ended; /* since the reading began; later: who may be gone, then who is */
 	size_t ended_count, ended_room;
-	size_t at;   /* how far COMPARING, ENDING or BURYING is */
-	size_t dead; /* the first of `ended`, which are */
-	unsigned settling;
-	int broken; /* an end could not be noted */
+	size_t sorted;	     /* the first of `ended`, which came before COMPARING */
+	size_t at;	     /* how far COMPARING, ENDING or BURYING is */
+	size_t dead;	     /* the first of `ended`, which are */
+	uint64_t settled_at; /* position in the ring: what it held when SETTLING or BURYING began */
+	bool puts_off;	     /* an exec that is under way */
+	unsigned put_off;    /* comparisons that did, until now */
+	int broken;	     /* an end could not be noted */
 };
 
 static int compare(uint64_t x_start, uint32_t x, uint64_t y_start, uint32_t y)
@@ -122,7 +140,10 @@ static bool has_ended(const struct census *c, uint32_t tgid, uint64_t start)
 {
 	const struct identity key = { start, tgid };
 
-	return c->ended_count > 0 && bsearch(&key, c->ended, c->ended_count, sizeof(c->ended[0]), by_identity);
+	for (size_t i = c->sorted; i < c->ended_count; i++)
+		if (by_identity(&key, &c->ended[i]) == 0)
+			return true;
+	return c->sorted > 0 && bsearch(&key, c->ended, c->sorted, sizeof(c->ended[0]), by_identity);
 }
 
 /* Nothing under way, nothing held. */
@@ -133,7 +154,7 @@ static void finish(struct census *c)
 	free(c->ended);
 	c->found = NULL;
 	c->ended = NULL;
-	c->count = c->room = c->ended_count = c->ended_room = c->at = c->dead = 0;
+	c->count = c->room = c->ended_count = c->ended_room = c->sorted = c->at = c->dead = 0;
 	c->state = IDLE;
 }
 
@@ -150,7 +171,7 @@ static void on_exit_of(struct sink *sink, const struct process *process)
 {
 	struct census *c = (struct census *)sink;
 
-	if ((c->state == READING || c->state == SETTLING) && identity_add(c, process) < 0)
+	if ((c->state == READING || c->state == SETTLING || c->state == COMPARING) && identity_add(c, process) < 0)
 		c->broken = -ENOMEM;
 }
 
@@ -222,6 +243,7 @@ static int look_up(struct census *c, const struct record_running *record, struct
 	int r;
 
 	decode_process(ret, &record->process);
+	ret->execing = record->flags & RUNNING_F_EXECING;
 	r = procfs_read(c->procfs, ret);
 	if (r == 0 && record->exe_inode != 0) {
 		ret->image.exe_inode = record->exe_inode;
@@ -276,8 +298,12 @@ static int read_list(struct census *c, size_t most, bool *ret_end)
 int census_load(struct census *c, uint64_t before)
 {
 	bool end = false;
-	int r = probe_running(c->probe, &c->running);
+	struct timespec now;
+	int r;
 
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	pipeline_set_listed(c->pipeline, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	r = probe_running(c->probe, &c->running);
 	while (r == 0 && !end)
 		r = read_list(c, READ_MOST, &end);
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
@@ -301,7 +327,7 @@ int census_begin(struct census *c)
 	if (r < 0)
 		return r;
 	c->clock = proctable_clock(pipeline_table(c->pipeline));
-	c->settling = 0;
+	c->puts_off = false;
 	c->broken = 0;
 	c->state = READING;
 	return 0;
@@ -312,6 +338,19 @@ bool census_is_under_way(const struct census *c)
 	return c->state != IDLE;
 }
 
+/* From now on: until all that the ring holds now is in the table. */
+static void settle(struct census *c, enum state state)
+{
+	c->settled_at = probe_produced(c->probe);
+	c->at = 0;
+	c->state = state;
+}
+
+bool census_waits(const struct census *c)
+{
+	return (c->state == SETTLING || c->state == BURYING) && probe_consumed(c->probe) < c->settled_at;
+}
+
 static int step_reading(struct census *c)
 {
 	bool end;
@@ -319,25 +358,16 @@ static int step_reading(struct census *c)
 
 	if (r == 0 && end) {
 		c->running = running_free(c->running);
-		c->state = SETTLING;
+		settle(c, SETTLING);
 	}
 	return r;
 }
 
-/* The ring has been drained to its end, or never will be. */
-static bool is_settled(struct census *c, bool ring_empty)
+static int step_settling(struct census *c)
 {
-	return ring_empty || ++c->settling >= SETTLE_STEPS;
-}
-
-static int step_settling(struct census *c, bool ring_empty)
-{
-	if (!is_settled(c, ring_empty))
-		return 0;
-	if (c->broken)
-		return c->broken;
 	if (c->ended_count > 0)
 		qsort(c->ended, c->ended_count, sizeof(c->ended[0]), by_identity);
+	c->sorted = c->ended_count;
 	c->at = 0;
 	c->state = COMPARING;
 	return 0;
@@ -359,11 +389,22 @@ static int list_missing(struct census *c)
 	return 0;
 }
 
+/* Its record is yet to come, unless it is lost: then the next comparison, or the one after that, finds the exec over. */
+static bool put_off(struct census *c, const struct record_running *running, const struct entry *entry)
+{
+	if (!entry || !(running->flags & RUNNING_F_EXECING) || c->put_off >= PUT_OFF_MOST)
+		return false;
+	c->puts_off = true;
+	return true;
+}
+
 static int step_comparing(struct census *c, uint64_t boot_time)
 {
 	struct proctable *table = pipeline_table(c->pipeline);
 	size_t lookups = 0;
 
+	if (c->broken)
+		return c->broken;
 	for (size_t n = 0; c->at < c->count && n < COMPARE_MOST && lookups < LOOKUP_MOST; c->at++, n++) {
 		const struct record_running *running = &c->found[c->at];
 		const struct record_process *record = &running->process;
@@ -373,6 +414,8 @@ static int step_comparing(struct census *c, uint64_t boot_time)
 		if (entry)
 			entry->seen = true;
 		if (entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start))
+			continue;
+		if (put_off(c, running, entry))
 			continue;
 		lookups++;
 		r = announce(c, running, boot_time);
@@ -396,15 +439,11 @@ static void step_ending(struct census *c)
 	}
 	if (c->at < c->ended_count)
 		return;
-	c->at = 0;
-	c->settling = 0;
-	c->state = BURYING;
+	settle(c, BURYING);
 }
 
-static void step_burying(struct census *c, bool ring_empty, uint64_t boot_time)
+static int step_burying(struct census *c, uint64_t boot_time)
 {
-	if (c->at == 0 && !is_settled(c, ring_empty))
-		return;
 	for (size_t n = 0; c->at < c->dead && n < COMPARE_MOST; c->at++, n++) {
 		struct entry *entry =
 			proctable_find(pipeline_table(c->pipeline), c->ended[c->at].tgid, c->ended[c->at].start);
@@ -412,14 +451,19 @@ static void step_burying(struct census *c, bool ring_empty, uint64_t boot_time)
 		if (entry)
 			pipeline_gone(c->pipeline, entry, boot_time);
 	}
-	if (c->at == c->dead)
-		finish(c);
+	if (c->at < c->dead)
+		return 0;
+	finish(c);
+	c->put_off = c->puts_off ? c->put_off + 1 : 0;
+	return c->puts_off ? CENSUS_AGAIN : 0;
 }
 
-int census_step(struct census *c, bool ring_empty, uint64_t boot_time)
+int census_step(struct census *c, uint64_t boot_time)
 {
 	int r = 0;
 
+	if (census_waits(c))
+		return 0;
 	switch (c->state) {
 	case IDLE:
 		break;
@@ -427,7 +471,7 @@ int census_step(struct census *c, bool ring_empty, uint64_t boot_time)
 		r = step_reading(c);
 		break;
 	case SETTLING:
-		r = step_settling(c, ring_empty);
+		r = step_settling(c);
 		break;
 	case COMPARING:
 		r = step_comparing(c, boot_time);
@@ -436,7 +480,7 @@ int census_step(struct census *c, bool ring_empty, uint64_t boot_time)
 		step_ending(c);
 		break;
 	case BURYING:
-		step_burying(c, ring_empty, boot_time);
+		r = step_burying(c, boot_time);
 		break;
 	}
 	if (r < 0)

@@ -25,14 +25,18 @@ DEFINE_CLEANUP(struct census *, census_free);
  * -errno. */
 int census_load(struct census *census, uint64_t before);
 
-/* Begins to compare; nothing if it is under way. The ring buffer has just been drained. 0 or -errno. */
+/* Begins to compare; nothing if it is under way. 0 or -errno. */
 int census_begin(struct census *census);
 bool census_is_under_way(const struct census *census);
 
-/*
- * Goes on for some milliseconds at most, after a drain; ring_empty: that drain found the end. 0 or -errno (it is over then;
- * what was mended stays mended).
- */
-int census_step(struct census *census, bool ring_empty, uint64_t boot_time);
+/* It has nothing to do until more records are drained. */
+bool census_waits(const struct census *census);
+
+enum {
+	CENSUS_AGAIN = 1, /* it is over, and one more is wanted: an exec was under way */
+};
+
+/* Goes on for some milliseconds at most, after a drain. 0, CENSUS_AGAIN, or -errno (it is over then; what was mended stays mended). */
+int census_step(struct census *census, uint64_t boot_time);
 
 #endif

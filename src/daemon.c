@@ -188,13 +188,8 @@ static int start_pipeline(struct daemon *d)
 		r = census_load(d->census, UINT64_MAX);
 	if (r < 0)
 		return r;
-	/* What happened while that was read. Bounded: a storm does not hold up the start for ever; what is left
-	 * makes events. */
-	for (int turns = 0; turns < 64; turns++) {
-		r = reader_drain(d->reader);
-		if (r <= 0)
-			break;
-	}
+	/* What happened while that was read; what comes later makes events. */
+	r = reader_settle(d->reader);
 	if (r < 0)
 		return r;
 	pipeline_go_live(d->pipeline);

@@ -49,6 +49,7 @@ struct ledger_loss {
 struct ledger_counters {
 	uint64_t seq;
 	uint64_t untold; /* pipeline.h; losses that no event has told yet */
+	uint64_t listed; /* pipeline_set_listed() */
 	int64_t epoch;	 /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
 	/* Of the two sets of probes in the store (probe_kept_name): the one whose ring the next daemon goes on with, and the one
 	 * that is read now. They differ while a daemon takes over. */

@@ -48,6 +48,7 @@ struct pipeline {
 	char container_id[CGROUP_NAME_SIZE];
 	struct pipeline_stats stats;
 	int64_t epoch;
+	uint64_t listed;		  /* pipeline_set_listed */
 	bool live;			  /* before, records only move the table */
 	bool replay;			  /* pipeline_set_replay */
 	uint32_t lost_events, lost_forks; /* as far as told */
@@ -97,6 +98,7 @@ static void note(struct pipeline *p)
 		return;
 	ledger->seq = p->stats.seq;
 	ledger->untold = p->untold;
+	ledger->listed = p->listed;
 	ledger_loss(ledger)->lost_events = p->lost_events;
 	ledger_loss(ledger)->lost_forks = p->lost_forks;
 }
@@ -300,6 +302,17 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	return 0;
 }
 
+/* Is that exec in already: told by two probes, or seen by the list? */
+static bool is_exec_known(const struct pipeline *p, const struct process *known, const struct process *process)
+{
+	if (p->replay || known->exec_id < process->exec_id)
+		return false;
+	if (known->exec_id > process->exec_id || known->source == SOURCE_PROBE)
+		return true;
+	/* What the probe saw is more than what /proc says. Once that was told, it stays, unless the exec was not over then. */
+	return p->live && !known->execing;
+}
+
 static int exec_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
@@ -312,8 +325,7 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	refine(p, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
-	if (entry && entry->process.exec_id >= process->exec_id && !p->replay) {
-		/* Found by the iterator after this exec, or told by two probes: it is in already. */
+	if (entry && is_exec_known(p, &entry->process, process)) {
 		r = 0;
 		goto out;
 	}
@@ -338,6 +350,24 @@ out:
 	return r;
 }
 
+/*
+ * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were both the last
+ * (bpf/life.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end.
+ */
+static void unknown_exit(struct pipeline *p, const struct decoded *d)
+{
+	const struct process process = { .tgid = d->head->tgid, .start = d->head->start };
+	bool is_event = p->config.forks || d->exit->flags & EXIT_F_EXECED;
+	bool is_kept_out = d->exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads;
+
+	/* For who may have it in a list that was read before. */
+	note_exit(p, &process);
+	if (p->live && is_event && !is_kept_out && process.start >= p->listed &&
+	    !has_ended(p, process.tgid, process.start))
+		p->untold++;
+	note(p);
+}
+
 static int exit_record(struct pipeline *p, const struct decoded *d)
 {
 	const struct record_exit *exit = d->exit;
@@ -357,15 +387,8 @@ static int exit_record(struct pipeline *p, const struct decoded *d)
 		},
 	};
 
-	/* Not known: it was never in (kernel_threads = no), this is the second of two threads that were both the last
-	 * (bpf/life.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end. */
 	if (!entry) {
-		bool is_event = p->config.forks || exit->flags & EXIT_F_EXECED;
-
-		if (p->live && is_event && !(exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads) &&
-		    !has_ended(p, d->head->tgid, d->head->start))
-			p->untold++;
-		note(p);
+		unknown_exit(p, d);
 		return 0;
 	}
 	event.source = entry->process.source;
@@ -434,6 +457,11 @@ int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks,
 {
 	lose(p, lost_events, lost_forks, skipped, boot_time);
 	return 0;
+}
+
+void pipeline_skipped(struct pipeline *p, uint64_t skipped, uint64_t boot_time)
+{
+	lose(p, p->lost_events, p->lost_forks, skipped, boot_time);
 }
 
 /* 1: it is the second of two, and left out. */
@@ -611,6 +639,11 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 	return r < 0 ? r : 0;
 }
 
+void pipeline_set_listed(struct pipeline *p, uint64_t boot_time)
+{
+	p->listed = boot_time;
+}
+
 void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
 {
 	struct event event = { .source = SOURCE_RESYNC };
@@ -643,6 +676,7 @@ void pipeline_resume(struct pipeline *p, const struct ledger_counters *left, uin
 			entry->told = proctable_clock(p->table);
 	p->stats.seq = left->seq;
 	p->untold = left->untold;
+	p->listed = left->listed;
 	p->lost_events = left->losses[left->probes].lost_events;
 	p->lost_forks = left->losses[left->probes].lost_forks;
 	note(p);
@@ -688,6 +722,7 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 	ARCHIVE(a, p->lost_events);
 	ARCHIVE(a, p->lost_forks);
 	ARCHIVE(a, p->untold);
+	ARCHIVE(a, p->listed);
 	ARCHIVE(a, p->ended);
 	r = pieces_archive(p->pieces, a);
 	if (r == 0)

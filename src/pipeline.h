@@ -6,7 +6,7 @@
  * Two phases. While loading, the probes are attached already and their records are waiting:
  * pipeline_found puts in what runs already, and then the records that wait are folded into the table in
  * silence. Then it is live: each record makes its event. A record that tells what the iterator had seen
- * already is known by its start or exec_id, and makes none.
+ * already is known by its start or exec_id, and makes none; while loading it takes the place of what /proc said.
  *
  * Long arguments come in pieces before the record that they belong to (record.h) and are kept, bounded
  * in number and size, until it comes.
@@ -78,6 +78,12 @@ void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
  */
 int pipeline_found(struct pipeline *pipeline, const struct process *process, uint64_t boot_time);
 
+/*
+ * When the list of what runs was begun to be read, CLOCK_BOOTTIME. Who had begun before and is not in the table was ending then: its end is
+ * no loss.
+ */
+void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
+
 /* A process of the table that is no more there: its end was lost. */
 void pipeline_gone(struct pipeline *pipeline, struct entry *entry, uint64_t boot_time);
 
@@ -87,10 +93,12 @@ void pipeline_go_live(struct pipeline *pipeline);
 /* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
 int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
 
-/* What the kernel had lost by now (record_head.lost_x), read when the ring buffer is empty; `skipped` more, by probes
+/* What the kernel had lost by now (record_head.lost_x), and nothing that was recorded before it waits; `skipped` more, by probes
  * that could not run. */
 int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
 		  uint64_t boot_time);
+/* Only the latter. */
+void pipeline_skipped(struct pipeline *pipeline, uint64_t skipped, uint64_t boot_time);
 
 /*
  * Records that another daemon's probes wrote, and ours behind them. FIRST: what the table knows and tells is noted; SECOND: what

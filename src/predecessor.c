@@ -109,6 +109,21 @@ int predecessor_drain(struct predecessor *p, unsigned most, probe_on_record on_r
 	return ring_consume(p->ring, most, on_record, userdata);
 }
 
+uint64_t predecessor_produced(const struct predecessor *p)
+{
+	return ring_produced(p->ring);
+}
+
+uint64_t predecessor_consumed(const struct predecessor *p)
+{
+	return ring_consumed(p->ring);
+}
+
+bool predecessor_skip(struct predecessor *p)
+{
+	return ring_skip(p->ring);
+}
+
 uint64_t predecessor_first_time(const struct predecessor *p)
 {
 	const void *data;

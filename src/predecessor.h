@@ -24,6 +24,11 @@ DEFINE_CLEANUP(struct predecessor *, predecessor_free);
 uint64_t predecessor_first_time(const struct predecessor *predecessor);
 /* As probe_drain, probe_lost, probe_skipped. */
 int predecessor_drain(struct predecessor *predecessor, unsigned most, probe_on_record on_record, void *userdata);
+/* As probe_produced, probe_consumed. */
+uint64_t predecessor_produced(const struct predecessor *predecessor);
+uint64_t predecessor_consumed(const struct predecessor *predecessor);
+/* Steps over a first record that is not complete; false: it is, or there is none. */
+bool predecessor_skip(struct predecessor *predecessor);
 void predecessor_lost(const struct predecessor *predecessor, uint32_t *ret_events, uint32_t *ret_forks);
 void predecessor_skipped(const struct predecessor *predecessor, uint64_t *ret_events, uint64_t *ret_forks);
 

@@ -168,6 +168,16 @@ uint64_t probe_waiting(const struct probe *probe)
 	return ring_used(probe->ring);
 }
 
+uint64_t probe_produced(const struct probe *probe)
+{
+	return ring_produced(probe->ring);
+}
+
+uint64_t probe_consumed(const struct probe *probe)
+{
+	return ring_consumed(probe->ring);
+}
+
 int probe_fd(const struct probe *probe)
 {
 	return bpf_map__fd(probe->skel->maps.ring);
@@ -280,6 +290,40 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	return r < 0 ? failure(reason, -r, what) : 0;
 }
 
+/*
+ * The end first, then exec, then fork: who is seen to begin is seen to end, and who was there before is in the list, which is
+ * read after that (census.c). A second program (bpf/again.bpf.h) goes behind its first, in whose place it runs. Beside the probes of
+ * another daemon, which still see everything, any order would do.
+ */
+static int attach(struct probe *probe)
+{
+	struct execsnoop_bpf *skel = probe->skel;
+	const struct {
+		struct bpf_program *program;
+		struct bpf_link **link;
+	} order[] = {
+		{ skel->progs.probe_exit_group_dead, &skel->links.probe_exit_group_dead },
+		{ skel->progs.probe_exit_live, &skel->links.probe_exit_live },
+		{ skel->progs.plain_exit, &skel->links.plain_exit },
+		{ skel->progs.again_exit, &skel->links.again_exit },
+		{ skel->progs.probe_exec, &skel->links.probe_exec },
+		{ skel->progs.plain_exec, &skel->links.plain_exec },
+		{ skel->progs.again_exec, &skel->links.again_exec },
+		{ skel->progs.probe_fork, &skel->links.probe_fork },
+		{ skel->progs.plain_fork, &skel->links.plain_fork },
+		{ skel->progs.again_fork, &skel->links.again_fork },
+	};
+
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (!bpf_program__autoload(order[i].program))
+			continue;
+		*order[i].link = bpf_program__attach(order[i].program);
+		if (!*order[i].link)
+			return -errno;
+	}
+	return 0;
+}
+
 int probe_new(struct probe **ret, const struct settings *settings, struct probe_reason *reason)
 {
 	_cleanup_(probe_free_p) struct probe *probe = calloc(1, sizeof(*probe));
@@ -327,7 +371,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = ring_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
 	if (r < 0)
 		return failure(reason, -r, "mapping the ring buffer");
-	r = execsnoop_bpf__attach(probe->skel);
+	r = attach(probe);
 	if (r < 0)
 		return failure(reason, -r, "attaching the probes");
 	/* A file has the same types, but perhaps with other ids, and the kernel knows its functions by its own. */

@@ -58,6 +58,11 @@ void probe_awake(struct probe *probe);
 /* Bytes of records that wait. */
 uint64_t probe_waiting(const struct probe *probe);
 
+/* Positions in the ring, in bytes, which only grow: of the next record, and of the first that was not given yet. All that was recorded
+ * until the one was read has been given once the other has come there. */
+uint64_t probe_produced(const struct probe *probe);
+uint64_t probe_consumed(const struct probe *probe);
+
 /* Losses since load, of all CPUs. */
 void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks);
 

@@ -156,6 +156,7 @@ void process_archive(struct process *process, struct archive *a)
 	ARCHIVE(a, process->ns_pid);
 	archive_flag(a, &process->kernel_thread);
 	archive_flag(a, &process->execed);
+	archive_flag(a, &process->execing);
 	ARCHIVE(a, source);
 	process->source = source <= SOURCE_RESYNC ? (enum source)source : SOURCE_PROBE;
 	archive_bytes(a, &process->comm);

@@ -73,6 +73,8 @@ struct process {
 	uint32_t pid_ns, mnt_ns, ns_pid; /* 0: not known */
 	bool kernel_thread;
 	bool execed; /* it called exec since its fork */
+	/* Listed within an exec: the record of this exec_id may have been made after that. */
+	bool execing;
 	enum source source;
 	struct bytes comm, parent_comm;
 	struct bytes ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */

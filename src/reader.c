@@ -15,29 +15,33 @@
 #include <sys/epoll.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "pool.h"
 
 /* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
  * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
 #define DRAIN_MOST 256
-#define DRAIN_PAUSE_US 5000	/* between two turns while records keep coming: the bound of their delay */
-#define DRAIN_FIRST_US 300	/* after a wake-up: what follows a fork, its exec above all, is there soon */
-#define DRAIN_GROWTH 4		/* of the pause, from turn to turn */
-#define SKIPPED_PAUSE_US 100000 /* between two looks at what probes skipped, while records keep coming */
-#define CENSUS_PAUSE_US 500000	/* between two comparisons of the table with the kernel's, while loss goes on */
-#define TWINS_US 1000000	/* after the old ring was read for the last time: the last twin is out of ours */
-#define TRIM_PROCESSES 64	/* and a quarter: gone from the table until their memory is given back */
-#define EPOCH_STEP_NS 1000000	/* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
+#define DRAIN_PAUSE_US 5000 /* between two turns while records keep coming: the bound of their delay */
+#define DRAIN_FIRST_US 300  /* after a wake-up: what follows a fork, its exec above all, is there soon */
+#define DRAIN_GROWTH 4	    /* of the pause, from turn to turn */
+#define SKIPPED_PAUSE_US \
+	100000 /* between two looks at what probes skipped: longer than a program takes to make up for it */
+#define SETTLE_PAUSE_US 1000 /* until a record may be committed whose producer does not run */
+#define SETTLE_PAUSES 1000
+#define CENSUS_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss goes on */
+#define TWINS_US 1000000       /* after the old ring was read for the last time: the last twin is out of ours */
+#define TRIM_PROCESSES 64      /* and a quarter: gone from the table until their memory is given back */
+#define EPOCH_STEP_NS 1000000  /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 struct reader {
 	sd_event *event;
 	struct pipeline *pipeline;
-	struct probe *probe;		/* NULL: not yet */
-	struct census *census;		/* NULL: not yet */
-	struct ledger_counters *ledger; /* NULL: not noted */
-	struct twins *twins;		/* NULL: there is nothing to be seen twice */
-	uint64_t twins_until_us;
+	struct probe *probe;		    /* NULL: not yet */
+	struct census *census;		    /* NULL: not yet */
+	struct ledger_counters *ledger;	    /* NULL: not noted */
+	struct twins *twins;		    /* NULL: there is nothing to be seen twice */
+	uint64_t twins_until_us, twins_end; /* and position in the ring */
 	bool forks;
 	const struct reader_ops *ops;
 	void *userdata;
@@ -46,7 +50,10 @@ struct reader {
 	int64_t epoch;
 	size_t processes_peak; /* in the table since memory was given back last */
 	/* Loss in the kernel, of the probes at hand: what was told, and since when the table may be wrong. */
-	uint64_t skipped_events, skipped_forks, skipped_us;
+	uint64_t skipped_events, skipped_forks;
+	struct {
+		uint64_t events, forks, us;
+	} seen;	       /* skipped, at the last look; us 0: there was none */
 	uint64_t lost; /* all together, at the last look */
 	bool census_wanted;
 	uint64_t census_us; /* when the last one began */
@@ -141,11 +148,10 @@ static void set_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 	ledger_loss(reader->ledger)->skipped_forks = forks;
 }
 
-/* What was skipped since the last look, where each run is an event. One that was seen then may have been made up for since: it
- * was told, and the next one is not. */
+/* What was skipped and is not told yet, where each run is an event. */
 static uint64_t newly_skipped(struct reader *reader, uint64_t events, uint64_t forks)
 {
-	uint64_t count = 0;
+	uint64_t count;
 
 	if (events < reader->skipped_events)
 		events = reader->skipped_events;
@@ -156,19 +162,49 @@ static uint64_t newly_skipped(struct reader *reader, uint64_t events, uint64_t f
 	return count;
 }
 
-/* The counters as they are now, at the end of a ring. */
-static void tell_loss(struct reader *reader, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped)
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* One that has to be confirmed. */
+static bool is_skip_pending(const struct reader *reader)
+{
+	return reader->seen.events > reader->skipped_events || reader->seen.forks > reader->skipped_forks;
+}
+
+/*
+ * The kernel counts a run that it leaves out before a second program makes up for it (bpf/again.bpf.h): so only what was there at one look
+ * and is still there at the next one is lost. idle: nothing was drained, and the reader may sleep soon.
+ */
+static uint64_t look_at_skipped(struct reader *reader, uint64_t now_us, bool idle)
+{
+	uint64_t events, forks, count = 0;
+	bool is_soon = reader->seen.us != 0 && now_us - reader->seen.us < SKIPPED_PAUSE_US;
+
+	if (is_soon && (!idle || is_skip_pending(reader)))
+		return 0;
+	probe_skipped(reader->probe, &events, &forks);
+	if (reader->seen.us != 0)
+		count = newly_skipped(reader, lesser(events, reader->seen.events), lesser(forks, reader->seen.forks));
+	reader->seen.events = events;
+	reader->seen.forks = forks;
+	reader->seen.us = now_us;
+	return count;
+}
+
+/* The table may be wrong. */
+static void note_loss(struct reader *reader, uint32_t lost_events, uint32_t lost_forks)
 {
 	uint64_t lost = (uint64_t)lost_events + lost_forks + reader->skipped_events + reader->skipped_forks;
 
-	pipeline_loss(reader->pipeline, lost_events, lost_forks, skipped, clock_ns(CLOCK_BOOTTIME));
 	if (lost != reader->lost)
 		reader->census_wanted = true;
 	reader->lost = lost;
 }
 
 /* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do. */
-static bool mend(struct reader *reader, bool ring_empty)
+static bool mend(struct reader *reader, bool caught_up)
 {
 	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
 	int r = 0;
@@ -176,52 +212,77 @@ static bool mend(struct reader *reader, bool ring_empty)
 	if (!reader->census)
 		return false;
 	if (census_is_under_way(reader->census))
-		r = census_step(reader->census, ring_empty, clock_ns(CLOCK_BOOTTIME));
+		r = census_step(reader->census, clock_ns(CLOCK_BOOTTIME));
 	else if (!reader->census_wanted)
 		return false;
-	else if (ring_empty && now_us - reader->census_us >= CENSUS_PAUSE_US) {
+	else if (caught_up && now_us - reader->census_us >= CENSUS_PAUSE_US) {
 		reader->census_wanted = false;
 		reader->census_us = now_us;
 		r = census_begin(reader->census);
 	}
+	if (r == CENSUS_AGAIN)
+		reader->census_wanted = true;
 	if (r < 0)
 		note(reader, LOG_WARNING, "comparing the process table with the kernel's: %s", strerror(-r));
 	return true;
 }
 
-void reader_want_census(struct reader *reader)
+/* Turns. */
+
+/* A record tells what was lost before it. The counters are read first, and the ring is looked at then: if it is empty, nothing that was
+ * recorded before the loss waits. */
+static void look_for_loss(struct reader *reader, bool idle)
 {
-	reader->census_wanted = true;
+	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME);
+	uint64_t skipped = look_at_skipped(reader, clock_ns(CLOCK_MONOTONIC) / 1000, idle);
+	uint32_t lost_events, lost_forks;
+
+	if (skipped > 0)
+		pipeline_skipped(reader->pipeline, skipped, boot_time);
+	probe_lost(reader->probe, &lost_events, &lost_forks);
+	note_loss(reader, lost_events, lost_forks);
+	if (probe_waiting(reader->probe) == 0)
+		pipeline_loss(reader->pipeline, lost_events, lost_forks, 0, boot_time);
 }
 
-/* Turns. */
+static void drop_twins(struct reader *reader)
+{
+	if (!reader->twins || clock_ns(CLOCK_MONOTONIC) / 1000 <= reader->twins_until_us ||
+	    probe_consumed(reader->probe) < reader->twins_end)
+		return;
+	pipeline_set_twins(reader->pipeline, NULL, PIPELINE_SECOND);
+	reader->twins = twins_free(reader->twins);
+}
 
 int reader_drain(struct reader *reader)
 {
-	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000, skipped = 0, skipped_events, skipped_forks;
-	uint32_t lost_events, lost_forks;
 	int n;
 
 	check_epoch(reader);
 	n = probe_drain(reader->probe, DRAIN_MOST, on_record, reader);
 	if (n < 0)
 		return n;
-	if (n < DRAIN_MOST) {
-		/* Empty: a loss that no record behind it tells of. */
-		if (n == 0 || now_us - reader->skipped_us >= SKIPPED_PAUSE_US) {
-			probe_skipped(reader->probe, &skipped_events, &skipped_forks);
-			skipped = newly_skipped(reader, skipped_events, skipped_forks);
-			reader->skipped_us = now_us;
-		}
-		probe_lost(reader->probe, &lost_events, &lost_forks);
-		tell_loss(reader, lost_events, lost_forks, skipped);
-		if (reader->twins && now_us > reader->twins_until_us) {
-			pipeline_set_twins(reader->pipeline, NULL, PIPELINE_SECOND);
-			reader->twins = twins_free(reader->twins);
-		}
-	}
+	look_for_loss(reader, n == 0);
+	drop_twins(reader);
 	pipeline_flush(reader->pipeline);
 	return n;
+}
+
+int reader_settle(struct reader *reader)
+{
+	uint64_t end = probe_produced(reader->probe);
+	int n;
+
+	for (unsigned pauses = 0; probe_consumed(reader->probe) < end && pauses < SETTLE_PAUSES;) {
+		n = reader_drain(reader);
+		if (n < 0)
+			return n;
+		if (n == 0) {
+			usleep(SETTLE_PAUSE_US);
+			pauses++;
+		}
+	}
+	return 0;
 }
 
 /*
@@ -242,6 +303,12 @@ static void give_back(struct reader *reader)
 	reader->processes_peak = count;
 }
 
+/* The comparison goes on at once. */
+static bool has_more(const struct reader *reader)
+{
+	return reader->census && census_is_under_way(reader->census) && !census_waits(reader->census);
+}
+
 int reader_turn(struct reader *reader)
 {
 	int n = reader_drain(reader), r;
@@ -250,7 +317,7 @@ int reader_turn(struct reader *reader)
 	if (n < 0)
 		return reader->ops->failed(reader->userdata, n);
 	reader->ops->turned(reader->userdata);
-	busy = mend(reader, n < DRAIN_MOST);
+	busy = mend(reader, n < DRAIN_MOST) || is_skip_pending(reader);
 	if (n < DRAIN_MOST)
 		give_back(reader);
 	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
@@ -264,9 +331,8 @@ int reader_turn(struct reader *reader)
 	reader->pause_us = reader->pause_us == 0 ? DRAIN_FIRST_US : reader->pause_us * DRAIN_GROWTH;
 	if (reader->pause_us > DRAIN_PAUSE_US)
 		reader->pause_us = DRAIN_PAUSE_US;
-	r = sd_event_source_set_time_relative(
-		reader->timer,
-		n == DRAIN_MOST || (reader->census && census_is_under_way(reader->census)) ? 0 : reader->pause_us);
+	r = sd_event_source_set_time_relative(reader->timer,
+					      n == DRAIN_MOST || has_more(reader) ? 0 : reader->pause_us);
 	if (r >= 0)
 		r = sd_event_source_set_time_accuracy(reader->timer, reader->pause_us / 5);
 	return r < 0 ? r : sd_event_source_set_enabled(reader->timer, SD_EVENT_ONESHOT);
@@ -307,26 +373,51 @@ int reader_watch(struct reader *reader)
 
 /* Another daemon's probes. */
 
+/* Up to where the ring is written now. A record whose producer does not come to an end within a second is left out: what is behind it would be
+ * lost too. How many were. */
+static int drain_predecessor(struct reader *reader, struct predecessor *predecessor)
+{
+	uint64_t end = predecessor_produced(predecessor);
+	int stuck = 0;
+
+	for (unsigned pauses = 0; predecessor_consumed(predecessor) < end;) {
+		int n = predecessor_drain(predecessor, DRAIN_MOST, on_record, reader);
+
+		if (n < 0)
+			return n;
+		pipeline_flush(reader->pipeline);
+		if (n > 0 || predecessor_consumed(predecessor) >= end)
+			continue;
+		usleep(SETTLE_PAUSE_US);
+		if (++pauses < SETTLE_PAUSES)
+			continue;
+		pauses = 0;
+		stuck += predecessor_skip(predecessor);
+	}
+	return stuck;
+}
+
 int reader_read_predecessor(struct reader *reader, struct predecessor *predecessor)
 {
-	uint64_t skipped_events, skipped_forks;
+	uint64_t skipped_events, skipped_forks, skipped;
 	uint32_t lost_events, lost_forks;
-	int n = DRAIN_MOST, r = 0;
+	int stuck, r = 0;
 
 	if (!reader->twins)
 		r = twins_new(&reader->twins);
 	if (r < 0)
 		return r;
 	pipeline_set_twins(reader->pipeline, reader->twins, PIPELINE_FIRST);
-	while (n == DRAIN_MOST) {
-		n = predecessor_drain(predecessor, DRAIN_MOST, on_record, reader);
-		if (n < 0)
-			return n;
-		pipeline_flush(reader->pipeline);
-	}
+	stuck = drain_predecessor(reader, predecessor);
+	if (stuck < 0)
+		return stuck;
 	predecessor_lost(predecessor, &lost_events, &lost_forks);
 	predecessor_skipped(predecessor, &skipped_events, &skipped_forks);
-	tell_loss(reader, lost_events, lost_forks, newly_skipped(reader, skipped_events, skipped_forks));
+	skipped = newly_skipped(reader, skipped_events, skipped_forks) + (uint64_t)stuck;
+	pipeline_loss(reader->pipeline, lost_events, lost_forks, skipped, clock_ns(CLOCK_BOOTTIME));
+	note_loss(reader, lost_events, lost_forks);
+	if (stuck > 0)
+		reader->census_wanted = true;
 	pipeline_flush(reader->pipeline);
 	return 0;
 }
@@ -349,11 +440,13 @@ int reader_set_probe(struct reader *reader, struct probe *probe, struct predeces
 	if (reader->ledger)
 		reader->ledger->reads = 1 - reader->ledger->probes;
 	set_skipped(reader, skipped_events, skipped_forks);
+	reader->seen.us = 0;
 	reader->lost = (uint64_t)lost_events + lost_forks + skipped_events + skipped_forks;
 	pipeline_set_lost(reader->pipeline, lost_events, lost_forks);
 	if (reader->twins) {
 		pipeline_set_twins(reader->pipeline, reader->twins, PIPELINE_SECOND);
 		reader->twins_until_us = clock_ns(CLOCK_MONOTONIC) / 1000 + TWINS_US;
+		reader->twins_end = probe_produced(probe);
 	}
 	return 0;
 }

@@ -50,11 +50,11 @@ int reader_read_predecessor(struct reader *reader, struct predecessor *predecess
 int reader_set_probe(struct reader *reader, struct probe *probe, struct predecessor *predecessor);
 /* Without one nothing is mended. */
 void reader_set_census(struct reader *reader, struct census *census);
-/* The table is wrong: have it compared soon. */
-void reader_want_census(struct reader *reader);
 
 /* One turn: some records, then what the outputs make of them. Returns the records taken, or -errno. */
 int reader_drain(struct reader *reader);
+/* As many as it takes to read all that was recorded until now, or until a record has not been complete for a second. 0 or -errno. */
+int reader_settle(struct reader *reader);
 /* One turn, and the time of the next one; what the event loop does from reader_watch on. */
 int reader_turn(struct reader *reader);
 /* From now on the event loop reads. 0 or -errno. */

@@ -87,6 +87,14 @@ static int look(struct ring *ring, size_t offset, size_t length, const char **re
 	return 0;
 }
 
+/* Where the record behind the one at `at` begins. */
+static uint64_t next_at(uint64_t at, uint32_t head)
+{
+	uint32_t size = head & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
+
+	return at + ((BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7);
+}
+
 int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, void *userdata)
 {
 	uint64_t at = *ring->consumer, end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
@@ -117,10 +125,26 @@ int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, voi
 			r = on_record(userdata, record + BPF_RINGBUF_HDR_SZ, size);
 			n++;
 		}
-		at += (BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7;
+		at = next_at(at, head);
 		__atomic_store_n(ring->consumer, at, __ATOMIC_RELEASE);
 	}
 	return r < 0 ? r : (int)n;
+}
+
+bool ring_skip(struct ring *ring)
+{
+	uint64_t at = *ring->consumer, end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+	const char *record;
+	uint32_t head;
+
+	if (at == end || look(ring, at & (ring->size - 1), BPF_RINGBUF_HDR_SZ, &record) < 0)
+		return false;
+	head = __atomic_load_n((const uint32_t *)record, __ATOMIC_ACQUIRE);
+	if (!(head & BPF_RINGBUF_BUSY_BIT))
+		return false;
+	at = next_at(at, head);
+	__atomic_store_n(ring->consumer, at, __ATOMIC_RELEASE);
+	return true;
 }
 
 bool ring_peek(struct ring *ring, const void **ret, size_t *ret_size)
@@ -145,12 +169,22 @@ bool ring_peek(struct ring *ring, const void **ret, size_t *ret_size)
 			*ret_size = size;
 			return true;
 		}
-		at += (BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7;
+		at = next_at(at, head);
 	}
 	return false;
 }
 
+uint64_t ring_produced(const struct ring *ring)
+{
+	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
+}
+
+uint64_t ring_consumed(const struct ring *ring)
+{
+	return *ring->consumer;
+}
+
 uint64_t ring_used(const struct ring *ring)
 {
-	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - *ring->consumer;
+	return ring_produced(ring) - ring_consumed(ring);
 }

@@ -28,8 +28,19 @@ DEFINE_CLEANUP(struct ring *, ring_free);
 typedef int (*ring_on_record)(void *userdata, const void *data, size_t size);
 int ring_consume(struct ring *ring, unsigned most, ring_on_record on_record, void *userdata);
 
+/* Steps over a first record that is reserved and not committed; false: it is not. Only in a ring that nobody needs any more: the memory may
+ * be given to another producer while the first one writes to it. */
+bool ring_skip(struct ring *ring);
+
 /* The first record that waits, valid until the next call; false: none does, or it cannot be read. */
 bool ring_peek(struct ring *ring, const void **ret, size_t *ret_size);
+
+/*
+ * Positions in bytes, which only grow: of the next record that is reserved, and of the first that was not consumed. To consume nothing means little:
+ * a record that is reserved and not committed yet stands before all others, for as long as its producer is preempted.
+ */
+uint64_t ring_produced(const struct ring *ring);
+uint64_t ring_consumed(const struct ring *ring);
 
 /* Bytes between the first record that was not consumed and the last that was reserved. */
 uint64_t ring_used(const struct ring *ring);

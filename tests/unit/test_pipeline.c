@@ -396,6 +396,52 @@ TEST(loading_is_silent_and_takes_nothing_twice)
 	end();
 }
 
+/* Of one whose exec was recorded and listed too, what the probe saw is kept. */
+TEST(record_of_a_listed_exec_takes_the_place_of_what_proc_says_while_loading)
+{
+	struct process found = { .tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .execed = true };
+	const struct process *process;
+
+	begin((struct pipeline_config){ 0 });
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	make_exec(10, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	process = &proctable_find(pipeline_table(pipeline), 10, 0)->process;
+	CHECK_INT(process->source, SOURCE_PROBE);
+	CHECK_INT(process->image.filename.size, 7);
+	pipeline_go_live(pipeline);
+	feed();
+	CHECK_INT(count, 0);
+	/* Live, what was told stays. */
+	found.tgid = 11;
+	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
+	CHECK_INT(count, 1);
+	make_exec(11, 1000, 2000, "ls\0", 3, 1);
+	feed();
+	CHECK_INT(count, 1);
+	CHECK_INT(proctable_find(pipeline_table(pipeline), 11, 0)->process.source, SOURCE_PROC);
+	end();
+}
+
+TEST(end_of_who_was_ending_as_the_list_was_read_is_no_loss)
+{
+	struct pipeline_stats stats;
+
+	begin((struct pipeline_config){ 0 });
+	pipeline_set_listed(pipeline, 3000);
+	pipeline_go_live(pipeline);
+	for (unsigned start = 2999; start <= 3000; start++) {
+		make_exit(10, start, 5000, 0);
+		record.exit.flags = EXIT_F_EXECED;
+		feed();
+		pipeline_loss(pipeline, 0, 0, 0, 100);
+		CHECK_INT(count, start - 2999);
+	}
+	pipeline_stats(pipeline, &stats);
+	CHECK_INT(stats.untold, 1);
+	end();
+}
+
 /* A crash: another pipeline knows who ran then as they are now, and is given what waited. */
 TEST(after_a_crash_it_goes_on)
 {
