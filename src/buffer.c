@@ -281,9 +281,9 @@ size_t buffer_peak(const struct buffer *buffer)
 
 uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first)
 {
-	/* Lines that are no events are few. */
+	/* Lines without a number are few. */
 	for (size_t i = 0; buffer->events > 0 && i < buffer->count; i++) {
-		if ((*place(buffer, i))->events > 0) {
+		if ((*place(buffer, i))->seq > 0) {
 			*ret_first = (*place(buffer, i))->seq;
 			break;
 		}

@@ -28,6 +28,7 @@
 
 #include "cleanup.h"
 
+#define FIRST_LOOKS_MAX 64 /* entries that are looked at for the first number */
 #define WAKE_SIZE (64 * 1024)
 #define TRIES 4
 #define PAUSE_MS 100
@@ -100,13 +101,29 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 
 /* The queue; c->lock is held in all of these. */
 
+static void note_last(struct courier *c, const struct loss *loss)
+{
+	if (loss->last_seq != 0)
+		c->last_seq = loss->last_seq;
+}
+
+/* The number of the first that waits; 0: it has none, or not one of the first few has. */
+static uint64_t first_seq(const struct courier *c)
+{
+	const struct journal_entry *entry = c->head;
+
+	if (c->refused.first_seq != 0)
+		return c->refused.first_seq;
+	for (unsigned i = 0; entry && entry->loss.first_seq == 0 && i < FIRST_LOOKS_MAX; i++)
+		entry = entry->next;
+	return entry ? entry->loss.first_seq : c->dropped.first_seq;
+}
+
 /* For whoever comes after a crash. */
 static void note(struct courier *c)
 {
 	uint64_t waiting = c->events + c->dropped.count + c->refused.count;
-	uint64_t first = c->refused.count ? c->refused.first_seq
-			 : c->head	  ? c->head->loss.first_seq
-					  : c->dropped.first_seq;
+	uint64_t first = first_seq(c);
 
 	if (!c->ledger)
 		return;
@@ -123,7 +140,7 @@ static void queue_push(struct courier *c, struct journal_entry *entry)
 	if (!entry->is_free) {
 		c->charged += entry->size;
 		c->events += entry->loss.count;
-		c->last_seq = entry->loss.last_seq;
+		note_last(c, &entry->loss);
 	}
 	if (c->size > c->peak)
 		c->peak = c->size;
@@ -148,7 +165,7 @@ static void queue_drop(struct courier *c, const struct loss *loss)
 {
 	loss_add(&c->dropped, loss);
 	c->lost += loss->count;
-	c->last_seq = loss->last_seq;
+	note_last(c, loss);
 }
 
 static void wake(struct courier *c)
@@ -362,7 +379,7 @@ void courier_lost(struct courier *c, const struct loss *loss)
 	pthread_mutex_lock(&c->lock);
 	loss_add(&c->refused, loss);
 	c->lost += loss->count;
-	c->last_seq = loss->last_seq;
+	note_last(c, loss);
 	note(c);
 	wake(c);
 	pthread_mutex_unlock(&c->lock);

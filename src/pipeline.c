@@ -4,7 +4,8 @@
  *
  * Numbers: every event but snapshot lines gets the next seq, before any filter. An exit is an event only if
  * somebody can have been told of the process: by an event, or by a snapshot that was begun while it was in the
- * table. So a process that never execs is silent (unless forks = yes) and takes no number.
+ * table. So a process that never execs is silent (unless forks = yes); and where only snapshots told of it, its end
+ * has no number: in streams that had no such snapshot it would be missing.
  *
  * Time: a process keeps the start_time that it was given when it became known; its end_time is that plus the
  * time it ran by the boot clock, so that they agree to the nanosecond whatever the clock did meanwhile. An
@@ -49,6 +50,7 @@ struct pipeline {
 	struct pipeline_stats stats;
 	int64_t epoch;
 	uint64_t listed;		  /* pipeline_set_listed */
+	uint64_t shown;			  /* pipeline_resume: snapshots had all that had begun by then */
 	bool live;			  /* before, records only move the table */
 	bool replay;			  /* pipeline_set_replay */
 	uint32_t lost_events, lost_forks; /* as far as told */
@@ -105,10 +107,16 @@ static void note(struct pipeline *p)
 
 /* Sinks. */
 
+/* The end of a process that only some streams know. */
+static bool is_numberless(const struct event *event)
+{
+	return event->type == EVENT_EXITED && event->told == 0 && !event->process->execed;
+}
+
 static void emit(struct pipeline *p, struct event *event)
 {
 	event->boot = p->config.boot;
-	event->seq = ++p->stats.seq;
+	event->seq = is_numberless(event) ? 0 : ++p->stats.seq;
 	event->position = proctable_clock(p->table);
 	p->stats.events[event->type]++;
 	p->encoder.event = event;
@@ -236,7 +244,7 @@ static void refine(struct pipeline *p, struct image *image)
 /* Somebody can have been told of it: by an event, or by a snapshot. */
 static bool is_public(const struct pipeline *p, const struct entry *entry)
 {
-	return entry->told || entry->born <= proctable_last_snapshot(p->table);
+	return entry->told || entry->born <= proctable_last_snapshot(p->table) || entry->process.start <= p->shown;
 }
 
 /* Ends a process: its event, if it is to have one, and its place in the table. */
@@ -672,9 +680,10 @@ void pipeline_resume(struct pipeline *p, const struct ledger_counters *left, uin
 	struct entry *entry = proctable_next(p->table, NULL);
 
 	for (; entry; entry = proctable_next(p->table, entry))
-		if (entry->process.execed || entry->process.start <= shown || p->config.forks)
+		if (entry->process.execed || p->config.forks)
 			entry->told = proctable_clock(p->table);
 	p->stats.seq = left->seq;
+	p->shown = shown;
 	p->untold = left->untold;
 	p->listed = left->listed;
 	p->lost_events = left->losses[left->probes].lost_events;
@@ -723,6 +732,7 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 	ARCHIVE(a, p->lost_forks);
 	ARCHIVE(a, p->untold);
 	ARCHIVE(a, p->listed);
+	ARCHIVE(a, p->shown);
 	ARCHIVE(a, p->ended);
 	r = pieces_archive(p->pieces, a);
 	if (r == 0)

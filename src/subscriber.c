@@ -152,8 +152,11 @@ static bool may_resume(const struct subscriber *s)
 static void lose(struct subscriber *s, const struct event *event)
 {
 	if (s->lost_count++ == 0)
+		s->lost_first = s->lost_last = 0;
+	if (s->lost_first == 0)
 		s->lost_first = event->seq;
-	s->lost_last = event->seq;
+	if (event->seq != 0)
+		s->lost_last = event->seq;
 	s->lost++;
 	s->dropping = true;
 	if (s->config.disconnect)
@@ -164,7 +167,7 @@ static void lose(struct subscriber *s, const struct event *event)
 static void note(struct subscriber *s)
 {
 	struct ledger_stream *ledger = s->ledger;
-	uint64_t first = s->lost_first, waiting = s->lost_count;
+	uint64_t first = s->lost_count ? s->lost_first : 0, waiting = s->lost_count;
 
 	if (!ledger)
 		return;
@@ -208,7 +211,8 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 	if (!s->joined || s->too_slow || !wants(s, event))
 		return;
 	take(s, event, encoder);
-	s->last_seq = event->seq;
+	if (event->seq != 0)
+		s->last_seq = event->seq;
 	note(s);
 }
 

@@ -341,18 +341,15 @@ def start_and_end(stream, process):
     return started[0], exited[0]
 
 
-def check_seq(events, others=()):
-    """No number is missing, but the end of a process that never called exec and began after this stream's snapshot, which only
-    streams (the others) are told of whose snapshots had it."""
-    known = {e["id"] for e in events if e["type"] in ("started", "forked")}
+def check_seq(events):
+    """No number is missing. Without one is only the end of a process that never called exec and that only snapshots had."""
+    told = {e["id"] for e in events if e["type"] in ("started", "forked") and not e.get("snapshot")}
     last = None
     for event in events:
+        if event["type"] == "exited" and "seq" not in event:
+            check(event["id"] not in told, "an end without a number:", event)
         if "seq" in event:
-            for missing in range(last + 1, event["seq"]) if last is not None else ():
-                other = [e for stream in others for e in stream if e.get("seq") == missing]
-                check(other and other[0]["type"] == "exited" and other[0]["id"] not in known, "seq", last, "is followed by",
-                      event["seq"])
-            check(last is None or event["seq"] > last, "seq", last, "is followed by", event["seq"])
+            check(last is None or event["seq"] == last + 1, "seq", last, "is followed by", event["seq"])
             last = event["seq"]
 
 
