@@ -62,7 +62,10 @@ static __always_inline void wake_reader(void)
 	bpf_ringbuf_discard(empty, BPF_RB_FORCE_WAKEUP);
 }
 
-/* Sends `size` bytes of scratch memory. */
+/*
+ * Sends `size` bytes. A record is put together elsewhere first: the reader stops at one that is reserved and not committed
+ * (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all records behind it would wait for whoever fills it, and that one may be preempted.
+ */
 static __always_inline bool emit(void *record, u32 size, u32 kind)
 {
 	bool sent = bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) == 0;

@@ -134,6 +134,18 @@ struct list_head {
 	struct list_head *next;
 };
 
+typedef struct seqcount {
+	unsigned int sequence;
+} seqcount_t;
+
+typedef struct seqcount_spinlock {
+	seqcount_t seqcount;
+} seqcount_spinlock_t;
+
+typedef struct {
+	seqcount_spinlock_t seqcount;
+} seqlock_t;
+
 struct signal_struct {
 	atomic_t live;
 	struct list_head thread_head;
@@ -142,6 +154,7 @@ struct signal_struct {
 	unsigned int flags;
 	struct pid *pids[4];
 	struct tty_struct *tty;
+	seqlock_t stats_lock;
 	u64 utime;
 	u64 stime;
 	unsigned long maxrss;

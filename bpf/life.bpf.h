@@ -11,26 +11,19 @@
 
 static __always_inline int fork_emit(bool typed, struct task_struct *parent, struct task_struct *child)
 {
-	struct record_fork *r;
+	struct record_fork r;
 	struct task_struct *forker;
 	u32 tgid = PEEK(typed, child, tgid);
 
 	if ((u32)PEEK(typed, child, pid) != tgid)
 		return 0; /* a thread */
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		lost_count(RECORD_FORK);
-		wake_reader();
-		return 0;
-	}
-	process_fill(typed, &r->process, child);
+	process_fill(typed, &r.process, child);
 	forker = PEEK(typed, parent, group_leader);
-	r->forker_tgid = PEEK(typed, parent, tgid);
-	r->forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
-	r->spare = 0;
-	head_set(&r->head, RECORD_FORK, sizeof(*r), bpf_ktime_get_boot_ns(), r->process.start, tgid, tgid);
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	wake_reader();
+	r.forker_tgid = PEEK(typed, parent, tgid);
+	r.forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
+	r.spare = 0;
+	head_set(&r.head, RECORD_FORK, sizeof(r), bpf_ktime_get_boot_ns(), r.process.start, tgid, tgid);
+	emit(&r, sizeof(r), RECORD_FORK);
 	return 0;
 }
 
@@ -161,6 +154,8 @@ struct threads {
 	u64 node; /* task_struct.thread_node of the next one */
 	u64 head; /* signal_struct.thread_head */
 	u64 utime, stime, runtime, read_bytes, write_bytes;
+	u32 sequence; /* of signal_struct.stats_lock, when the walk began */
+	u32 spare;
 };
 
 enum threads_of { THREADS_EXIT, THREADS_EXIT_AGAIN, THREADS_ };
@@ -177,7 +172,7 @@ static __always_inline struct threads *threads_get(u32 of)
 	return bpf_map_lookup_elem(&threads, &of);
 }
 
-/* Goes on for THREAD_STEPS; 0 when there is no more to do. */
+/* Continues for THREAD_STEPS. */
 __attribute__((noinline)) int threads_some(u32 of)
 {
 	volatile struct threads *t = threads_get(of);
@@ -198,12 +193,24 @@ __attribute__((noinline)) int threads_some(u32 of)
 		}
 		t->node = (u64)BPF_CORE_READ(task, thread_node.next);
 	}
-	return 1;
+	return 0;
+}
+
+/* The barriers keep clang from moving other reads across; the processor's order is that of the kernel's memory on x86. */
+static __always_inline u32 threads_sequence(bool typed, struct signal_struct *signal)
+{
+	u32 sequence;
+
+	asm volatile("" ::: "memory");
+	sequence = PEEK(typed, signal, stats_lock.seqcount.seqcount.sequence);
+	asm volatile("" ::: "memory");
+	return sequence;
 }
 
 /* What the threads that were released have left in signal_struct (kernel/exit.c, __exit_signal()). */
 static __always_inline void threads_begin(bool typed, struct threads *t, struct signal_struct *signal)
 {
+	t->sequence = threads_sequence(typed, signal);
 	t->utime = PEEK(typed, signal, utime);
 	t->stime = PEEK(typed, signal, stime);
 	t->runtime = PEEK(typed, signal, sum_sched_runtime);
@@ -233,26 +240,48 @@ static __always_inline void threads_typed(struct threads *t, struct task_struct 
 	t->node = t->head;
 }
 
-/* Those that are not released yet are still in signal_struct's list: the last one, a leader that ended before, and whatever
- * ends at the same time. */
+/* The walk has come to its end, and no thread was released meanwhile. */
+static __always_inline bool threads_settled(bool typed, const struct threads *t, struct signal_struct *signal)
+{
+	return t->node == t->head && !(t->sequence & 1) && threads_sequence(typed, signal) == t->sequence;
+}
+
+/*
+ * Those that are not released yet are still in signal_struct's list: the last one, a leader that ended before, and whatever
+ * ends at the same time. A thread that is released meanwhile adds what it used to signal_struct's sums and leaves the list, both under
+ * stats_lock (kernel/exit.c, __exit_signal()): it would count twice, or not at all. So it is a reader of that sequence
+ * lock as thread_group_cputime() (kernel/sched/cputime.c) is; but it cannot take the lock, so it begins the walk again as long as the
+ * limit of all its steps allows. False: that was not enough.
+ */
+static __always_inline bool threads_sum(bool typed, u32 of, struct threads *t, struct task_struct *task,
+					struct signal_struct *signal)
+{
+	threads_begin(typed, t, signal);
+	if (typed)
+		threads_typed(t, task);
+	for (int i = 0; i < THREAD_PIECES; i++) {
+		if (threads_settled(typed, t, signal))
+			return true;
+		if (t->node == t->head || !t->node)
+			threads_begin(typed, t, signal);
+		threads_some(of);
+	}
+	return threads_settled(typed, t, signal);
+}
+
 static __always_inline void exit_usage(bool typed, u32 of, struct record_exit *r, struct task_struct *task,
 				       struct signal_struct *signal)
 {
 	struct threads *t = threads_get(of);
 
-	r->flags |= EXIT_F_CPU | EXIT_F_RSS;
+	r->flags |= EXIT_F_RSS;
 	r->max_rss_bytes = PEEK(typed, signal, maxrss) * settings.page_size;
 	r->utime_ns = r->stime_ns = r->runtime_ns = r->read_bytes = r->write_bytes = 0;
-	if (!t)
+	if (!t || !threads_sum(typed, of, t, task, signal))
 		return;
+	r->flags |= EXIT_F_CPU;
 	if (bpf_core_field_exists(signal->ioac.read_bytes))
 		r->flags |= EXIT_F_IO;
-	threads_begin(typed, t, signal);
-	if (typed)
-		threads_typed(t, task);
-	for (int i = 0; i < THREAD_PIECES && t->node != t->head; i++)
-		if (!threads_some(of))
-			break;
 	r->utime_ns = t->utime;
 	r->stime_ns = t->stime;
 	r->runtime_ns = t->runtime;
@@ -266,26 +295,19 @@ static __always_inline int exit_emit(bool typed, u32 of, struct task_struct *tas
 	struct signal_struct *signal = PEEK(typed, task, signal);
 	u64 time = bpf_ktime_get_boot_ns(), flags;
 	u32 tgid = PEEK(typed, task, tgid);
-	struct record_exit *r;
+	struct record_exit r;
 
 	if (!leader) /* never */
 		return 0;
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		lost_count(RECORD_EXIT);
-		wake_reader();
-		return 0;
-	}
-	head_set(&r->head, RECORD_EXIT, sizeof(*r), time, PEEK(typed, leader, start_boottime), tgid,
-		 PEEK(typed, task, pid));
 	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
-	r->status = PEEK(typed, signal, flags) & SIGNAL_GROUP_EXIT ? PEEK(typed, signal, group_exit_code)
-								   : PEEK(typed, leader, exit_code);
+	r.status = PEEK(typed, signal, flags) & SIGNAL_GROUP_EXIT ? PEEK(typed, signal, group_exit_code)
+								  : PEEK(typed, leader, exit_code);
 	flags = process_flags(typed, leader);
-	r->flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
-	exit_usage(typed, of, r, task, signal);
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	wake_reader();
+	r.flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
+	exit_usage(typed, of, &r, task, signal);
+	head_set(&r.head, RECORD_EXIT, sizeof(r), time, PEEK(typed, leader, start_boottime), tgid,
+		 PEEK(typed, task, pid));
+	emit(&r, sizeof(r), RECORD_EXIT);
 	return 0;
 }
 

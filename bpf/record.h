@@ -50,7 +50,7 @@ struct record_head {
 	__u64 start; /* start_boottime of the process (its group leader) */
 	__u32 tgid;  /* initial pid namespace */
 	__u32 tid;
-	/* What had been lost, over all CPUs, when this record was reserved: since load, modulo
+	/* What had been lost, over all CPUs, just before this record was sent: since load, modulo
 	 * 2^32. A step since the record before means that loss stands here. */
 	__u32 lost_events; /* exec, exit and error records */
 	__u32 lost_forks;

@@ -1071,6 +1071,21 @@ def usage_is_that_of_all_threads():
                 check(left, "user and system:", ours, truth)
 
 
+@test
+def thread_released_during_the_exit_counts_once():
+    """Of two threads that end together one is being released while the probe adds up what both used."""
+    daemon, stream = live({"probes": {"forks": "yes"}})
+    with daemon, Scratch() as folder:
+        process = odd("release", "1000" if SLOW else "4000", folder, stdout=subprocess.PIPE)
+        truth = [tuple(map(int, line.split())) for line in process.stdout]
+        equal(process.wait(), 0)
+        stream.wait_exit(process.pid)
+    if needs(any(written for _, written in truth), "the file system does not count what is written to it"):
+        events = [(e["pid"], e["write_bytes"]) for e in stream.events if e["type"] == "exited" and e["ppid"] == process.pid]
+        equal([written for written in events if written not in truth], [], "other than rusage has it")
+        equal(events, truth)
+
+
 # Identity.
 
 @test

@@ -313,6 +313,50 @@ static int burn_all(int n, const char *folder, int together)
 	return 6;
 }
 
+/* A page each for two threads, which end at about the same moment: `delay` says by how much the first is behind. */
+static int pages;
+static volatile int ready, delay;
+
+static _Noreturn void *write_and_end(void *first)
+{
+	static const char page[4096];
+
+	if (pwrite(pages, page, sizeof(page), first ? 0 : sizeof(page)) != sizeof(page))
+		die("pwrite");
+	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+	while (ready < 2)
+		sched_yield();
+	for (volatile int i = 0; first && i < delay; i++)
+		;
+	for (;;)
+		syscall(SYS_exit, 0);
+}
+
+/* `times` such processes one after another: the pid of each, and what it wrote by its rusage. */
+static int released(int times, const char *folder)
+{
+	struct rusage usage;
+	pid_t pid;
+
+	pages = open(folder, O_RDWR | O_TMPFILE, 0600);
+	if (pages < 0)
+		die(folder);
+	for (int i = 0; i < times; i++) {
+		delay = i % 512 * 16;
+		if (ftruncate(pages, 0) < 0)
+			die("ftruncate");
+		pid = fork();
+		if (pid == 0) {
+			thread(write_and_end, NULL);
+			write_and_end(&pages);
+		}
+		if (wait4(pid, NULL, 0, &usage) != pid)
+			die("wait4");
+		printf("%d %ld\n", (int)pid, usage.ru_oublock * 512);
+	}
+	return 0;
+}
+
 /* A thread becomes nobody's child's parent: its process goes on as a subreaper's grandchild. Says the orphan's pid. */
 static int orphan(char **argv)
 {
@@ -535,6 +579,8 @@ int main(int argc, char **argv)
 		return reuse(argv);
 	if (strcmp(deed, "burn") == 0)
 		return burn_all(atoi(argv[2]), argv[3], argc > 4);
+	if (strcmp(deed, "release") == 0)
+		return released(atoi(argv[2]), argv[3]);
 	if (strcmp(deed, "orphan") == 0)
 		return orphan(argv);
 	if (strcmp(deed, "traced") == 0)
