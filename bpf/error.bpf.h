@@ -11,6 +11,7 @@
 #define EXECSNOOP_ERROR_BPF_H
 
 #include "args.bpf.h"
+#include "place.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define EARLY_FILENAME 232

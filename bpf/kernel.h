@@ -111,14 +111,14 @@ struct pid {
 	struct upid numbers[1];
 };
 
-struct tty_driver {
-	int major;
-	int minor_start;
+struct tty_driver { /* with CONFIG_TTY */
+	int major OPTIONAL;
+	int minor_start OPTIONAL;
 };
 
-struct tty_struct {
-	struct tty_driver *driver;
-	int index;
+struct tty_struct { /* with CONFIG_TTY */
+	struct tty_driver *driver OPTIONAL;
+	int index OPTIONAL;
 };
 
 struct task_io_accounting { /* with CONFIG_TASK_IO_ACCOUNTING */
@@ -231,23 +231,25 @@ struct kernfs_node___6_15 { /* 633488947ef6: the parent is under RCU and was ren
 	struct kernfs_node *__parent;
 };
 
+/* With CONFIG_CGROUPS, to task_struct.cgroups: */
+
 struct cgroup_root {
-	char name[64]; /* of a v1 hierarchy without controllers, as name=systemd */
+	int hierarchy_id OPTIONAL; /* as in /proc/PID/cgroup; 0: v2 */
 };
 
 struct cgroup {
-	struct kernfs_node *kn;
-	struct cgroup_root *root;
+	struct kernfs_node *kn OPTIONAL;
+	struct cgroup_root *root OPTIONAL;
 };
 
 struct cgrp_cset_link { /* kernel/cgroup/cgroup-internal.h */
-	struct cgroup *cgrp;
-	struct list_head cgrp_link; /* in css_set.cgrp_links */
+	struct cgroup *cgrp OPTIONAL;
+	struct list_head cgrp_link OPTIONAL; /* in css_set.cgrp_links */
 };
 
 struct css_set {
-	struct cgroup *dfl_cgrp;
-	struct list_head cgrp_links; /* one for each hierarchy */
+	struct cgroup *dfl_cgrp OPTIONAL;
+	struct list_head cgrp_links OPTIONAL; /* one for each hierarchy */
 };
 
 struct mm_struct {
@@ -290,8 +292,8 @@ struct task_struct {
 	struct list_head tasks;
 	struct list_head thread_node;
 	struct sched_entity se;
-	struct task_io_accounting ioac; /* empty without CONFIG_TASK_IO_ACCOUNTING */
-	struct css_set *cgroups;	/* with CONFIG_CGROUPS */
+	struct task_io_accounting ioac;	  /* empty without CONFIG_TASK_IO_ACCOUNTING */
+	struct css_set *cgroups OPTIONAL; /* with CONFIG_CGROUPS */
 };
 
 #if defined(__TARGET_ARCH_x86)

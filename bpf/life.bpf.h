@@ -4,6 +4,7 @@
 #define EXECSNOOP_LIFE_BPF_H
 
 #include "args.bpf.h"
+#include "place.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 #define DEV_MAJOR(dev) ((dev) >> 20) /* include/linux/kdev_t.h */
@@ -50,7 +51,8 @@ static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 a
 	if (dentry == PEEK(typed, dentry, d_parent) && dentry != PEEK(typed, vfsmount, mnt_root)) {
 		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
 		 * by way of simple_dname(). */
-		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], NAME_MAX + 1, PEEK(typed, dentry, d_name.name));
+		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], RECORD_PATH_MAX,
+					      PEEK(typed, dentry, d_name.name));
 		r->flags |= EXEC_F_EXE_ANON;
 		r->exe.offset = at;
 		r->exe.size = n > 0 ? n : 0;
@@ -153,6 +155,7 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 struct threads {
 	u64 node; /* task_struct.thread_node of the next one */
 	u64 head; /* signal_struct.thread_head */
+	u64 signal;
 	u64 utime, stime, runtime, read_bytes, write_bytes;
 	u32 sequence; /* of signal_struct.stats_lock, when the walk began */
 	u32 spare;
@@ -223,6 +226,16 @@ static __always_inline void threads_begin(bool typed, struct threads *t, struct 
 	t->node = (u64)PEEK(typed, signal, thread_head.next);
 }
 
+/* A function of its own: clang would take what an `exists` guards out of the loop that this is in. */
+__attribute__((noinline)) int threads_again(u32 of)
+{
+	struct threads *t = threads_get(of);
+
+	if (t)
+		threads_begin(false, t, (void *)t->signal);
+	return 0;
+}
+
 /* Where `task` is the only thread in the list, as it mostly is, this is the whole walk. */
 static __always_inline void threads_typed(struct threads *t, struct task_struct *task)
 {
@@ -256,6 +269,7 @@ static __always_inline bool threads_settled(bool typed, const struct threads *t,
 static __always_inline bool threads_sum(bool typed, u32 of, struct threads *t, struct task_struct *task,
 					struct signal_struct *signal)
 {
+	t->signal = (u64)signal;
 	threads_begin(typed, t, signal);
 	if (typed)
 		threads_typed(t, task);
@@ -263,7 +277,7 @@ static __always_inline bool threads_sum(bool typed, u32 of, struct threads *t, s
 		if (threads_settled(typed, t, signal))
 			return true;
 		if (t->node == t->head || !t->node)
-			threads_begin(typed, t, signal);
+			threads_again(of);
 		threads_some(of);
 	}
 	return threads_settled(typed, t, signal);

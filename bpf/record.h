@@ -26,6 +26,7 @@
 #define RECORD_COMM_SIZE 16	/* TASK_COMM_LEN, include/linux/sched.h */
 #define RECORD_PATH_MAX 4096	/* PATH_MAX, include/uapi/linux/limits.h */
 #define RECORD_ARGS_INLINE 8191 /* argument bytes that travel in the exec record itself */
+#define RECORD_HIERARCHIES 16	/* of cgroup v1, of which one is chosen */
 #define RECORD_CHUNK 16384	/* argument bytes of one RECORD_ARGS, at most */
 
 enum record_kind {
@@ -110,6 +111,7 @@ struct record_fork {
 #define PLACE_F_CWD_CUT (1u << 16)
 #define PLACE_F_CGROUP_CUT (1u << 17)
 #define PLACE_F_ANCESTORS_CUT (1u << 18)
+#define PLACE_F_NO_CGROUP (1u << 19) /* the kernel has none */
 
 /* A successful exec, seen after it. */
 struct record_exec {
@@ -129,6 +131,7 @@ struct record_exec {
 	 * order. "/usr/bin/ls" is "ls\0bin\0usr\0". The root itself is size 0. */
 	struct part exe;
 	struct part cwd;
+	/* If it was cut: its last components, an empty one, and its first ones if they are known. */
 	struct part cgroup;
 	struct part filename;  /* as passed, without its NUL */
 	struct part ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
@@ -200,10 +203,10 @@ struct record_settings {
 	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */
 	__u32 page_size;
 	__u32 env_wanted;
-	__u32 systemd_hierarchy; /* there is a cgroup v1 hierarchy "systemd" */
-	__u32 preempted;	 /* programs at tracepoints may be: there are second ones (again.bpf.h) */
-	__u32 typed;		 /* for failed execs: there is bpf_get_current_task_btf() (5.11) */
-	__u32 spare;
+	__u32 preempted; /* programs at tracepoints may be: there are second ones (again.bpf.h) */
+	__u32 typed;	 /* for failed execs: there is bpf_get_current_task_btf() (5.11) */
+	/* Ids of the cgroup v1 hierarchies, the first choice first, as many as there are; then 0. */
+	__u32 hierarchies[RECORD_HIERARCHIES];
 };
 
 #pragma GCC diagnostic pop

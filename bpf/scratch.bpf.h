@@ -28,9 +28,9 @@ enum scratch_of {
 	SCRATCHES_
 };
 
-/* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). Every write begins below
- * SCRATCH_START, a power of two: offsets are masked with it less one. */
-#define SCRATCH_START 16384
+/* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). No write begins behind SCRATCH_START, and below it there is
+ * room for all paths at their longest. */
+#define SCRATCH_START 24320
 #define SCRATCH_WRITE 8192 /* the longest */
 
 /* Where a walk stands: a global function takes scalars only. */
@@ -40,6 +40,14 @@ struct walk {
 	u64 root; /* of vfsmount */
 	u32 at;
 	u32 limit; /* no name may end behind it */
+	/* Of cgroups alone: */
+	u64 leaf;
+	u32 begin;
+	u32 skip;  /* so many components are passed before the first that is written */
+	u32 names; /* written */
+	u32 rank;  /* of the hierarchy that was found */
+	u32 ends;  /* a path that is too long */
+	u32 spare;
 };
 
 struct scratch {
@@ -63,32 +71,30 @@ static __always_inline struct scratch *scratch_get(u32 of)
 	return bpf_map_lookup_elem(&scratch, &of);
 }
 
-/* An offset that the verifier believes in; the barrier keeps clang from folding the mask away. */
-static __always_inline u32 bounded(u32 offset)
+/* An offset that the verifier believes in. In assembly, since clang compares one copy and uses another. */
+static __always_inline u64 bounded(u64 offset)
 {
-	asm volatile("" : "+r"(offset));
-	return offset & (SCRATCH_START - 1);
+	asm volatile("%0 &= 0x7fff\n\t"
+		     "if %0 <= %1 goto +1\n\t"
+		     "%0 = %1"
+		     : "+r"(offset)
+		     : "i"(SCRATCH_START));
+	return offset;
 }
 
-/*
- * A part may have `size` bytes, if there is room for them: all at their longest are more than the scratch memory. A walk
- * ends early enough that the next name, or each word of a short one, still begins below SCRATCH_START; were it masked,
- * it would stand in the record's own head. Returns `at` out of memory, of which the verifier knows nothing: else it would
- * look at the whole walk once for each way to come here.
- */
+/* A part may have `size` bytes. Returns `at` out of memory, of which the verifier knows nothing: else it would look at the whole walk
+ * once for each way to come here. */
 static __always_inline u32 walk_begin(struct scratch *s, u32 at, u32 size)
 {
 	volatile struct walk *walk = &s->walk;
-	u32 limit = at + size;
 
-	walk->limit = limit < SCRATCH_START - SHORT_NAME ? limit : SCRATCH_START - SHORT_NAME;
+	walk->limit = at + size;
 	walk->at = at;
 	return walk->at;
 }
 
-#define NAME_MAX 255
 #define WALK_STEPS 16	/* in one verified piece */
-#define WALK_PIECES 132 /* PATH_MAX / 2 components, and the mounts on the way */
+#define WALK_PIECES 256 /* PATH_MAX / 2 components, and as many mounts on the way */
 
 enum walk_outcome {
 	WALK_DONE, /* at the root */
@@ -97,13 +103,14 @@ enum walk_outcome {
 };
 
 /*
- * Writes one name. Where a walk stands is kept in memory, not in registers: the verifier forgets what it knew
+ * Writes one name, or `size - 1` bytes of it. No name has more bytes than a path (getname_flags(), fs/namei.c), but NAME_MAX limits it in
+ * some file systems only: not in kernfs, and not where it counts characters. Where a walk stands is kept in memory, not in registers: the verifier forgets what it knew
  * of it there, so that all ways through the loop are alike to it; else it would walk every one of them.
  */
-static __always_inline bool walk_name(struct scratch *s, const void *name)
+static __always_inline bool walk_name(struct scratch *s, u32 size, const void *name)
 {
 	volatile struct walk *walk = &s->walk;
-	long n = bpf_probe_read_kernel_str(&s->bytes[bounded(walk->at)], NAME_MAX + 1, name);
+	long n = bpf_probe_read_kernel_str(&s->bytes[bounded(walk->at)], size, name);
 
 	if (n <= 0)
 		return false;
@@ -158,7 +165,7 @@ static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry
 	u32 at = walk->at;
 
 	if (name != words)
-		return walk_name(s, name);
+		return walk_name(s, RECORD_PATH_MAX, name);
 	for (u32 i = 0; i < SHORT_NAME / 8; i++) {
 		u64 word = words[i];
 		u32 n = bytes_to_nul(word);
@@ -170,7 +177,7 @@ static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry
 			return at <= walk->limit;
 		}
 	}
-	return walk_name(s, name);
+	return walk_name(s, RECORD_PATH_MAX, name);
 }
 
 /* One component, or one mount on the way. */
@@ -195,7 +202,7 @@ static __always_inline int walk_once(struct scratch *s)
 	if (parent == dentry)
 		return WALK_DONE;
 	walk->dentry = (u64)parent;
-	return walk_name(s, BPF_CORE_READ(dentry, d_name.name)) ? WALK_ON : WALK_CUT;
+	return walk_name(s, RECORD_PATH_MAX, BPF_CORE_READ(dentry, d_name.name)) ? WALK_ON : WALK_CUT;
 }
 
 /* Goes on for WALK_STEPS. */
@@ -286,229 +293,6 @@ static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 
 		return at;
 	part->size = s->walk.at - at;
 	return s->walk.at;
-}
-
-static __always_inline struct kernfs_node *kernfs_parent(bool typed, struct kernfs_node *node)
-{
-	struct kernfs_node___6_15 *newer = (void *)node;
-
-	if (bpf_core_field_exists(node->parent))
-		return PEEK(typed, node, parent);
-	return PEEK(typed, newer, __parent);
-}
-
-#define HIERARCHIES 24
-
-/* The cgroup that the link leads to, if its hierarchy is the one that systemd keeps on v1. */
-static __always_inline struct kernfs_node *systemd_node(const struct list_head *link)
-{
-	struct cgrp_cset_link *l = (void *)link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
-	struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
-	struct cgroup_root *root = BPF_CORE_READ(cgroup, root);
-	char name[8] = {};
-
-	bpf_core_read(name, sizeof(name), &root->name);
-	return __builtin_memcmp(name, "systemd", sizeof(name)) == 0 ? BPF_CORE_READ(cgroup, kn) : NULL;
-}
-
-/* Where among its links it was last: they stand in the order in which the hierarchies were mounted. */
-static u32 systemd_at;
-
-/* The place in that hierarchy; `node` if there is none. */
-static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, struct css_set *set, struct kernfs_node *node)
-{
-	const struct list_head *link = PEEK(typed, set, cgrp_links.next);
-	u32 at = *(volatile u32 *)&systemd_at;
-	struct kernfs_node *found;
-
-	if (typed) {
-		for (u32 i = 0; i < HIERARCHIES && i < at && link; i++)
-			link = link->next;
-		found = systemd_node(link);
-		if (found)
-			return found;
-	}
-	link = BPF_CORE_READ(set, cgrp_links.next);
-	for (u32 i = 0; i < HIERARCHIES; i++) {
-		found = systemd_node(link);
-		if (found) {
-			*(volatile u32 *)&systemd_at = i;
-			return found;
-		}
-		link = BPF_CORE_READ(link, next);
-	}
-	return node;
-}
-
-#define CGROUP_STEPS 64
-
-/* A cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node): the same walk. walk.dentry is the node. */
-__attribute__((noinline)) int cgroup_some(u32 of)
-{
-	struct scratch *s = scratch_get(of);
-	struct kernfs_node *node, *parent;
-
-	if (!s)
-		return WALK_CUT;
-	for (int i = 0; i < CGROUP_STEPS; i++) {
-		node = (void *)*(volatile u64 *)&s->walk.dentry;
-		parent = kernfs_parent(false, node);
-		if (!parent)
-			return WALK_DONE;
-		if (!walk_name(s, BPF_CORE_READ(node, name)))
-			return WALK_CUT;
-		*(volatile u64 *)&s->walk.dentry = (u64)parent;
-	}
-	return WALK_CUT;
-}
-
-#define ANCESTOR_STEPS 16 /* in one verified piece */
-#define ANCESTOR_PIECES 32
-
-/* The comms of parent, grandparent, ... up to pid 1. walk.dentry is the task whose parent comes next. */
-__attribute__((noinline)) int ancestors_some(u32 of)
-{
-	struct scratch *s = scratch_get(of);
-	struct task_struct *task, *parent;
-
-	if (!s)
-		return WALK_CUT;
-	for (int i = 0; i < ANCESTOR_STEPS; i++) {
-		task = (void *)*(volatile u64 *)&s->walk.dentry;
-		parent = BPF_CORE_READ(task, real_parent, group_leader);
-		/* The idle task is nobody's parent in the eyes of users. */
-		if (!BPF_CORE_READ(parent, tgid))
-			return WALK_DONE;
-		if (!walk_name(s, (void *)parent + bpf_core_field_offset(struct task_struct, comm)))
-			return WALK_CUT;
-		*(volatile u64 *)&s->walk.dentry = (u64)parent;
-	}
-	return WALK_ON;
-}
-
-/* As walk_typed(). */
-static __always_inline int ancestors_typed(struct scratch *s, struct task_struct *task)
-{
-	struct task_struct *parent;
-	int outcome = WALK_ON;
-
-	for (int i = 0; i < TYPED_STEPS; i++) {
-		parent = task->real_parent;
-		if (parent)
-			parent = parent->group_leader;
-		if (!parent || !parent->tgid) {
-			outcome = WALK_DONE;
-			break;
-		}
-		if (!walk_comm(s, parent)) {
-			outcome = WALK_CUT;
-			break;
-		}
-		task = parent;
-	}
-	s->walk.dentry = (u64)task;
-	return outcome;
-}
-
-/*
- * Whose memory it is, by a pointer that the verifier does not trust. With one that it trusts, as the tracepoint's argument, each
- * step of a walk takes it long: it looks through the names of all the kernel's types for one that says whether to trust what is read
- * by way of it (since 6.4, btf_nested_type_is_trusted()).
- */
-struct owner {
-	struct task_struct *task; /* NULL: not known */
-	/* After an exec or a fork it is the process itself (kernel/fork.c, mm_init_owner()), after a vfork it is still the parent. */
-	u32 tgid;
-	u32 ppid; /* 0: it cannot be the parent */
-};
-
-/* If they are too many, those that were reached: the nearest. */
-static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
-					  struct task_struct *task, const struct owner *owner, bool *ret_cut)
-{
-	struct task_struct *from = typed && owner->task ? owner->task->group_leader : NULL;
-	u32 tgid = typed && from ? from->tgid : 0;
-	int outcome = WALK_ON;
-
-	at = walk_begin(s, at, RECORD_PATH_MAX - RECORD_COMM_SIZE);
-	s->walk.dentry = (u64)task;
-	if (tgid && tgid == owner->ppid)
-		outcome = walk_comm(s, from) ? ancestors_typed(s, from) : WALK_CUT;
-	else if (tgid && tgid == owner->tgid)
-		outcome = ancestors_typed(s, from);
-	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
-		outcome = ancestors_some(of);
-	*ret_cut = outcome != WALK_DONE;
-	part->offset = at;
-	part->size = s->walk.at - at;
-	return s->walk.at;
-}
-
-static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *node)
-{
-	struct kernfs_node *parent;
-	int outcome = WALK_ON;
-
-	for (int i = 0; i < TYPED_STEPS && node; i++) {
-		parent = kernfs_parent(true, node);
-		if (!parent) {
-			outcome = WALK_DONE;
-			break;
-		}
-		if (!walk_name(s, node->name)) {
-			outcome = WALK_CUT;
-			break;
-		}
-		node = parent;
-	}
-	s->walk.dentry = (u64)node;
-	return outcome;
-}
-
-static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
-				       struct task_struct *task, bool *ret_cut)
-{
-	struct css_set *set = PEEK(typed, task, cgroups);
-	struct kernfs_node *node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
-	int outcome = WALK_ON;
-
-	at = walk_begin(s, at, RECORD_PATH_MAX);
-	/* In the root alone: then it may be that systemd uses v1. */
-	if (settings.systemd_hierarchy && node && !kernfs_parent(typed, node))
-		s->walk.dentry = (u64)cgroup_v1_node(typed, set, node);
-	else if (typed)
-		outcome = cgroup_typed(s, node);
-	else
-		s->walk.dentry = (u64)node;
-	if (outcome == WALK_ON)
-		outcome = cgroup_some(of);
-	part->offset = at;
-	part->size = 0;
-	*ret_cut = outcome != WALK_DONE;
-	if (*ret_cut)
-		return at;
-	part->size = s->walk.at - at;
-	return s->walk.at;
-}
-
-/* Where a process is: what exec and error records both tell. */
-static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
-				      const struct owner *owner, struct mount *root, struct part *cwd,
-				      struct part *cgroup, struct part *ancestors, u32 *flags)
-{
-	struct fs_struct *fs = PEEK(typed, task, fs);
-	bool cut;
-
-	at = path_walk(typed, of, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), root, &cut);
-	if (cut)
-		*flags |= PLACE_F_CWD_CUT;
-	at = cgroup_walk(typed, of, s, at, cgroup, task, &cut);
-	if (cut)
-		*flags |= PLACE_F_CGROUP_CUT;
-	at = ancestors_walk(typed, of, s, at, ancestors, task, owner, &cut);
-	if (cut)
-		*flags |= PLACE_F_ANCESTORS_CUT;
-	return at;
 }
 
 #endif

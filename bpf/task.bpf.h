@@ -115,7 +115,7 @@ static __always_inline void process_fill(bool typed, struct record_process *p, s
 	p->sid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_SID]));
 	p->pgid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_PGID]));
 	p->tty_major = p->tty_minor = 0;
-	if (tty) {
+	if (tty && bpf_core_field_exists(tty->driver)) {
 		struct tty_driver *driver = PEEK(typed, tty, driver);
 
 		p->tty_major = PEEK(typed, driver, major);

@@ -8,7 +8,7 @@
 
 #include "bytes.h"
 
-/* A name in a cgroup path with room for a NUL: kernfs allows NAME_MAX. */
+/* The name of a unit with room for a NUL (UNIT_NAME_MAX, systemd's unit-name.h). The kernel allows longer names of cgroups. */
 #define CGROUP_NAME_SIZE 256
 
 /* The unit, a piece of path. */

@@ -27,7 +27,8 @@ static struct bytes comm_bytes(const char *comm)
 	return (struct bytes){ comm, strnlen(comm, RECORD_COMM_SIZE) };
 }
 
-int decode_path(struct bytes components, char *ret, size_t size, struct bytes *ret_path)
+/* cut: an empty component stands for those that are left out, and becomes "..", which is nobody's name. */
+static int join(struct bytes components, bool cut, char *ret, size_t size, struct bytes *ret_path)
 {
 	size_t at = size, left = components.size;
 	const char *end;
@@ -41,12 +42,17 @@ int decode_path(struct bytes components, char *ret, size_t size, struct bytes *r
 		if (!end)
 			return -EBADMSG;
 		length = (size_t)(end - component);
+		left -= length + 1;
+		if (length == 0 && cut) {
+			component = "..";
+			length = 2;
+			cut = false;
+		}
 		if (length == 0 || length + 1 > at)
 			return -EBADMSG;
 		at -= length;
 		memcpy(ret + at, component, length);
 		ret[--at] = '/';
-		left -= length + 1;
 	}
 	if (at == size) {
 		if (size == 0)
@@ -55,6 +61,11 @@ int decode_path(struct bytes components, char *ret, size_t size, struct bytes *r
 	}
 	*ret_path = (struct bytes){ ret + at, size - at };
 	return 0;
+}
+
+int decode_path(struct bytes components, char *ret, size_t size, struct bytes *ret_path)
+{
+	return join(components, false, ret, size, ret_path);
 }
 
 void decode_process(struct process *ret, const struct record_process *record)
@@ -120,6 +131,22 @@ static int path_or_cut(struct decoded *d, unsigned slot, const void *data, size_
 	return 0;
 }
 
+static int cgroup_part(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
+		       const struct part *part, uint32_t flags)
+{
+	struct image *image = &d->process.image;
+	struct bytes ends;
+	int r;
+
+	if (flags & PLACE_F_NO_CGROUP)
+		return 0;
+	if (!(flags & PLACE_F_CGROUP_CUT))
+		return path_part(d, slot, data, size, fixed, part, &image->cgroup);
+	image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_CGROUP);
+	r = part_bytes(&ends, data, size, fixed, part);
+	return r == 0 && ends.data ? join(ends, true, d->paths[slot], sizeof(d->paths[slot]), &image->cgroup) : r;
+}
+
 /* Where it is: the same in exec and error records. */
 static int decode_place(struct decoded *d, const void *data, size_t size, size_t fixed, const struct part *cwd,
 			const struct part *cgroup, const struct part *ancestors, uint32_t flags)
@@ -128,8 +155,7 @@ static int decode_place(struct decoded *d, const void *data, size_t size, size_t
 	int r = path_or_cut(d, 1, data, size, fixed, cwd, flags & PLACE_F_CWD_CUT, INCOMPLETE_CWD, &image->cwd);
 
 	if (r == 0)
-		r = path_or_cut(d, 2, data, size, fixed, cgroup, flags & PLACE_F_CGROUP_CUT, INCOMPLETE_CGROUP,
-				&image->cgroup);
+		r = cgroup_part(d, 2, data, size, fixed, cgroup, flags);
 	if (flags & PLACE_F_ANCESTORS_CUT)
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ANCESTORS);
 	return r < 0 ? r : part_bytes(&d->process.ancestors, data, size, fixed, ancestors);

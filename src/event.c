@@ -339,7 +339,9 @@ static void visit_place(struct walk *w, const struct process *p)
 	const struct image *image = &p->image;
 
 	run(w, KEY_CWD, image->cwd);
-	run(w, KEY_CGROUP, image->cgroup);
+	/* Of one that is too long there are the ends, for filters. */
+	if (!(image->incomplete & INCOMPLETE_BIT(INCOMPLETE_CGROUP)))
+		run(w, KEY_CGROUP, image->cgroup);
 	run(w, KEY_UNIT, image->unit);
 	run(w, KEY_CONTAINER_ID, image->container_id);
 	number_if(w, p->pid_ns != 0, KEY_PID_NS, p->pid_ns);

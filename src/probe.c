@@ -25,6 +25,7 @@
 #include "probe.h"
 /* Needs record.h. */
 #include "execsnoop.skel.h"
+#include "hierarchy.h"
 #include "refusal.h"
 #include "ring.h"
 #include "running.h"
@@ -51,16 +52,15 @@ __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reaso
 	va_end(args);
 }
 
-/* Has this machine the hierarchy that systemd keeps on cgroup v1? (cgroups(7)) */
-static bool has_systemd_hierarchy(void)
+/* The hierarchies of cgroup v1 that this machine has (cgroups(7)). */
+static void read_hierarchies(struct record_settings *config)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/cgroup", "re");
-	char line[512];
+	static char text[256 << 10]; /* a path for each */
 
-	while (f && fgets(line, sizeof(line), f))
-		if (strstr(line, ":name=systemd:"))
-			return true;
-	return false;
+	if (f)
+		hierarchy_ids((struct bytes){ text, fread(text, 1, sizeof(text), f) }, config->hierarchies,
+			      RECORD_HIERARCHIES);
 }
 
 /* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than plain_list walks over. */
@@ -346,9 +346,9 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		.args_limit = settings->probes.args_limit,
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.env_wanted = settings->probes.env != NULL,
-		.systemd_hierarchy = has_systemd_hierarchy(),
 		.preempted = preempts_at_tracepoints(),
 	};
+	read_hierarchies(&config);
 	r = load_btf(&btf, settings->probes.btf, reason);
 	if (r != 0)
 		return r;

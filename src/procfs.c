@@ -22,6 +22,8 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "hierarchy.h"
+
 #define NS_PER_SEC 1000000000u
 #define STAT_MAX 4096u		  /* some 52 numbers, and a comm of at most 64 bytes, escaped */
 #define CGROUP_MAX (256u << 10)	  /* a path for each hierarchy */
@@ -308,39 +310,19 @@ static int read_env(struct procfs *procfs, int dir, struct image *image)
 	return 0;
 }
 
-/* A line is "ID:CONTROLLERS:PATH" (cgroups(7)). The path has no newline: the kernel does not let it. */
-static struct bytes cgroup_path(struct bytes text, struct bytes id, struct bytes controllers)
-{
-	struct bytes line, part;
-
-	while (split(&text, '\n', &line)) {
-		if (!split(&line, ':', &part) || (id.data && !bytes_equal(part, id)))
-			continue;
-		if (!split(&line, ':', &part) || !bytes_equal(part, controllers))
-			continue;
-		if (line.data && bytes_begin(line, BYTES("/")))
-			return line;
-	}
-	return BYTES_NONE;
-}
-
-/* As bpf/scratch.bpf.h, cgroup_node(): v2; or, where that is the root, the hierarchy that systemd keeps on v1. */
 static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
 {
-	struct bytes text, path;
+	struct bytes text;
 	int r;
 
 	r = room_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
-	if (r < 0)
-		return r;
-	path = cgroup_path(text, BYTES("0"), BYTES(""));
-	if (!path.data || bytes_equal(path, BYTES("/"))) {
-		struct bytes v1 = cgroup_path(text, BYTES_NONE, BYTES("name=systemd"));
-
-		path = v1.data ? v1 : path;
-	}
-	image->cgroup = path;
-	return 0;
+	if (r >= 0)
+		image->cgroup = hierarchy_path(text);
+	/* Where a path and its NUL are longer than PATH_MAX, kernels before 6.8 have no file, and newer ones show its beginning
+	 * (proc_cgroup_show() in kernel/cgroup/cgroup.c, kernfs_path_from_node_locked() in fs/kernfs/dir.c). */
+	if (r == -ENAMETOOLONG || (r >= 0 && image->cgroup.size >= PATH_MAX - 1))
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_CGROUP);
+	return r;
 }
 
 struct stat_line {

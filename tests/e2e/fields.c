@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -125,10 +126,71 @@ static bool check_struct(const struct btf *kernel, const char *name)
 	return good && used;
 }
 
-/* The first object is that of fork, exec and exit. */
-static bool check_verifier(const char *path, bool typed)
+/* Whether the header has another kernel's version of it, so that one of both has to be there. */
+static bool has_flavour(const char *name)
 {
-	struct bpf_object *object = bpf_object__open_file(path, NULL);
+	for (unsigned i = 0; i < n_names; i++)
+		if (strncmp(names[i], name, strlen(name)) == 0 && strncmp(names[i] + strlen(name), "___", 3) == 0)
+			return true;
+	return false;
+}
+
+/* In a copy of the kernel's types, takes the names away from all that is OPTIONAL in that struct, and its own if nothing else is in it. */
+static void leave_out(const struct btf *kernel, char *copy, const char *name)
+{
+	const char *raw = btf__raw_data(kernel, &(__u32){ 0 });
+	int there = btf__find_by_name_kind(kernel, name, BTF_KIND_STRUCT);
+	int id = btf__find_by_name_kind(objects[0], name, BTF_KIND_STRUCT);
+	const struct btf_type *type, *used;
+	bool all = true;
+
+	if (there <= 0 || id <= 0 || has_flavour(name))
+		return;
+	type = btf__type_by_id(kernel, (__u32)there);
+	used = btf__type_by_id(objects[0], (__u32)id);
+	for (unsigned m = 0; m < btf_vlen(used); m++) {
+		const char *member = name_at(objects[0], btf_members(used)[m].name_off);
+
+		if (!is_optional(objects[0], id, (int)m)) {
+			all = false;
+			continue;
+		}
+		for (unsigned i = 0; i < btf_vlen(type); i++) {
+			const struct btf_member *its = &btf_members(type)[i];
+
+			if (strcmp(name_at(kernel, its->name_off), member) == 0)
+				((struct btf_member *)(copy + ((const char *)its - raw)))->name_off = 0;
+		}
+	}
+	if (all)
+		((struct btf_type *)(copy + ((const char *)type - raw)))->name_off = 0;
+}
+
+/* The kernel's types without all that is OPTIONAL, as a file: one that was built with less. */
+static bool write_least(const struct btf *kernel, char *path, size_t path_size)
+{
+	__u32 size;
+	const char *raw = btf__raw_data(kernel, &size);
+	int fd = memfd_create("types", 0);
+	char *copy = malloc(size);
+	bool good;
+
+	if (!copy || fd < 0)
+		return false;
+	memcpy(copy, raw, size);
+	for (unsigned i = 0; i < n_names; i++)
+		leave_out(kernel, copy, names[i]);
+	good = write(fd, copy, size) == (ssize_t)size;
+	snprintf(path, path_size, "/proc/self/fd/%d", fd);
+	free(copy);
+	return good;
+}
+
+/* The first object is that of fork, exec and exit. types: NULL: the kernel's own. */
+static bool check_verifier(const char *path, bool typed, const char *types)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = types);
+	struct bpf_object *object = bpf_object__open_file(path, &options);
 	struct record_settings *settings = NULL;
 	struct bpf_program *program;
 	struct bpf_map *map;
@@ -141,7 +203,9 @@ static bool check_verifier(const char *path, bool typed)
 		if (strstr(bpf_map__name(map), "rodata"))
 			settings = (struct record_settings *)bpf_map__initial_value(map, &size);
 	if (settings && size >= sizeof(*settings)) {
-		settings->env_wanted = settings->systemd_hierarchy = settings->preempted = 1;
+		settings->env_wanted = settings->preempted = 1;
+		for (__u32 i = 0; i < RECORD_HIERARCHIES; i++)
+			settings->hierarchies[i] = i + 1;
 		/* Of those for exits, that which every kernel has. */
 		bpf_object__for_each_program (program, object) {
 			const char *name = bpf_program__name(program);
@@ -160,7 +224,7 @@ int main(int argc, char **argv)
 {
 	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o";
 	char *built[] = { argv[0], NULL, execsnoop, errors, late, NULL };
-	char header[4096];
+	char header[4096], least[64];
 	struct btf *kernel = btf__load_vmlinux_btf();
 	struct utsname uts;
 	bool bad = false;
@@ -188,7 +252,7 @@ int main(int argc, char **argv)
 		n_objects++;
 	}
 	uname(&uts);
-	printf("1..%u\n", n_names + 2);
+	printf("1..%u\n", n_names + 4);
 	for (unsigned i = 0; i < n_names; i++) {
 		bool good = check_struct(kernel, names[i]);
 
@@ -198,10 +262,15 @@ int main(int argc, char **argv)
 	}
 	for (unsigned typed = 0; typed < 2; typed++) {
 		const char *skip = geteuid() == 0 ? "" : " # SKIP not root";
-		bool good = *skip || check_verifier(argv[2], typed);
+		const char *how = typed ? "typed" : "untyped";
+		bool good = *skip || check_verifier(argv[2], typed, NULL);
 
 		printf("%sok %u - the verifier takes the probes that read %s pointers%s\n", good ? "" : "not ",
-		       n_names + typed + 1, typed ? "typed" : "untyped", skip);
+		       n_names + 2 * typed + 1, how, skip);
+		bad |= !good;
+		good = *skip || (write_least(kernel, least, sizeof(least)) && check_verifier(argv[2], typed, least));
+		printf("%sok %u - the same without all that a kernel may lack, by %s pointers%s\n", good ? "" : "not ",
+		       n_names + 2 * typed + 2, how, skip);
 		bad |= !good;
 	}
 	for (unsigned i = 0; i < n_objects; i++)

@@ -463,18 +463,17 @@ def folder_of_length(top, length, name):
 
 @test
 def all_paths_at_their_longest_at_once():
-    """Together they are longer than the probe's memory: what has no room is left out and said, and overwrites nothing."""
+    """The probe's memory has room for them, and nothing overwrites anything."""
     roots = cgroup_roots(" - cgroup2 ")
     if not needs(roots, "there is no cgroup2 to be written to"):
         return
     daemon, stream = live()
-    left_out = set()
     with daemon, Scratch() as folder:
         exe = copy_of_odd(folder_of_length(folder, 4050, "e"))
         cwd = folder_of_length(folder, 4080, "c")
         os.symlink(exe, os.path.join(cwd, "link"))
         filename = "./" * 2040 + "link"
-        for length in range(3600, 4030, 8):
+        for length in range(3800, 4030, 16):
             cgroup = folder_of_length(roots[0], len(roots[0]) + length, "g")
 
             def enter(cgroup=cgroup):
@@ -482,20 +481,11 @@ def all_paths_at_their_longest_at_once():
                     f.write(str(os.getpid()))
                 os.chdir(cwd)
             try:
-                subject = Subject(filename, "wait", "0", preexec_fn=enter)
-                started = stream.wait(lambda e, pid=subject.pid: e["type"] == "started" and e["pid"] == pid, "started")
-                lost = started.get("incomplete")
-                left_out.add(lost and lost[0])
-                whole = truth_of(subject.pid)["ancestors"]
-                found = [name.encode() for name in started["ancestors"]]
-                subject.finish(stream, filename=filename.encode(), incomplete=lost,
-                               **({"cgroup": None} if lost == ["cgroup"] else {}),
-                               **({"ancestors": whole[:len(found)]} if lost == ["ancestors"] else {}))
+                Subject(filename, "wait", "0", preexec_fn=enter).finish(stream, filename=filename.encode(), incomplete=None)
             finally:
                 while cgroup != roots[0]:
                     os.rmdir(cgroup)
                     cgroup = os.path.dirname(cgroup)
-        equal(left_out, {None, "cgroup", "ancestors"})
 
 
 # Who.
@@ -566,6 +556,74 @@ def cgroups_also_short_ones():
                 os.rmdir(path)
                 os.rmdir(os.path.dirname(path))
             equal(start_and_end(stream, process)[0]["cgroup"], started["cgroup"])
+
+
+@contextlib.contextmanager
+def cgroups_below(root, names):
+    """Makes one below the other, however long the path; a descriptor of the last."""
+    made = [os.open(root, os.O_RDONLY)]
+    try:
+        for name in names:
+            os.mkdir(name, dir_fd=made[-1])
+            made.append(os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=made[-1]))
+        yield made[-1]
+    finally:
+        for name, above in reversed(list(zip(names, made))):
+            with contextlib.suppress(FileNotFoundError):
+                os.rmdir(name, dir_fd=above)
+        for fd in made:
+            os.close(fd)
+
+
+def enter_cgroup(fd):
+    procs = os.open("cgroup.procs", os.O_WRONLY, dir_fd=fd)
+    os.write(procs, b"%d" % os.getpid())
+    os.close(procs)
+
+
+def deep_cgroups(first):
+    """Names of cgroups below those; NAME_MAX does not limit them: many, long ones, paths of 4,095 bytes, 4,096 and 4,097, far longer ones."""
+    left = 4096 - len("/" + "/".join(first)) - 100 * 2 - 13 * 251 - 1
+    yield ["x"] * 100
+    for more in (-1, 0, 1):
+        yield ["y" * 250] * 13 + ["z" * (left + more)] + ["x"] * 100
+    yield ["y" * 250] * 40
+    yield ["v" * 4000, "w" * 3000]
+
+
+@test
+def deep_cgroup_has_its_path_unit_and_container():
+    roots = cgroup_roots(" - cgroup2 ") or cgroup_roots("name=systemd")
+    if not needs(roots, "there is no hierarchy of cgroups to be written to"):
+        return
+    unit, container = "gauntlet-%d.service" % os.getpid(), "c0ffee00" * 8
+    first = ["gauntlet.slice", unit, "docker-%s.scope" % container]
+    daemon, stream = live()
+    with daemon:
+        asked = daemon.connect()
+        asked.send({"unit": unit, "cgroup": "/gauntlet.slice/*", "snapshot": False})
+        answer = asked.wait(lambda e: e["type"] == "subscribed", "answer")
+        for names in deep_cgroups(first):
+            path = "/" + "/".join(first + names)
+            size = len(path)
+            with cgroups_below(roots[0], first + names) as fd:
+                subject = Subject(ODD, "wait", "0", preexec_fn=lambda fd=fd: enter_cgroup(fd))
+                if size < 4096:  # /proc/PID/cgroup has no longer ones
+                    equal(cgroup_of(subject.pid), path, size)
+                else:
+                    with Daemon() as second:
+                        found = [e for e in second.connect().events if e.get("pid") == subject.pid][0]
+                    equal((found.get("cgroup"), found.get("incomplete")), (None, ["cgroup"]), size)
+                    check(found.get("unit") in (unit, None), found)
+                subject.process.stdin.close()
+                subject.process.wait()
+            started, exited = start_and_end(stream, subject.process)
+            wanted = (path, None) if size <= 4096 else (None, ["cgroup"])
+            for event in (started, exited):
+                equal((event.get("cgroup"), event.get("incomplete")), wanted, size)
+                equal((event.get("unit"), event.get("container_id")), (unit, container), size)
+            asked.wait_exit(subject.pid)
+        equal({e["unit"] for e in asked.events[asked.events.index(answer) + 1:]}, {unit})
 
 
 # Execs.
@@ -877,6 +935,52 @@ def write_other_ids(path):
     data = libbpf.btf__raw_data(new, ctypes.byref(size))
     with open(path, "wb") as f:
         f.write(data[:size.value])
+
+
+def write_without(path, members):
+    """The kernel's types, but these members have no names: as in a kernel that was built without them."""
+    libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    for function, kind in (("load_vmlinux_btf", ctypes.c_void_p), ("name_by_offset", ctypes.c_char_p), ("type_by_id", ctypes.c_void_p),
+                           ("raw_data", ctypes.c_void_p)):
+        getattr(libbpf, "btf__" + function).restype = kind
+    btf, size = ctypes.c_void_p(libbpf.btf__load_vmlinux_btf()), ctypes.c_uint32()
+    data = libbpf.btf__raw_data(btf, ctypes.byref(size))
+    copy = bytearray(ctypes.string_at(data, size.value))
+    for name, gone in members.items():
+        # struct btf_type: name_off, info, size; then the members: name_off, type, offset.
+        at = libbpf.btf__type_by_id(btf, libbpf.btf__find_by_name_kind(btf, name, 4)) - data
+        for member in range(at + 12, at + 12 + 12 * struct.unpack_from("H", copy, at + 4)[0], 12):
+            if libbpf.btf__name_by_offset(btf, struct.unpack_from("I", copy, member)[0]) in gone:
+                struct.pack_into("I", copy, member, 0)
+    with open(path, "wb") as f:
+        f.write(copy)
+
+
+@test
+def kernel_without_optional_parts_has_the_rest():
+    """CONFIG_CGROUPS, CONFIG_TTY, CONFIG_AUDIT, CONFIG_MEMCG and CONFIG_TASK_IO_ACCOUNTING are not set."""
+    if not needs(not e2e.hidden_btf, "the kernel's own types are hidden"):
+        return
+    gone = {b"task_struct": {b"cgroups", b"loginuid", b"sessionid"}, b"css_set": {b"dfl_cgrp", b"cgrp_links"},
+            b"cgroup": {b"kn", b"root"}, b"cgroup_root": {b"hierarchy_id", b"name"}, b"cgrp_cset_link": {b"cgrp", b"cgrp_link"},
+            b"tty_struct": {b"driver", b"index"}, b"tty_driver": {b"major", b"minor_start"},
+            b"mm_struct": {b"owner"}, b"task_io_accounting": {b"read_bytes", b"write_bytes"}}
+    with Scratch() as folder:
+        types = os.path.join(folder, "types")
+        write_without(types, gone)
+        daemon, stream = live({"probes": {"btf": types}})
+        with daemon:
+            master, slave = os.openpty()
+            process = subprocess.Popen([ODD, "exec", "/nonexistent"], stdin=slave, stdout=slave, start_new_session=True)
+            process.wait()
+            error = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid, "error")
+            equal(error["error"], "ENOENT")
+            equal([error.get(key) for key in ("cgroup", "unit", "incomplete")], [None] * 3)
+            os.close(slave)
+            os.close(master)
+            nothing = dict.fromkeys(("cgroup", "unit", "container_id", "tty", "loginuid", "session_id", "incomplete"))
+            started, exited = Subject(ODD, "wait", "0").finish(stream, **nothing)
+            check("read_bytes" not in exited and exited["cpu_user_ns"] + exited["cpu_system_ns"] > 0, exited)
 
 
 @test

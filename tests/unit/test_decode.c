@@ -74,6 +74,33 @@ TEST(paths_that_were_not_walked_are_not_known)
 	CHECK(!d.process.image.exe.data && !d.process.image.cwd.data && !d.process.image.cgroup.data);
 }
 
+TEST(cgroup_too_long_has_its_ends)
+{
+	make_exec(7, 100, 200, "x", 2, 1);
+	record.exec.flags = PLACE_F_CGROUP_CUT;
+	RECORD_PART(&record.exec.cgroup, "leaf\0above\0\0unit.service\0unit.slice\0");
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(is(d.process.image.cgroup, "/unit.slice/unit.service/../above/leaf"));
+	CHECK_INT(d.process.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_CGROUP));
+
+	make_exec(7, 100, 200, "x", 2, 1);
+	record.exec.flags = PLACE_F_CGROUP_CUT;
+	RECORD_PART(&record.exec.cgroup, "leaf\0\0\0slice\0");
+	CHECK_INT(decode(record.head.size), -EBADMSG);
+
+	make_exec(7, 100, 200, "x", 2, 1);
+	RECORD_PART(&record.exec.cgroup, "leaf\0\0slice\0");
+	CHECK_INT(decode(record.head.size), -EBADMSG);
+}
+
+TEST(kernel_without_cgroups_has_no_path)
+{
+	make_exec(7, 100, 200, "x", 2, 1);
+	record.exec.flags = PLACE_F_NO_CGROUP;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(!d.process.image.cgroup.data && d.process.image.incomplete == 0);
+}
+
 TEST(an_error)
 {
 	make_error(7, 100, 200, ENOENT);

@@ -328,7 +328,7 @@ TEST(cgroup_is_v2_or_that_of_systemd)
 	check_cgroup("1:name=systemd:/\n0::/\n", "/");
 	check_cgroup("1:name=systemd:/only\n", "/only");
 	check_cgroup("1:name=systemdish:/x\n2:xname=systemd:/y\n0::/v2\n", "/v2");
-	check_cgroup("4:freezer:/x\n", NULL);
+	check_cgroup("4:name=other:/x\n", NULL);
 	check_cgroup("7::/not-v2\n", NULL);
 	check_cgroup("0::relative\n", NULL);
 	check_cgroup("0::\n", NULL);

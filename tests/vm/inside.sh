@@ -8,7 +8,7 @@ begin auto
 report "$(uname -r): it starts"
 /fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o >/tmp/fields
 status=$?
-grep '^#' /tmp/fields
+grep -E '^(#|not ok)' /tmp/fields
 [ $status = 0 ]
 report "every field that the probes read is there, or they can do without"
 kind=$(sed -n 's/.*failed execs are seen by \(trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
@@ -74,6 +74,21 @@ for errors in fexit kprobe tracepoint; do
 	report "nothing else by $errors"
 	end
 done
+# cgroup v1 without the hierarchy that systemd keeps: the container is where the controllers have it.
+mkdir /tmp/v1 && mount -t cgroup -o pids none /tmp/v1
+id=$(printf %064d 7)
+mkdir -p /tmp/v1/docker/$id
+sh -c "echo \$\$ >/tmp/v1/docker/$id/cgroup.procs; exec sleep 1000" &
+sleeper=$!
+until_true grep -q "^$sleeper\$" /tmp/v1/docker/$id/cgroup.procs
+begin off
+sh -c "echo \$\$ >/tmp/v1/docker/$id/cgroup.procs; exec /odd exit 6"
+until_true has '"type":"exited".*"cgroup":"/docker/'$id'","container_id":"'$id'".*"exit_code":6'
+report "a container in a hierarchy of cgroup v1"
+has '"snapshot":true.*"pid":'$sleeper',.*"cgroup":"/docker/'$id'","container_id":"'$id'"'
+report "one that was there before"
+kill $sleeper
+end
 echo "1..$number"
 echo "# kind $kind"
 exit $bad

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The path of a process's cgroup. */
+#ifndef EXECSNOOP_CGROUP_BPF_H
+#define EXECSNOOP_CGROUP_BPF_H
+
+#include "scratch.bpf.h"
+
+static __always_inline struct kernfs_node *kernfs_parent(bool typed, struct kernfs_node *node)
+{
+	struct kernfs_node___6_15 *newer = (void *)node;
+
+	if (bpf_core_field_exists(node->parent))
+		return PEEK(typed, node, parent);
+	return PEEK(typed, newer, __parent);
+}
+
+#define CGROUP_LINKS 24
+
+/* How early the hierarchy stands in settings.hierarchies. */
+static __always_inline u32 hierarchy_rank(u32 id)
+{
+#pragma unroll
+	for (u32 i = 0; i < RECORD_HIERARCHIES && settings.hierarchies[i]; i++)
+		if (settings.hierarchies[i] == id)
+			return i;
+	return RECORD_HIERARCHIES;
+}
+
+/* Of the cgroup that the link leads to, if its hierarchy's rank is less than `below`, and it is not its root; else NULL. */
+static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u32 *ret_rank)
+{
+	struct cgrp_cset_link *l = (void *)link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
+	struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
+	struct kernfs_node *node;
+
+	*ret_rank = hierarchy_rank(BPF_CORE_READ(cgroup, root, hierarchy_id));
+	if (*ret_rank >= below)
+		return NULL;
+	node = BPF_CORE_READ(cgroup, kn);
+	return kernfs_parent(false, node) ? node : NULL;
+}
+
+/* Where among its links the first choice was last: they stand in the order in which the hierarchies were mounted. */
+static u32 first_choice_at;
+
+/* Looks through the links from walk.dentry on, up to their head, walk.root; walk.leaf becomes the node in the hierarchy of the lowest rank. */
+__attribute__((noinline)) int cgroup_v1_some(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+	volatile struct walk *walk;
+	struct kernfs_node *node;
+	u32 rank;
+
+	/* Before 6.8 the verifier also looks at global functions that are not called. */
+	if (!s || !bpf_core_field_exists(struct task_struct, cgroups))
+		return WALK_CUT;
+	walk = &s->walk;
+	for (u32 i = 0; i < CGROUP_LINKS; i++) {
+		u64 link = walk->dentry;
+
+		if (link == walk->root || !link)
+			return WALK_DONE;
+		node = cgroup_of_link(link, walk->rank, &rank);
+		if (node) {
+			walk->rank = rank;
+			walk->leaf = (u64)node;
+		}
+		if (rank == 0)
+			*(volatile u32 *)&first_choice_at = i;
+		walk->dentry = (u64)BPF_CORE_READ((struct list_head *)link, next);
+	}
+	return WALK_DONE;
+}
+
+/* The place in one of the v1 hierarchies; `node` if it is the root of all. */
+static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 of, struct scratch *s, struct css_set *set,
+							  struct kernfs_node *node)
+{
+	const struct list_head *link = PEEK(typed, set, cgrp_links.next);
+	u32 at = *(volatile u32 *)&first_choice_at, rank;
+	volatile struct walk *walk = &s->walk;
+	struct kernfs_node *found;
+
+	if (typed) {
+		for (u32 i = 0; i < CGROUP_LINKS && i < at && link; i++)
+			link = link->next;
+		found = cgroup_of_link((u64)link, 1, &rank);
+		if (found)
+			return found;
+	}
+	walk->dentry = (u64)BPF_CORE_READ(set, cgrp_links.next);
+	walk->root = (u64)set + bpf_core_field_offset(struct css_set, cgrp_links);
+	walk->rank = RECORD_HIERARCHIES;
+	walk->leaf = (u64)node;
+	cgroup_v1_some(of);
+	return (void *)walk->leaf;
+}
+
+#define CGROUP_STEPS 64
+#define CGROUP_PIECES 34       /* PATH_MAX / 2 components */
+#define CGROUP_PIECES_MAX 256  /* 16,384 components, for which the kernel has a GiB of ancestors (struct cgroup) */
+#define CGROUP_LAST_SIZE 512   /* of a path that is too long: at least so many bytes of its last components, */
+#define CGROUP_FIRST_NAMES 12u /* and so many of its first ones, */
+#define CGROUP_NAME_SIZE 256   /* of each no more than this, with the NUL: no name of a unit or container is longer */
+
+/* A cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node): the same walk. walk.dentry is the node. */
+__attribute__((noinline)) int cgroup_some(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+	volatile struct walk *walk;
+	struct kernfs_node *node, *parent;
+
+	if (!s)
+		return WALK_CUT;
+	walk = &s->walk;
+	for (int i = 0; i < CGROUP_STEPS; i++) {
+		node = (void *)walk->dentry;
+		parent = kernfs_parent(false, node);
+		if (!parent)
+			return WALK_DONE;
+		walk->dentry = (u64)parent;
+		if (walk->skip) {
+			walk->skip--;
+			continue;
+		}
+		walk->names++;
+		if (!walk_name(s, walk->ends ? CGROUP_NAME_SIZE : RECORD_PATH_MAX, BPF_CORE_READ(node, name)))
+			return WALK_CUT;
+	}
+	return WALK_ON;
+}
+
+/* Again from the leaf, but the first `skip` of the components are not written. */
+__attribute__((noinline)) int cgroup_again(u32 of, u32 skip)
+{
+	struct scratch *s = scratch_get(of);
+	int outcome = WALK_ON;
+
+	if (!s)
+		return WALK_CUT;
+	s->walk.dentry = s->walk.leaf;
+	s->walk.skip = skip;
+	s->walk.names = 0;
+	for (int i = 0; i < CGROUP_PIECES_MAX && outcome == WALK_ON; i++)
+		outcome = cgroup_some(of);
+	return outcome;
+}
+
+/*
+ * The ends of a path that is too long: the last components, an empty one, and the first ones, which say what unit and what container
+ * it is. Whoever may make cgroups below one can make it too long.
+ */
+__attribute__((noinline)) int cgroup_ends(u32 of)
+{
+	struct scratch *s = scratch_get(of);
+	volatile struct walk *walk;
+	u32 all, last;
+
+	if (!s)
+		return WALK_CUT;
+	walk = &s->walk;
+	all = cgroup_again(of, -1) == WALK_DONE ? -1 - walk->skip : 0;
+	walk->ends = true;
+	walk->at = walk->begin;
+	walk->limit = walk->begin + CGROUP_LAST_SIZE;
+	cgroup_again(of, 0);
+	last = walk->names;
+	s->bytes[bounded(walk->at)] = '\0';
+	walk->at++;
+	walk->limit = walk->begin + RECORD_PATH_MAX;
+	if (all)
+		cgroup_again(of, all > last + CGROUP_FIRST_NAMES ? all - CGROUP_FIRST_NAMES : last);
+	return WALK_CUT;
+}
+
+static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *node)
+{
+	struct kernfs_node *parent;
+	int outcome = WALK_ON;
+
+	for (int i = 0; i < TYPED_STEPS && node; i++) {
+		parent = kernfs_parent(true, node);
+		if (!parent) {
+			outcome = WALK_DONE;
+			break;
+		}
+		if (!walk_name(s, RECORD_PATH_MAX, node->name)) {
+			outcome = WALK_CUT;
+			break;
+		}
+		node = parent;
+	}
+	s->walk.dentry = (u64)node;
+	return outcome;
+}
+
+static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+				       struct task_struct *task, u32 *flags)
+{
+	struct css_set *set;
+	struct kernfs_node *node;
+	int outcome = WALK_ON;
+
+	part->offset = part->size = 0;
+	if (!bpf_core_field_exists(task->cgroups)) {
+		*flags |= PLACE_F_NO_CGROUP;
+		return at;
+	}
+	set = PEEK(typed, task, cgroups);
+	node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
+	at = walk_begin(s, at, RECORD_PATH_MAX);
+	s->walk.begin = at;
+	s->walk.skip = s->walk.ends = 0;
+	s->walk.leaf = (u64)node;
+	/* In the root alone: then it may be that v1 is in use. */
+	if (settings.hierarchies[0] && node && !kernfs_parent(typed, node))
+		s->walk.dentry = s->walk.leaf = (u64)cgroup_v1_node(typed, of, s, set, node);
+	else if (typed)
+		outcome = cgroup_typed(s, node);
+	else
+		s->walk.dentry = (u64)node;
+	for (int i = 0; i < CGROUP_PIECES && outcome == WALK_ON; i++)
+		outcome = cgroup_some(of);
+	if (outcome != WALK_DONE) {
+		*flags |= PLACE_F_CGROUP_CUT;
+		cgroup_ends(of);
+	}
+	part->offset = at;
+	part->size = s->walk.at - at;
+	return s->walk.at;
+}
+
+#endif
