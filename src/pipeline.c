@@ -221,22 +221,36 @@ static void drop_pieces(struct pipeline *p, const struct decoded *d)
 		pieces_drop(p->pieces, list_of(d, RECORD_ENV));
 }
 
-/* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked arguments. */
+/* Masks what [redact] says. Whether something changed; the bytes are valid until the next call. */
+static bool mask(void *userdata, struct image *image)
+{
+	struct pipeline *p = userdata;
+	int args = 0, env = 0;
+
+	if (p->config.redact && image->args.data)
+		args = redact_args(p->config.redact, image->args, &image->args);
+	if (p->config.redact && image->env.data)
+		env = redact_env(p->config.redact, image->env, &image->env);
+	/* No memory to mask them: nobody may see them. */
+	if (args < 0) {
+		image->args = BYTES("");
+		image->args_truncated = true;
+	}
+	if (env < 0) {
+		image->env = BYTES_NONE;
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+	}
+	return args != 0 || env != 0;
+}
+
+/* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked secrets. */
 static void refine(struct pipeline *p, struct image *image)
 {
-	int r = 0;
-
 	if (image->cgroup.data) {
 		image->unit = cgroup_unit(image->cgroup);
 		image->container_id = cgroup_container_id(image->cgroup, p->container_id);
 	}
-	if (p->config.redact && image->args.data)
-		r = redact_args(p->config.redact, image->args, &image->args);
-	if (r < 0) {
-		/* No memory to mask them: nobody may see them. */
-		image->args = BYTES("");
-		image->args_truncated = true;
-	}
+	mask(p, image);
 }
 
 /* Records. */
@@ -614,6 +628,8 @@ void pipeline_set_epoch(struct pipeline *p, int64_t offset)
 void pipeline_set_redact(struct pipeline *p, struct redact *redact)
 {
 	p->config.redact = redact;
+	if (redact && !redact_is_empty(redact))
+		proctable_change_images(p->table, mask, p);
 }
 
 int pipeline_found(struct pipeline *p, const struct process *process, uint64_t boot_time)

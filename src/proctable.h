@@ -77,6 +77,14 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
  * table knows them and `size` allows. Returns the bytes used. */
 size_t proctable_ancestors(const struct proctable *table, const struct process *process, char *ret, size_t size);
 
+/*
+ * Other bytes for what is held: change() is called once for each image, and says whether it changed it; all versions have the new
+ * one then, also those that are kept for snapshots. What it points to is copied before the next call. Where there is no memory for
+ * that, the process has neither arguments (args_truncated) nor environment any more.
+ */
+void proctable_change_images(struct proctable *table, bool (*change)(void *userdata, struct image *image),
+			     void *userdata);
+
 /* A snapshot of now. Entries it gives stay valid until the next call with this cursor. */
 int proctable_cursor_new(struct proctable_cursor **ret, struct proctable *table);
 struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor);

@@ -12,10 +12,18 @@
  * argv[0] is no option. The argument that follows is masked whatever it looks like, and is an option all the same: after
  * "--password --token x" nobody can tell whether --password had a value, so "--token" and "x" are masked both. "--"
  * ends nothing: behind it may stand another command with its options. Names are compared exactly: no abbreviations, no
- * letters in clusters (-vp x), nothing inside an argument (sh -c 'mysql --password=x'); patterns are for these.
+ * letters in clusters (-vp x), no assignments (PASSWORD=x); patterns are for these.
  *
- * Patterns see every argument as it was, argv[0] too, alone. What they match is ere.h's: every possible match. Bytes that
- * are masked in a row read "[redacted]" once. A value that is empty is masked too: that it is empty tells something.
+ * An argument may be a command line itself (sh -c 'mysql --password=x'). So an option is also known where a word begins within an argument,
+ * argv[0] too. Its value goes to the next blank that the value has not quoted itself, or to the end of the quotes around it; where quotes do not
+ * pair it is masked further than it should be. An empty one is not marked there. One look over the argument finds them all.
+ *
+ * Variables of the environment: the value is masked of one that is called as an option, whatever the case, with '_' for '-', also
+ * as a part of its name between '_' (password: MYSQL_PASSWORD). Others are looked at as arguments are. The name is never masked.
+ *
+ * Patterns see every argument as it was, argv[0] too, alone, and every variable as NAME=VALUE. What they match is ere.h's: every
+ * possible match. Bytes that are masked in a row read "[redacted]" once. A value that is empty is masked too: that it is empty
+ * tells something.
  *
  * The list is copied from the first change on only. The copy is kept in the object, for the next list; a large one is
  * not kept for long. What may be masked is decided by argument alone, so nobody can hide an argument behind others.
@@ -27,15 +35,9 @@
 
 #include "ere.h"
 #include "process.h"
+#include "redact_options.h"
 
 #define KEEP ((size_t)1 << 18) /* bytes; what is larger is given back at the next list */
-#define NO_TAIL SIZE_MAX
-
-struct option {
-	char *name; /* without dashes */
-	size_t size;
-	bool one_dash, two_dashes;
-};
 
 struct room {
 	char *data;
@@ -43,11 +45,13 @@ struct room {
 };
 
 struct redact {
-	struct option *options;
-	size_t options_count;
+	struct options options;
 	struct ere **patterns;
 	size_t patterns_count;
-	struct room list, mask;
+	struct room args, env; /* the lists that were made last */
+	/* Of the item at hand, once something of it is masked: a byte for each of its bytes, 1: masked. */
+	struct room mask;
+	bool masked;
 };
 
 static int room_grow(struct room *room, size_t size)
@@ -97,21 +101,6 @@ static int room_put(struct room *room, struct bytes bytes)
 
 /* What is configured. */
 
-int redact_check_option(const char *option, const char **ret_reason)
-{
-	size_t dashes = strspn(option, "-");
-
-	if (!option[dashes])
-		*ret_reason = "there is no name";
-	else if (dashes > 2)
-		*ret_reason = "an option begins with one or two dashes, or is given without";
-	else if (strchr(option, '='))
-		*ret_reason = "the name of an option ends before the =";
-	else
-		return 0;
-	return -EINVAL;
-}
-
 int redact_check_pattern(const char *pattern, const char **ret_reason)
 {
 	_cleanup_(ere_free_p) struct ere *ere = NULL;
@@ -128,25 +117,6 @@ static size_t list_count(const char *const *list)
 	return n;
 }
 
-static int options_add(struct redact *redact, const char *text)
-{
-	struct option *option = &redact->options[redact->options_count];
-	size_t dashes = strspn(text, "-");
-	const char *reason;
-	int r = redact_check_option(text, &reason);
-
-	if (r < 0)
-		return r;
-	option->name = strdup(text + dashes);
-	if (!option->name)
-		return -ENOMEM;
-	option->size = strlen(option->name);
-	option->one_dash = dashes < 2;
-	option->two_dashes = dashes != 1;
-	redact->options_count++;
-	return 0;
-}
-
 int redact_new(struct redact **ret, const char *const *options, const char *const *patterns)
 {
 	_cleanup_(redact_free_p) struct redact *redact = calloc(1, sizeof(*redact));
@@ -158,15 +128,14 @@ int redact_new(struct redact **ret, const char *const *options, const char *cons
 		return -ENOMEM;
 	if (n > REDACT_OPTIONS_MAX || m > REDACT_PATTERNS_MAX)
 		return -E2BIG;
-	redact->options = calloc(n + 1, sizeof(*redact->options));
 	redact->patterns = calloc(m + 1, sizeof(struct ere *));
-	if (!redact->options || !redact->patterns)
+	if (!redact->patterns)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		r = options_add(redact, options[i]);
-		if (r < 0)
-			return r;
-	}
+	r = options_init(&redact->options, n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = options_add(&redact->options, options[i]);
+	if (r < 0)
+		return r;
 	for (; redact->patterns_count < m; redact->patterns_count++) {
 		r = ere_new(&redact->patterns[redact->patterns_count], patterns[redact->patterns_count], &reason);
 		if (r < 0)
@@ -180,13 +149,12 @@ struct redact *redact_free(struct redact *redact)
 {
 	if (!redact)
 		return NULL;
-	for (size_t i = 0; i < redact->options_count; i++)
-		free(redact->options[i].name);
+	options_finish(&redact->options);
 	for (size_t i = 0; i < redact->patterns_count; i++)
 		ere_free(redact->patterns[i]);
-	free(redact->options);
 	free(redact->patterns);
-	free(redact->list.data);
+	free(redact->args.data);
+	free(redact->env.data);
 	free(redact->mask.data);
 	free(redact);
 	return NULL;
@@ -194,133 +162,173 @@ struct redact *redact_free(struct redact *redact)
 
 bool redact_is_empty(const struct redact *redact)
 {
-	return redact->options_count == 0 && redact->patterns_count == 0;
+	return redact->options.count == 0 && redact->patterns_count == 0;
 }
 
-/* One argument. */
+/* One argument or variable. */
 
-/* What an option says of the argument: where the value begins (NO_TAIL: not here), and whether the next one is a value. */
-static void option_match(const struct option *option, struct bytes arg, size_t *tail, bool *next)
+static int mask_begin(struct redact *redact, size_t size)
 {
-	size_t dashes = arg.size > 1 && arg.data[1] == '-' ? 2 : 1, end = dashes + option->size, value;
+	int r = redact->masked ? 0 : room_grow(&redact->mask, size);
 
-	if (dashes == 2 ? !option->two_dashes : !option->one_dash)
-		return;
-	if (arg.size < end || memcmp(arg.data + dashes, option->name, option->size) != 0)
-		return;
-	if (arg.size == end) {
-		*next = true;
-		return;
-	}
-	if (dashes == 1 && option->size == 1)
-		value = end;
-	else if (arg.data[end] == '=')
-		value = end + 1;
-	else
-		return;
-	if (value < *tail)
-		*tail = value;
+	if (r < 0 || redact->masked)
+		return r;
+	memset(redact->mask.data, 0, size);
+	redact->masked = true;
+	return 0;
 }
 
-static void options_match(const struct redact *redact, struct bytes arg, size_t *tail, bool *next)
+struct marking {
+	struct redact *redact;
+	size_t size;
+};
+
+static int mark(void *userdata, size_t from, size_t to)
 {
-	if (arg.size < 2 || arg.data[0] != '-')
-		return;
-	for (size_t i = 0; i < redact->options_count; i++)
-		option_match(&redact->options[i], arg, tail, next);
+	struct marking *marking = userdata;
+	int r = mask_begin(marking->redact, marking->size);
+
+	if (r == 0)
+		memset(marking->redact->mask.data + from, 1, to - from);
+	return r;
 }
 
-/* 1 if some pattern matched: the mask then has a byte for each of the argument's, some not 0. */
-static int patterns_match(struct redact *redact, struct bytes arg)
+static int text_match(struct redact *redact, struct bytes item, size_t from, bool *next)
 {
-	bool masked = false;
+	struct marking marking = { redact, item.size };
 
-	if (arg.size == 0)
+	return options_in_text(&redact->options, item, from, next, mark, &marking);
+}
+
+static int patterns_match(struct redact *redact, struct bytes item)
+{
+	if (item.size == 0)
 		return 0;
 	for (size_t i = 0; i < redact->patterns_count; i++) {
 		int r;
 
-		if (!ere_matches(redact->patterns[i], arg))
+		if (!ere_matches(redact->patterns[i], item))
 			continue;
-		if (!masked) {
-			r = room_grow(&redact->mask, arg.size);
-			if (r < 0)
-				return r;
-			memset(redact->mask.data, 0, arg.size);
-			masked = true;
-		}
-		r = ere_mask(redact->patterns[i], arg, (unsigned char *)redact->mask.data);
+		r = mask_begin(redact, item.size);
+		if (r == 0)
+			r = ere_mask(redact->patterns[i], item, (unsigned char *)redact->mask.data);
 		if (r < 0)
 			return r;
 	}
-	return masked && memchr(redact->mask.data, 1, arg.size);
+	return 0;
 }
 
-/* Puts the argument, masked from tail on and, if by_mask, where the mask says. */
-static int put_masked(struct redact *redact, struct bytes arg, size_t tail, bool by_mask)
+/* What is masked of an item: from `tail` on, and what the mask says. *value: the item is one; then whether the next is. */
+static int match_arg(struct redact *redact, struct bytes arg, bool first, bool *value, size_t *tail)
 {
-	size_t end = tail < arg.size ? tail : arg.size, at = 0;
+	int r = 0;
+
+	*tail = *value ? 0 : NO_TAIL;
+	*value = false;
+	if (!first)
+		options_match(&redact->options, arg, tail, value);
+	if (*tail == NO_TAIL)
+		r = text_match(redact, arg, first, value);
+	if (r == 0 && *tail != 0)
+		r = patterns_match(redact, arg);
+	return r;
+}
+
+static int match_variable(struct redact *redact, struct bytes variable, size_t *tail)
+{
+	const char *sign = memchr(variable.data, '=', variable.size);
+	size_t begin = sign ? (size_t)(sign - variable.data) + 1 : 0;
+	bool next = false;
+	int r = 0;
+
+	*tail = NO_TAIL;
+	if (sign && options_name_variable(&redact->options, (struct bytes){ variable.data, begin - 1 }))
+		*tail = begin;
+	else
+		r = text_match(redact, variable, begin, &next);
+	if (r == 0)
+		r = patterns_match(redact, variable);
+	if (r == 0 && redact->masked)
+		memset(redact->mask.data, 0, begin);
+	return r;
+}
+
+/* Puts the item, masked from tail on and where the mask says. */
+static int put_masked(struct redact *redact, struct room *list, struct bytes item, size_t tail)
+{
+	size_t end = tail < item.size ? tail : item.size, at = 0;
 	int r;
 
-	while (by_mask && at < end) {
+	while (redact->masked && at < end) {
 		const char *mask = redact->mask.data, *from = memchr(mask + at, 1, end - at), *to;
 
 		if (!from)
 			break;
-		r = room_put(&redact->list, (struct bytes){ arg.data + at, (size_t)(from - mask) - at });
+		r = room_put(list, (struct bytes){ item.data + at, (size_t)(from - mask) - at });
 		if (r < 0)
 			return r;
 		to = memchr(from, 0, (size_t)(mask + end - from));
 		at = to ? (size_t)(to - mask) : end;
 		if (at < end || tail == NO_TAIL) {
-			r = room_put(&redact->list, BYTES(REDACT_MARK));
+			r = room_put(list, BYTES(REDACT_MARK));
 			if (r < 0)
 				return r;
 		}
 	}
-	r = room_put(&redact->list, (struct bytes){ arg.data + at, end - at });
+	r = room_put(list, (struct bytes){ item.data + at, end - at });
 	if (r == 0 && tail != NO_TAIL)
-		r = room_put(&redact->list, BYTES(REDACT_MARK));
+		r = room_put(list, BYTES(REDACT_MARK));
 	return r;
 }
 
-/* The list. */
+/* The lists. */
 
-int redact_args(struct redact *redact, struct bytes args, struct bytes *ret)
+static int redact_list(struct redact *redact, struct room *list, struct bytes from, bool variables, struct bytes *ret)
 {
-	size_t at = 0, from = 0; /* all before from is in the new list, once there is one */
+	size_t at = 0, copied = 0; /* all before it is in the new list, once there is one */
 	bool value = false, changed = false;
-	struct bytes arg;
+	struct bytes item;
+	int r;
 
 	if (redact_is_empty(redact))
 		return 0;
-	room_shrink(&redact->list);
+	room_shrink(list);
 	room_shrink(&redact->mask);
-	for (bool first = true; args_next(args, &at, &arg); first = false) {
-		size_t tail = value ? 0 : NO_TAIL, begin = (size_t)(arg.data - args.data);
-		int matched = 0, r;
+	for (bool first = true; args_next(from, &at, &item); first = false) {
+		size_t tail, begin = (size_t)(item.data - from.data);
 
-		value = false;
-		if (!first)
-			options_match(redact, arg, &tail, &value);
-		if (tail != 0)
-			matched = patterns_match(redact, arg);
-		if (matched < 0)
-			return matched;
-		if (!matched && tail == NO_TAIL)
-			continue;
-		r = room_put(&redact->list, (struct bytes){ args.data + from, begin - from });
-		if (r == 0)
-			r = put_masked(redact, arg, tail, matched);
+		redact->masked = false;
+		if (variables)
+			r = match_variable(redact, item, &tail);
+		else
+			r = match_arg(redact, item, first, &value, &tail);
 		if (r < 0)
 			return r;
-		from = begin + arg.size;
+		if (tail == NO_TAIL && (!redact->masked || !memchr(redact->mask.data, 1, item.size)))
+			continue;
+		r = room_put(list, (struct bytes){ from.data + copied, begin - copied });
+		if (r == 0)
+			r = put_masked(redact, list, item, tail);
+		if (r < 0)
+			return r;
+		copied = begin + item.size;
 		changed = true;
 	}
 	if (!changed)
 		return 0;
-	if (room_put(&redact->list, (struct bytes){ args.data + from, args.size - from }) < 0)
-		return -ENOMEM;
-	*ret = (struct bytes){ redact->list.data, redact->list.size };
+	r = room_put(list, (struct bytes){ from.data + copied, from.size - copied });
+	if (r < 0)
+		return r;
+	*ret = (struct bytes){ list->data, list->size };
 	return REDACT_E_CHANGED;
+}
+
+int redact_args(struct redact *redact, struct bytes args, struct bytes *ret)
+{
+	return redact_list(redact, &redact->args, args, false, ret);
+}
+
+int redact_env(struct redact *redact, struct bytes env, struct bytes *ret)
+{
+	return redact_list(redact, &redact->env, env, true, ret);
 }

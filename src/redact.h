@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Masking of secrets in arguments: [redact] of the configuration (CONTRACT section 5). See redact.c for the rules.
+ * Masking of secrets in arguments and variables: [redact] of the configuration (CONTRACT section 5). See redact.c for the rules.
  */
 #ifndef EXECSNOOP_REDACT_H
 #define EXECSNOOP_REDACT_H
@@ -30,7 +30,7 @@ int redact_new(struct redact **ret, const char *const *options, const char *cons
 struct redact *redact_free(struct redact *redact);
 DEFINE_CLEANUP(struct redact *, redact_free);
 
-/* Nothing is configured: redact_args has nothing to do. */
+/* Nothing is configured: there is nothing to do. */
 bool redact_is_empty(const struct redact *redact);
 
 /*
@@ -42,5 +42,7 @@ bool redact_is_empty(const struct redact *redact);
  * The result may be larger than args: up to 11 bytes for each 2.
  */
 int redact_args(struct redact *redact, struct bytes args, struct bytes *ret);
+/* The same of variables, NAME=VALUE, each with its NUL. The results of both are valid together. */
+int redact_env(struct redact *redact, struct bytes env, struct bytes *ret);
 
 #endif

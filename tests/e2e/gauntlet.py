@@ -284,16 +284,19 @@ def arguments_at_the_limit():
 @test
 def secrets_are_nowhere():
     secret = b"geheim"
-    config = {"redact": {"options": "password, -p", "pattern": "token=([a-z]+)"}}
+    config = {"redact": {"options": "password, -p", "pattern": "token=([a-z]+)"}, "probes": {"env": "ODD_*"}}
+    env = {"ODD_PASSWORD": "geheim", "ODD_URL": "token=geheim", "ODD_PLAIN": "plain"}
     command = [ODD.encode(), b"wait", b"0", b"--password=geheim", b"--password", secret, b"-pgeheim", b"-p", secret,
-               b"x token=geheim y", b"\xfftoken=geheim", b"plain"]
+               b"x token=geheim y", b"\xfftoken=geheim", b"plain",
+               b"mysql -h x --password=geheim 'y z'", b"su -c \"a --password 'geheim geheim'\" b", b"a -pgeheim; b"]
     masked = [ODD.encode(), b"wait", b"0", b"--password=[redacted]", b"--password", b"[redacted]", b"-p[redacted]", b"-p",
-              b"[redacted]", b"x token=[redacted] y", b"\xfftoken=[redacted]", b"plain"]
+              b"[redacted]", b"x token=[redacted] y", b"\xfftoken=[redacted]", b"plain",
+              b"mysql -h x --password=[redacted] 'y z'", b"su -c \"a --password [redacted]\" b", b"a -p[redacted] b"]
     # One that runs before the daemon, one that is run by it, one that fails.
-    first = Subject(*command)
+    first = Subject(*command, env=env)
     daemon, stream = live(config)
     with daemon:
-        second = Subject(*command)
+        second = Subject(*command, env=env)
         failed = odd("exec", "/nonexistent", "-p", "geheim")
         failed.wait()
         stream.wait_exit(failed.pid)
@@ -304,10 +307,36 @@ def secrets_are_nowhere():
             subject.process.wait()
             exited = stream.wait_exit(subject.pid)
             equal(unescape(exited, "args"), masked)
+            equal(exited["env"], {"ODD_PASSWORD": "[redacted]", "ODD_URL": "token=[redacted]", "ODD_PLAIN": "plain"})
             equal([unescape(e, "args") for e in other.events if e.get("pid") == subject.pid], [masked])
         for line in stream.lines + other.lines:
             check(secret not in line.replace(b"_geheim", b""), line)
             check(b"Z2VoZWlt" not in line, "in base64:", line)
+
+
+@test
+def secrets_in_the_table_are_masked_by_a_reload():
+    config = {"probes": {"env": "ODD_*"}}
+    command = [ODD.encode(), b"wait", b"0", b"--password=geheim", b"sh -c 'x --password geheim'"]
+    first = Subject(*command, env={"ODD_PASSWORD": "geheim"})
+    daemon, stream = live(config)
+    with daemon:
+        # A fork shares what it runs with its parent.
+        second = Subject(*command, env={"ODD_PASSWORD": "geheim"})
+        stream.wait(lambda e: e["type"] == "started" and e["pid"] == second.pid)
+        equal(unescape(stream.of(second.pid, "started")[0], "args"), command)
+        daemon.write({**config, "redact": {"options": "password"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait_note("READY=1")
+        other = daemon.connect()
+        for subject in (first, second):
+            subject.process.stdin.close()
+            subject.process.wait()
+            for event in [stream.wait_exit(subject.pid), *(e for e in other.events if e.get("pid") == subject.pid)]:
+                equal(unescape(event, "args"), command[:3] + [b"--password=[redacted]", b"sh -c 'x --password [redacted]'"])
+                equal(event["env"], {"ODD_PASSWORD": "[redacted]"})
+        for line in other.lines:
+            check(b"geheim" not in line, line)
 
 
 # Paths.

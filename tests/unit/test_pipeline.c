@@ -698,6 +698,26 @@ TEST(secrets_are_in_neither_event_nor_table)
 	redact_free(config.redact);
 }
 
+/* A rule that comes while the process is in the table holds for its end too. */
+TEST(secrets_are_masked_in_the_table_by_a_later_rule)
+{
+	const char *const options[] = { "password", NULL };
+	_cleanup_(redact_free_p) struct redact *redact = NULL;
+
+	begin_live((struct pipeline_config){ 0 });
+	make_exec(10, 1000, 2000, "x\0--password=abc\0", 17, 2);
+	feed();
+	CHECK(memcmp(seen[0].args, "x\0--password=abc\0", 17) == 0);
+	CHECK_INT(redact_new(&redact, options, NULL), 0);
+	pipeline_set_redact(pipeline, redact);
+	make_exit(10, 1000, 3000, 0);
+	feed();
+	CHECK_INT(seen[1].type, EVENT_EXITED);
+	CHECK_INT(seen[1].args_size, 24);
+	CHECK(memcmp(seen[1].args, "x\0--password=[redacted]\0", 24) == 0);
+	end();
+}
+
 static struct image image_of_last;
 static char env_of_last[256], cgroup_of_last[256];
 

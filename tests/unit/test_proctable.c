@@ -1091,4 +1091,59 @@ TEST(it_agrees_with_the_model_when_large)
 	model_run(1, 20000, 280);
 }
 
+static unsigned changed;
+
+/* "secret" becomes "***masked***". */
+static bool change(void *userdata, struct image *image)
+{
+	(void)userdata;
+	changed++;
+	if (!image->args.data || !memmem(image->args.data, image->args.size, "secret", 6))
+		return false;
+	image->args = BYTES("x\0***masked***\0");
+	image->env = BYTES("A=***\0");
+	return true;
+}
+
+/* Of those who share it, of what is kept for a snapshot, and of nobody else. */
+TEST(changed_images_are_changed_for_all_who_have_them)
+{
+	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
+	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
+	struct process parent = with_args(some(1, 10), BYTES("x\0secret\0"));
+	struct process other = with_args(some(2, 20), BYTES("x\0plain\0"));
+	const struct entry *seen;
+	struct entry *child, *e;
+
+	parent.image.env = BYTES("A=secret\0");
+	parent.image.exe = parent.image.filename = BYTES("/bin/x");
+	add(table, parent);
+	add(table, other);
+	child = fork_(table, child_of(&parent, 3, 30));
+	add(table, some(4, 40)); /* of which nothing is known */
+	cursor = cursor_new(table);
+	/* The parent execs: its old version stays for the snapshot. */
+	exec(table, with_args(some(1, 10), BYTES("x\0new\0")));
+	proctable_change_images(table, change, NULL);
+	CHECK_INT(changed, 3);
+	check_bytes(child->process.image.args, BYTES("x\0***masked***\0"));
+	check_bytes(child->process.image.env, BYTES("A=***\0"));
+	check_bytes(child->process.image.exe, BYTES("/bin/x"));
+	check_bytes(child->process.image.filename, BYTES("/bin/x"));
+	check_bytes(proctable_find(table, 1, 0)->process.image.args, BYTES("x\0new\0"));
+	check_bytes(proctable_find(table, 2, 0)->process.image.args, BYTES("x\0plain\0"));
+	seen = proctable_cursor_next(cursor);
+	CHECK_INT(seen->process.tgid, 1);
+	check_bytes(seen->process.image.args, BYTES("x\0***masked***\0"));
+	while (proctable_cursor_next(cursor))
+		;
+	CHECK_INT(proctable_memory(table), 15 + 6 + 8);
+	/* Again: they are numbered afresh. */
+	proctable_change_images(table, change, NULL);
+	CHECK_INT(changed, 6);
+	while ((e = proctable_next(table, NULL)))
+		proctable_remove(table, e);
+	CHECK_INT(proctable_memory(table), 0);
+}
+
 TAP_MAIN

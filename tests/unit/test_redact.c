@@ -103,7 +103,7 @@ TEST(names_are_exact)
 	SAME(option("password", "a|--Password=x|"));
 	SAME(option("password", "a|password=x|password|x|"));
 	SAME(option("password", "a|---password=x|"));
-	SAME(option("password", "a|x --password=x|"));
+	SAME(option("password", "a|x--password=x|x/--password=y|.--password z|"));
 	SAME(option("password", "a|--|-|=|--=x|-=x||"));
 	SAME(option("password", "a|--no-password|x|"));
 }
@@ -172,6 +172,145 @@ TEST(lists_that_end_early)
 	CHECK_STR(pattern("x", "ax"), "a[redacted]");
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p"), NAMES("x"));
 	CHECK_INT(redact_args(redact, BYTES_NONE, &(struct bytes){ NULL, 0 }), 0);
+}
+
+TEST(command_line_within_an_argument)
+{
+	CHECK_STR(option("password", "sh|-c|mysql --password=x -h y|"), "sh|-c|mysql --password=[redacted] -h y|");
+	CHECK_STR(option("password", "sh|-c|mysql --password x -h y|"), "sh|-c|mysql --password [redacted] -h y|");
+	CHECK_STR(option("password", "sh|-c|--password  x y|"), "sh|-c|--password  [redacted] y|");
+	CHECK_STR(option("password", "sh|-c|a;mysql --password=x|"), "sh|-c|a;mysql --password=[redacted]|");
+	CHECK_STR(option("password", "sh|-c|a\n\t--password=x\nb|"), "sh|-c|a\n\t--password=[redacted]\nb|");
+	CHECK_STR(option("-p", "sh|-c|mysql -px -h y; mysql -p x z|"),
+		  "sh|-c|mysql -p[redacted] -h y; mysql -p [redacted] z|");
+	CHECK_STR(option("password", "env|OPTIONS=--password=x|"), "env|OPTIONS=--password=[redacted]|");
+	/* What a server writes over its arguments is one, argv[0]. */
+	CHECK_STR(option("password", "mysqld --password=x --port 1|"), "mysqld --password=[redacted] --port 1|");
+	/* The value may stand in the next argument: ssh(1) joins them. */
+	CHECK_STR(option("password", "ssh|h|mysql --password|x|y|"), "ssh|h|mysql --password|[redacted]|y|");
+	CHECK_STR(option("password", "ssh|h|mysql --password |x|y|"), "ssh|h|mysql --password |[redacted]|y|");
+	/* An argument that begins with an option is all its value, as the program gets it. */
+	CHECK_STR(option("password", "a|--password=x y --z|"), "a|--password=[redacted]|");
+	SAME(option("password", "sh|-c|mysql --passwords=x; a --no-password y password=z|"));
+	SAME(option("--password", "sh|-c|mysql -password=x|"));
+}
+
+TEST(quotes_within_an_argument)
+{
+	CHECK_STR(option("password", "sh|-c|m --password='x y' -h z|"), "sh|-c|m --password=[redacted] -h z|");
+	CHECK_STR(option("password", "sh|-c|m --password \"x y\" -h z|"), "sh|-c|m --password [redacted] -h z|");
+	CHECK_STR(option("password", "sh|-c|m --password=a\"b c\"d'e f' g|"), "sh|-c|m --password=[redacted] g|");
+	CHECK_STR(option("password", "sh|-c|m --password=a\\ b c|"), "sh|-c|m --password=[redacted] c|");
+	CHECK_STR(option("password", "sh|-c|m --password=\"a\\\" b\" c|"), "sh|-c|m --password=[redacted] c|");
+	/* Quotes around it end it. */
+	CHECK_STR(option("password", "sh|-c|su -c 'm --password=x' y|"), "sh|-c|su -c 'm --password=[redacted]' y|");
+	CHECK_STR(option("password", "sh|-c|su -c \"m --password x\" y|"),
+		  "sh|-c|su -c \"m --password [redacted]\" y|");
+	CHECK_STR(option("password", "sh|-c|su -c \"m --password='x y' z\"|"),
+		  "sh|-c|su -c \"m --password=[redacted] z\"|");
+	CHECK_STR(option("password", "x|{\"args\":[\"--password=x\",\"y\"]}|"),
+		  "x|{\"args\":[\"--password=[redacted]\",\"y\"]}|");
+	CHECK_STR(option("password", "x|[\"--password\", \"x y\", \"z\"]|"), "x|[\"--password\", [redacted] \"z\"]|");
+	CHECK_STR(option("password", "sh|-c|m '--password' 'x y' z|"), "sh|-c|m '--password' [redacted] z|");
+	/* Where they do not pair, rather too much. */
+	CHECK_STR(option("password", "sh|-c|m --password='x y z|"), "sh|-c|m --password=[redacted]|");
+	CHECK_STR(option("password", "sh|-c|echo it's; m --password=x y|"),
+		  "sh|-c|echo it's; m --password=[redacted] y|");
+	CHECK_STR(option("password", "sh|-c|m --password=x\\|"), "sh|-c|m --password=[redacted]|");
+}
+
+TEST(words_that_are_options_and_values)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "token"), NAMES("k[0-9]"));
+
+	CHECK_STR(redacted(redact, "sh|-c|a --password --token x y|"), "sh|-c|a --password [redacted] [redacted] y|");
+	CHECK_STR(redacted(redact, "sh|-c|a --password=x --token=y|--token|z|"),
+		  "sh|-c|a --password=[redacted] --token=[redacted]|--token|[redacted]|");
+	CHECK_STR(redacted(redact, "sh|-c|k1 --password=x k2|"), "sh|-c|[redacted] --password=[redacted] [redacted]|");
+	SAME(redacted(redact, "sh|-c|a - -- --- -x --x|"));
+}
+
+static const char *variables(const char *name, const char *ere, const char *text)
+{
+	_cleanup_(redact_free_p) struct redact *redact =
+		made((const char *const[]){ name, NULL }, (const char *const[]){ ere, NULL });
+	static char result[1000];
+	struct bytes ret = BYTES_NONE;
+	char copy[1000];
+	size_t size = strlen(text);
+
+	for (size_t i = 0; i < size; i++)
+		copy[i] = text[i] == '|' ? '\0' : text[i];
+	if (redact_env(redact, (struct bytes){ copy, size }, &ret) == 0)
+		return NULL;
+	for (size_t i = 0; i < ret.size; i++)
+		result[i] = ret.data[i] ? ret.data[i] : '|';
+	result[ret.size] = '\0';
+	return result;
+}
+
+TEST(variables_by_name)
+{
+	CHECK_STR(variables("password", NULL, "A=1|PASSWORD=x y|B=2|"), "A=1|PASSWORD=[redacted]|B=2|");
+	CHECK_STR(variables("--password", NULL, "MYSQL_PASSWORD=x|Password_2=|password_file=/x|"),
+		  "MYSQL_PASSWORD=[redacted]|Password_2=[redacted]|password_file=[redacted]|");
+	CHECK_STR(variables("api-key", NULL, "API_KEY=x|MY_API_KEY=y|api-key=z|"),
+		  "API_KEY=[redacted]|MY_API_KEY=[redacted]|api-key=[redacted]|");
+	SAME(variables("password", NULL, "PASSWORDS=x|PASS=y|PASS_WORD=z|X=password|PASSWORD|=PASSWORD|"));
+	/* A letter is an option's. */
+	SAME(variables("p", NULL, "P=x|A_P=y|"));
+	/* Options in a value, as in an argument. */
+	CHECK_STR(variables("password", NULL, "CMD=m --password=x y|O=--password z|"),
+		  "CMD=m --password=[redacted] y|O=--password [redacted]|");
+}
+
+TEST(variables_by_pattern)
+{
+	CHECK_STR(variables(NULL, "AKIA[A-Z0-9]{4}", "A=xAKIA1234y|AKIA1234=z|"), "A=x[redacted]y|AKIA1234=z|");
+	CHECK_STR(variables(NULL, "^[A-Z]*SECRET=(.*)", "MYSECRET=x|A=SECRET=y|"), "MYSECRET=[redacted]|A=SECRET=y|");
+	/* The name stays, whatever matches. */
+	CHECK_STR(variables(NULL, ".*", "A=x|B=|"), "A=[redacted]|B=|");
+	CHECK_STR(variables("token", "x", "token=xy|"), "token=[redacted]|");
+}
+
+TEST(lists_of_both_kinds_are_valid_together)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password"), NULL);
+	struct bytes args, env;
+
+	CHECK_INT(redact_args(redact, BYTES("a\0--password=x\0"), &args), REDACT_E_CHANGED);
+	CHECK_INT(redact_env(redact, BYTES("PASSWORD=a much longer value\0"), &env), REDACT_E_CHANGED);
+	CHECK(bytes_equal(args, BYTES("a\0--password=[redacted]\0")));
+	CHECK(bytes_equal(env, BYTES("PASSWORD=[redacted]\0")));
+}
+
+/* Of the bytes, not of their square: what looks like an option or a quote at every byte. */
+TEST(an_argument_of_the_worst_bytes_takes_one_look)
+{
+	static const char *const worst[] = {
+		" --p=", "--p='", " --p ", "'--p=\"", " -", "\"--p\",", " --p=\\", "-", "'"
+	};
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p", "--pp", "q"), NULL);
+	size_t size = 2 << 20;
+	char *arg = malloc(size + 2);
+	struct timespec begin, end;
+	struct bytes ret;
+
+	CHECK(arg);
+	for (size_t k = 0; k < sizeof(worst) / sizeof(worst[0]); k++) {
+		size_t n = strlen(worst[k]);
+
+		arg[0] = 'a';
+		arg[1] = '\0';
+		for (size_t i = 0; i < size; i++)
+			arg[2 + i] = worst[k][i % n];
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+		CHECK(redact_args(redact, (struct bytes){ arg, size + 2 }, &ret) >= 0);
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+		/* 20 ms or so; were it quadratic, hours. */
+		CHECK(end.tv_sec - begin.tv_sec < 5);
+	}
+	free(arg);
 }
 
 TEST(patterns)
