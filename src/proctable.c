@@ -26,6 +26,7 @@
  */
 #include <errno.h>
 
+#include "charge.h"
 #include "pool.h"
 #include "proctable_versions.h"
 
@@ -41,24 +42,42 @@ static struct version *version_of(const struct entry *entry)
 	return (struct version *)entry;
 }
 
-/* The order of the list. Total: two versions of one process never have the same `from`. */
-static bool version_is_before(const struct version *a, const struct version *b)
-{
-	const struct process *p = &a->entry.process, *q = &b->entry.process;
-
-	if (p->start != q->start)
-		return p->start < q->start;
-	if (p->tgid != q->tgid)
-		return p->tgid < q->tgid;
-	return a->from < b->from;
-}
-
 void held_unref(struct proctable *table, struct held *held)
 {
 	if (held && --held->refs == 0) {
 		table->args -= held->args;
+		table->bytes -= charge_of(held->size);
+		if (held->is_retained) {
+			table->retained_bytes -= charge_of(held->size);
+			table->retained_args -= held->args;
+		}
 		pool_give(held, held->size);
 	}
+}
+
+void held_retain(struct proctable *table, struct held *held)
+{
+	if (!held || held->live > 0 || held->is_retained)
+		return;
+	held->is_retained = true;
+	table->retained_bytes += charge_of(held->size);
+	table->retained_args += held->args;
+}
+
+void held_enter(struct proctable *table, struct held *held)
+{
+	if (!held || held->live++ > 0 || !held->is_retained)
+		return;
+	held->is_retained = false;
+	table->retained_bytes -= charge_of(held->size);
+	table->retained_args -= held->args;
+}
+
+static void retain(struct proctable *table, const struct version *version)
+{
+	table->retained++;
+	table->retained_bytes += charge_of(version->size);
+	held_retain(table, version->held);
 }
 
 /* Fibonacci hashing: consecutive pids fall far apart, and evenly. */
@@ -184,25 +203,9 @@ void list_order(struct proctable *table)
 	table->unordered = false;
 }
 
-static bool cursor_sees(const struct proctable_cursor *cursor, const struct version *version)
-{
-	return version->from <= cursor->clock && cursor->clock < version->until;
-}
-
-/* Does some cursor stand at it, or have it before itself? */
-static bool version_is_needed(const struct proctable *table, const struct version *version)
-{
-	for (const struct proctable_cursor *cursor = table->cursors; cursor; cursor = cursor->next) {
-		if (cursor->at == version)
-			return true;
-		if (cursor_sees(cursor, version) && (!cursor->at || version_is_before(cursor->at, version)))
-			return true;
-	}
-	return false;
-}
-
 static void version_free(struct proctable *table, struct version *version)
 {
+	table->bytes -= charge_of(version->size);
 	list_remove(table, version);
 	held_unref(table, version->held);
 	pool_give(version, version->size);
@@ -212,18 +215,21 @@ static void version_free(struct proctable *table, struct version *version)
 static void version_end(struct proctable *table, struct version *version, uint64_t clock)
 {
 	version->until = clock;
-	if (version_is_needed(table, version))
-		table->retained++;
-	else
-		version_free(table, version);
+	if (version->held)
+		version->held->live--;
+	if (version_is_needed(table, version)) {
+		retain(table, version);
+		return;
+	}
+	/* Others may be kept that have the same image. */
+	held_retain(table, version->held);
+	version_free(table, version);
 }
 
-/* A cursor does not need it any more. */
-static void version_release(struct proctable *table, struct version *version)
+void version_unretain(struct proctable *table, struct version *version)
 {
-	if (version_is_live(version) || version_is_needed(table, version))
-		return;
 	table->retained--;
+	table->retained_bytes -= charge_of(version->size);
 	version_free(table, version);
 }
 
@@ -240,7 +246,7 @@ static size_t put(char *to, struct bytes *bytes)
 /* leaving: bytes of arguments that will be given back when the image takes its place. */
 static void image_cut_args(const struct proctable *table, struct image *image, size_t leaving)
 {
-	size_t others = table->args - leaving, size = image->args.size;
+	size_t others = table->args - table->retained_args - leaving, size = image->args.size;
 
 	if (size <= PROCTABLE_ARGS_KEPT || (others <= table->memory && size <= table->memory - others))
 		return;
@@ -293,9 +299,12 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		return -ENOMEM;
 	held->size = size;
 	held->refs = 1;
+	held->live = 0;
 	held->number = 0;
+	held->is_retained = false;
 	held->args = image->args.size;
 	table->args += held->args;
+	table->bytes += charge_of(held->size);
 	for (size_t i = 0; i < n; i++) {
 		if (parts[i].piece)
 			parts[i].bytes->data = parts[i].whole->data + parts[i].offset;
@@ -352,12 +361,19 @@ static int version_copy(struct proctable *table, struct version **ret, const str
 	return r;
 }
 
+static void version_go_live(struct proctable *table, struct version *version)
+{
+	table->bytes += charge_of(version->size);
+	held_enter(table, version->held);
+	hash_insert(table, version);
+}
+
 /* A new process. */
 static void version_enter(struct proctable *table, struct version *version)
 {
 	version->from = version->entry.born = ++table->clock;
 	list_insert(table, version);
-	hash_insert(table, version);
+	version_go_live(table, version);
 	table->count++;
 	hash_fit(table);
 }
@@ -366,10 +382,11 @@ void version_append(struct proctable *table, struct version *version)
 {
 	list_insert_after(table, version, table->last);
 	if (!version_is_live(version)) {
-		table->retained++;
+		table->bytes += charge_of(version->size);
+		retain(table, version);
 		return;
 	}
-	hash_insert(table, version);
+	version_go_live(table, version);
 	table->count++;
 	hash_fit(table);
 }
@@ -419,6 +436,16 @@ size_t proctable_count(const struct proctable *table)
 size_t proctable_memory(const struct proctable *table)
 {
 	return table->args;
+}
+
+size_t proctable_bytes(const struct proctable *table)
+{
+	return table->bytes + charge_of(((size_t)1 << table->bits) * sizeof(*table->buckets));
+}
+
+size_t proctable_retained_bytes(const struct proctable *table)
+{
+	return table->retained_bytes;
 }
 
 size_t proctable_retained(const struct proctable *table)
@@ -500,7 +527,7 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 	int r;
 
 	ASSERT(entry && entry->process.start == process->start);
-	if (old->held && old->held->refs == 1 && !version_is_needed(table, old))
+	if (old->held && old->held->live == 1)
 		leaving = old->held->args;
 	r = version_copy(table, &version, process, leaving);
 	if (r < 0)
@@ -512,7 +539,7 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 	version->from = ++table->clock;
 	list_insert_after(table, version, old);
 	hash_remove(table, old);
-	hash_insert(table, version);
+	version_go_live(table, version);
 	version_end(table, old, version->from);
 	*ret = &version->entry;
 	return 0;
@@ -564,88 +591,4 @@ size_t proctable_ancestors(const struct proctable *table, const struct process *
 		process = parent && parent->process.tgid != 1 ? &parent->process : NULL;
 	}
 	return used;
-}
-
-int proctable_cursor_new(struct proctable_cursor **ret, struct proctable *table)
-{
-	struct proctable_cursor *cursor = calloc(1, sizeof(*cursor));
-
-	if (!cursor)
-		return -ENOMEM;
-	list_order(table);
-	cursor->clock = table->last_snapshot = table->clock;
-	cursor_enter(cursor, table);
-	*ret = cursor;
-	return 0;
-}
-
-void cursor_enter(struct proctable_cursor *cursor, struct proctable *table)
-{
-	cursor->table = table;
-	cursor->next = table->cursors;
-	if (cursor->next)
-		cursor->next->prev = cursor;
-	table->cursors = cursor;
-}
-
-/* From here on it needs nothing. */
-static void cursor_leave(struct proctable_cursor *cursor)
-{
-	*(cursor->prev ? &cursor->prev->next : &cursor->table->cursors) = cursor->next;
-	if (cursor->next)
-		cursor->next->prev = cursor->prev;
-	cursor->table = NULL;
-}
-
-void proctable_settle(struct proctable *table)
-{
-	for (struct version *version = table->first, *next; version && table->retained > 0; version = next) {
-		next = version->next;
-		version_release(table, version);
-	}
-}
-
-struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor)
-{
-	struct proctable *table = cursor ? cursor->table : NULL;
-
-	if (table) {
-		struct version *version = cursor->at ? cursor->at : table->first, *next;
-
-		cursor_leave(cursor);
-		for (; version && table->retained > 0; version = next) {
-			next = version->next;
-			version_release(table, version);
-		}
-	}
-	free(cursor);
-	return NULL;
-}
-
-const struct entry *proctable_cursor_next(struct proctable_cursor *cursor)
-{
-	struct proctable *table = cursor->table;
-	struct version *passed = cursor->at, *version;
-
-	if (!table)
-		return NULL;
-	version = passed ? passed->next : table->first;
-	while (version && !cursor_sees(cursor, version))
-		version = version->next;
-	cursor->at = version;
-	if (!version)
-		cursor_leave(cursor);
-	if (passed)
-		version_release(table, passed);
-	return version ? &version->entry : NULL;
-}
-
-uint64_t proctable_last_snapshot(const struct proctable *table)
-{
-	return table->last_snapshot;
-}
-
-uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor)
-{
-	return cursor->clock;
 }

@@ -44,6 +44,9 @@ uint64_t proctable_clock(const struct proctable *table);
 size_t proctable_count(const struct proctable *table);
 size_t proctable_memory(const struct proctable *table);	  /* bytes of arguments held */
 size_t proctable_retained(const struct proctable *table); /* versions kept for cursors alone */
+/* Memory: of all of it; of what is kept for cursors alone. */
+size_t proctable_bytes(const struct proctable *table);
+size_t proctable_retained_bytes(const struct proctable *table);
 
 /* The live entry of that tgid; NULL if none. With start != 0, only if it is that process. */
 struct entry *proctable_find(const struct proctable *table, uint32_t tgid, uint64_t start);
@@ -92,6 +95,10 @@ DEFINE_CLEANUP(struct proctable_cursor *, proctable_cursor_free);
 const struct entry *proctable_cursor_next(struct proctable_cursor *cursor);
 /* The clock of the newest snapshot ever begun; 0: none. What was born later is in no snapshot. */
 uint64_t proctable_last_snapshot(const struct proctable *table);
+/* How many it has still to give, and when it gave the last: of two cursors of a table, the one with the smaller number moved
+ * earlier. */
+size_t proctable_cursor_left(const struct proctable_cursor *cursor);
+uint64_t proctable_cursor_moved(const struct proctable_cursor *cursor);
 uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor);
 
 /*

@@ -176,6 +176,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 	bool exists = c, under_way = c && c->table, begun = at;
 	uint64_t clock = c ? c->clock : 0, start = at ? at->entry.process.start : 0, from = at ? at->from : 0;
 	uint32_t tgid = at ? at->entry.process.tgid : 0;
+	size_t left = c ? c->left : 0;
 
 	archive_flag(a, &exists);
 	archive_flag(a, &under_way);
@@ -184,6 +185,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 	ARCHIVE(a, tgid);
 	ARCHIVE(a, start);
 	ARCHIVE(a, from);
+	ARCHIVE(a, left);
 	if (!archive_is_reading(a) || archive_error(a) < 0 || !exists)
 		return archive_error(a);
 	if (under_way && begun) {
@@ -198,6 +200,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 		return -ENOMEM;
 	c->clock = clock;
 	c->at = at;
+	c->left = left;
 	if (under_way)
 		cursor_enter(c, table);
 	*cursor = c;

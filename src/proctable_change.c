@@ -39,6 +39,13 @@ static void take(struct proctable *table, struct version *version, struct change
 		return;
 	changed->held->refs++;
 	version->held = changed->held;
+	if (version_is_live(version)) {
+		held_enter(table, version->held);
+		old->live--;
+		held_retain(table, old);
+	} else {
+		held_retain(table, version->held);
+	}
 	held_unref(table, old);
 }
 
