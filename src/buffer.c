@@ -42,6 +42,7 @@ int line_new(struct line **ret, size_t size)
 	line->refs = 1;
 	line->number = 0;
 	line->events = line->seq = 0;
+	line->snapshot = false;
 	line->size = size;
 	line->held = charge_of(sizeof(*line) + size);
 	all_lines += line->held;
@@ -164,6 +165,26 @@ int buffer_push(struct buffer *buffer, struct line *line)
 	return buffer_push_always(buffer, line);
 }
 
+/* The line goes out of it. */
+static void release(struct buffer *buffer, struct line *line)
+{
+	buffer->held -= line->held;
+	buffer->events -= line->events;
+	buffer->long_lines -= line->size > BUFFER_PIECE;
+	line_unref(line);
+}
+
+/* A storm is over: give its room back. */
+static void shrink(struct buffer *buffer)
+{
+	if (buffer->count > 0 || buffer->room <= ROOM_KEPT)
+		return;
+	free_room(buffer);
+	buffer->held -= room_cost(buffer->room);
+	buffer->lines = NULL;
+	buffer->room = buffer->head = 0;
+}
+
 /* `n` bytes are out. */
 static void consume(struct buffer *buffer, size_t n)
 {
@@ -173,21 +194,12 @@ static void consume(struct buffer *buffer, size_t n)
 		struct line *line = *place(buffer, 0);
 
 		n -= line->size;
-		buffer->held -= line->held;
-		buffer->events -= line->events;
-		buffer->long_lines -= line->size > BUFFER_PIECE;
-		line_unref(line);
+		release(buffer, line);
 		buffer->head = (buffer->head + 1) & (buffer->room - 1);
 		buffer->count--;
 	}
 	buffer->written = n;
-	if (buffer->count == 0 && buffer->room > ROOM_KEPT) {
-		/* A storm is over: give its room back. */
-		free_room(buffer);
-		buffer->held -= room_cost(buffer->room);
-		buffer->lines = NULL;
-		buffer->room = buffer->head = 0;
-	}
+	shrink(buffer);
 }
 
 int buffer_move(struct buffer *to, struct buffer *from)
@@ -205,6 +217,25 @@ int buffer_move(struct buffer *to, struct buffer *from)
 		consume(from, line->size - written);
 	}
 	return 0;
+}
+
+size_t buffer_drop_snapshot(struct buffer *buffer)
+{
+	size_t kept = 0, dropped;
+
+	for (size_t i = 0; i < buffer->count; i++) {
+		struct line *line = *place(buffer, i);
+
+		if (line->snapshot && (i > 0 || buffer->written == 0)) {
+			buffer->size -= line->size;
+			release(buffer, line);
+		} else
+			*place(buffer, kept++) = line;
+	}
+	dropped = buffer->count - kept;
+	buffer->count = kept;
+	shrink(buffer);
+	return dropped;
 }
 
 void buffer_clear(struct buffer *buffer)
@@ -335,6 +366,7 @@ static void write_line(struct line *line, struct archive *a, struct line_set *se
 		line->number = (unsigned)++set->count;
 		ARCHIVE(a, line->events);
 		ARCHIVE(a, line->seq);
+		archive_flag(a, &line->snapshot);
 		archive_bytes(a, &bytes);
 	}
 }
@@ -345,6 +377,7 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 	struct bytes bytes = {};
 	uint64_t events, seq;
 	unsigned number;
+	bool snapshot = false;
 	int r;
 
 	ARCHIVE(a, number);
@@ -354,6 +387,7 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 		return buffer_push_always(buffer, set->lines[number - 1]);
 	ARCHIVE(a, events);
 	ARCHIVE(a, seq);
+	archive_flag(a, &snapshot);
 	archive_bytes(a, &bytes);
 	if (bytes.size == 0)
 		archive_spoil(a);
@@ -365,6 +399,7 @@ static int read_line(struct buffer *buffer, struct archive *a, struct line_set *
 	memcpy(line->data, bytes.data, bytes.size);
 	line->events = events;
 	line->seq = seq;
+	line->snapshot = snapshot;
 	r = line_set_add(set, line);
 	return r < 0 ? r : buffer_push_always(buffer, line);
 }

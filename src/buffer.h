@@ -22,6 +22,7 @@ struct line {
 	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
 	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line tells of; 0: no event */
 	uint64_t seq;	 /* of the first of them */
+	bool snapshot;	 /* a process of a snapshot */
 	size_t held;	 /* memory that it takes */
 	size_t size;
 	char data[]; /* with its '\n', without a NUL */
@@ -58,6 +59,9 @@ int buffer_push_always(struct buffer *buffer, struct line *line);
 /* Moves all lines of `from` behind those of `to`, whatever its limit. The first of `from` must not be partly written
  * unless `to` is empty. 0 or -ENOMEM: some may have been moved, in order. */
 int buffer_move(struct buffer *to, struct buffer *from);
+
+/* Drops the lines of a snapshot, but for one that is partly written; returns how many. */
+size_t buffer_drop_snapshot(struct buffer *buffer);
 
 /* Forgets all lines; of the first no byte may be out. */
 void buffer_clear(struct buffer *buffer);

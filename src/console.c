@@ -18,12 +18,14 @@
 #include "json.h"
 #include "subscriber.h"
 
-#define QUEUE (16 << 20) /* the longest line that args_limit has by default fits in */
+#define SNAPSHOT_MEMORY (64 << 20) /* as [socket] snapshot_memory has it by default */
+#define QUEUE (16 << 20)	   /* the longest line that args_limit has by default fits in */
 
 struct console {
 	struct sink sink;
 	struct json *json;
 	struct subscriber *subscriber;
+	struct proctable *table;
 	sd_event_source *source; /* NULL: a file that epoll(7) does not take, never blocked */
 	int fd, own_fd;
 	bool snapshot, blocked, gone;
@@ -69,6 +71,8 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 {
 	struct console *console = (struct console *)sink;
 
+	if (proctable_retained_bytes(console->table) > SNAPSHOT_MEMORY)
+		subscriber_end_snapshot(console->subscriber);
 	subscriber_event(console->subscriber, event, encoder);
 }
 
@@ -140,6 +144,7 @@ int console_new(struct console **ret, sd_event *event, int fd, struct proctable 
 	if (console->own_fd == -EBADF)
 		return -EBADF;
 	console->fd = console->own_fd >= 0 ? console->own_fd : fd;
+	console->table = table;
 	console->snapshot = settings->console.snapshot;
 	console->on_gone = gone;
 	console->userdata = userdata;

@@ -567,6 +567,7 @@ int json_event(struct json *json, struct line **ret, const struct event *event, 
 		r = line_new(&line, json->out.used);
 	if (r == 0) {
 		memcpy(line->data, json->out.data, json->out.used);
+		line->snapshot = event->snapshot;
 		line->events = event->seq || event->type == EVENT_EXITED ? 1 : event->lost.count;
 		line->seq = event->seq ? event->seq : event->lost.first_seq;
 		*ret = line;

@@ -94,11 +94,60 @@ static void wait_for_readers(struct server *server)
 		peer->stands |= subscriber_is_half_full(peer->subscriber);
 }
 
+/* The peer whose snapshot has not moved for longest; NULL: there is no snapshot under way. */
+static struct peer *find_stalled(struct server *server)
+{
+	struct peer *found = NULL;
+	uint64_t moved, least = UINT64_MAX;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (subscriber_snapshot_moved(peer->subscriber, &moved) && moved < least) {
+			found = peer;
+			least = moved;
+		}
+	}
+	return found;
+}
+
+void server_bound_snapshots(struct server *server)
+{
+	const size_t most = server->config.settings->socket.snapshot_memory;
+	struct peer *peer;
+
+	while (proctable_retained_bytes(server->table) + subscriber_portions() > most &&
+	       (peer = find_stalled(server))) {
+		server->stats.snapshots_ended++;
+		server_note(server, server_note_level(server),
+			    "the snapshot of subscriber %d (uid %u) is not read, and ends: snapshot_memory is used up",
+			    (int)peer->cred.pid, (unsigned)peer->cred.uid);
+		subscriber_end_snapshot(peer->subscriber);
+		/* The caller may be walking the list. */
+		if (subscriber_is_too_slow(peer->subscriber))
+			sd_event_source_set_enabled(server->sweep, SD_EVENT_ONESHOT);
+	}
+}
+
+/* Sends away those that are too slow, where no event comes that would. */
+static int on_sweep(sd_event_source *source, void *userdata)
+{
+	struct server *server = userdata;
+	struct peer *next;
+
+	(void)source;
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (subscriber_is_too_slow(peer->subscriber))
+			peer_write(peer);
+	}
+	return 0;
+}
+
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct server *server = (struct server *)sink;
 	bool behind = false;
 
+	server_bound_snapshots(server);
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
 		if (peer->leaving)
 			continue;
@@ -158,6 +207,10 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	if (r == 0)
 		r = server_keep_init(server);
 	if (r >= 0)
+		r = sd_event_add_defer(event, &server->sweep, on_sweep, server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
+	if (r >= 0)
 		r = server_listen(server, listen_fd);
 	if (r < 0)
 		return r;
@@ -201,6 +254,7 @@ struct server *server_free(struct server *server)
 	while (server->peers)
 		peer_end(server->peers, "is left: the daemon ends");
 	sd_event_source_disable_unref(server->keep);
+	sd_event_source_disable_unref(server->sweep);
 	server_listen_end(server);
 	json_free(server->json);
 	free(server);

@@ -27,7 +27,7 @@ static unsigned next_slot(struct server *server)
 }
 
 /* Who reads is worth knowing, but not at the price of a full log: some a second are told. */
-static int connect_level(struct server *server)
+int server_note_level(struct server *server)
 {
 	time_t now = time(NULL);
 
@@ -64,7 +64,7 @@ static int peer_new(struct server *server, int fd)
 	peer_enter(peer);
 	server_keep_soon(server);
 	server->stats.accepted++;
-	server_note(server, connect_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
+	server_note(server, server_note_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
 		    (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
 	return 0;
 }

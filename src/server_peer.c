@@ -99,6 +99,7 @@ bool peer_write(struct peer *peer)
 	}
 	peer->blocked = r != 0;
 	peer_watch(peer);
+	server_bound_snapshots(peer->server);
 	return true;
 }
 

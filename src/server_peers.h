@@ -41,7 +41,7 @@ struct server {
 	struct json *json;
 	int fd;
 	struct listener *listener; /* NULL: the socket is systemd's */
-	sd_event_source *source, *pause, *keep;
+	sd_event_source *source, *pause, *keep, *sweep;
 	bool short_of;	      /* what accept needs: it was said */
 	unsigned patience_ms; /* server_set_patience: what is left of it */
 	struct peer *peers;
@@ -53,6 +53,10 @@ struct server {
 
 /* server.c. A line for the log, if anybody wants it. */
 __attribute__((format(printf, 3, 4))) void server_note(struct server *server, int level, const char *format, ...);
+/* Of a line that a peer can cause: some a second are worth it. */
+int server_note_level(struct server *server);
+/* As many snapshots go on as snapshot_memory has room for what they keep; the one that has not moved for longest ends first. */
+void server_bound_snapshots(struct server *server);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter);
 

@@ -51,6 +51,7 @@ struct settings {
 		bool snapshot;
 		uint64_t max_subscribers;
 		uint64_t queue;
+		uint64_t snapshot_memory;
 		enum slow slow;
 		struct settings_output output;
 	} socket;

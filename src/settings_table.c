@@ -52,6 +52,7 @@ static const struct setting table[] = {
 	SETTING("socket", "snapshot", TYPE_TRUTH, socket.snapshot, "yes", 0),
 	SETTING("socket", "max_subscribers", TYPE_COUNT, socket.max_subscribers, "256", 1, 65536),
 	SETTING("socket", "queue", TYPE_SIZE, socket.queue, "4M", K(64), G(1)),
+	SETTING("socket", "snapshot_memory", TYPE_SIZE, socket.snapshot_memory, "64M", K(64), G(1024)),
 	SETTING("socket", "slow", TYPE_SLOW, socket.slow, "drop", 0),
 	FILTERS("socket", socket.output),
 	SETTING("journal", "enabled", TYPE_TRUTH, journal.enabled, "yes", 0),

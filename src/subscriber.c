@@ -32,6 +32,7 @@ struct subscriber {
 	struct proctable *table;
 	struct buffer *before, *queue;
 	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
+	size_t counted; /* of it, in `portions` */
 	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
 	struct proctable_cursor *cursor; /* of the snapshot under way */
 	/* A loss that has no line yet. */
@@ -40,6 +41,8 @@ struct subscriber {
 	uint64_t last_seq;	      /* of what it was given */
 	struct ledger_stream *ledger; /* not owned; may be NULL */
 };
+
+static size_t portions; /* of all subscribers */
 
 int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_config *config, struct proctable *table)
 {
@@ -71,6 +74,7 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	filter_free(s->config.filter);
 	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++)
 		line_unref(s->answers[i]);
+	portions -= s->counted;
 	buffer_free(s->before);
 	buffer_free(s->queue);
 	free(s);
@@ -120,6 +124,19 @@ static size_t portion_held(const struct subscriber *s)
 	size_t before = buffer_held(s->before);
 
 	return before < s->portion ? before : s->portion;
+}
+
+static void count_portion(struct subscriber *s)
+{
+	size_t now = portion_held(s);
+
+	portions += now - s->counted;
+	s->counted = now;
+}
+
+size_t subscriber_portions(void)
+{
+	return portions;
 }
 
 /* `before`, to put something in. */
@@ -279,6 +296,64 @@ void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
 	s->config.disconnect = disconnect;
 }
 
+bool subscriber_snapshot_moved(const struct subscriber *s, uint64_t *ret)
+{
+	if (s->cursor)
+		*ret = proctable_cursor_moved(s->cursor);
+	return s->cursor;
+}
+
+/* What is queued, as a loss: it may be about processes that are not told of any more. */
+static void lose_queue(struct subscriber *s)
+{
+	uint64_t first = 0, count = buffer_events(s->queue, &first);
+
+	if (count > 0) {
+		s->lost_first = first;
+		s->lost_last = s->lost_count > 0 ? s->lost_last : s->last_seq;
+		s->lost_count += count;
+		s->lost += count;
+		s->dropping = true;
+	}
+	buffer_clear(s->queue);
+}
+
+/* `live`, behind what is missing. */
+static int push_live(struct subscriber *s, size_t missing)
+{
+	struct event event = {
+		.type = EVENT_LOST,
+		.time = now(CLOCK_REALTIME),
+		.lost = { .where = LOST_SUBSCRIBER, .count = missing },
+	};
+	int r = missing > 0 ? push_own(s, before_queue(s), &event) : 0;
+
+	event = (struct event){ .type = EVENT_LIVE, .time = event.time };
+	return r < 0 ? r : push_own(s, before_queue(s), &event);
+}
+
+void subscriber_end_snapshot(struct subscriber *s)
+{
+	size_t missing;
+
+	if (!s->cursor)
+		return;
+	missing = proctable_cursor_left(s->cursor) + buffer_drop_snapshot(s->before);
+	s->cursor = proctable_cursor_free(s->cursor);
+	if (missing > 0) {
+		lose_queue(s);
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
+	}
+	if (push_live(s, missing) < 0 || s->config.disconnect)
+		s->too_slow = true;
+	/* A line that is out in part must follow, and is charged to the queue now: it may be too much for that. */
+	s->portion = 0;
+	if (held(s) > buffer_limit(s->queue))
+		s->too_slow = true;
+	count_portion(s);
+	note(s);
+}
+
 /* A place for an answer; NULL if answers that are not written yet take all of them, or too much memory. */
 static struct line **answer_place(struct subscriber *s)
 {
@@ -347,16 +422,18 @@ static int push_portion(struct subscriber *s, const struct event *event)
 	return r;
 }
 
-/* The next process of the snapshot, or its end. */
+/* The next process of the snapshot, or its end: 1, as long as lines of it are not out, so that there is nothing between those and
+ * `live`. */
 static int snapshot_step(struct subscriber *s)
 {
 	const struct entry *entry = proctable_cursor_next(s->cursor);
 	struct event event = { .type = EVENT_STARTED, .snapshot = true, .boot = s->config.boot };
 
 	if (!entry) {
+		if (!buffer_is_empty(s->before))
+			return 1;
 		s->cursor = proctable_cursor_free(s->cursor);
-		event = (struct event){ .type = EVENT_LIVE, .time = now(CLOCK_REALTIME) };
-		return push_portion(s, &event);
+		return push_live(s, 0);
 	}
 	event.process = &entry->process;
 	event.source = entry->process.source;
@@ -384,6 +461,8 @@ static int write_portion(struct subscriber *s)
 			r = snapshot_step(s);
 			if (r < 0)
 				return r;
+			if (r > 0)
+				break;
 		}
 		turn += buffer_size(s->before);
 		r = buffer_write(s->before, s->fd, TURN_MOST);
@@ -409,6 +488,7 @@ int subscriber_write(struct subscriber *s)
 {
 	int r = write_portion(s);
 
+	count_portion(s);
 	note(s);
 	return r;
 }
@@ -464,6 +544,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	ARCHIVE(a, s->events);
 	ARCHIVE(a, s->lost);
 	ARCHIVE(a, s->last_seq);
+	count_portion(s);
 	return r < 0 ? r : archive_error(a);
 }
 

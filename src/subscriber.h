@@ -66,6 +66,18 @@ int subscriber_say(struct subscriber *subscriber, struct line *line);
  * that happens after is told. 0 or -ENOMEM: nothing changed. */
 int subscriber_finish(struct subscriber *subscriber, struct line *line);
 
+/*
+ * Ends a snapshot under way, for the memory that it keeps: a `lost` counts the processes that it has not given (also those that
+ * the filter would keep from it), then comes `live`. Events that wait are lost too, since they may be about those processes, and the end
+ * of what was there before is not told any more. One that disconnects, or that holds a line in part which is larger than its
+ * queue, is too slow then.
+ */
+void subscriber_end_snapshot(struct subscriber *subscriber);
+/* When its snapshot last moved, as a number of which the smallest is the earliest; false: there is none under way. */
+bool subscriber_snapshot_moved(const struct subscriber *subscriber, uint64_t *ret);
+/* Memory of snapshot lines that all subscribers have not read. */
+size_t subscriber_portions(void);
+
 /* Takes the event if it wants it. */
 void subscriber_event(struct subscriber *subscriber, const struct event *event, struct encoder *encoder);
 void subscriber_fork(struct subscriber *subscriber, const struct process *child);

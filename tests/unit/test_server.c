@@ -19,6 +19,7 @@
 
 #include "pipeline.h"
 #include "records.h"
+#include "subscriber.h"
 #include "request.h"
 #include "tap.h"
 #include "utf8.h"
@@ -1108,6 +1109,142 @@ TEST(text_survives_writes_that_end_within_a_character)
 	for (unsigned pid = 1; pid <= 100; pid++)
 		euros += pid % 7;
 	CHECK_INT(euros, 1000000);
+	end();
+}
+
+/* Each process of 1 .. count calls exec again, with so many bytes of arguments. */
+static void exec_again(unsigned count, size_t args_size)
+{
+	static unsigned round = 1;
+	char args[4096];
+
+	round++;
+	memset(args, 'a', sizeof(args));
+	args[args_size - 1] = '\0';
+	for (unsigned pid = 1; pid <= count; pid++) {
+		make_exec(pid, pid * 1000ull, pid * 1000ull + round, args, args_size, 1);
+		CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	}
+	pipeline_flush(pipeline);
+}
+
+static unsigned long long number_behind(const char *at, const char *key)
+{
+	unsigned long long ret = 0;
+	const char *found = strstr(at, key);
+
+	CHECK(found && sscanf(found + strlen(key), "%llu", &ret) == 1);
+	return ret;
+}
+
+/* A stream that had a snapshot of `count` processes: what is not there is said in its place, and numbers have no silent gap. */
+static void check_ended(unsigned count, unsigned long long last)
+{
+	unsigned long long expected = 0, missing = 0;
+	bool live = false;
+
+	for (char *at = text, *end; at < text + size; at = end + 1) {
+		end = strchr(at, '\n');
+		*end = '\0';
+		if (strstr(at, "\"type\":\"live\"")) {
+			CHECK(!live);
+			live = true;
+		} else if (!live && strstr(at, "\"type\":\"lost\"")) {
+			CHECK(!strstr(at, "_seq") && strstr(at, "\"where\":\"subscriber\""));
+			missing = number_behind(at, "\"count\":");
+		} else if (!live) {
+			CHECK(missing == 0 && strstr(at, "\"snapshot\":true"));
+		} else if (strstr(at, "\"type\":\"lost\"")) {
+			CHECK(expected == 0 || number_behind(at, "\"first_seq\":") == expected);
+			expected = number_behind(at, "\"last_seq\":") + 1;
+			CHECK_INT(expected - number_behind(at, "\"first_seq\":"), number_behind(at, "\"count\":"));
+		} else {
+			CHECK(!strstr(at, "\"exited\""));
+			CHECK(expected == 0 || number_behind(at, "\"seq\":") == expected);
+			expected = number_behind(at, "\"seq\":") + 1;
+		}
+		*end = '\n';
+	}
+	CHECK(live && missing > 0);
+	CHECK_INT(count_of("\"snapshot\":true") + missing, count);
+	CHECK_INT(expected, last + 1);
+}
+
+static size_t snapshots_take(void)
+{
+	return proctable_retained_bytes(pipeline_table(pipeline)) + subscriber_portions();
+}
+
+TEST(snapshots_that_are_not_read_end_when_memory_is_used_up)
+{
+	int stalled[10], good, late;
+
+	begin("snapshot_memory = 1M\nqueue = 1M\n");
+	execs(1, 300);
+	exec_again(300, 2000);
+	good = client();
+	take(good);
+	for (unsigned i = 0; i < 10; i++) {
+		stalled[i] = client();
+		settle();
+		exec_again(300, 2000);
+		take(good);
+		CHECK_INT(count_of("\"lost\""), 0);
+		CHECK_INT(count_of("\"started\""), 300);
+		CHECK(snapshots_take() <= (1 << 20) + (64 << 10));
+	}
+	CHECK(stats().snapshots_ended > 0 && stats().snapshots_ended < 10);
+	/* Ends are told to nobody who may not know of the beginning. */
+	late = client();
+	take(late);
+	CHECK_INT(count_of("\"snapshot\":true"), 300);
+	CHECK_INT(count_of("\"lost\""), 0);
+	exits(1, 300);
+	take(late);
+	CHECK_INT(count_of("\"exited\""), 300);
+	/* The oldest ended, and can be read to the end; the newest are whole. */
+	take(stalled[0]);
+	check_ended(300, 12 * 300);
+	take(stalled[9]);
+	CHECK_INT(count_of("\"snapshot\":true"), 300);
+	CHECK_INT(count_of("\"live\""), 1);
+	/* Another one may begin, with the same connection. */
+	execs(1000, 10);
+	take(stalled[0]);
+	ask(stalled[0], "{\"snapshot\":true}\n");
+	take(stalled[0]);
+	CHECK_INT(count_of("\"type\":\"started\""), 10);
+	CHECK_INT(count_of("\"lost\""), 0);
+	for (unsigned i = 0; i < 10; i++)
+		close(stalled[i]);
+	settle();
+	CHECK_INT(snapshots_take(), 0);
+	end();
+}
+
+TEST(large_lines_of_snapshots_that_are_not_read_are_bounded)
+{
+	static char args[60000];
+	int fds[30];
+
+	begin("snapshot_memory = 1M\nqueue = 64K\n");
+	memset(args, '\1', sizeof(args) - 1);
+	/* Of 360,000 bytes each, as text. */
+	for (unsigned pid = 1; pid <= 5; pid++)
+		exec_with(pid, args);
+	for (unsigned i = 0; i < 30; i++) {
+		fds[i] = client();
+		settle();
+		CHECK(snapshots_take() <= 1 << 20);
+		CHECK(line_memory() <= (1 << 20) + i * (64 << 10));
+	}
+	/* Where a line was out in part, its connection had to end. */
+	CHECK(stats().subscribers < 30);
+	take(fds[29]);
+	CHECK_INT(count_of("\"snapshot\":true"), 5);
+	CHECK_INT(count_of("\"live\""), 1);
+	for (unsigned i = 0; i < 30; i++)
+		close(fds[i]);
 	end();
 }
 

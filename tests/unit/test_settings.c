@@ -90,6 +90,7 @@ TEST(defaults_are_the_contracts)
 	CHECK_STR(s->socket.group, "execsnoopd");
 	CHECK_INT(s->socket.max_subscribers, 256);
 	CHECK_INT(s->socket.queue, 4 << 20);
+	CHECK_INT(s->socket.snapshot_memory, 64 << 20);
 	CHECK_INT(s->socket.slow, SLOW_DROP);
 	CHECK(s->socket.output.fields == KEYS_ALL);
 	CHECK(s->journal.enabled && !s->journal.snapshot);
