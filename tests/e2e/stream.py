@@ -368,13 +368,13 @@ def check_stream(events):
 
 @test
 def subscribers_do_not_disturb_each_other():
-    with Daemon({"socket": {"queue": "4M"}}) as daemon:
+    with Daemon({"socket": {"queue": "8M"}}) as daemon:
         stuck, good = daemon.connect(), daemon.connect()
         stuck.wait_live()
         good.wait_live()
         pids = []
         for _ in range(300):
-            pids.append(run(ODD, "exit", "0", "z" * 20000).pid)
+            pids.append(run(ODD, "exit", "0", "z" * 30000).pid)
             good.wait_exit(pids[-1])
         check(not [e for e in good.events if e["type"] == "lost"], "the good one lost nothing")
         check_stream(good.events)
