@@ -172,9 +172,12 @@ struct hlist_bl_node {
 
 struct super_block {
 	u32 s_dev; /* dev_t: 12 bits of major, 20 of minor (include/linux/kdev_t.h) */
+	unsigned long s_magic;
+	void *s_fs_info;
 };
 
 struct inode {
+	unsigned int i_nlink;
 	unsigned long i_ino;
 	struct super_block *i_sb;
 };
@@ -187,6 +190,7 @@ struct dentry {
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
+	void *d_fsdata;
 	unsigned char d_iname[SHORT_NAME] OPTIONAL; /* up to 6.13 */
 };
 

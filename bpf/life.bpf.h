@@ -4,6 +4,7 @@
 #define EXECSNOOP_LIFE_BPF_H
 
 #include "args.bpf.h"
+#include "identity.bpf.h"
 #include "place.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -34,20 +35,22 @@ static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
 }
 
-static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 at, struct file *file,
-				    struct mount *root)
+static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
+				    struct file *file, struct mount *root)
 {
 	struct record_exec *r = &s->exec;
-	struct inode *inode = PEEK(typed, file, f_inode);
 	struct dentry *dentry = PEEK(typed, file, f_path.dentry);
 	struct vfsmount *vfsmount = PEEK(typed, file, f_path.mnt);
-	u32 dev = PEEK2(typed, inode, i_sb, s_dev);
+	struct identity identity;
 	bool cut;
 	long n;
 
-	r->exe_inode = PEEK(typed, inode, i_ino);
-	r->exe_dev_major = DEV_MAJOR(dev);
-	r->exe_dev_minor = DEV_MINOR(dev);
+	identify(typed, &identity, task, file);
+	if (identity.is_superblocks)
+		r->flags |= EXEC_F_EXE_DEV;
+	r->exe_inode = identity.inode;
+	r->exe_dev_major = DEV_MAJOR(identity.dev);
+	r->exe_dev_minor = DEV_MINOR(identity.dev);
 	if (dentry == PEEK(typed, dentry, d_parent) && dentry != PEEK(typed, vfsmount, mnt_root)) {
 		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
 		 * by way of simple_dname(). */
@@ -125,7 +128,7 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
 	at = sizeof(*r);
-	at = exec_exe(typed, of, s, at, file, root);
+	at = exec_exe(typed, of, s, at, task, file, root);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
 	at = place_fill(typed, of, s, at, task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */

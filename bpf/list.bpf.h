@@ -26,9 +26,9 @@ static __always_inline bool is_half_way(struct task_struct *task)
 /* Every process that is alive: those whose last thread is gone have had their exit already, zombies too. False: it is none. */
 static __always_inline bool running_fill(struct record_running *running, struct task_struct *task)
 {
-	struct inode *inode;
+	struct identity identity;
+	struct file *file;
 	bool execing;
-	u32 dev;
 
 	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return false;
@@ -41,14 +41,14 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 	/* Looked at before and after: it may have begun or ended between. */
 	if (execing || is_execing(task))
 		running->flags |= RUNNING_F_EXECING;
-	/* By another way than /proc/PID/exe: stat(2) gives another device where a file system has several (overlayfs, btrfs),
-	 * and this is to be what probe_exec says. */
-	inode = BPF_CORE_READ(task, mm, exe_file, f_inode);
-	if (inode) {
-		dev = BPF_CORE_READ(inode, i_sb, s_dev);
-		running->exe_inode = BPF_CORE_READ(inode, i_ino);
-		running->exe_dev_major = DEV_MAJOR(dev);
-		running->exe_dev_minor = DEV_MINOR(dev);
+	file = BPF_CORE_READ(task, mm, exe_file);
+	if (file) {
+		identify(false, &identity, task, file);
+		running->exe_inode = identity.inode;
+		running->exe_dev_major = DEV_MAJOR(identity.dev);
+		running->exe_dev_minor = DEV_MINOR(identity.dev);
+		if (identity.is_superblocks)
+			running->flags |= RUNNING_F_EXE_DEV;
 	}
 	return true;
 }

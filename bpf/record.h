@@ -86,6 +86,7 @@ struct record_running {
 	__u64 flags; /* RUNNING_F_x */
 };
 
+#define RUNNING_F_EXE_DEV (1ull << 1) /* as EXEC_F_EXE_DEV */
 #define RUNNING_F_EXECING (1ull << 0) /* within an execve: the record of exec_id may be yet to come */
 
 #define PROCESS_F_KTHREAD (1ull << 0)
@@ -105,7 +106,8 @@ struct record_fork {
 #define EXEC_F_EXE_ANON (1u << 1)    /* it has no place in any file system: exe is its name (memfd) */
 #define EXEC_F_EXE_CUT (1u << 2)     /* the path was too long or too deep to be walked in full */
 #define EXEC_F_FILENAME_CUT (1u << 3)
-#define EXEC_F_SECURE (1u << 4) /* bprm->secureexec */
+#define EXEC_F_SECURE (1u << 4)	 /* bprm->secureexec */
+#define EXEC_F_EXE_DEV (1u << 5) /* exe_dev is the superblock's, and stat(2) may have another */
 
 /* Of where a process is: in exec and error records. */
 #define PLACE_F_CWD_CUT (1u << 16)
@@ -193,6 +195,32 @@ struct record_shared {
 	/* Of the runs that the kernel left out (recursion_misses), those that a second program made up for. */
 	__u64 made_up_events; /* exec, exit */
 	__u64 made_up_forks;
+};
+
+/* Where file systems that may be modules have what stat(2) says of a file's device (identity.bpf.h): offsets in bytes. */
+struct layout_btrfs {
+	__u32 inode_vfs, inode_root; /* struct btrfs_inode */
+	__u32 root_anon_dev;	     /* struct btrfs_root */
+};
+
+struct layout_overlay {
+	__u32 inode_vfs, inode_upper, inode_flags, inode_entry; /* struct ovl_inode */
+	__u32 entry_in_dentry;			/* before 6.5 the entry is not in the inode, but in d_fsdata */
+	__u32 entry_numlower, entry_lowerstack; /* struct ovl_entry */
+	__u32 path_layer, path_dentry;		/* struct ovl_path */
+	__u32 layer_fsid;			/* struct ovl_layer */
+	__u32 fs_layers, fs_xino_mode;		/* struct ovl_fs */
+	__u32 sb_size, sb_pseudo_dev;		/* struct ovl_sb */
+	__u32 flag_const_ino, flag_index;	/* enum ovl_inode_flag */
+};
+
+enum { LAYOUT_BTRFS = 1, LAYOUT_OVERLAY = 2 };
+
+struct record_layouts {
+	__u32 known;  /* by the daemon: those which are filled in */
+	__u32 wanted; /* by the probes: those which they have met and do not know */
+	struct layout_btrfs btrfs;
+	struct layout_overlay overlay;
 };
 
 /* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/late.bpf.h). */

@@ -245,6 +245,11 @@ static int look_up(struct census *c, const struct record_running *record, struct
 	decode_process(ret, &record->process);
 	ret->execing = record->flags & RUNNING_F_EXECING;
 	r = procfs_read(c->procfs, ret);
+	/* What stat(2) says is what the probes say, if they may say it at all. */
+	if ((record->flags & RUNNING_F_EXE_DEV) && ret->image.exe_inode != 0)
+		return r;
+	if (r == 0 && record->flags & RUNNING_F_EXE_DEV)
+		ret->image.incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
 	if (r == 0 && record->exe_inode != 0) {
 		ret->image.exe_inode = record->exe_inode;
 		ret->image.exe_dev_major = record->exe_dev_major;

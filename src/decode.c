@@ -196,6 +196,8 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	image->exe_dev_major = record->exe_dev_major;
 	image->exe_dev_minor = record->exe_dev_minor;
 	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
+	if (record->flags & EXEC_F_EXE_DEV)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
 	if (record->flags & EXEC_F_FILENAME_CUT)
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_FILENAME);
 	if (record->flags & EXEC_F_EXE_ANON)

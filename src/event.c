@@ -258,9 +258,10 @@ static void id(struct walk *w, enum key key, uint64_t boot, uint32_t tgid, uint6
 static void incomplete(struct walk *w, unsigned parts)
 {
 	static const enum key of[] = {
-		[INCOMPLETE_EXE] = KEY_EXE,	  [INCOMPLETE_FILENAME] = KEY_FILENAME,
-		[INCOMPLETE_ENV] = KEY_ENV,	  [INCOMPLETE_CWD] = KEY_CWD,
-		[INCOMPLETE_CGROUP] = KEY_CGROUP, [INCOMPLETE_ANCESTORS] = KEY_ANCESTORS,
+		[INCOMPLETE_EXE] = KEY_EXE,	    [INCOMPLETE_FILENAME] = KEY_FILENAME,
+		[INCOMPLETE_ENV] = KEY_ENV,	    [INCOMPLETE_CWD] = KEY_CWD,
+		[INCOMPLETE_CGROUP] = KEY_CGROUP,   [INCOMPLETE_ANCESTORS] = KEY_ANCESTORS,
+		[INCOMPLETE_EXE_DEV] = KEY_EXE_DEV,
 	};
 	char names[128];
 	size_t at = 0;

@@ -26,6 +26,7 @@
 /* Needs record.h. */
 #include "execsnoop.skel.h"
 #include "hierarchy.h"
+#include "layout.h"
 #include "refusal.h"
 #include "ring.h"
 #include "running.h"
@@ -39,6 +40,7 @@ struct probe {
 	struct record_shared *shared; /* of both */
 	struct ring *ring;
 	struct errors *errors;
+	__u32 layouts_tried;
 	bool plain; /* the programs of bpf/plain.bpf.h */
 	bool kept;  /* in systemd's store */
 };
@@ -143,6 +145,11 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 
 int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
 {
+	struct record_layouts *layouts = &probe->skel->data_layouts->layouts;
+	__u32 wanted = __atomic_exchange_n(&layouts->wanted, 0, __ATOMIC_RELAXED);
+
+	if (wanted)
+		layout_look(layouts, wanted, NULL, NULL, &probe->layouts_tried);
 	return ring_consume(probe->ring, most, on_record, userdata);
 }
 
@@ -363,6 +370,8 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	}
 	if (r != 0)
 		return r;
+	layout_look(&probe->skel->data_layouts->layouts, LAYOUT_BTRFS | LAYOUT_OVERLAY, btf,
+		    settings->probes.btf ? NULL : btf, &probe->layouts_tried);
 	if (settings->probes.btf)
 		r = check_self(probe, settings->probes.btf, reason);
 	if (r != 0)

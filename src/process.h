@@ -30,6 +30,7 @@ enum incomplete {
 	INCOMPLETE_CWD,
 	INCOMPLETE_CGROUP,
 	INCOMPLETE_ANCESTORS,
+	INCOMPLETE_EXE_DEV, /* not unique: the superblock's */
 	INCOMPLETE_
 };
 #define INCOMPLETE_BIT(part) (1u << (part))

@@ -432,17 +432,104 @@ def mounts_chroots_and_namespaces():
         ):
             subject = Subject("unshare", "-m", "sh", "-c",
                               script % {"f": folder, "i": inside, "n": "/proc/%d/ns/mnt" % os.getpid()})
-            # An overlay's files have a device of their own for stat(2); this is the one of /proc/PID/maps.
-            device = read("/proc/%d/maps" % subject.pid).split(b" ", 4)[3].decode().split(":")
             # /proc/PID/exe is by the root of who reads; one in another mount namespace has none in common, and shows
             # the path from its namespace's root, as the stream does.
-            subject.finish(stream, exe_dev="%d:%d" % tuple(int(part, 16) for part in device))
+            subject.finish(stream)
         subject = Subject("unshare", "-p", "-f", "--mount-proc", ODD, "wait", "0")
         child = int(read("/proc/%d/task/%d/children" % (subject.pid, subject.pid)).split()[0])
         started, _ = subject.finish(stream, pid=child)
         equal(started["ns_pid"], 1)
         subject = Subject("unshare", "-U", "-r", ODD, "wait", "0")
         subject.finish(stream)
+
+
+@contextlib.contextmanager
+def mounted(kind, source, folder, *options):
+    os.makedirs(folder, exist_ok=True)
+    r = subprocess.run(["mount", "-t", kind, *(["-o", ",".join(options)] if options else []), source, folder], stderr=subprocess.PIPE)
+    try:
+        yield r.returncode == 0
+    finally:
+        if r.returncode == 0:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+def check_identities(stream, paths, config=None, **more):
+    """Exe_dev and exe_inode of each are what stat(2) says, in events and, with a config, in the snapshot of another daemon; the events."""
+    subjects = [Subject(path, "wait", "0") for path in paths]
+    if config is not None:
+        with Daemon(config) as second:
+            snapshot = {e["pid"]: e for e in second.connect().events if e["type"] == "started"}
+            for subject in subjects:
+                compare(snapshot[subject.pid], truth_of(subject.pid), snapshot=True, source="proc")
+    return [subject.finish(stream, **more)[0] for subject in subjects]
+
+
+@test
+def program_on_btrfs_has_the_device_of_its_subvolume():
+    if not needs(shutil.which("mkfs.btrfs") and "\tbtrfs\n" in read("/proc/filesystems").decode(), "there is no btrfs"):
+        return
+    daemon, stream = live()
+    with daemon, Scratch() as folder:
+        image, top = os.path.join(folder, "image"), os.path.join(folder, "top")
+        with open(image, "wb") as f:
+            f.truncate(120 << 20)
+        subprocess.run(["mkfs.btrfs", "-q", image], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with mounted("btrfs", image, top, "loop") as good:
+            check(good, "mount")
+            volumes = [os.path.join(top, name) for name in "ab"]
+            for volume in volumes:
+                subprocess.run(["btrfs", "subvolume", "create", volume], check=True, stdout=subprocess.DEVNULL)
+            programs = [copy_of_odd(path) for path in (*volumes, top)]
+            events = check_identities(stream, programs, {})
+            # With types that do not tell: the superblock's device, and a key that says so.
+            types = os.path.join(folder, "types")
+            write_without(types, {b"btrfs_root": {b"anon_dev"}})
+            superblock = [line.split()[2] for line in read("/proc/self/mountinfo").decode().splitlines() if line.split()[4] == top][0]
+            config = {"probes": {"btf": types}}
+            other, unknown = live(config)
+            with other:
+                superblocks = {e["exe_dev"] for e in check_identities(unknown, programs, config, exe_dev=superblock, incomplete=["exe_dev"])}
+            equal(superblocks, {superblock})
+        # As found in the field: the same inode, and only the device tells them apart.
+        equal(events[0]["exe_inode"], events[1]["exe_inode"], "the first file of each")
+        equal(len({e["exe_dev"] for e in events}), 3)
+
+
+@test
+def program_on_overlay_has_the_device_of_its_layer():
+    if not needs("\toverlay\n" in read("/proc/filesystems").decode(), "there is no overlayfs"):
+        return
+    daemon, stream = live()
+    with daemon, Scratch() as folder, contextlib.ExitStack() as stack:
+        one, other = (os.path.join(folder, name) for name in ("one", "other"))
+        check(stack.enter_context(mounted("tmpfs", "none", one)) and stack.enter_context(mounted("tmpfs", "none", other)))
+        for case, (upper, lowers, *options) in enumerate((
+                (folder, [folder], "xino=off"), (folder, [one, other], "xino=off"), (folder, [one, other], "xino=on"),
+                (one, [folder, other], "xino=off"), (one, [folder, folder], "xino=off"), (folder, [folder, one], "index=on", "xino=off"))):
+            paths = {}
+            for name, top in ("upper", upper), ("lower0", lowers[0]), ("lower1", lowers[-1]), ("work", upper):
+                paths[name] = os.path.join(top, "%d-%s" % (case, name))
+                os.mkdir(paths[name])
+            for name in "upper", "lower0", "lower1":
+                copy_of_odd(paths[name], b"only-" + name.encode())
+                os.link(copy_of_odd(paths[name], b"linked-" + name.encode()), os.path.join(paths[name], "link-" + name))
+            for name in "lower0", "lower1":
+                for kind in "changed", "changed-link":
+                    copy_of_odd(paths[name], ("%s-%s" % (kind, name)).encode())
+                os.link(os.path.join(paths[name], "changed-link-" + name), os.path.join(paths[name], "second-" + name))
+            merged = os.path.join(folder, "%d-merged" % case)
+            with mounted("overlay", "none", merged, "lowerdir=%s:%s" % (paths["lower0"], paths["lower1"]),
+                         "upperdir=" + paths["upper"], "workdir=" + paths["work"], *options) as good:
+                check(good, "mount", case)
+                names = sorted(os.listdir(merged))
+                events = check_identities(stream, [os.path.join(merged, name) for name in names if "changed" not in name], {})
+                # In each layer two of them are one file.
+                equal(len({(e["exe_dev"], e["exe_inode"]) for e in events}), len(events) - 3, case)
+                for name in names:
+                    if "changed" in name:
+                        os.utime(os.path.join(merged, name))  # which copies it up
+                check_identities(stream, [os.path.join(merged, name) for name in names if "changed" in name])
 
 
 def deep_folder(folder, depth):

@@ -69,6 +69,7 @@ boot() {
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
+			${overlay:+"$overlay:/overlay.ko"} \
 			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$work/far32:/far32" \
 			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
 			>"$work/one" 2>&1 || status=$?
@@ -93,7 +94,7 @@ run_suites() {
 	done
 	[ $status = 0 ] || bad=1
 }
-failed=0
+failed=0 overlay=''
 for release in "$@"; do
 	arch=amd64 programs=$build
 	unset SYSROOT
@@ -105,9 +106,9 @@ for release in "$@"; do
 		;;
 	esac
 	fail32 "$arch"
-	flavour=cloud version=${release%/*}
-	case $version in *-rt) flavour=linux-image-rt-$arch ;; esac
-	kernel=$("$here/fetch-kernel.sh" "${version%-rt}" "$arch" "$flavour" | tail -n 1)
+	flavour=cloud version=${release%/*} modules=1
+	case $version in *-rt) flavour=linux-image-rt-$arch modules='' ;; esac
+	kernel=$(WITH_MODULES=$modules "$here/fetch-kernel.sh" "${version%-rt}" "$arch" "$flavour" | tail -n 1)
 	bad=0
 	: >"$work/log"
 	if [ -n "$suites" ]; then
@@ -121,7 +122,13 @@ for release in "$@"; do
 	if [ "$version" = 5.10-rt ]; then
 		boot realtime.sh
 	else
+		overlay=''
+		[ -z "$modules" ] || overlay=$(find "$kernel/modules" -name 'overlay.ko*' | head -n 1)
+		case $overlay in
+		*.xz) xz -dc "$overlay" >"$work/overlay.ko" && overlay=$work/overlay.ko ;;
+		esac
 		boot inside.sh
+		overlay=''
 		boot refusal.sh -a "vm_bare lockdown=integrity"
 		boot refusal.sh -a "vm_bare lockdown=confidentiality"
 		ACCEL=tcg,thread=single QEMU_ARGS="-icount shift=0,sleep=off" boot bystander.sh

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Device and inode of a program's file as stat(2) has them. That is what the inode and its superblock say, but for two file systems: each
+ * subvolume of btrfs has a device of its own (fs/btrfs/inode.c, btrfs_getattr()), and a file of overlayfs has that of its layer where the
+ * layers are of several file systems (fs/overlayfs/inode.c, ovl_getattr() and ovl_map_dev_ino()). Without it two programs would be one:
+ * the first file of every subvolume has inode 257.
+ *
+ * Their types may be in modules, which may be loaded later than the probes. So user space says where the members are (layout.h), and is
+ * asked for it when the first such file is met.
+ */
+#ifndef EXECSNOOP_IDENTITY_BPF_H
+#define EXECSNOOP_IDENTITY_BPF_H
+
+#include "kernel.h"
+#include "record.h"
+#include "task.bpf.h"
+
+#define BTRFS_SUPER_MAGIC 0x9123683e	 /* include/uapi/linux/magic.h */
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630 /* include/uapi/linux/magic.h */
+
+struct record_layouts layouts SEC(".data.layouts");
+
+struct identity {
+	u64 inode;
+	u32 dev;
+	bool is_superblocks; /* the device, and stat(2) may have another */
+};
+
+static __always_inline u64 read_u64(u64 at)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)at);
+	return value;
+}
+
+static __always_inline u32 read_u32(u64 at)
+{
+	u32 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)at);
+	return value;
+}
+
+static __always_inline bool has_layout(u32 which)
+{
+	volatile struct record_layouts *l = &layouts;
+
+	if (l->known & which)
+		return true;
+	l->wanted |= which;
+	return false;
+}
+
+static __always_inline u32 btrfs_dev(struct inode *inode)
+{
+	const volatile struct layout_btrfs *l = &layouts.btrfs;
+	u64 root = read_u64((u64)inode - l->inode_vfs + l->inode_root);
+
+	return root ? read_u32(root + l->root_anon_dev) : 0;
+}
+
+/* The file that an overlay's is made of, as far as stat(2) is concerned: that of the layer it was first in, if its number is to stay
+ * the same when it is copied up. */
+static __always_inline struct inode *overlay_real(struct file *file, u64 own, u32 *ret_fsid)
+{
+	const volatile struct layout_overlay *l = &layouts.overlay;
+	struct dentry *upper = (void *)read_u64(own + l->inode_upper), *lower = NULL;
+	u64 flags = read_u64(own + l->inode_flags), entry, layer = 0;
+	struct inode *inode = NULL;
+
+	entry = l->entry_in_dentry ? (u64)BPF_CORE_READ(file, f_path.dentry, d_fsdata) : read_u64(own + l->inode_entry);
+	if (entry && read_u32(entry + l->entry_numlower)) {
+		layer = read_u64(entry + l->entry_lowerstack + l->path_layer);
+		lower = (void *)read_u64(entry + l->entry_lowerstack + l->path_dentry);
+	}
+	if (lower)
+		inode = BPF_CORE_READ(lower, d_inode);
+	if (inode && (!upper || ((flags >> l->flag_const_ino & 1) &&
+				 (BPF_CORE_READ(inode, i_nlink) == 1 || (flags >> l->flag_index & 1))))) {
+		*ret_fsid = read_u32(layer + l->layer_fsid);
+		return inode;
+	}
+	*ret_fsid = 0;
+	return upper ? BPF_CORE_READ(upper, d_inode) : NULL;
+}
+
+static __always_inline u32 overlay_identity(struct file *file, struct inode *inode, u64 *ret_number)
+{
+	const volatile struct layout_overlay *l = &layouts.overlay;
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	u64 fs = (u64)BPF_CORE_READ(sb, s_fs_info), number;
+	u32 dev = BPF_CORE_READ(sb, s_dev), fsid = 0;
+	struct inode *real = overlay_real(file, (u64)inode - l->inode_vfs, &fsid);
+	s32 bits =
+		read_u32(fs + l->fs_xino_mode); /* of the number, for the layer; 0: all layers are of one file system */
+
+	if (!real)
+		return 0;
+	number = BPF_CORE_READ(real, i_ino);
+	*ret_number = number;
+	if (bits == 0)
+		return dev;
+	if (bits > 0 && bits < 32 && !(number >> (64 - bits))) {
+		*ret_number = number | (u64)fsid << (64 - bits + 1);
+		return dev;
+	}
+	return read_u32(read_u64(fs + l->fs_layers) + fsid * l->sb_size + l->sb_pseudo_dev);
+}
+
+/* `file` is of one of the two. A device, 0 if it is not known; with `number` the inode's instead: these functions return one number. */
+static __always_inline u64 special(struct file *file, bool number)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	u64 found = BPF_CORE_READ(inode, i_ino);
+	u32 dev = 0;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == BTRFS_SUPER_MAGIC) {
+		if (has_layout(LAYOUT_BTRFS))
+			dev = btrfs_dev(inode);
+	} else if (has_layout(LAYOUT_OVERLAY)) {
+		dev = overlay_identity(file, inode, &found);
+	}
+	return number ? found : dev;
+}
+
+__attribute__((noinline)) u64 special_dev(u64 file)
+{
+	return special((void *)file, false);
+}
+
+__attribute__((noinline)) u64 special_inode(u64 file)
+{
+	return special((void *)file, true);
+}
+
+/* file: the program of `task`. */
+static __always_inline void identify(bool typed, struct identity *ret, struct task_struct *task, struct file *file)
+{
+	struct inode *inode = PEEK(typed, file, f_inode);
+	struct super_block *sb = PEEK(typed, inode, i_sb);
+	unsigned long magic = PEEK(typed, sb, s_magic);
+	u64 untyped;
+	u32 dev;
+
+	ret->inode = PEEK(typed, inode, i_ino);
+	ret->dev = PEEK(typed, sb, s_dev);
+	ret->is_superblocks = false;
+	if (magic != BTRFS_SUPER_MAGIC && magic != OVERLAYFS_SUPER_MAGIC)
+		return;
+	/* A global function takes no pointer that the verifier knows as one. */
+	untyped = typed ? (u64)BPF_CORE_READ(task, mm, exe_file) : (u64)file;
+	dev = special_dev(untyped);
+	ret->is_superblocks = !dev;
+	if (dev) {
+		ret->dev = dev;
+		ret->inode = special_inode(untyped);
+	}
+}
+
+#endif
