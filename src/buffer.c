@@ -24,6 +24,7 @@ struct buffer {
 	size_t size;	/* text that is not out */
 	size_t held;	/* memory of the lines, and of a ring that has grown */
 	size_t peak, limit;
+	uint64_t out; /* bytes, ever */
 	uint64_t events;
 	size_t long_lines;
 };
@@ -289,6 +290,7 @@ int buffer_write(struct buffer *buffer, int fd, size_t most)
 			return -errno;
 		consume(buffer, (size_t)done);
 		out += (size_t)done;
+		buffer->out += (size_t)done;
 		if (buffer->count > 0 && out >= most)
 			return BUFFER_E_MORE;
 	}
@@ -325,6 +327,11 @@ uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first)
 bool buffer_has_long_line(const struct buffer *buffer)
 {
 	return buffer->long_lines > 0;
+}
+
+uint64_t buffer_written(const struct buffer *buffer)
+{
+	return buffer->out;
 }
 
 size_t buffer_limit(const struct buffer *buffer)

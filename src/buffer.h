@@ -83,6 +83,7 @@ size_t buffer_held(const struct buffer *buffer); /* bytes of memory */
 size_t buffer_peak(const struct buffer *buffer); /* the most memory that it ever held */
 /* By how much the line would add to buffer_held(). */
 size_t buffer_cost(const struct buffer *buffer, const struct line *line);
+uint64_t buffer_written(const struct buffer *buffer); /* bytes, since it was made */
 size_t buffer_limit(const struct buffer *buffer);
 /* Events that would be lost with all that is held; *ret_first: the number of the first, not set if there are none. */
 uint64_t buffer_events(const struct buffer *buffer, uint64_t *ret_first);

@@ -2,6 +2,7 @@
 /* The listening socket: who comes is let in, or told that there are too many. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -13,7 +14,8 @@
 
 #define ACCEPTS_MOST 64 /* in one turn */
 #define PAUSE_US 100000 /* of accepting, when descriptors ran out */
-#define OTHER_FILES 128 /* open beside those of subscribers: 45, and in a restart those of the last daemon's probes */
+#define OTHER_FILES \
+	128 /* open beside those of max_subscribers: 45, in a restart those of the last daemon's probes, and root's reserve */
 #define LISTENER "listener" /* in the store */
 #define NOTES_MOST 5	    /* of connections, in a second */
 
@@ -38,12 +40,11 @@ int server_note_level(struct server *server)
 	return server->noted++ < NOTES_MOST ? LOG_INFO : LOG_DEBUG;
 }
 
-static int peer_new(struct server *server, int fd)
+static int peer_new(struct server *server, int fd, const struct ucred *cred)
 {
 	const struct settings *settings = server->config.settings;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
-	socklen_t size = sizeof(struct ucred);
 	struct peer *peer;
 	int r = settings_filter(&settings->socket.output, &filter);
 
@@ -58,7 +59,7 @@ static int peer_new(struct server *server, int fd)
 	if (r < 0)
 		return r;
 	TAKE_PTR(subscriber);
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer->cred, &size);
+	peer->cred = *cred;
 	peer->slot = next_slot(server);
 	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->since_us);
 	peer_enter(peer);
@@ -69,13 +70,13 @@ static int peer_new(struct server *server, int fd)
 	return 0;
 }
 
-static void refuse(struct server *server, int fd)
+static void refuse(struct server *server, int fd, const struct ucred *cred, const char *reason)
 {
-	static const char line[] =
-		"{\"type\":\"rejected\",\"reason\":\"there are as many subscribers as max_subscribers allows\"}\n";
+	char line[256];
+	int size = snprintf(line, sizeof(line), "{\"type\":\"rejected\",\"reason\":\"%s\"}\n", reason);
 
-	server->stats.refused++;
-	if (send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	server_note_refusal(server, cred, reason);
+	if (send(fd, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		server_note(server, LOG_DEBUG, "a subscriber too many is gone already");
 	hang_up(fd);
 }
@@ -113,16 +114,21 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 	(void)revents;
 	for (int i = 0; i < ACCEPTS_MOST; i++) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
+		struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+		socklen_t size = sizeof(cred);
+		const char *refusal;
 
 		if (peer < 0 && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR))
 			return 0;
 		if (peer < 0)
 			return pause_accepting(server, errno);
-		if (server->stats.subscribers >= server->config.settings->socket.max_subscribers) {
-			refuse(server, peer);
+		getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &cred, &size);
+		refusal = server_refusal(server, cred.uid);
+		if (refusal) {
+			refuse(server, peer, &cred, refusal);
 			continue;
 		}
-		r = peer_new(server, peer);
+		r = peer_new(server, peer, &cred);
 		if (r < 0) {
 			close(peer);
 			return pause_accepting(server, -r);

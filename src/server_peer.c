@@ -97,6 +97,10 @@ bool peer_write(struct peer *peer)
 		peer_end(peer, r < 0 ? "is gone" : "was sent away");
 		return false;
 	}
+	if (subscriber_written(peer->subscriber) != peer->written) {
+		peer->written = subscriber_written(peer->subscriber);
+		sd_event_now(peer->server->event, CLOCK_MONOTONIC, &peer->moved_us);
+	}
 	peer->blocked = r != 0;
 	peer_watch(peer);
 	server_bound_snapshots(peer->server);
@@ -327,6 +331,7 @@ int peer_make(struct peer **ret, struct server *server, int fd, struct subscribe
 	peer->server = server;
 	peer->fd = fd;
 	peer->subscriber = subscriber;
+	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->moved_us);
 	/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
 	peer->blocked = true;
 	*ret = peer;

@@ -22,6 +22,8 @@ struct peer {
 	struct subscriber *subscriber;
 	struct ucred cred;
 	uint64_t since_us;		 /* CLOCK_MONOTONIC when it came */
+	uint64_t moved_us;		 /* and when it last read something */
+	uint64_t written;		 /* bytes, then */
 	struct ledger_subscriber *place; /* it is kept over a crash; NULL: not yet */
 	char *input;			 /* REQUEST_LINE_MOST bytes while there is something in it; else NULL */
 	size_t input_size;
@@ -45,10 +47,11 @@ struct server {
 	bool short_of;	      /* what accept needs: it was said */
 	unsigned patience_ms; /* server_set_patience: what is left of it */
 	struct peer *peers;
-	unsigned slot;		   /* the one that was given last */
-	time_t noted_at;	   /* the second of the last notes, */
-	unsigned noted;		   /* and how many there were in it */
-	struct server_stats stats; /* without what living peers have */
+	unsigned slot;			      /* the one that was given last */
+	time_t noted_at;		      /* the second of the last notes, */
+	unsigned noted;			      /* and how many there were in it */
+	uint64_t refusals, refusals_noted_us; /* not noted yet; when they may be */
+	struct server_stats stats;	      /* without what living peers have */
 };
 
 /* server.c. A line for the log, if anybody wants it. */
@@ -59,6 +62,11 @@ int server_note_level(struct server *server);
 void server_bound_snapshots(struct server *server);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter);
+
+/* server_places.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
+const char *server_refusal(struct server *server, uid_t uid);
+/* It was refused; told in the log now and then. */
+void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason);
 
 /* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);

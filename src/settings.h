@@ -50,6 +50,7 @@ struct settings {
 		char *group; /* NULL: leave as is */
 		bool snapshot;
 		uint64_t max_subscribers;
+		uint64_t per_user; /* 0: a quarter of them */
 		uint64_t queue;
 		uint64_t snapshot_memory;
 		enum slow slow;

@@ -51,6 +51,7 @@ static const struct setting table[] = {
 	SETTING("socket", "group", TYPE_NAME, socket.group, "execsnoopd", 0),
 	SETTING("socket", "snapshot", TYPE_TRUTH, socket.snapshot, "yes", 0),
 	SETTING("socket", "max_subscribers", TYPE_COUNT, socket.max_subscribers, "256", 1, 65536),
+	SETTING("socket", "per_user", TYPE_COUNT, socket.per_user, "0", 0, 65536),
 	SETTING("socket", "queue", TYPE_SIZE, socket.queue, "4M", K(64), G(1)),
 	SETTING("socket", "snapshot_memory", TYPE_SIZE, socket.snapshot_memory, "64M", K(64), G(1024)),
 	SETTING("socket", "slow", TYPE_SLOW, socket.slow, "drop", 0),

@@ -498,6 +498,16 @@ bool subscriber_is_too_slow(const struct subscriber *s)
 	return s->too_slow;
 }
 
+uint64_t subscriber_written(const struct subscriber *s)
+{
+	return buffer_written(s->before) + buffer_written(s->queue);
+}
+
+bool subscriber_is_dropping(const struct subscriber *s)
+{
+	return s->dropping;
+}
+
 bool subscriber_is_half_full(const struct subscriber *s)
 {
 	return held(s) > buffer_limit(s->queue) / 2;

@@ -91,6 +91,10 @@ enum {
 /* Writes what there is. 0: all is written. -errno: the reader is gone. */
 int subscriber_write(struct subscriber *subscriber);
 bool subscriber_has_output(const struct subscriber *subscriber);
+/* Bytes, since it was made. */
+uint64_t subscriber_written(const struct subscriber *subscriber);
+/* It loses events, and has not read enough to go on. */
+bool subscriber_is_dropping(const struct subscriber *subscriber);
 /* Half of its queue is used. */
 bool subscriber_is_half_full(const struct subscriber *subscriber);
 /* It lost an event and disconnect is set: subscriber_write says so, though its descriptor may never be writable again. */

@@ -43,11 +43,24 @@ static struct settings *settings_of(const char *socket)
 {
 	struct settings *ret;
 	char ini[1024];
-	int n = snprintf(ini, sizeof(ini), "[socket]\npath = %s\n%s%s", path,
-			 strstr(socket, "group") ? "" : "group =\n", socket);
+	int n = snprintf(ini, sizeof(ini), "[socket]\npath = %s\n%s%s%s", path,
+			 strstr(socket, "group") ? "" : "group =\n",
+			 strstr(socket, "per_user") ? "" : "per_user = 65536\n", socket);
 
 	CHECK_INT(settings_parse(&ret, "test", ini, (size_t)n, NULL, NULL), 0);
 	return ret;
+}
+
+/* The clock of the event loop, so much later; put in by the linker (--wrap). */
+static uint64_t later_us;
+__typeof__(sd_event_now) __real_sd_event_now, __wrap_sd_event_now;
+
+int __wrap_sd_event_now(sd_event *e, clockid_t clock, uint64_t *ret)
+{
+	int r = __real_sd_event_now(e, clock, ret);
+
+	*ret += later_us;
+	return r;
 }
 
 static void on_note(void *userdata, int level, const char *message)
@@ -1173,6 +1186,91 @@ static void check_ended(unsigned count, unsigned long long last)
 static size_t snapshots_take(void)
 {
 	return proctable_retained_bytes(pipeline_table(pipeline)) + subscriber_portions();
+}
+
+/* A client that the kernel says is of that user. */
+static int client_of(uid_t uid)
+{
+	int fd;
+
+	CHECK_INT(seteuid(uid), 0);
+	fd = client();
+	CHECK_INT(seteuid(0), 0);
+	settle();
+	return fd;
+}
+
+static bool is_refused(int fd, const char *reason)
+{
+	take(fd);
+	if (!ended)
+		return false;
+	CHECK(strstr(text, "{\"type\":\"rejected\",\"reason\":\"") == text && strstr(text, reason));
+	CHECK_INT(count_of("\n"), 1);
+	return true;
+}
+
+TEST(one_user_cannot_take_all_places)
+{
+	int first = -1, root;
+
+	if (geteuid() != 0)
+		return;
+	begin("max_subscribers = 16\nper_user = 0\nmode = 0666\n");
+	CHECK_INT(chmod(directory, 0755), 0);
+	for (uid_t uid = 1000; uid < 1004; uid++) {
+		for (int i = 0; i < 8; i++) {
+			int fd = client_of(uid);
+
+			CHECK_INT(is_refused(fd, "per_user"), i >= 4);
+			if (first < 0)
+				first = fd;
+		}
+	}
+	CHECK_INT(stats().subscribers, 16);
+	CHECK_INT(stats().refused, 16);
+	CHECK(is_refused(client_of(1004), "max_subscribers"));
+	/* Root has one of its own, and not all that it may ask for. */
+	root = client_of(0);
+	CHECK(!is_refused(root, ""));
+	CHECK(is_refused(client_of(0), "max_subscribers"));
+	close(root);
+	close(first);
+	settle();
+	CHECK(!is_refused(client_of(1000), ""));
+	CHECK(is_refused(client_of(1000), "per_user"));
+	CHECK(!is_refused(client_of(0), ""));
+	end();
+}
+
+TEST(reader_that_has_stopped_makes_room_when_all_places_are_taken)
+{
+	int stuck, good, late;
+
+	begin("max_subscribers = 2\nqueue = 64K\n");
+	stuck = client();
+	settle();
+	good = client();
+	take(good);
+	execs(1, 1000);
+	take(good);
+	CHECK(stats().lost > 0);
+	/* Not at once. */
+	CHECK(is_refused(client(), "max_subscribers"));
+	later_us = 61000000;
+	execs(2000, 10);
+	take(good);
+	late = client();
+	CHECK(!is_refused(late, ""));
+	CHECK_INT(stats().subscribers, 2);
+	take(stuck);
+	CHECK(ended);
+	take(good);
+	CHECK(!ended);
+	/* Nobody is stuck any more. */
+	CHECK(is_refused(client(), "max_subscribers"));
+	later_us = 0;
+	end();
 }
 
 TEST(snapshots_that_are_not_read_end_when_memory_is_used_up)

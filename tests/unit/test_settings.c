@@ -89,6 +89,7 @@ TEST(defaults_are_the_contracts)
 	CHECK_INT(s->socket.mode, 0660);
 	CHECK_STR(s->socket.group, "execsnoopd");
 	CHECK_INT(s->socket.max_subscribers, 256);
+	CHECK_INT(s->socket.per_user, 0);
 	CHECK_INT(s->socket.queue, 4 << 20);
 	CHECK_INT(s->socket.snapshot_memory, 64 << 20);
 	CHECK_INT(s->socket.slow, SLOW_DROP);
