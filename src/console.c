@@ -24,6 +24,7 @@
 struct console {
 	struct sink sink;
 	struct json *json;
+	struct budget budget;
 	struct subscriber *subscriber;
 	struct proctable *table;
 	sd_event_source *source; /* NULL: a file that epoll(7) does not take, never blocked */
@@ -155,6 +156,7 @@ int console_new(struct console **ret, sd_event *event, int fd, struct proctable 
 		return r;
 	config.filter = filter;
 	config.json = console->json;
+	config.budget = &console->budget;
 	r = subscriber_new(&console->subscriber, console->fd, &config, table);
 	if (r < 0)
 		return r;

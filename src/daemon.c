@@ -23,6 +23,7 @@
 #include "daemon_parts.h"
 #include "figures.h"
 #include "log.h"
+#include "turns.h"
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
@@ -64,6 +65,7 @@ static struct figures figures_of(const struct daemon *d)
 		.probe = d->probe,
 		.journal = d->journal,
 		.uptime_s = (now_us() - d->started_us) / 1000000,
+		.turn_max_us = d->turn_max_us,
 	};
 }
 
@@ -546,7 +548,7 @@ int daemon_run(const struct daemon_options *options)
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,
 			 (unsigned long long)(now_us() - d.started_us) / 1000);
 		sd_notifyf(0, "READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
-		r = sd_event_loop(d.event);
+		r = turns_run(d.event, &d.turn_max_us);
 		if (r < 0) {
 			log_error("event loop: %s", strerror(-r));
 			r = DAEMON_FAILED;

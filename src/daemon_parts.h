@@ -41,6 +41,7 @@ struct daemon {
 	bool crashed;			 /* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
+	uint64_t turn_max_us; /* of the event loop */
 	unsigned loaded_processes;
 };
 

@@ -14,6 +14,7 @@ struct figures {
 	struct probe *probe;
 	struct journal *journal; /* NULL: none */
 	uint64_t uptime_s;
+	uint64_t turn_max_us;
 };
 
 /* Keys of the object that is open. */

@@ -21,6 +21,8 @@
 #include "glob.h"
 
 #define MEMBERS_MOST (1u << 22) /* processes: PID_MAX_LIMIT, include/linux/threads.h */
+#define ARG_STEP_BYTES 16	/* of an argument, looked at in one step to find its end */
+#define ERROR_STEPS 64		/* of matching the name of an error, which is short */
 #define ERRNO_MAX 4095		/* MAX_ERRNO, include/linux/err.h */
 
 /* Keys whose items are numbers and nothing else. */
@@ -68,6 +70,8 @@ struct filter {
 	uint32_t only;		   /* the one number that passes quick_key */
 	enum filter_key quick_key; /* FILTER_KEYS_: no key is so simple */
 	size_t n_entries;
+	size_t n_patterns, n_searches, n_tables; /* of them, those that search, and their tables */
+	size_t size;				 /* bytes of entries */
 	struct items keys[FILTER_KEYS_];
 	struct members members;
 };
@@ -228,6 +232,36 @@ static void note_quick(struct filter *filter, enum filter_key key)
 	}
 }
 
+#define SAYS(number) SAYS_(number)
+#define SAYS_(number) #number
+
+/* For one more entry, whatever it says. */
+static int check_room(const struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
+{
+	if (entry.size > FILTER_ENTRY_SIZE_MAX)
+		*ret_reason = "too long, at most " SAYS(FILTER_ENTRY_SIZE_MAX) " bytes";
+	else if (filter->n_entries >= FILTER_ENTRIES_MAX)
+		*ret_reason = "too many entries, at most " SAYS(FILTER_ENTRIES_MAX) " in all";
+	else if (filter->size + entry.size > FILTER_SIZE_MAX)
+		*ret_reason = "too much text, at most " SAYS(FILTER_SIZE_MAX) " bytes in all";
+	else if (key == FILTER_TREE && filter->keys[key].count >= FILTER_TREES_MAX)
+		*ret_reason = "too many trees, at most " SAYS(FILTER_TREES_MAX);
+	else
+		return 0;
+	return -E2BIG;
+}
+
+static int check_cost(const struct filter *filter, const struct glob *glob, const char **ret_reason)
+{
+	if (glob_searches(glob) && filter->n_searches >= FILTER_SEARCHES_MAX)
+		*ret_reason = "too many patterns with text between two *, at most " SAYS(FILTER_SEARCHES_MAX) " in all";
+	else if (filter->n_tables + glob_tables(glob) > FILTER_TABLES_MAX)
+		*ret_reason = "too many parts with ? or [] between two *, at most " SAYS(FILTER_TABLES_MAX) " in all";
+	else
+		return 0;
+	return -E2BIG;
+}
+
 int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
 {
 	struct items *items;
@@ -238,10 +272,9 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 
 	ASSERT(key < FILTER_KEYS_);
 	ASSERT(entry.data);
-	if (filter->n_entries >= FILTER_ENTRIES_MAX || entry.size > FILTER_ENTRY_SIZE_MAX) {
-		*ret_reason = entry.size > FILTER_ENTRY_SIZE_MAX ? "too long" : "too many entries";
-		return -E2BIG;
-	}
+	r = check_room(filter, key, entry, ret_reason);
+	if (r < 0)
+		return r;
 	if (memchr(entry.data, '\0', entry.size)) {
 		*ret_reason = "has a NUL byte";
 		return -EINVAL;
@@ -252,6 +285,8 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 		value.size--;
 	}
 	r = item_parse(&item, key, value, &reason);
+	if (r == 0 && item.glob)
+		r = check_cost(filter, item.glob, &reason);
 	if (r < 0)
 		goto fail;
 	r = -ENOMEM;
@@ -267,6 +302,13 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 	items->has_plain = items->has_plain || !item.excludes;
 	filter->given |= UINT32_C(1) << key;
 	filter->n_entries++;
+	filter->size += entry.size;
+	if (item.glob && glob_searches(item.glob))
+		filter->n_searches++;
+	if (item.glob) {
+		filter->n_patterns++;
+		filter->n_tables += glob_tables(item.glob);
+	}
 	note_quick(filter, key);
 	return 0;
 fail:
@@ -440,22 +482,29 @@ int filter_archive(struct filter *filter, struct archive *a)
 	return r < 0 ? r : archive_error(a);
 }
 
-static bool item_matches_text(const struct item *item, struct bytes text)
+static enum glob_result item_try_text(const struct item *item, struct bytes text, struct filter_place *place,
+				      int64_t *steps)
 {
-	return text.data && glob_match(item->glob, text);
+	return text.data ? glob_search(item->glob, text, &place->glob, steps) : GLOB_NO;
 }
 
-static bool item_matches_args(const struct item *item, struct bytes args)
+static enum glob_result item_try_args(const struct item *item, struct bytes args, struct filter_place *place,
+				      int64_t *steps)
 {
+	size_t next = place->arg;
 	struct bytes arg;
-	size_t at = 0;
 
 	if (!args.data)
-		return false;
-	while (args_next(args, &at, &arg))
-		if (glob_match(item->glob, arg))
-			return true;
-	return false;
+		return GLOB_NO;
+	for (; args_next(args, &next, &arg); place->arg = next) {
+		enum glob_result r = *steps > 0 ? glob_search(item->glob, arg, &place->glob, steps) : GLOB_MORE;
+
+		*steps -= (int64_t)(arg.size / ARG_STEP_BYTES);
+		if (r != GLOB_NO)
+			return r;
+		place->glob = (struct glob_place){ 0 };
+	}
+	return GLOB_NO;
 }
 
 static bool item_matches_error(const struct item *item, const struct event *event)
@@ -487,66 +536,114 @@ static uint32_t number_of(const struct event *event, enum filter_key key)
 	}
 }
 
-static bool item_matches(const struct item *item, enum filter_key key, const struct event *event)
+static enum glob_result item_try(const struct item *item, enum filter_key key, const struct event *event,
+				 struct filter_place *place, int64_t *steps)
 {
 	const struct process *process = event->process;
 
-	if (NUMBER_KEYS & UINT32_C(1) << key)
-		return item->number == number_of(event, key);
+	if (NUMBER_KEYS & UINT32_C(1) << key) {
+		(*steps)--;
+		return item->number == number_of(event, key) ? GLOB_YES : GLOB_NO;
+	}
 	switch (key) {
 	case FILTER_COMM:
-		return item_matches_text(item, process->comm);
+		return item_try_text(item, process->comm, place, steps);
 	case FILTER_EXE:
-		return item_matches_text(item, process->image.exe);
+		return item_try_text(item, process->image.exe, place, steps);
 	case FILTER_FILENAME:
-		return item_matches_text(item, process->image.filename);
+		return item_try_text(item, process->image.filename, place, steps);
 	case FILTER_ARGS:
-		return item_matches_args(item, process->image.args);
+		return item_try_args(item, process->image.args, place, steps);
 	case FILTER_UNIT:
-		return item_matches_text(item, process->image.unit);
+		return item_try_text(item, process->image.unit, place, steps);
 	case FILTER_CGROUP:
-		return item_matches_text(item, process->image.cgroup);
+		return item_try_text(item, process->image.cgroup, place, steps);
 	case FILTER_CONTAINER_ID:
-		return item_matches_text(item, process->image.container_id);
+		return item_try_text(item, process->image.container_id, place, steps);
 	case FILTER_ERROR:
-		return item_matches_error(item, event);
+		*steps -= ERROR_STEPS;
+		return item_matches_error(item, event) ? GLOB_YES : GLOB_NO;
 	default:
-		return false;
+		return GLOB_NO;
 	}
 }
 
-static bool key_passes(const struct filter *filter, enum filter_key key, const struct event *event)
+static enum filter_result tree_try(const struct filter *filter, const struct event *event, int64_t *steps)
+{
+	const struct items *items = &filter->keys[FILTER_TREE];
+	uint32_t trees = process_trees(filter, event->process);
+
+	*steps -= (int64_t)items->count;
+	return !(trees & TREE_EXCLUDED) && (!items->has_plain || trees & TREE_PLAIN) ? FILTER_YES : FILTER_NO;
+}
+
+static enum filter_result key_try(const struct filter *filter, enum filter_key key, const struct event *event,
+				  struct filter_place *place, int64_t *steps)
 {
 	const struct items *items = &filter->keys[key];
-	bool passes = !items->has_plain;
 
-	if (key == FILTER_TREE) {
-		uint32_t trees = process_trees(filter, event->process);
-
-		return !(trees & TREE_EXCLUDED) && (passes || trees & TREE_PLAIN);
-	}
-	for (size_t i = 0; i < items->count; i++) {
-		const struct item *item = &items->items[i];
+	if (key == FILTER_TREE)
+		return tree_try(filter, event, steps);
+	for (; place->item < items->count; place->item++) {
+		const struct item *item = &items->items[place->item];
+		enum glob_result r;
 
 		/* One plain match is enough; the excluding ones are all asked. */
-		if ((item->excludes || !passes) && item_matches(item, key, event)) {
-			if (item->excludes)
-				return false;
-			passes = true;
-		}
+		if (!item->excludes && place->passes)
+			continue;
+		r = *steps > 0 ? item_try(item, key, event, place, steps) : GLOB_MORE;
+		if (r == GLOB_MORE)
+			return FILTER_MORE;
+		if (r == GLOB_YES && item->excludes)
+			return FILTER_NO;
+		place->passes |= r == GLOB_YES;
+		place->arg = 0;
+		place->glob = (struct glob_place){ 0 };
 	}
-	return passes;
+	return place->passes || !items->has_plain ? FILTER_YES : FILTER_NO;
+}
+
+enum filter_result filter_try(const struct filter *filter, const struct event *event, struct filter_place *place,
+			      int64_t *steps)
+{
+	uint32_t left = filter->given;
+
+	if (left == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
+		return FILTER_YES;
+	ASSERT(event->process);
+	if (filter->quick_key != FILTER_KEYS_ && number_of(event, filter->quick_key) != filter->only)
+		return FILTER_NO;
+	for (left &= UINT32_MAX << place->key; left; left &= left - 1) {
+		enum filter_key key = (enum filter_key)__builtin_ctz(left);
+		enum filter_result r;
+
+		if (place->key != key)
+			*place = (struct filter_place){ .key = key };
+		r = key_try(filter, key, event, place, steps);
+		if (r != FILTER_YES)
+			return r;
+	}
+	return FILTER_YES;
 }
 
 bool filter_pass(const struct filter *filter, const struct event *event)
 {
-	if (filter->given == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
-		return true;
-	ASSERT(event->process);
-	if (filter->quick_key != FILTER_KEYS_ && number_of(event, filter->quick_key) != filter->only)
-		return false;
-	for (uint32_t left = filter->given; left; left &= left - 1)
-		if (!key_passes(filter, (enum filter_key)__builtin_ctz(left), event))
-			return false;
-	return true;
+	struct filter_place place = { 0 };
+	int64_t steps = INT64_MAX;
+
+	return filter_try(filter, event, &place, &steps) == FILTER_YES;
+}
+
+enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share)
+{
+	struct filter_place place = { 0 };
+	int64_t steps = share->budget ? BUDGET_FREE_STEPS : INT64_MAX;
+	enum filter_result r = filter_try(filter, event, &place, &steps);
+
+	return r == FILTER_MORE ? filter_try(filter, event, &place, budget_steps(share)) : r;
+}
+
+bool filter_has_patterns(const struct filter *filter)
+{
+	return filter->n_patterns > 0;
 }

@@ -15,8 +15,10 @@
 #include <stddef.h>
 
 #include "archive.h"
+#include "budget.h"
 #include "cleanup.h"
 #include "event.h"
+#include "glob.h"
 #include "proctable.h"
 
 enum filter_key {
@@ -48,11 +50,15 @@ bool filter_key_by_name(struct bytes name, enum filter_key *ret);
 
 /*
  * Adds one entry ("!" included) to a key. -EINVAL with *ret_reason (a static string: "not a number",
- * "no such event type", ...) if it is no value of that key; -E2BIG beyond FILTER_ENTRIES_MAX
- * entries in all or FILTER_ENTRY_SIZE_MAX bytes in one.
+ * "no such event type", ...) if it is no value of that key; -E2BIG with *ret_reason beyond these limits. They are for the whole
+ * filter, but the size of one entry.
  */
 #define FILTER_ENTRIES_MAX 256
 #define FILTER_ENTRY_SIZE_MAX 4096
+#define FILTER_SIZE_MAX 65536	/* bytes of entries */
+#define FILTER_TREES_MAX 64	/* entries of `tree` */
+#define FILTER_SEARCHES_MAX 128 /* patterns with text between two '*': all of a text has to be looked at */
+#define FILTER_TABLES_MAX 64	/* parts between two '*' that have a '?' or a '[': each takes 2 KiB */
 int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason);
 
 /* The entries as they were given, for the `subscribed` answer: NULL after the last. */
@@ -74,5 +80,29 @@ void filter_note_exit(struct filter *filter, const struct process *process);
 int filter_archive(struct filter *filter, struct archive *archive);
 
 bool filter_pass(const struct filter *filter, const struct event *event);
+
+/*
+ * The same with a bound, in steps as glob.h has them: what it costs goes off *steps, and when none are left, it stops. What is
+ * done at once may take a little more than there were: an entry's size, and a sixteenth of an argument's.
+ */
+enum filter_result {
+	FILTER_NO,
+	FILTER_YES,
+	FILTER_MORE, /* called again with the same event and place, it continues */
+};
+/* How far it is: all zero at the beginning. */
+struct filter_place {
+	enum filter_key key; /* those before it let the event pass */
+	size_t item;	     /* of that key: so many are done */
+	bool passes;	     /* and one of them, a plain one, matched */
+	size_t arg;	     /* where the argument at hand begins */
+	struct glob_place glob;
+};
+enum filter_result filter_try(const struct filter *filter, const struct event *event, struct filter_place *place,
+			      int64_t *steps);
+/* The answer within what one event may cost (budget.h); FILTER_MORE: there is none. Without a share it has no bound. */
+enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share);
+/* What it costs grows with the event. */
+bool filter_has_patterns(const struct filter *filter);
 
 #endif

@@ -12,11 +12,14 @@
 #define EXECSNOOP_GLOB_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bytes.h"
 #include "cleanup.h"
 
 struct glob;
+
+#define GLOB_SIZE_MAX 4096 /* bytes of a pattern */
 
 /* -EINVAL with *ret_reason (a static string) where the pattern asks for what glob.c does not do; -ENOMEM. */
 int glob_new(struct glob **ret, struct bytes pattern, const char **ret_reason);
@@ -24,6 +27,29 @@ struct glob *glob_free(struct glob *glob);
 DEFINE_CLEANUP(struct glob *, glob_free);
 
 bool glob_match(const struct glob *glob, struct bytes text);
+
+/*
+ * The same with a bound: it takes what it costs off *steps, and stops when none are left. A step is about as much as one
+ * byte of the text costs; what is no search takes a few at once, so *steps may end below zero. A whole match takes no more than
+ * GLOB_STEPS_MAX(size of the pattern, size of the text).
+ */
+enum glob_result {
+	GLOB_NO,
+	GLOB_YES,
+	GLOB_MORE, /* called again with the same text and place, it continues */
+};
+/* All zero at the beginning. */
+struct glob_place {
+	size_t segment, at;
+	uint64_t partial;
+};
+enum glob_result glob_search(const struct glob *glob, struct bytes text, struct glob_place *place, int64_t *steps);
+#define GLOB_STEPS_MAX(pattern, text) (16 + 3 * (int64_t)(text) + 3 * (int64_t)(pattern))
+
+/* It can't be decided by looking at the two ends of a text: what it costs depends on the text's size. */
+bool glob_searches(const struct glob *glob);
+/* Of how many parts it keeps a table, of 2 KiB. */
+size_t glob_tables(const struct glob *glob);
 
 /* The one string that it matches, where there is only one. */
 bool glob_is_literal(const struct glob *glob, struct bytes *ret);

@@ -8,11 +8,15 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "budget.h"
+
 struct journal {
 	struct sink sink;
 	struct courier *courier;
 	key_set keys;
 	struct filter *filter; /* may be NULL */
+	struct budget budget;
+	struct budget_share share;
 	bool snapshot;
 	uint64_t boot;
 	struct proctable *table; /* NULL: it has not joined */
@@ -49,6 +53,8 @@ static struct journal *journal_of(struct sink *sink)
 static void sink_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct journal *journal = journal_of(sink);
+	enum filter_result r = FILTER_YES;
+	const struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
 
 	(void)encoder;
 	if (!journal->table || event->type == EVENT_LIVE)
@@ -57,9 +63,12 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 		follow(journal);
 	if (event->type == EVENT_EXITED && !event_was_told(event, &journal->since))
 		return;
-	if (journal->filter && !filter_pass(journal->filter, event))
-		return;
-	journal_write(journal, event);
+	if (journal->filter)
+		r = filter_ask(journal->filter, event, &journal->share);
+	if (r == FILTER_MORE)
+		courier_offer(journal->courier, NULL, &loss);
+	else if (r == FILTER_YES)
+		journal_write(journal, event);
 }
 
 static void sink_flush(struct sink *sink)
@@ -111,6 +120,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 		return r;
 	}
 	journal->filter = config->filter;
+	budget_join(&journal->share, &journal->budget);
 	*ret = journal;
 	return 0;
 }

@@ -93,6 +93,8 @@ int proctable_cursor_new(struct proctable_cursor **ret, struct proctable *table)
 struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor);
 DEFINE_CLEANUP(struct proctable_cursor *, proctable_cursor_free);
 const struct entry *proctable_cursor_next(struct proctable_cursor *cursor);
+/* What it gave last; NULL: nothing yet, or it came to its end. */
+const struct entry *proctable_cursor_at(const struct proctable_cursor *cursor);
 /* The clock of the newest snapshot ever begun; 0: none. What was born later is in no snapshot. */
 uint64_t proctable_last_snapshot(const struct proctable *table);
 /* How many it has still to give, and when it gave the last: of two cursors of a table, the one with the smaller number moved

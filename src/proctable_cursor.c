@@ -109,6 +109,11 @@ const struct entry *proctable_cursor_next(struct proctable_cursor *cursor)
 	return version ? &version->entry : NULL;
 }
 
+const struct entry *proctable_cursor_at(const struct proctable_cursor *cursor)
+{
+	return cursor->at ? &cursor->at->entry : NULL;
+}
+
 uint64_t proctable_last_snapshot(const struct proctable *table)
 {
 	return table->last_snapshot;

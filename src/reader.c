@@ -22,6 +22,8 @@
 /* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
  * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
 #define DRAIN_MOST 256
+#define TURN_US 10000	    /* in one turn; a record that is under way then is finished */
+#define OTHERS_US 1000	    /* between two turns while more waits: for the turns of others */
 #define DRAIN_PAUSE_US 5000 /* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300  /* after a wake-up: what follows a fork, its exec above all, is there soon */
 #define DRAIN_GROWTH 4	    /* of the pause, from turn to turn */
@@ -46,7 +48,10 @@ struct reader {
 	const struct reader_ops *ops;
 	void *userdata;
 	sd_event_source *timer;
-	uint64_t pause_us; /* before the next turn; 0 while the reader sleeps */
+	sd_event_source *again; /* more waits: as soon as each of the others that are ready had a turn */
+	uint64_t turn_ends_us;	/* 0: whenever the ring is empty */
+	bool cut;		/* it ended before */
+	uint64_t pause_us;	/* before the next turn; 0 while the reader sleeps */
 	int64_t epoch;
 	size_t processes_peak; /* in the table since memory was given back last */
 	/* Loss in the kernel, of the probes at hand: what was told, and since when the table may be wrong. */
@@ -131,9 +136,11 @@ static int on_record(void *userdata, const void *data, size_t size)
 	if (r == -EBADMSG) {
 		note(reader, LOG_WARNING,
 		     "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
-		return 0;
+		r = 0;
 	}
-	return r;
+	if (r == 0 && reader->turn_ends_us && clock_ns(CLOCK_MONOTONIC) / 1000 > reader->turn_ends_us)
+		reader->cut = true;
+	return r < 0 ? r : reader->cut;
 }
 
 /* Loss. */
@@ -259,9 +266,14 @@ int reader_drain(struct reader *reader)
 	int n;
 
 	check_epoch(reader);
+	reader->cut = false;
+	reader->turn_ends_us = clock_ns(CLOCK_MONOTONIC) / 1000 + TURN_US;
 	n = probe_drain(reader->probe, DRAIN_MOST, on_record, reader);
+	reader->turn_ends_us = 0;
 	if (n < 0)
 		return n;
+	if (reader->cut)
+		n = DRAIN_MOST;
 	look_for_loss(reader, n == 0);
 	drop_twins(reader);
 	pipeline_flush(reader->pipeline);
@@ -309,9 +321,22 @@ static bool has_more(const struct reader *reader)
 	return reader->census && census_is_under_way(reader->census) && !census_waits(reader->census);
 }
 
+/* more: more waits. Then it is the others' turn, each of which may take long and none of which may be left out. */
+static int next_turn(struct reader *reader, bool more)
+{
+	uint64_t pause_us = more ? OTHERS_US : reader->pause_us;
+	int r = sd_event_source_set_time_relative(reader->timer, pause_us);
+
+	if (r >= 0)
+		r = sd_event_source_set_time_accuracy(reader->timer, pause_us / 5);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(reader->timer, SD_EVENT_ONESHOT);
+	return r < 0 ? r : sd_event_source_set_enabled(reader->again, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
 int reader_turn(struct reader *reader)
 {
-	int n = reader_drain(reader), r;
+	int n = reader_drain(reader);
 	bool busy;
 
 	if (n < 0)
@@ -324,6 +349,7 @@ int reader_turn(struct reader *reader)
 	if (n == 0 && !busy && reader->pause_us == DRAIN_PAUSE_US && probe_sleep(reader->probe)) {
 		reader->pause_us = 0;
 		pool_trim(POOL_KEPT_IDLE);
+		sd_event_source_set_enabled(reader->again, SD_EVENT_OFF);
 		return sd_event_source_set_enabled(reader->timer, SD_EVENT_OFF);
 	}
 	if (n > 0)
@@ -331,11 +357,7 @@ int reader_turn(struct reader *reader)
 	reader->pause_us = reader->pause_us == 0 ? DRAIN_FIRST_US : reader->pause_us * DRAIN_GROWTH;
 	if (reader->pause_us > DRAIN_PAUSE_US)
 		reader->pause_us = DRAIN_PAUSE_US;
-	r = sd_event_source_set_time_relative(reader->timer,
-					      n == DRAIN_MOST || has_more(reader) ? 0 : reader->pause_us);
-	if (r >= 0)
-		r = sd_event_source_set_time_accuracy(reader->timer, reader->pause_us / 5);
-	return r < 0 ? r : sd_event_source_set_enabled(reader->timer, SD_EVENT_ONESHOT);
+	return next_turn(reader, n == DRAIN_MOST || has_more(reader));
 }
 
 static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -353,6 +375,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return reader_turn(userdata);
 }
 
+static int on_again(sd_event_source *source, void *userdata)
+{
+	(void)source;
+	return reader_turn(userdata);
+}
+
 int reader_watch(struct reader *reader)
 {
 	sd_event_source *source = NULL;
@@ -367,8 +395,14 @@ int reader_watch(struct reader *reader)
 	sd_event_source_unref(source);
 	if (r < 0)
 		return r;
+	r = sd_event_add_defer(reader->event, &reader->again, on_again, reader);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(reader->again, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
 	/* Due at once: it looks for what came while the outputs joined, and goes to sleep if there is nothing. */
-	return sd_event_add_time_relative(reader->event, &reader->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, reader);
+	r = sd_event_add_time_relative(reader->event, &reader->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, reader);
+	return r < 0 ? r : sd_event_source_set_priority(reader->timer, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 /* Another daemon's probes. */
@@ -490,6 +524,7 @@ struct reader *reader_free(struct reader *reader)
 	if (!reader)
 		return NULL;
 	sd_event_source_disable_unref(reader->timer);
+	sd_event_source_disable_unref(reader->again);
 	twins_free(reader->twins);
 	free(reader);
 	return NULL;

@@ -141,7 +141,7 @@ static int add_filter(struct request *request, const char *key, const char *text
 	if (r == -EINVAL)
 		return refuse(reason, "%s: '%.64s': %s", key, text, wrong);
 	if (r == -E2BIG)
-		return refuse(reason, "%s: too many or too long entries", key);
+		return refuse(reason, "%s: %s", key, wrong);
 	return r;
 }
 

@@ -38,6 +38,7 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ke
 		.filter = filter,
 		.boot = server->config.boot,
 		.json = server->json,
+		.budget = &server->budget,
 	};
 
 	return subscriber_new(ret, fd, &config, server->table);

@@ -41,6 +41,7 @@ struct server {
 	struct proctable *table;
 	struct server_config config;
 	struct json *json;
+	struct budget budget;
 	int fd;
 	struct listener *listener; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *keep, *sweep;

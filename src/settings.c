@@ -21,6 +21,7 @@
 
 #include "config.h"
 #include "settings_table.h"
+#include "settings_value.h"
 
 #define FILE_MOST (1 << 20) /* bytes of one file */
 #define LINE_MOST 16384	    /* bytes of one line, its end included */
@@ -137,6 +138,20 @@ static char *next_line(char *to, int room, void *stream)
 
 /* Values. */
 
+static int make_filter(const struct settings_output *output, struct filter **ret, const char **ret_reason);
+
+/* Each key is right, but a filter has limits for all of them together. */
+static int check_filter(const struct settings *settings, const char *section, const char **wrong)
+{
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	const struct settings_output *output = strcmp(section, "socket") == 0	 ? &settings->socket.output
+					       : strcmp(section, "journal") == 0 ? &settings->journal.output
+										 : &settings->console.output;
+	int r = make_filter(output, &filter, wrong);
+
+	return r == -E2BIG ? -EINVAL : r;
+}
+
 static int on_value(void *userdata, const char *section, const char *name, const char *placeholder)
 {
 	struct reading *r = userdata;
@@ -161,6 +176,8 @@ static int on_value(void *userdata, const char *section, const char *name, const
 	}
 	result = settings_set(r->settings, setting, value, !r->given[settings_index(setting)], buffer, sizeof(buffer),
 			      &wrong);
+	if (result == 0 && setting->type >= TYPE_FILTER)
+		result = check_filter(r->settings, section, &wrong);
 	r->given[settings_index(setting)] = true;
 	doubt = settings_doubt(setting, value);
 	if (result == -ENOMEM)
@@ -401,21 +418,27 @@ bool settings_output_equal(const struct settings_output *a, const struct setting
 	return a->fields == b->fields;
 }
 
-int settings_filter(const struct settings_output *output, struct filter **ret)
+static int make_filter(const struct settings_output *output, struct filter **ret, const char **ret_reason)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	const char *reason;
 	int r = filter_new(&filter);
 
 	if (r < 0)
 		return r;
 	for (enum filter_key key = 0; key < FILTER_KEYS_; key++) {
 		for (string_list entry = output->filter[key]; entry && *entry; entry++) {
-			r = filter_add(filter, key, bytes_of(*entry), &reason);
+			r = filter_add(filter, key, bytes_of(*entry), ret_reason);
 			if (r < 0)
 				return r;
 		}
 	}
 	*ret = TAKE_PTR(filter);
 	return 0;
+}
+
+int settings_filter(const struct settings_output *output, struct filter **ret)
+{
+	const char *reason;
+
+	return make_filter(output, ret, &reason);
 }

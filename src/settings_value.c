@@ -247,11 +247,7 @@ static int read_filter(string_list *to, enum filter_key key, const char *value, 
 		r = read_list(to, value, true, wrong);
 	for (string_list entry = *to; r == 0 && entry && *entry; entry++)
 		r = filter_add(filter, key, bytes_of(*entry), wrong);
-	if (r == -E2BIG) {
-		*wrong = "too many or too long entries";
-		r = -EINVAL;
-	}
-	return r;
+	return r == -E2BIG ? -EINVAL : r;
 }
 
 /* The globs are made once, to see whether they are some. */

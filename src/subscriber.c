@@ -15,7 +15,8 @@
 
 /* In one turn; the ring buffer comes first again after that. */
 #define TURN_MOST (256 << 10) /* bytes */
-#define LOOKS_MOST 4096	      /* processes that are held against the filter for a snapshot */
+#define LOOKS_MOST 4096	      /* processes that are held against the filter for a snapshot, */
+#define LOOK_STEPS 1000000    /* and what that may cost (glob.h) */
 
 #define PORTION (32 << 10)	/* bytes of a snapshot that are made at once */
 #define ANSWERS_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
@@ -34,7 +35,10 @@ struct subscriber {
 	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
 	size_t counted; /* of it, in `portions` */
 	struct line *answers[SUBSCRIBER_ANSWERS_MOST];
-	struct proctable_cursor *cursor; /* of the snapshot under way */
+	struct proctable_cursor *cursor;  /* of the snapshot under way */
+	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
+	struct filter_place undecided_at; /* and goes on here */
+	struct budget_share share;	  /* if the filter has patterns */
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
 	uint64_t events, lost;
@@ -43,6 +47,23 @@ struct subscriber {
 };
 
 static size_t portions; /* of all subscribers */
+
+static void take_filter(struct subscriber *s, struct filter *filter)
+{
+	s->config.filter = filter;
+	s->follows = filter && filter_has_tree(filter);
+	s->undecided_at = (struct filter_place){ 0 };
+	if (filter && filter_has_patterns(filter))
+		budget_join(&s->share, s->config.budget);
+	else
+		budget_leave(&s->share);
+}
+
+static void drop_cursor(struct subscriber *s)
+{
+	s->cursor = proctable_cursor_free(s->cursor);
+	s->undecided = false;
+}
 
 int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_config *config, struct proctable *table)
 {
@@ -61,7 +82,7 @@ int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_conf
 	if (r < 0)
 		return r;
 	s->config = *config;
-	s->follows = config->filter && filter_has_tree(config->filter);
+	take_filter(s, config->filter);
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -71,6 +92,7 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	if (!s)
 		return NULL;
 	proctable_cursor_free(s->cursor);
+	budget_leave(&s->share);
 	filter_free(s->config.filter);
 	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++)
 		line_unref(s->answers[i]);
@@ -201,11 +223,11 @@ static void note(struct subscriber *s)
 	ledger->joined_ns = s->since.boot_ns;
 }
 
-static bool wants(const struct subscriber *s, const struct event *event)
+static enum filter_result wants(struct subscriber *s, const struct event *event)
 {
 	if (event->type == EVENT_EXITED && !event_was_told(event, &s->since))
-		return false;
-	return !s->config.filter || filter_pass(s->config.filter, event);
+		return FILTER_NO;
+	return s->config.filter ? filter_ask(s->config.filter, event, &s->share) : FILTER_YES;
 }
 
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
@@ -223,11 +245,19 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 
 void subscriber_event(struct subscriber *s, const struct event *event, struct encoder *encoder)
 {
+	enum filter_result r;
+
 	if (s->astray && filter_follow(s->config.filter, s->table) == 0)
 		s->astray = false;
-	if (!s->joined || s->too_slow || !wants(s, event))
+	if (!s->joined || s->too_slow)
 		return;
-	take(s, event, encoder);
+	r = wants(s, event);
+	if (r == FILTER_NO)
+		return;
+	if (r == FILTER_YES)
+		take(s, event, encoder);
+	else
+		lose(s, event);
 	if (event->seq != 0)
 		s->last_seq = event->seq;
 	note(s);
@@ -255,7 +285,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 		r = buffer_move(before_queue(s), s->queue);
 	if (r < 0)
 		return r;
-	s->cursor = proctable_cursor_free(s->cursor);
+	drop_cursor(s);
 	s->cursor = TAKE_PTR(cursor);
 	s->joined = true;
 	s->since = (struct joined){
@@ -279,11 +309,10 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
 	}
 	if (anew)
-		s->cursor = proctable_cursor_free(s->cursor);
+		drop_cursor(s);
 	filter_free(s->config.filter);
 	s->astray = false;
-	s->config.filter = filter;
-	s->follows = filter && filter_has_tree(filter);
+	take_filter(s, filter);
 	s->config.keys = keys;
 	note(s);
 	return 0;
@@ -338,8 +367,8 @@ void subscriber_end_snapshot(struct subscriber *s)
 
 	if (!s->cursor)
 		return;
-	missing = proctable_cursor_left(s->cursor) + buffer_drop_snapshot(s->before);
-	s->cursor = proctable_cursor_free(s->cursor);
+	missing = proctable_cursor_left(s->cursor) + s->undecided + buffer_drop_snapshot(s->before);
+	drop_cursor(s);
 	if (missing > 0) {
 		lose_queue(s);
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
@@ -404,7 +433,7 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 		return r;
 	if (s->cursor)
 		buffer_clear(s->queue);
-	s->cursor = proctable_cursor_free(s->cursor);
+	drop_cursor(s);
 	s->joined = false;
 	s->lost_count = 0;
 	note(s);
@@ -422,25 +451,40 @@ static int push_portion(struct subscriber *s, const struct event *event)
 	return r;
 }
 
+/* The process that the snapshot is at: if the filter has no answer within the steps, it is at it next time too. */
+static int snapshot_look(struct subscriber *s, const struct process *process, int64_t *steps)
+{
+	struct event event = {
+		.type = EVENT_STARTED,
+		.snapshot = true,
+		.boot = s->config.boot,
+		.process = process,
+		.source = process->source,
+		.time = process->start_time,
+	};
+	enum filter_result r = FILTER_YES;
+
+	if (s->config.filter)
+		r = filter_try(s->config.filter, &event, &s->undecided_at, steps);
+	s->undecided = r == FILTER_MORE;
+	if (r == FILTER_MORE)
+		return 0;
+	s->undecided_at = (struct filter_place){ 0 };
+	return r == FILTER_YES ? push_portion(s, &event) : 0;
+}
+
 /* The next process of the snapshot, or its end: 1, as long as lines of it are not out, so that there is nothing between those and
  * `live`. */
-static int snapshot_step(struct subscriber *s)
+static int snapshot_step(struct subscriber *s, int64_t *steps)
 {
-	const struct entry *entry = proctable_cursor_next(s->cursor);
-	struct event event = { .type = EVENT_STARTED, .snapshot = true, .boot = s->config.boot };
+	const struct entry *entry = s->undecided ? proctable_cursor_at(s->cursor) : proctable_cursor_next(s->cursor);
 
-	if (!entry) {
-		if (!buffer_is_empty(s->before))
-			return 1;
-		s->cursor = proctable_cursor_free(s->cursor);
-		return push_live(s, 0);
-	}
-	event.process = &entry->process;
-	event.source = entry->process.source;
-	event.time = entry->process.start_time;
-	if (s->config.filter && !filter_pass(s->config.filter, &event))
-		return 0;
-	return push_portion(s, &event);
+	if (entry)
+		return snapshot_look(s, &entry->process, steps);
+	if (!buffer_is_empty(s->before))
+		return 1;
+	drop_cursor(s);
+	return push_live(s, 0);
 }
 
 static int outcome(int r)
@@ -451,14 +495,15 @@ static int outcome(int r)
 static int write_portion(struct subscriber *s)
 {
 	size_t turn = 0, looks = 0;
+	int64_t steps = LOOK_STEPS;
 	int r;
 
 	if (s->too_slow)
 		return SUBSCRIBER_E_SLOW;
 	/* The snapshot in portions: as much as is written at once, not more, whatever the size of the table. */
 	do {
-		for (; s->cursor && buffer_held(s->before) < PORTION && looks < LOOKS_MOST; looks++) {
-			r = snapshot_step(s);
+		for (; s->cursor && buffer_held(s->before) < PORTION && looks < LOOKS_MOST && steps > 0; looks++) {
+			r = snapshot_step(s, &steps);
 			if (r < 0)
 				return r;
 			if (r > 0)
@@ -468,7 +513,7 @@ static int write_portion(struct subscriber *s)
 		r = buffer_write(s->before, s->fd, TURN_MOST);
 		if (r != 0)
 			return outcome(r);
-	} while (s->cursor && turn < TURN_MOST && looks < LOOKS_MOST);
+	} while (s->cursor && turn < TURN_MOST && looks < LOOKS_MOST && steps > 0);
 	if (s->cursor)
 		return SUBSCRIBER_E_MORE;
 	r = buffer_write(s->queue, s->fd, TURN_MOST);
@@ -545,6 +590,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	ARCHIVE(a, s->portion);
 	archive_flag(a, &s->joined);
 	archive_flag(a, &s->astray);
+	archive_flag(a, &s->undecided);
 	joined_archive(&s->since, a);
 	ARCHIVE(a, s->lost_count);
 	ARCHIVE(a, s->lost_first);
@@ -554,6 +600,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	ARCHIVE(a, s->events);
 	ARCHIVE(a, s->lost);
 	ARCHIVE(a, s->last_seq);
+	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
 	count_portion(s);
 	return r < 0 ? r : archive_error(a);
 }

@@ -6,7 +6,8 @@
  * The stream: if asked for, a snapshot, made line by line as it is read, so it takes no queue; then
  * `live`; then events. What happens meanwhile waits in the queue. When the queue is full, whole events
  * are dropped and counted, until it is half empty; then a `lost` line stands in their place. A
- * subscriber that drops does nothing per event but count. A line that is larger than the queue is dropped too.
+ * subscriber that drops does nothing per event but count. A line that is larger than the queue is dropped too,
+ * and so is an event for which its filter has no answer within what it may cost (budget.h).
  *
  * What it may hold is bounded, as memory: the queue, of which what stands before a snapshot is part; one portion of
  * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more. Answers count as queue.
@@ -20,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "budget.h"
 #include "buffer.h"
 #include "event.h"
 #include "filter.h"
@@ -37,6 +39,7 @@ struct subscriber_config {
 	struct filter *filter; /* taken over; NULL: everything */
 	uint64_t boot;	       /* for the ids of the snapshot */
 	struct json *json;     /* for lines of its own; borrowed, may be shared with others */
+	struct budget *budget; /* of all filters; borrowed */
 };
 
 /* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.
@@ -78,7 +81,7 @@ bool subscriber_snapshot_moved(const struct subscriber *subscriber, uint64_t *re
 /* Memory of snapshot lines that all subscribers have not read. */
 size_t subscriber_portions(void);
 
-/* Takes the event if it wants it. */
+/* Takes the event if it wants it, or if what the filter may cost does not suffice to say so: then as lost. */
 void subscriber_event(struct subscriber *subscriber, const struct event *event, struct encoder *encoder);
 void subscriber_fork(struct subscriber *subscriber, const struct process *child);
 void subscriber_exit(struct subscriber *subscriber, const struct process *process);

@@ -13,13 +13,16 @@ import time
 from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized, main, odd, run, seconds,
                  start_and_end, test)
 
+# Others may run these tests as well, on the same kernel.
+STORM = "storm-of-%d" % os.getpid()
+END = "end-of-%d" % os.getpid()
 SMALL = ["seq", "pid", "id", "args"]
 
 
 class Storm:
     """Programs in the background, with a mark among their arguments."""
 
-    def __init__(self, times, mark="storm"):
+    def __init__(self, times, mark=STORM):
         self.process = odd("storm", str(times), mark)
         self.times = times
 
@@ -98,8 +101,8 @@ def two_hundred_connect_during_a_storm():
             clients.append(client)
         collector = Collector(clients)
         storm.wait()
-        last = run(ODD, "exit", "0", "the-end")
-        collector.wait_all(b'"the-end"', PATIENCE)
+        last = run(ODD, "exit", "0", END)
+        collector.wait_all(b'"%s"' % END.encode(), PATIENCE)
         collector.wait_all(b'"pid":%d,' % last.pid, PATIENCE)
         streams = collector.finish()
         for events in streams:
@@ -176,13 +179,13 @@ def slow_readers_lose_exactly_and_hurt_nobody():
         collector = Collector(fast)
         storm = Storm(times)
         storm.wait()
-        last = run(ODD, "exit", "0", "the-end")
+        last = run(ODD, "exit", "0", END)
         # Two seconds on a quiet machine; how long here is said, and only never is wrong.
-        collector.wait_all(b'"the-end"', PATIENCE)
+        collector.wait_all(b'"%s"' % END.encode(), PATIENCE)
         print("#   all fast ones had it %.2f s after the storm" % (time.monotonic() - storm.end))
         streams = collector.finish()
         for client, events in zip(fast, streams):
-            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (times, times))
+            equal((len(marked(events, STORM, "started")), len(marked(events, STORM, "exited"))), (times, times))
             check(not [e for e in events if e["type"] == "lost"], "a fast one lost")
         dripping.set()
         dripper.join()
@@ -214,11 +217,11 @@ def a_backlog_goes_out_in_portions():
             client = daemon.connect()
             daemon.process.send_signal(signal.SIGSTOP)
             Storm(2000).wait()
-            run(ODD, "exit", "0", "the-end")
+            run(ODD, "exit", "0", END)
             collector = Collector([client])
             daemon.process.send_signal(signal.SIGCONT)
-            collector.wait_all(b'"the-end"', PATIENCE)
-            equal(len(marked(collector.finish()[0], "storm", "exited")), 2000)
+            collector.wait_all(b'"%s"' % END.encode(), PATIENCE)
+            equal(len(marked(collector.finish()[0], STORM, "exited")), 2000)
             client.send({"stats": True})
             own = client.wait(lambda e: e["type"] == "stats")["subscribers"]
             peaks.append(next(s["queue_peak"] for s in own if s["events"] >= 4000))
@@ -230,13 +233,13 @@ def a_backlog_goes_out_in_portions():
 def a_slow_reader_can_be_disconnected():
     # The good one's lines are so short that they fit the queue all together, however late it reads; the machine's own
     # events go to neither.
-    with Daemon({"socket": {"slow": "disconnect", "queue": "1M", "args": "storm, the-end"}}) as daemon:
+    with Daemon({"socket": {"slow": "disconnect", "queue": "1M", "args": STORM + ", " + END}}) as daemon:
         slow, good = daemon.connect(), daemon.connect()
-        good.send({"fields": "pid", "args": ["storm", "the-end"]})
+        good.send({"fields": "pid", "args": [STORM, END]})
         good.wait(lambda e: e["type"] == "subscribed")
         reader = Collector([good])
         Storm(3000).wait()
-        marker = run(ODD, "exit", "0", "the-end")
+        marker = run(ODD, "exit", "0", END)
         reader.wait_all(b'"pid":%d}' % marker.pid, PATIENCE)
         check(not [e for e in reader.finish()[0] if e["type"] == "lost"], "the good one lost")
         while slow.read_some(PATIENCE):
@@ -306,10 +309,10 @@ def a_hundred_reloads_during_a_storm():
             daemon.process.send_signal(signal.SIGHUP)
             daemon.wait_note("READY=1")
         storm.wait()
-        marker = run(ODD, "exit", "0", "the-end")
+        marker = run(ODD, "exit", "0", END)
         collector.wait_all(b'"pid":%d,' % marker.pid, PATIENCE)
         for events in collector.finish():
-            equal((len(marked(events, "storm", "started")), len(marked(events, "storm", "exited"))), (times, times))
+            equal((len(marked(events, STORM, "started")), len(marked(events, STORM, "exited"))), (times, times))
             seqs = [e["seq"] for e in events if "seq" in e]
             check(len(seqs) == len(set(seqs)) and seqs == sorted(seqs), "seq")
             check(not [e for e in events if e["type"] == "lost"])

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <fnmatch.h>
+#include <time.h>
 
 #include "filter.h"
 #include "glob.h"
@@ -144,6 +145,128 @@ TEST(glob_time_is_bounded_whatever_the_pattern)
 	for (int i = 0; i < 65; i++)
 		strcat(pattern, "[ab]");
 	CHECK_STR(refused(pattern), "too many bracket expressions");
+}
+
+/* What a pattern means, by its definition: all[i][k] says whether the first i parts match the first k bytes. */
+static bool matches_by_definition(const char *pattern, struct bytes text)
+{
+	bool now[65] = { true }, next[65];
+
+	ASSERT(text.size < sizeof(now));
+	for (const char *p = pattern; *p; p++) {
+		const char *close = *p == '[' ? strchr(p, ']') : p;
+
+		next[0] = *p == '*' && now[0];
+		for (size_t k = 0; k < text.size; k++) {
+			char c = text.data[k];
+			bool in = false;
+
+			for (const char *q = p + 1 + (p[1] == '!'); q < close; q++)
+				in |= *q == c;
+			if (*p == '*')
+				next[k + 1] = now[k + 1] || next[k];
+			else
+				next[k + 1] = now[k] && (*p == '?' || (*p == '[' ? in != (p[1] == '!') : *p == c));
+		}
+		memcpy(now, next, sizeof(now));
+		p = close;
+	}
+	return now[text.size];
+}
+
+/* The answer of a search that is cut into small pieces, and takes no more steps than it may. */
+static bool matches_in_pieces(const struct glob *glob, size_t pattern, struct bytes text)
+{
+	struct glob_place place = { 0 };
+	enum glob_result r = GLOB_MORE;
+	int64_t took = 0;
+
+	while (r == GLOB_MORE) {
+		int64_t given = rand() % 20, steps = given;
+
+		r = glob_search(glob, text, &place, &steps);
+		took += given - steps;
+		CHECK(took <= GLOB_STEPS_MAX(pattern, text.size));
+	}
+	return r == GLOB_YES;
+}
+
+TEST(glob_agrees_with_its_definition_in_any_pieces)
+{
+	static const char *const parts[] = { "a", "b",	  "c",	  "ab",	 "*",	  "*",	"*",
+					     "?", "[ab]", "[!a]", "[c]", "[!bc]", "aab" };
+	unsigned yes = 0;
+
+	srand(4);
+	for (int i = 0; i < 1000000; i++) {
+		_cleanup_(glob_free_p) struct glob *glob = NULL;
+		char pattern[64] = "", text[64];
+		const char *reason = "";
+		struct bytes bytes = { text, (size_t)rand() % (i % 8 ? 12 : sizeof(text)) };
+		bool should;
+
+		for (int k = rand() % (i % 4 ? 6 : 12); k > 0; k--)
+			strcat(pattern, parts[(size_t)rand() % (sizeof(parts) / sizeof(parts[0]))]);
+		for (size_t k = 0; k < bytes.size; k++)
+			text[k] = "aaabbc"[rand() % 6];
+		CHECK_INT(glob_new(&glob, bytes_of(pattern), &reason), 0);
+		should = matches_by_definition(pattern, bytes);
+		yes += should;
+		if (glob_match(glob, bytes) != should || matches_in_pieces(glob, strlen(pattern), bytes) != should) {
+			printf("# '%s' on '%.*s'\n", pattern, (int)bytes.size, text);
+			CHECK(false);
+		}
+	}
+	CHECK(yes > 100000 && yes < 900000);
+}
+
+static uint64_t cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Patterns of 4 KiB each. What is quadratic takes seconds for one of them. */
+TEST(glob_compiles_in_linear_time)
+{
+	static const char *const parts[] = { "[",   "[a",    "[.",     "[=",	     "[:",	    "[:a",
+					     "[a-", "[!",    "[\\]",   "[]",	     "[a\\]",	    "[[:alpha:]",
+					     "*[?", "*a?*b", "[[:x:]", "[\x01-\x7f", "[.\x01-\x7f", "*",
+					     "\\[", "]",     "[[.]",   "[:.=]",	     "[a]",	    "*ab*" };
+	uint64_t began = cpu_ms();
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		for (size_t tail = 0; tail < 4; tail++) {
+			_cleanup_(glob_free_p) struct glob *glob = NULL;
+			const char *ends[] = { "", "]", ".]", ":]" }, *reason = NULL;
+			char pattern[GLOB_SIZE_MAX + 1] = "";
+			size_t size = strlen(parts[i]), used = 0;
+
+			while (used + size + strlen(ends[tail]) <= GLOB_SIZE_MAX) {
+				memcpy(pattern + used, parts[i], size);
+				used += size;
+			}
+			strcpy(pattern + used, ends[tail]);
+			CHECK(glob_new(&glob, bytes_of(pattern), &reason) == 0 || reason);
+		}
+	}
+	printf("# %llu ms\n", (unsigned long long)(cpu_ms() - began));
+	CHECK(cpu_ms() - began < 2000);
+}
+
+TEST(glob_takes_an_open_bracket_a_few_times)
+{
+	char pattern[64] = "";
+
+	for (int i = 0; i < 8; i++)
+		strcat(pattern, "[\\]");
+	CHECK(m(pattern, "[][][][][][][][]"));
+	strcat(pattern, "[\\]");
+	strcat(pattern, "\\]");
+	CHECK_STR(refused(pattern), "too many [ that no ] closes");
+	CHECK(m("*[a[b[c[d[e[f[g[h[i[j", "x[a[b[c[d[e[f[g[h[i[j"));
 }
 
 /* A filter of "key=entry" strings. */
@@ -367,13 +490,82 @@ TEST(filter_has_limits)
 	memset(text, 'x', FILTER_ENTRY_SIZE_MAX + 1);
 	CHECK_INT(filter_new(&filter), 0);
 	CHECK_INT(filter_add(filter, FILTER_EXE, (struct bytes){ text, FILTER_ENTRY_SIZE_MAX + 1 }, &reason), -E2BIG);
-	CHECK_STR(reason, "too long");
+	CHECK_STR(reason, "too long, at most 4096 bytes");
 	CHECK_INT(filter_add(filter, FILTER_EXE, (struct bytes){ text, FILTER_ENTRY_SIZE_MAX }, &reason), 0);
 	for (int i = 1; i < FILTER_ENTRIES_MAX; i++)
 		CHECK_INT(filter_add(filter, i % 2 ? FILTER_PID : FILTER_COMM, BYTES("1"), &reason), 0);
 	CHECK_INT(filter_add(filter, FILTER_UID, BYTES("1"), &reason), -E2BIG);
-	CHECK_STR(reason, "too many entries");
+	CHECK_STR(reason, "too many entries, at most 256 in all");
 	CHECK(filter_entry(filter, FILTER_UID, 0) == NULL);
+}
+
+static int add(struct filter *filter, enum filter_key key, const char *entry, const char **reason)
+{
+	return filter_add(filter, key, bytes_of(entry), reason);
+}
+
+TEST(filter_has_limits_of_what_it_costs)
+{
+	_cleanup_(filter_free_p) struct filter *filter = NULL, *tables = NULL, *large = NULL;
+	_cleanup_free_ char *text = malloc(FILTER_ENTRY_SIZE_MAX);
+	const char *reason = "";
+
+	CHECK_INT(filter_new(&filter), 0);
+	for (int i = 0; i < FILTER_SEARCHES_MAX; i++)
+		CHECK_INT(add(filter, i % 2 ? FILTER_ARGS : FILTER_EXE, i % 3 ? "*a*" : "!x*a?*", &reason), 0);
+	CHECK_INT(add(filter, FILTER_COMM, "*a*", &reason), -E2BIG);
+	CHECK_STR(reason, "too many patterns with text between two *, at most 128 in all");
+	CHECK_INT(add(filter, FILTER_COMM, "a?*[bc]", &reason), 0);
+	CHECK(filter_entry(filter, FILTER_COMM, 1) == NULL);
+	for (int i = 0; i < FILTER_TREES_MAX; i++)
+		CHECK_INT(add(filter, FILTER_TREE, "!1", &reason), 0);
+	CHECK_INT(add(filter, FILTER_TREE, "1", &reason), -E2BIG);
+	CHECK_STR(reason, "too many trees, at most 64");
+	CHECK_INT(filter_new(&tables), 0);
+	CHECK_INT(add(tables, FILTER_ARGS, "*?*[a]*", &reason), 0);
+	for (int i = 2; i < FILTER_TABLES_MAX; i++)
+		CHECK_INT(add(tables, FILTER_ARGS, "*?*", &reason), 0);
+	CHECK_INT(add(tables, FILTER_ARGS, "*[a]*", &reason), -E2BIG);
+	CHECK_STR(reason, "too many parts with ? or [] between two *, at most 64 in all");
+	CHECK_INT(add(tables, FILTER_ARGS, "*a*", &reason), 0);
+	CHECK_INT(filter_new(&large), 0);
+	CHECK(text);
+	memset(text, 'x', FILTER_ENTRY_SIZE_MAX);
+	for (int i = 0; i < FILTER_SIZE_MAX / FILTER_ENTRY_SIZE_MAX; i++)
+		CHECK_INT(filter_add(large, FILTER_EXE, (struct bytes){ text, FILTER_ENTRY_SIZE_MAX }, &reason), 0);
+	CHECK_INT(add(large, FILTER_EXE, "x", &reason), -E2BIG);
+	CHECK_STR(reason, "too much text, at most 65536 bytes in all");
+}
+
+/* Whatever pieces the steps come in, the answer is the same, and each call takes hardly more than it was given. */
+TEST(filter_decides_in_any_pieces)
+{
+	static const char *const entries[] = { "args=!*x?z*",	  "args=*O*",	    "args=h*://*", "exe=*bin*",
+					       "exe=!*/n?*",	  "comm=c*",	    "uid=1000",	   "pid=!7",
+					       "error=!E*",	  "args=*nowhere*", "exe=*q*",	   "comm=*u*",
+					       "args=!*nowhere*", "tree=!5",	    "args=*-*O*",  "args=" };
+	unsigned yes = 0;
+
+	srand(5);
+	for (int i = 0; i < 100000; i++) {
+		const char *some[5] = { 0 };
+		_cleanup_(filter_free_p) struct filter *filter = NULL;
+		struct filter_place place = { 0 };
+		enum filter_result r = FILTER_MORE;
+
+		for (int k = rand() % 5; k > 0; k--)
+			some[k - 1] = entries[(size_t)rand() % (sizeof(entries) / sizeof(entries[0]))];
+		filter = filter_of(some);
+		while (r == FILTER_MORE) {
+			int64_t steps = 1 + rand() % 30;
+
+			r = filter_try(filter, &started, &place, &steps);
+			CHECK(steps > -200);
+		}
+		CHECK((r == FILTER_YES) == filter_pass(filter, &started));
+		yes += r == FILTER_YES;
+	}
+	CHECK(yes > 10000 && yes < 90000);
 }
 
 TEST(filter_gives_its_entries_back)

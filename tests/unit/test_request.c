@@ -220,7 +220,7 @@ TEST(depth_and_number_are_bounded)
 	CHECK_INT(parse(line), 0);
 	request_clear(&request);
 	strcpy(line + n, ",\"more\"]}");
-	refused(line, "comm: too many or too long entries");
+	refused(line, "comm: too many entries, at most 256 in all");
 	/* Fields may come more than once, but not without end. */
 	n = (size_t)sprintf(line, "{\"fields\":[\"pid\"");
 	for (int i = 1; i < REQUEST_FIELDS_MOST; i++)
@@ -241,7 +241,7 @@ TEST(depth_and_number_are_bounded)
 	refused(line, NULL);
 	memcpy(line, "{\"comm\":\"", 9);
 	strcpy(line + 65000, "\"}");
-	refused(line, "comm: too many or too long entries");
+	refused(line, "comm: too long, at most 4096 bytes");
 	/* Brackets in strings are no depth. */
 	CHECK_INT(parse("{\"comm\":\"[[[[[[[[\\\"[[[[\"}"), 0);
 	request_clear(&request);

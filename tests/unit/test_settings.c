@@ -73,6 +73,38 @@ static struct settings *taken(const char *text)
 	return settings;
 }
 
+/* A line "key = part,part,.." of `count` parts. */
+static char *list_line(char *to, const char *key, const char *part, unsigned times)
+{
+	to += sprintf(to, "%s = %s", key, part);
+	for (unsigned i = 1; i < times; i++)
+		to += sprintf(to, ",%s", part);
+	return to + sprintf(to, "\n");
+}
+
+TEST(filter_limits_are_for_all_keys_of_a_section)
+{
+	char text[8192], wrong[8192], *at = text + sprintf(text, "[journal]\n");
+
+	at = list_line(list_line(at, "comm", "a", 128), "uid", "1", 128);
+	settings_free(taken(text));
+	/* Another section has a filter of its own. */
+	at += sprintf(at, "[socket]\nppid = 1\n");
+	settings_free(taken(text));
+	strcpy(at, "[journal]\ngid = 5\n");
+	refused(text, "x.conf:7: gid = 5: too many entries, at most 256 in all\n");
+	at = list_line(text + sprintf(text, "[stdout]\n"), "args", "*a*", 128);
+	strcpy(at, "exe = a*b\n");
+	settings_free(taken(text));
+	strcpy(at, "exe = *b*\n");
+	refused(text, "x.conf:3: exe = *b*: too many patterns with text between two *, at most 128 in all\n");
+	list_line(text + sprintf(text, "[stdout]\n"), "tree", "1", 65);
+	strcpy(wrong, "x.conf:2: ");
+	list_line(wrong + strlen(wrong), "tree", "1", 65);
+	strcpy(wrong + strlen(wrong) - 1, ": too many trees, at most 64\n");
+	refused(text, wrong);
+}
+
 TEST(defaults_are_the_contracts)
 {
 	struct settings *s = taken("");

@@ -538,4 +538,115 @@ TEST(after_a_crash_a_snapshot_that_was_under_way_begins_anew)
 	end();
 }
 
+/* A filter that has to look at every byte of an argument once for each of its patterns. */
+static struct filter *costly(unsigned patterns)
+{
+	struct filter *filter = NULL;
+	const char *reason = "";
+	char pattern[64];
+
+	CHECK_INT(filter_new(&filter), 0);
+	CHECK_INT(filter_add(filter, FILTER_ARGS, BYTES("*the-end*"), &reason), 0);
+	for (unsigned i = 1; i < patterns; i++) {
+		snprintf(pattern, sizeof(pattern), "*a%.*s?b*", (int)(i % 40),
+			 "????????????????????????????????????????");
+		CHECK_INT(filter_add(filter, FILTER_ARGS, bytes_of(pattern), &reason), 0);
+	}
+	return filter;
+}
+
+static struct process large_process(char *args, size_t args_size, uint32_t tgid, const char *last)
+{
+	size_t tail = strlen(last) + 1;
+
+	memset(args, 'a', args_size);
+	args[args_size - tail - 1] = '\0';
+	memcpy(args + args_size - tail, last, tail);
+	return (struct process){
+		.tgid = tgid,
+		.start = tgid,
+		.comm = BYTES("large"),
+		.image = { .args = { args, args_size }, .argc = 2, .args_size = args_size },
+	};
+}
+
+TEST(a_filter_that_costs_too_much_loses_events_of_its_own)
+{
+	static char args[1 << 20];
+	struct process process = large_process(args, sizeof(args), 1, "the-end");
+	struct event event = { .type = EVENT_STARTED, .seq = 7, .process = &process };
+	struct budget budget = { 0 };
+	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL, .budget = &budget };
+	struct subscriber *other;
+	struct subscriber_stats stats;
+
+	begin();
+	config.json = json;
+	config.filter = costly(60);
+	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_join(subscriber, false), 0);
+	config.filter = NULL;
+	CHECK_INT(subscriber_new(&other, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_configure(other, KEYS_ALL, costly(1), true), 0);
+	CHECK_INT(subscriber_join(other, false), 0);
+	CHECK_INT(budget.shares, 2);
+	/* What the second wants it may have: no line is made here, so an event that it does not want. */
+	memset(args + sizeof(args) - 9, 'a', 8);
+	for (event.seq = 7; event.seq < 10; event.seq++) {
+		subscriber_event(subscriber, &event, NULL);
+		subscriber_event(other, &event, NULL);
+	}
+	subscriber_stats(other, &stats);
+	CHECK_INT(stats.lost, 0);
+	subscriber_stats(subscriber, &stats);
+	CHECK_INT(stats.lost, 3);
+	take_all();
+	CHECK(strstr(text, "\"type\":\"lost\"") &&
+	      strstr(text, "\"count\":3,\"where\":\"subscriber\",\"first_seq\":7,\"last_seq\":9"));
+	/* What costs little it still has. */
+	exec_of(5);
+	CHECK_INT(subscriber_configure(subscriber, KEYS_ALL, NULL, true), 0);
+	CHECK_INT(budget.shares, 1);
+	subscriber_free(other);
+	CHECK_INT(budget.shares, 0);
+	end();
+}
+
+/* Each turn is short, and all of them together have all. */
+TEST(a_snapshot_with_a_costly_filter_is_cut_into_turns)
+{
+	static char args[200000];
+	struct subscriber_config config = { .queue = 1 << 20, .keys = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID) };
+	struct budget budget = { 0 };
+	unsigned turns = 0;
+	struct entry *entry;
+	int r;
+
+	begin();
+	config.json = json;
+	config.filter = costly(40);
+	config.budget = &budget;
+	for (uint32_t tgid = 1; tgid <= 4; tgid++) {
+		struct process process = large_process(args, sizeof(args), tgid, tgid % 2 ? "the-end" : "another");
+
+		CHECK_INT(proctable_add(pipeline_table(pipeline), &entry, &process), 0);
+	}
+	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
+	CHECK_INT(subscriber_join(subscriber, true), 0);
+	while ((r = subscriber_write(subscriber)) > 0) {
+		CHECK(r == SUBSCRIBER_E_MORE);
+		take();
+		/* Between two of them anything may happen to the process that it is at. */
+		if (++turns == 4)
+			proctable_remove(pipeline_table(pipeline), proctable_find(pipeline_table(pipeline), 2, 0));
+	}
+	take();
+	CHECK_INT(r, 0);
+	CHECK(turns >= 8 && turns <= 40);
+	CHECK_INT(count_of("\"type\":\"started\""), 2);
+	CHECK(strstr(text, "\"pid\":1}") && strstr(text, "\"pid\":3}"));
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	end();
+}
+
 TAP_MAIN
