@@ -23,7 +23,10 @@ static __always_inline bool is_half_way(struct task_struct *task)
 	return mm && !BPF_CORE_READ(mm, start_code) && !BPF_CORE_READ(mm, end_code);
 }
 
-/* Every process that is alive: those whose last thread is gone have had their exit already, zombies too. False: it is none. */
+/*
+ * Every process that is alive, or ending: do_exit() counts the last thread out first, passes the tracepoint some time later, and then makes it
+ * a zombie (kernel/exit.c, exit_notify()), which has its record behind it. False: it is none.
+ */
 static __always_inline bool running_fill(struct record_running *running, struct task_struct *task)
 {
 	struct identity identity;
@@ -32,8 +35,11 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 
 	if (BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return false;
-	if (BPF_CORE_READ(task, signal, live.counter) == 0)
-		return false;
+	if (BPF_CORE_READ(task, signal, live.counter) == 0) {
+		if (BPF_CORE_READ(task, exit_state))
+			return false;
+		running->flags |= RUNNING_F_ENDING;
+	}
 	execing = is_execing(task);
 	process_fill(false, &running->process, task);
 	if (running->process.exec_id && is_half_way(task))

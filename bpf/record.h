@@ -88,6 +88,7 @@ struct record_running {
 
 #define RUNNING_F_EXE_DEV (1ull << 1) /* as EXEC_F_EXE_DEV */
 #define RUNNING_F_EXECING (1ull << 0) /* within an execve: the record of exec_id may be yet to come */
+#define RUNNING_F_ENDING (1ull << 1)  /* no thread is left: the record of its end may be yet to come */
 
 #define PROCESS_F_KTHREAD (1ull << 0)
 #define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */

@@ -9,8 +9,8 @@
  *  - A process that forked before the fork probe was attached is in the list, unless it had no living thread by then; one that forked
  *    later has a record, which says nothing new if it is in the list too.
  *  - One in the list ends later, so after the exit probe was attached: the record is there, and is read after the list was.
- *  - One that had no living thread may have its record yet to come: do_exit() counts the thread out before the tracepoint (kernel/exit.c).
- *    It has begun before the list was (pipeline_set_listed()), is in no table, and its end is no event and no loss.
+ *  - One that had no living thread (RUNNING_F_ENDING) may have its record yet to come. It has begun before the list was read
+ *    (pipeline_set_listed()), is put in no table, and its end is no event and no loss.
  *  - self_exec_id says which exec the list saw. What came before it is known. A later one has a record. One under way is either half
  *    way, and then the list says the exec before (list.bpf.h), or marked (RUNNING_F_EXECING): its record, with this exec_id, is
  *    an event if it comes later.
@@ -21,10 +21,10 @@
  *  2. Once the list is complete, the ring is drained up to where it is written by then. The table then knows of everything that was
  *     recorded while the list was read.
  *  3. A process of the list that is not in the table was missed, unless its end has passed meanwhile: ends are noted
- *     from 1 on. One that is in the table with an older exec_id has an exec that was missed, unless that is still under way:
- *     then the table is compared again.
+ *     from 1 on. One that is in the table with an older exec_id has an exec that was missed, unless one is still under way:
+ *     then the table is compared again; and so if a process of the table was ending.
  *  4. A process that was in the table at 1 and is not in the list may be gone. (Or the kernel hides it, as sandboxes do
- *     with their init. Or it was ending as the list was read.) So /proc is asked, where a zombie has its record behind it.
+ *     with their init.) So /proc is asked, where a zombie has its record behind it.
  *  5. Once all have been asked for, the ring is drained up to where it is written by then. Whose end is recorded is out of the table by
  *     then; who is not is gone, and the record is lost.
  *
@@ -72,7 +72,7 @@ struct census {
 	size_t at;	     /* how far COMPARING, ENDING or BURYING is */
 	size_t dead;	     /* the first of `ended`, which are */
 	uint64_t settled_at; /* position in the ring: what it held when SETTLING or BURYING began */
-	bool puts_off;	     /* an exec that is under way */
+	bool puts_off;	     /* an exec or an end that is under way */
 	unsigned put_off;    /* comparisons that did, until now */
 	int broken;	     /* an end could not be noted */
 };
@@ -314,6 +314,8 @@ int census_load(struct census *c, uint64_t before)
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
 		if (c->found[i].process.start >= before)
 			break; /* by birth */
+		if (c->found[i].flags & RUNNING_F_ENDING)
+			continue;
 		r = load_hidden_parent(c, &c->found[i].process);
 		if (r == 0)
 			r = put_in(c, &c->found[i]);
@@ -394,10 +396,21 @@ static int list_missing(struct census *c)
 	return 0;
 }
 
-/* Its record is yet to come, unless it is lost: then the next comparison, or the one after that, finds the exec over. */
+/* As it is, or it has ended since. */
+static bool is_known(const struct census *c, const struct record_process *record, const struct entry *entry)
+{
+	return entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start);
+}
+
+/* Its record is yet to come, unless it is lost: then the next comparison, or the one after that, finds the exec over, or the process gone. */
 static bool put_off(struct census *c, const struct record_running *running, const struct entry *entry)
 {
-	if (!entry || !(running->flags & RUNNING_F_EXECING) || c->put_off >= PUT_OFF_MOST)
+	if (running->flags & RUNNING_F_ENDING) {
+		c->puts_off |= entry != NULL;
+		return true;
+	}
+	if (!(running->flags & RUNNING_F_EXECING) || c->put_off >= PUT_OFF_MOST ||
+	    is_known(c, &running->process, entry))
 		return false;
 	c->puts_off = true;
 	return true;
@@ -418,9 +431,7 @@ static int step_comparing(struct census *c, uint64_t boot_time)
 
 		if (entry)
 			entry->seen = true;
-		if (entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start))
-			continue;
-		if (put_off(c, running, entry))
+		if (put_off(c, running, entry) || is_known(c, record, entry))
 			continue;
 		lookups++;
 		r = announce(c, running, boot_time);

@@ -33,7 +33,7 @@ bool census_is_under_way(const struct census *census);
 bool census_waits(const struct census *census);
 
 enum {
-	CENSUS_AGAIN = 1, /* it is over, and one more is wanted: an exec was under way */
+	CENSUS_AGAIN = 1, /* it is over, and one more is wanted: an exec or an end was under way */
 };
 
 /* Goes on for some milliseconds at most, after a drain. 0, CENSUS_AGAIN, or -errno (it is over then; what was mended stays mended). */

@@ -32,9 +32,11 @@
 #define SETTLE_PAUSE_US 1000 /* until a record may be committed whose producer does not run */
 #define SETTLE_PAUSES 1000
 #define CENSUS_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss goes on */
-#define TWINS_US 1000000       /* after the old ring was read for the last time: the last twin is out of ours */
-#define TRIM_PROCESSES 64      /* and a quarter: gone from the table until their memory is given back */
-#define EPOCH_STEP_NS 1000000  /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
+#define CENSUS_DOUBLINGS_MAX \
+	6		      /* of that, while the comparison finds something that is under way: up to half a minute */
+#define TWINS_US 1000000      /* after the old ring was read for the last time: the last twin is out of ours */
+#define TRIM_PROCESSES 64     /* and a quarter: gone from the table until their memory is given back */
+#define EPOCH_STEP_NS 1000000 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 struct reader {
 	sd_event *event;
@@ -62,6 +64,7 @@ struct reader {
 	uint64_t lost; /* all together, at the last look */
 	bool census_wanted;
 	uint64_t census_us; /* when the last one began */
+	unsigned put_off;   /* how many in a row wanted one more */
 };
 
 /* Clocks. */
@@ -205,12 +208,26 @@ static void note_loss(struct reader *reader, uint32_t lost_events, uint32_t lost
 {
 	uint64_t lost = (uint64_t)lost_events + lost_forks + reader->skipped_events + reader->skipped_forks;
 
-	if (lost != reader->lost)
+	if (lost != reader->lost) {
 		reader->census_wanted = true;
+		reader->put_off = 0;
+	}
 	reader->lost = lost;
 }
 
-/* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do. */
+/* One is over. What it found under way is looked at again, and less and less often if it goes on. */
+static void plan_next(struct reader *reader, int r)
+{
+	if (r != CENSUS_AGAIN) {
+		reader->put_off = 0;
+		return;
+	}
+	reader->census_wanted = true;
+	if (reader->put_off < CENSUS_DOUBLINGS_MAX)
+		reader->put_off++;
+}
+
+/* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do soon. */
 static bool mend(struct reader *reader, bool caught_up)
 {
 	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
@@ -218,20 +235,20 @@ static bool mend(struct reader *reader, bool caught_up)
 
 	if (!reader->census)
 		return false;
-	if (census_is_under_way(reader->census))
+	if (census_is_under_way(reader->census)) {
 		r = census_step(reader->census, clock_ns(CLOCK_BOOTTIME));
-	else if (!reader->census_wanted)
+		if (!census_is_under_way(reader->census))
+			plan_next(reader, r);
+	} else if (!reader->census_wanted) {
 		return false;
-	else if (caught_up && now_us - reader->census_us >= CENSUS_PAUSE_US) {
+	} else if (caught_up && now_us - reader->census_us >= (uint64_t)CENSUS_PAUSE_US << reader->put_off) {
 		reader->census_wanted = false;
 		reader->census_us = now_us;
 		r = census_begin(reader->census);
 	}
-	if (r == CENSUS_AGAIN)
-		reader->census_wanted = true;
 	if (r < 0)
 		note(reader, LOG_WARNING, "comparing the process table with the kernel's: %s", strerror(-r));
-	return true;
+	return census_is_under_way(reader->census) || reader->put_off == 0;
 }
 
 /* Turns. */

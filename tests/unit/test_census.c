@@ -307,6 +307,44 @@ TEST(exec_whose_record_is_lost_is_told_once_it_is_over)
 	end();
 }
 
+/* Its record may be lost or yet to come. Here it is lost. */
+TEST(end_under_way_is_told_once_it_is_over)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	step();
+	list_it(pid, 2000, RUNNING_F_ENDING);
+	CHECK_INT(census_begin(census), 0);
+	CHECK_INT(step(), CENSUS_AGAIN);
+	CHECK_INT(ended, 0);
+	listed = 0;
+	kill_child(pid);
+	CHECK_INT(census_begin(census), 0);
+	CHECK_INT(step(), 0);
+	CHECK_INT(ended, 1);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
+/* Nor as the parent that a child of it names: it may have passed the tracepoint before it had a probe. */
+TEST(process_that_is_ending_at_the_start_is_not_put_in)
+{
+	pid_t pid = waiting_child(), child = waiting_child();
+
+	begin();
+	list_it(pid, 5, RUNNING_F_ENDING);
+	list_it(child, 5, 0);
+	list[1].process.ppid = (unsigned)pid;
+	list[1].process.parent_start = start_of(pid);
+	CHECK_INT(census_load(census, UINT64_MAX), 0);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	CHECK(proctable_find(pipeline_table(pipeline), (unsigned)child, 0));
+	end_child(pid);
+	end_child(child);
+	end();
+}
+
 /* Another one, whose file does not answer. */
 TEST(exec_that_is_never_over_hides_the_one_before_not_for_ever)
 {
