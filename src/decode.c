@@ -7,6 +7,8 @@
 #include "decode.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 
 /* A part as bytes; one of size 0 is not known. */
 static int part_bytes(struct bytes *ret, const void *data, size_t size, size_t fixed, const struct part *part)
@@ -215,6 +217,21 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	return r < 0 ? r : part_bytes(&image->args, record, size, sizeof(*record), &record->args);
 }
 
+/* A path that execveat(2) looks up from a descriptor, as a success would name it: fs/exec.c of the kernel, alloc_bprm(). */
+static void name_by_descriptor(struct decoded *d)
+{
+	struct bytes *name = &d->process.image.filename;
+	int n;
+
+	if (!name->data || d->dirfd == AT_FDCWD || (name->size > 0 && name->data[0] == '/'))
+		return;
+	n = snprintf(d->by_descriptor, sizeof(d->by_descriptor), "/dev/fd/%d%s%.*s", d->dirfd,
+		     name->size > 0 ? "/" : "", (int)name->size, name->data);
+	if ((size_t)n >= sizeof(d->by_descriptor))
+		n = sizeof(d->by_descriptor) - 1;
+	*name = (struct bytes){ d->by_descriptor, (size_t)n };
+}
+
 static int decode_error(struct decoded *d, const struct record_error *record, size_t size)
 {
 	struct image *image = &d->process.image;
@@ -240,6 +257,7 @@ static int decode_error(struct decoded *d, const struct record_error *record, si
 	/* An empty path is a path: execve("") fails with ENOENT. */
 	if (!image->filename.data && !(record->flags & ERROR_F_FILENAME_FAULT))
 		image->filename = BYTES("");
+	name_by_descriptor(d);
 	image->exe = image->filename;
 	return part_bytes(&image->args, record, size, sizeof(*record), &record->args);
 }

@@ -23,6 +23,7 @@ struct decoded {
 	struct bytes piece;		     /* ARGS, ENV */
 	/* The paths, put together from their components. */
 	char paths[3][RECORD_PATH_MAX + 1];
+	char by_descriptor[sizeof("/dev/fd/-2147483648/") + RECORD_PATH_MAX];
 };
 
 /* 0 or -EBADMSG. data must be aligned to 8. What ret points to lives as long as data and ret. */

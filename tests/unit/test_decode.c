@@ -2,6 +2,7 @@
 #include "decode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "records.h"
 #include "tap.h"
@@ -107,9 +108,22 @@ TEST(an_error)
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK_INT(d.error, ENOENT);
 	CHECK(is(d.process.image.exe, "/bin/nope") && is(d.process.image.filename, "/bin/nope"));
+	record.error.dirfd = 3; /* an absolute path stays as it is */
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(is(d.process.image.exe, "/bin/nope"));
+	record.error.filename.offset++;
+	record.error.filename.size--;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(is(d.process.image.exe, "/dev/fd/3/bin/nope") && is(d.process.image.filename, "/dev/fd/3/bin/nope"));
+	record.error.dirfd = AT_FDCWD;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(is(d.process.image.exe, "bin/nope"));
 	record.error.filename.size = 0;
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK(is(d.process.image.filename, ""));
+	record.error.dirfd = 3;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(is(d.process.image.exe, "/dev/fd/3"));
 	record.error.flags = ERROR_F_FILENAME_FAULT;
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK(!d.process.image.filename.data);
