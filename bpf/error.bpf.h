@@ -1,64 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Failed execs, however their calls are met: what was passed is remembered at the entry and read when the call
- * has failed, since the kernel has touched those pages then. An exec that succeeds forgets its entry in
- * sched_process_exec. Threads are known by their task_struct: one that execs takes its leader's id on the way.
- *
- * An exec that fails behind the point of no return has lost the memory that it was called with: of the path, what
- * could be read at the entry is told, and of the arguments nothing.
+ * Failed execs, however their calls are met: the record of one, and its way out. What was passed is read when the call has
+ * failed, since the kernel has touched those pages then.
  */
 #ifndef EXECSNOOP_ERROR_BPF_H
 #define EXECSNOOP_ERROR_BPF_H
 
-#include "args.bpf.h"
+#include "attempt.bpf.h"
 #include "place.bpf.h"
-#include <bpf/bpf_tracing.h>
-
-#define EARLY_FILENAME 232
-
-struct attempt {
-	u64 filename;
-	u64 argv;
-	u64 mm;
-	u64 time; /* of the failure; 0: none yet */
-	s32 dirfd;
-	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
-	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
-	u32 spare;
-	char early[EARLY_FILENAME];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192); /* threads within execve at one time */
-	__type(key, u64);	   /* task_struct */
-	__type(value, struct attempt);
-} attempts SEC(".maps");
-
-/* If there is no room, error_exit() finds nothing, and counts it. */
-static __always_inline void attempt_keep(const struct attempt *attempt)
-{
-	u64 task = bpf_get_current_task();
-
-	bpf_map_update_elem(&attempts, &task, attempt, BPF_ANY);
-}
-
-static __always_inline int error_enter(u64 filename, u64 argv, s32 dirfd, u32 width)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct attempt attempt = {
-		.filename = filename,
-		.argv = argv,
-		.mm = (u64)BPF_CORE_READ(task, mm),
-		.dirfd = dirfd,
-		.width = width,
-	};
-	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
-
-	attempt.early_size = n > 0 ? n : 0;
-	attempt_keep(&attempt);
-	return 0;
-}
 
 #define ARGV_STEPS 16 /* in one verified loop: arguments, or parts of a long one */
 #define ARGV_ROUNDS 512
@@ -261,11 +210,19 @@ static __always_inline void error_send(struct scratch *s, u32 at)
  */
 static bool error_later(struct attempt *attempt, s64 ret);
 
-/* A signal may come first: then the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
- * ERESTART_RESTARTBLOCK). */
+/*
+ * A signal may come first: then the call is made again, or was never a failure (include/linux/errno.h, ERESTARTSYS to
+ * ERESTART_RESTARTBLOCK). And a thread that is killed in the ptrace stop at the entry leaves with the ENOSYS that the entry set,
+ * without having made the call (kernel/entry/, syscall_trace_enter()): fatal_signal_pending() decides there, as here.
+ */
 static __always_inline bool is_failure(s64 ret)
 {
-	return ret < 0 && (ret > -512 || ret < -516);
+	struct task_struct *task;
+
+	if (ret != -ENOSYS)
+		return ret < 0 && (ret > -512 || ret < -516);
+	task = (void *)bpf_get_current_task();
+	return !(BPF_CORE_READ(task, pending.signal.sig[0]) & (1ull << (SIGKILL - 1)));
 }
 
 /*
@@ -281,7 +238,7 @@ __attribute__((noinline)) int error_leave(u32 of, u32 at, s64 ret)
 	struct scratch *s = scratch_get(of);
 
 	if (!attempt || !s) {
-		/* Its entry was not seen: the probe was skipped, or there was no room. */
+		/* attempt_complete() knows nothing of it, or there was no room. */
 		if (at)
 			lost_count(RECORD_ERROR);
 		return 0;
@@ -309,47 +266,37 @@ static __always_inline void error_finish(u32 of, u32 at)
 	bpf_map_delete_elem(&attempts, &task);
 }
 
-/* often: such calls are so many that the longer start for error_caller_typed() is worth it. */
-static __always_inline int error_exit(bool often, u32 of, s64 ret)
+/*
+ * A call returns: as error_leave(). often: such calls are so many that the longer start for error_caller_typed() is worth
+ * it. registers: for attempt_complete().
+ */
+__attribute__((noinline)) int error_return(u32 often, u32 of, s64 ret, u64 registers)
 {
-	u64 task = bpf_get_current_task();
-	struct attempt *attempt;
 	u32 at = 0;
 
 	if (is_failure(ret)) {
+		attempt_complete(registers);
 		at = often && settings.typed ? error_caller_typed(of) : 0;
 		if (!at)
 			at = error_caller(of);
+	} else if (settings.prepared) {
+		return 0;
 	}
-	at = error_leave(of, at, ret);
+	return error_leave(of, at, ret);
+}
+
+static __always_inline int error_exit(bool often, u32 of, s64 ret, u64 registers)
+{
+	u64 task = bpf_get_current_task();
+	struct attempt *attempt;
+	u32 at = ret < 0 || !settings.prepared ? error_return(often, of, ret, registers) : 0;
+
 	if (at == 0)
 		return 0;
 	attempt = bpf_map_lookup_elem(&attempts, &task);
 	if (!attempt || !error_later(attempt, ret))
 		error_finish(of, at);
 	return 0;
-}
-
-/* Forgets an attempt that succeeded: its exit may show under another name, or not at all. */
-static __always_inline int exec_forget(void)
-{
-	u64 task = bpf_get_current_task();
-
-	bpf_map_delete_elem(&attempts, &task);
-	return 0;
-}
-
-SEC("?tp_btf/sched_process_exec")
-int probe_exec_forget(void *ctx)
-{
-	return exec_forget();
-}
-
-/* The same on kernels without type information of their own. */
-SEC("?raw_tp/sched_process_exec")
-int plain_exec_forget(void *ctx)
-{
-	return exec_forget();
 }
 
 #endif

@@ -37,7 +37,7 @@ enum {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
-enum { BPF_ANY = 0 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 enum { BPF_RB_AVAIL_DATA = 0 };
 
@@ -45,6 +45,8 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 #define AT_FDCWD (-100)
+#define EEXIST 17
+#define ENOSYS 38
 #define SIGKILL 9
 #define SIGSEGV 11
 
@@ -177,6 +179,7 @@ struct super_block {
 };
 
 struct inode {
+	unsigned short i_mode;
 	unsigned int i_nlink;
 	unsigned long i_ino;
 	struct super_block *i_sb;
@@ -262,6 +265,16 @@ struct mm_struct {
 	struct task_struct *owner OPTIONAL; /* CONFIG_MEMCG */
 };
 
+struct vm_userfaultfd_ctx {
+	struct userfaultfd_ctx *ctx OPTIONAL; /* CONFIG_USERFAULTFD */
+};
+
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct file *vm_file;
+	struct vm_userfaultfd_ctx vm_userfaultfd_ctx;
+};
+
 typedef struct {
 	unsigned long sig[1];
 } sigset_t;
@@ -270,7 +283,20 @@ struct sigpending {
 	sigset_t signal;
 };
 
+#if defined(__TARGET_ARCH_x86)
+#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
+struct thread_info {
+	u32 status;
+};
+#else
+#define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+struct thread_info {
+	unsigned long flags;
+};
+#endif
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	pid_t pid;
 	pid_t tgid;

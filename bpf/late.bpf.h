@@ -3,9 +3,9 @@
  * Failed execs, for kernels that have task work for BPF (6.18).
  *
  * A failed exec need not have touched its arguments (a path that is not there is found missing before), and a
- * probe may not wait for their pages. So where they are not in memory, the rest is put off until the thread is about
- * to go back to user space, where it may wait. Nothing can have changed by then: it is the same thread, still in the
- * same system call.
+ * probe may not read pages that are not in memory. So where they are not, the rest is put off until the thread is about
+ * to go back to user space, where it may, as long as it waits for no other process. Nothing can have changed by then: it is the
+ * same thread, still in the same system call.
  *
  * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without any
  * (errors.bpf.c). The one that has several forms is not declared at all: see schedule().
@@ -17,7 +17,9 @@
 
 #define BPF_F_NO_PREALLOC 1
 #define TOUCH_PART 256
-#define TOUCH_MOST (1 << 20) /* parts, or pointers */
+/* Steps: of as many arguments as argv_send() reads, and bytes as [probes] args_limit lets through (src/settings_table.c), each with a
+ * page to be touched. */
+#define TOUCH_MAX (2 * (ARGV_ROUNDS * ARGV_STEPS + (8 << 20) / TOUCH_PART))
 
 /* include/uapi/linux/bpf.h, kernel/bpf/helpers.c. struct bpf_map must be a struct for the prototypes to agree. */
 struct bpf_task_work {
@@ -26,13 +28,22 @@ struct bpf_task_work {
 struct bpf_map {
 	__u32 id;
 } __attribute__((preserve_access_index));
-extern int bpf_copy_from_user_str(void *dst, __u32 dst__sz, const void *unsafe_ptr__ign, __u64 flags) __ksym __weak;
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
+
+/* Where the walk over argv stands that does nothing but touch: in a map, for the reason that walk_name() gives. */
+struct touching {
+	u64 argv;
+	u64 string;  /* the rest of the argument at hand; 0: none */
+	u64 left;    /* bytes that are wanted */
+	u32 width;   /* of a pointer: 4 of a 32-bit caller */
+	u32 touched; /* what is to be read now: its first byte, its last */
+};
 
 struct later {
 	struct bpf_task_work work;
 	s64 ret;
+	struct touching touching;
 };
 
 struct {
@@ -43,35 +54,104 @@ struct {
 	__type(value, struct later);
 } laters SEC(".maps");
 
-/* Where the walk over argv stands that does nothing but touch. */
-struct touch {
-	u64 argv;
-	u64 string; /* the rest of the argument at hand; 0: none */
-	u64 left;   /* bytes that anybody wants to have */
-	u32 width;  /* of a pointer: 4 of a 32-bit caller */
-};
+/*
+ * Who touches a page may wait for it, and here it is not the traced program that wants it. So only such pages are touched as come by
+ * themselves: what lies on this machine, and has no userfaultfd (userfaultfd(2)), behind which another process may never answer.
+ * A file may be on a server, or behind a process (FUSE); so those of known file systems alone are touched. An overlay's mapping
+ * has the file below it (fs/backing-file.c, backing_file_mmap()). A device's memory is none of all this.
+ *
+ * What remains: another thread of the same process can change the mapping between the look and the touch, or take the lock
+ * of its memory and wait.
+ */
+#define VM_DEVICE 0x10004400 /* include/linux/mm.h, VM_PFNMAP | VM_IO | VM_MIXEDMAP */
+#define S_IS_REGULAR(mode) (((mode)&0170000) == 0100000)
 
-/* One pointer, or a part of an argument. 1 at the end. */
-static long touch_once(u64 index, struct touch *touch)
+static __always_inline bool is_local(u64 magic)
+{
+	switch (magic) { /* include/uapi/linux/magic.h, and of f2fs, xfs, zfs, bcachefs their own headers */
+	case 0xef53:	 /* ext2, ext3, ext4 */
+	case 0x58465342: /* xfs */
+	case 0x9123683e: /* btrfs */
+	case 0xf2f52010: /* f2fs */
+	case 0xca451a4e: /* bcachefs */
+	case 0x2fc12fc1: /* zfs */
+	case 0x73717368: /* squashfs */
+	case 0xe0f5e1e2: /* erofs */
+	case 0x9660:	 /* iso9660 */
+	case 0x01021994: /* tmpfs, memfd, shared memory */
+	case 0x858458f6: /* ramfs */
+		return true;
+	}
+	return false;
+}
+
+static long look_at(struct task_struct *task, struct vm_area_struct *area, bool *comes)
+{
+	struct file *file = BPF_CORE_READ(area, vm_file);
+	struct inode *inode;
+
+	if (bpf_core_field_exists(area->vm_userfaultfd_ctx.ctx) && BPF_CORE_READ(area, vm_userfaultfd_ctx.ctx))
+		return 0;
+	if (BPF_CORE_READ(area, vm_flags) & VM_DEVICE)
+		return 0;
+	inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
+	*comes = !file || (S_IS_REGULAR(BPF_CORE_READ(inode, i_mode)) && is_local(BPF_CORE_READ(inode, i_sb, s_magic)));
+	return 0;
+}
+
+/* Has the page of an address in memory, if it comes by itself. */
+static __always_inline bool touch(u64 address)
+{
+	bool comes = false;
+	char byte;
+
+	if (bpf_probe_read_user(&byte, 1, (void *)address) == 0)
+		return true;
+	/* It takes the lock of the memory only if that is free: else it returns -EBUSY. */
+	bpf_find_vma(bpf_get_current_task_btf(), address, look_at, &comes, 0);
+	return comes && bpf_copy_from_user(&byte, 1, (void *)address) == 0;
+}
+
+/* Reads the next pointer. False: it is not in memory. */
+static __always_inline bool read_pointer(struct touching *t)
+{
+	/* Little-endian: a narrow one is the beginning of a wide one. */
+	if (t->width == 4 ? bpf_probe_read_user(&t->string, 4, (void *)t->argv)
+			  : bpf_probe_read_user(&t->string, 8, (void *)t->argv))
+		return false;
+	t->argv += t->width;
+	if (!t->string)
+		t->left = 0;
+	return true;
+}
+
+/* Reads an argument, or a part of a long one. */
+static __always_inline bool read_part(struct touching *t)
 {
 	char bytes[TOUCH_PART];
-	long n;
+	long n = bpf_probe_read_user_str(bytes, sizeof(bytes), (void *)t->string);
 
-	if (!touch->string) {
-		/* Little-endian: a narrow one is the beginning of a wide one. */
-		if (touch->width == 4 ? bpf_copy_from_user(&touch->string, 4, (void *)touch->argv)
-				      : bpf_copy_from_user(&touch->string, 8, (void *)touch->argv))
-			return 1;
-		if (!touch->string)
-			return 1;
-		touch->argv += touch->width == 4 ? 4 : 8;
+	if (n < 0)
+		return false;
+	t->left = (u64)n < t->left ? t->left - n : 0;
+	t->string = n == sizeof(bytes) ? t->string + n - 1 : 0;
+	return true;
+}
+
+/* A step: reads, or touches what could not be read. 1 at the end. */
+static long touch_once(u64 index, struct later **later)
+{
+	struct touching *t = &(*later)->touching;
+	u64 at = t->string ? t->string : t->argv, size = t->string ? TOUCH_PART : t->width;
+
+	if (t->string ? read_part(t) : read_pointer(t)) {
+		t->touched = 0;
+		return t->left == 0;
 	}
-	n = bpf_copy_from_user_str(bytes, sizeof(bytes), (void *)touch->string, 0);
-	if (n < 0 || (u64)n >= touch->left)
+	if (t->touched == 2)
 		return 1;
-	touch->left -= n;
-	touch->string = n == sizeof(bytes) ? touch->string + n - 1 : 0;
-	return 0;
+	/* Where the first byte is there, and it ends not in that page, it goes on in the next. */
+	return !touch(t->touched++ ? at + size - 1 : at);
 }
 
 static int later_send(struct bpf_map *map, void *key, void *value)
@@ -79,14 +159,14 @@ static int later_send(struct bpf_map *map, void *key, void *value)
 	struct later *later = value;
 	u64 task = bpf_get_current_task();
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &task);
-	struct touch touch = {
-		.argv = attempt ? attempt->argv : 0,
-		.left = settings.args_limit,
-		.width = attempt ? attempt->width : 8,
-	};
 	u32 at;
 
-	bpf_loop(TOUCH_MOST, touch_once, &touch, 0);
+	if (attempt) {
+		later->touching.argv = attempt->argv;
+		later->touching.width = attempt->width;
+		later->touching.left = settings.args_limit;
+		bpf_loop(TOUCH_MAX, touch_once, &later, 0);
+	}
 	/* The scratch memory is this CPU's. */
 	bpf_preempt_disable();
 	at = error_leave(SCRATCH_LATE, error_caller(SCRATCH_LATE), later->ret);

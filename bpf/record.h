@@ -193,8 +193,8 @@ struct record_shared {
 	__u32 lost_forks;
 	__u32 lost_by_kind[8]; /* by enum record_kind */
 	__u32 spare;
-	/* Of the runs that the kernel left out (recursion_misses), those that a second program made up for. */
-	__u64 made_up_events; /* exec, exit */
+	/* Of the runs that the kernel left out (recursion_misses), those that a second program made up for, or that saw nothing. */
+	__u64 made_up_events; /* exec, exit, error */
 	__u64 made_up_forks;
 };
 
@@ -227,13 +227,19 @@ struct record_layouts {
 /* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/late.bpf.h). */
 #define RECORD_CALL_MARK 0x65780001
 
+/* Of which programs. 0: none. */
+enum { RECORD_TRAMPOLINES = 1, RECORD_TRACEPOINTS = 2 };
+
 /* What the daemon says before load, to every BPF object. */
 struct record_settings {
 	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */
 	__u32 page_size;
 	__u32 env_wanted;
 	__u32 preempted; /* programs at tracepoints may be: there are second ones (again.bpf.h) */
-	__u32 typed;	 /* for failed execs: there is bpf_get_current_task_btf() (5.11) */
+	/* For failed execs: there is bpf_get_current_task_btf() (5.11); bpf_task_pt_regs() too (5.15); and the entries of the
+	 * calls are not seen (6.10, bpf/attempt.bpf.h); and the kernel may leave out runs at returns: RECORD_x (bpf/ways.bpf.h). */
+	__u32 typed, registers, prepared, preempted_returns;
+	__u32 spare;
 	/* Ids of the cgroup v1 hierarchies, the first choice first, as many as there are; then 0. */
 	__u32 hierarchies[RECORD_HIERARCHIES];
 };

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A ladder. Trampolines and kprobes on the functions of the system calls cost only who calls exec; the tracepoints make
- * every system call of the machine take the slow way, so they come last, and are spoken of. Whether a way works is found out by
+ * A ladder, from the way that sees most and costs least to the one that is left. Whether a way works is found out by
  * trying it, since kernels, architectures and sandboxes forbid each for reasons of their own; a failed try leaves
  * nothing behind.
+ *
+ * - kprobe-multi: the function graph tracer's returns (6.14). Not preempted, one for each call, and nothing at an entry.
+ * - fexit: trampolines. Where the kernel preempts its own code, it preempts their programs too, and leaves out every other run
+ *   on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()): any user could hide failed execs by making many of
+ *   its own. So there it is the last of all: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
+ * - kprobe: not preempted, but a few calls only can be within a function at a time: the returns of others are not seen, which is
+ *   counted (bpf/attempt.bpf.h).
+ * - tracepoint: the syscall tracepoints make every system call of the machine take the slow way, so they come late, and are
+ *   spoken of.
  *
  * The tracepoints need tracefs: where nobody mounted it, a mount of our own is made that has no place in the file tree
  * (fsmount(2)), so nothing on the machine changes.
@@ -22,26 +30,33 @@
 
 #include "errors.skel.h"
 #include "late.skel.h"
+#include "preemption.h"
 
+/* The functions, natives first: those must be there. Then those of 32-bit callers; those of x32 are no fexit's. */
+static const char *const functions[] = {
 #if defined(__x86_64__)
-#define NATIVE "__x64_sys_"
-#define COMPAT "__ia32_compat_sys_"
+	"__x64_sys_execve",	      "__x64_sys_execveat",	   "__ia32_compat_sys_execve",
+	"__ia32_compat_sys_execveat", "__x64_compat_sys_execve",   "__x64_compat_sys_execveat",
+	"__x32_compat_sys_execve",    "__x32_compat_sys_execveat", /* up to 5.10 */
 #else
-#define NATIVE "__arm64_sys_"
-#define COMPAT "__arm64_compat_sys_"
+	"__arm64_sys_execve",
+	"__arm64_sys_execveat",
+	"__arm64_compat_sys_execve",
+	"__arm64_compat_sys_execveat",
 #endif
-
-/* The functions, natives first: those must be there. */
-static const char *const functions[] = { NATIVE "execve", NATIVE "execveat", COMPAT "execve", COMPAT "execveat" };
-#define FUNCTIONS 4
+};
 #define NATIVES 2
+#define TRAMPOLINES 4
+#define FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 
-#define LINKS_MOST (2 * FUNCTIONS + 1)
+#define LINKS_MAX (2 * FUNCTIONS + 2)
+#define LEAVES_MAX TRAMPOLINES
 
 struct errors {
 	struct bpf_object *object;
-	struct bpf_program *forget; /* attempts that succeeded; NULL: a way that has none */
-	struct bpf_link *links[LINKS_MOST];
+	struct bpf_program *keepers[2];		/* of attempts that began at an entry; NULL: a way that has none */
+	struct bpf_program *leaves[LEAVES_MAX]; /* each run that the kernel leaves out is a loss */
+	struct bpf_link *links[LINKS_MAX];
 	size_t count;
 	bool loaded; /* the kernel took the programs */
 	const char *kind;
@@ -57,8 +72,11 @@ struct rung {
 	int ring, shared;
 	const void *bytes; /* of the BPF object */
 	size_t size;
-	bool typed; /* the programs may read the current task by its type */
-	int call;   /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
+	bool typed;	    /* the programs may read the current task by its type */
+	bool registers;	    /* and ask for the registers of its system call */
+	bool prepares;	    /* the kernel has the tracepoint sched_prepare_exec */
+	unsigned preempted; /* the kernel preempts the programs of this way: RECORD_x */
+	int call;	    /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
 };
 
 static int keep(struct errors *e, struct bpf_link *link)
@@ -77,6 +95,8 @@ static void undo(struct errors *e)
 	bpf_object__close(e->object);
 	e->object = NULL;
 	e->loaded = false;
+	memset(e->keepers, 0, sizeof(e->keepers));
+	memset(e->leaves, 0, sizeof(e->leaves));
 }
 
 /* A program that is to be loaded; NULL where there is none of that name, which later calls refuse. */
@@ -96,7 +116,13 @@ static int share(struct errors *e, const char *name, int fd)
 	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
 }
 
-static int open_object(struct errors *e, const struct rung *rung)
+/* How a way knows what was passed (bpf/attempt.bpf.h). */
+enum entries {
+	ENTRIES_NONE, /* of calls that have failed, by their registers */
+	ENTRIES_SEEN,
+};
+
+static int open_object(struct errors *e, const struct rung *rung, enum entries entries)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = rung->settings->probes.btf);
 	struct record_settings config = *rung->config;
@@ -104,6 +130,9 @@ static int open_object(struct errors *e, const struct rung *rung)
 	int r;
 
 	config.typed = rung->typed;
+	config.registers = rung->registers;
+	config.prepared = entries == ENTRIES_NONE;
+	config.preempted_returns = rung->preempted;
 	e->object = bpf_object__open_mem(rung->bytes, rung->size, &options);
 	if (!e->object)
 		return -errno;
@@ -113,8 +142,23 @@ static int open_object(struct errors *e, const struct rung *rung)
 		r = share(e, "ring", rung->ring);
 	if (r == 0)
 		r = share(e, ".data.shared", rung->shared);
-	e->forget = take(e, rung->btf ? "probe_exec_forget" : "plain_exec_forget");
+	if (entries == ENTRIES_NONE) {
+		e->keepers[0] = take(e, "probe_prepare");
+		if (rung->preempted)
+			e->keepers[1] = take(e, "probe_exec_note");
+	} else if (rung->preempted) {
+		e->keepers[0] = take(e, "probe_exec_note");
+	} else {
+		e->keepers[0] = take(e, rung->btf ? "probe_exec_forget" : "plain_exec_forget");
+		e->keepers[1] = take(e, rung->btf ? "probe_exit_abandon" : "plain_exit_abandon");
+	}
 	return r;
+}
+
+/* Whether a way can do without entries. */
+static enum entries entries_of(const struct rung *rung)
+{
+	return rung->prepares && rung->registers ? ENTRIES_NONE : ENTRIES_SEEN;
 }
 
 /* Puts the call in its place (RECORD_CALL_MARK). */
@@ -149,19 +193,52 @@ static int load_object(struct errors *e, const struct rung *rung)
 	return r;
 }
 
-/* An exec that succeeds has no use for its entry. */
-static int attach_forget(struct errors *e)
+/* Before any entry. */
+static int attach_keepers(struct errors *e)
 {
-	return e->forget ? keep(e, bpf_program__attach(e->forget)) : 0;
-}
+	int r = 0;
 
-/* Trampolines. */
+	for (size_t i = 0; i < sizeof(e->keepers) / sizeof(e->keepers[0]) && r == 0; i++)
+		if (e->keepers[i])
+			r = keep(e, bpf_program__attach(e->keepers[i]));
+	return r;
+}
 
 /* By its id in the type information; less than 0: there is none. */
 static int function_of(const struct btf *btf, const char *name)
 {
 	return btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -EOPNOTSUPP;
 }
+
+/* The function graph tracer. */
+
+static int try_multi(struct errors *e, const struct rung *rung)
+{
+	const char *names[FUNCTIONS];
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, options, .syms = names, .retprobe = true);
+	struct bpf_program *leave;
+	int r;
+
+	/* Before 6.14 (4346ba160409) the returns can run out, as kretprobes' do, but uncounted. */
+	e->missing = "needs Linux 6.14 with CONFIG_FPROBE: ";
+	if (!rung->btf || btf__find_by_name_kind(rung->btf, "fprobe_hlist", BTF_KIND_STRUCT) < 0 ||
+	    entries_of(rung) != ENTRIES_NONE)
+		return -EOPNOTSUPP;
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		if (function_of(rung->btf, functions[i]) >= 0)
+			names[options.cnt++] = functions[i];
+	e->missing = "";
+	r = open_object(e, rung, ENTRIES_NONE);
+	if (r < 0)
+		return r;
+	leave = e->leaves[0] = take(e, "multi_leave");
+	r = load_object(e, rung);
+	if (r == 0)
+		r = attach_keepers(e);
+	return r == 0 ? keep(e, bpf_program__attach_kprobe_multi_opts(leave, NULL, &options)) : r;
+}
+
+/* Trampolines. */
 
 /* Loads one that does nothing. Where a sandbox forbids them, opening the object would be for nothing: it takes long. */
 static int load_trampoline(const struct btf *btf)
@@ -183,22 +260,26 @@ static int load_trampoline(const struct btf *btf)
 	return 0;
 }
 
-static int try_fexit(struct errors *e, const struct rung *rung)
+static int attach_trampolines(struct errors *e, const struct rung *rung)
 {
-	static const char *const names[2 * FUNCTIONS] = {
-		"fentry_execve", "fentry_execveat", "fentry_compat_execve", "fentry_compat_execveat",
+	/* Exits first: a call whose exit was seen without its entry is known by its registers. */
+	static const char *const names[2 * TRAMPOLINES] = {
 		"fexit_execve",	 "fexit_execveat",  "fexit_compat_execve",  "fexit_compat_execveat",
+		"fentry_execve", "fentry_execveat", "fentry_compat_execve", "fentry_compat_execveat",
 	};
-	struct bpf_program *programs[2 * FUNCTIONS] = {};
-	int r = load_trampoline(rung->btf);
+	enum entries entries = entries_of(rung);
+	size_t count = entries == ENTRIES_NONE ? TRAMPOLINES : 2 * TRAMPOLINES;
+	struct bpf_program *programs[2 * TRAMPOLINES] = {};
+	int r;
 
+	r = load_trampoline(rung->btf);
 	if (r == 0)
-		r = open_object(e, rung);
-	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++) {
-		const char *function = functions[i % FUNCTIONS];
+		r = open_object(e, rung, entries);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const char *function = functions[i % TRAMPOLINES];
 
 		if (function_of(rung->btf, function) < 0) {
-			r = i % FUNCTIONS < NATIVES ? -ENOENT : 0;
+			r = i % TRAMPOLINES < NATIVES ? -ENOENT : 0;
 			continue;
 		}
 		programs[i] = take(e, names[i]);
@@ -206,39 +287,60 @@ static int try_fexit(struct errors *e, const struct rung *rung)
 	}
 	if (r == 0)
 		r = load_object(e, rung);
-	for (size_t i = 0; r == 0 && i < 2 * FUNCTIONS; i++)
+	if (r == 0)
+		r = attach_keepers(e);
+	for (size_t i = 0; r == 0 && i < count; i++)
 		if (programs[i])
 			r = keep(e, bpf_program__attach(programs[i]));
-	return r == 0 ? attach_forget(e) : r;
+	if (entries == ENTRIES_NONE || rung->preempted)
+		memcpy(e->leaves, programs, sizeof(e->leaves));
+	return r;
+}
+
+static int try_fexit(struct errors *e, const struct rung *rung)
+{
+	if (!preemption_is_on(""))
+		return attach_trampolines(e, rung);
+	e->missing = "its programs would be preempted: ";
+	return -EOPNOTSUPP;
+}
+
+static int try_preempted_fexit(struct errors *e, const struct rung *rung)
+{
+	struct rung preempted = *rung;
+
+	if (!preemption_is_on(""))
+		return -EOPNOTSUPP; /* it was tried */
+	preempted.preempted = RECORD_TRAMPOLINES;
+	return attach_trampolines(e, &preempted);
 }
 
 /* Kprobes. */
 
 static int try_kprobe(struct errors *e, const struct rung *rung)
 {
-	static const char *const names[FUNCTIONS] = { "kprobe_execve", "kprobe_execveat", "kprobe_compat_execve",
-						      "kprobe_compat_execveat" };
-	struct bpf_program *programs[FUNCTIONS], *leave;
+	struct bpf_program *enter, *leave;
 	int r;
 
 	/* Where the kernel has none, loading would be for nothing: it takes long (kernel/events/core.c, perf_kprobe). */
 	if (access("/sys/bus/event_source/devices/kprobe/type", F_OK) < 0)
 		return -errno;
-	r = open_object(e, rung);
+	r = open_object(e, rung, ENTRIES_SEEN);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < FUNCTIONS; i++)
-		programs[i] = take(e, names[i]);
+	enter = take(e, "kprobe_enter");
 	leave = take(e, "kretprobe_leave");
 	r = load_object(e, rung);
+	if (r == 0)
+		r = attach_keepers(e);
 	for (size_t i = 0; r == 0 && i < FUNCTIONS; i++) {
-		r = keep(e, bpf_program__attach_kprobe(programs[i], false, functions[i]));
+		r = keep(e, bpf_program__attach_kprobe(leave, true, functions[i]));
 		if (r == 0)
-			r = keep(e, bpf_program__attach_kprobe(leave, true, functions[i]));
+			r = keep(e, bpf_program__attach_kprobe(enter, false, functions[i]));
 		else if (i >= NATIVES)
-			r = 0; /* a kernel without 32-bit programs */
+			r = 0; /* a kernel without 32-bit programs, or x32 */
 	}
-	return r == 0 ? attach_forget(e) : r;
+	return r;
 }
 
 /* Tracepoints. */
@@ -310,46 +412,36 @@ static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *nam
 }
 
 /* With the entries of the calls; or without, where the kernel has another place to look at. */
-static int try_tracepoint(struct errors *e, const struct rung *rung)
+static int attach_tracepoints(struct errors *e, const struct rung *rung)
 {
 	static const struct {
 		const char *name, *program;
-	} with_entries[] = {
+	} wanted[] = {
 		{ "sys_exit_execve", "probe_leave" },
 		{ "sys_exit_execveat", "probe_leave" },
 		{ "sys_enter_execve", "probe_enter_execve" },
 		{ "sys_enter_execveat", "probe_enter_execveat" },
-	}, alone[] = {
-		{ "sys_exit_execve", "probe_leave_alone" },
-		{ "sys_exit_execveat", "probe_leave_alone" },
-	}, *wanted = with_entries;
-	struct bpf_program *programs[4], *prepare = NULL;
+	};
+	enum entries entries = entries_of(rung);
+	size_t count = entries == ENTRIES_NONE ? 2 : 4;
+	struct bpf_program *programs[4];
 	_cleanup_close_ int tracefs = open_tracefs();
-	size_t count = 4;
 	int r;
 
 	if (tracefs < 0) {
 		e->missing = tracefs == -EACCES ? "CAP_DAC_READ_SEARCH missing: " : "no tracefs: ";
 		return tracefs;
 	}
-	r = open_object(e, rung);
+	r = open_object(e, rung, entries);
 	if (r < 0)
 		return r;
-	if (rung->btf && btf__find_by_name_kind(rung->btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0) {
-		prepare = take(e, "probe_prepare");
-		bpf_program__set_autoload(e->forget, false);
-		e->forget = NULL;
-		wanted = alone;
-		count = 2;
-	}
 	for (size_t i = 0; i < count; i++)
 		programs[i] = take(e, wanted[i].program);
+	if (entries == ENTRIES_NONE)
+		e->leaves[0] = programs[0];
 	r = load_object(e, rung);
-	/* First of all, or an exec that succeeds would leave its entry. */
 	if (r >= 0)
-		r = attach_forget(e);
-	if (r >= 0 && prepare)
-		r = keep(e, bpf_program__attach(prepare));
+		r = attach_keepers(e);
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		struct bpf_link *link = NULL;
 
@@ -360,22 +452,35 @@ static int try_tracepoint(struct errors *e, const struct rung *rung)
 	return r;
 }
 
+static int try_tracepoint(struct errors *e, const struct rung *rung)
+{
+	struct rung preempted = *rung;
+
+	if (function_of(rung->btf, "trace_call_bpf_faultable") >= 0 && preemption_is_on(""))
+		preempted.preempted = RECORD_TRACEPOINTS;
+	return attach_tracepoints(e, &preempted);
+}
+
 static const struct {
 	enum errors_probe asked;
 	const char *kind, *note;
 	int (*way)(struct errors *e, const struct rung *rung);
 } ladder[] = {
+	{ ERRORS_KPROBE_MULTI, "kprobe-multi", "by the function graph tracer (kprobe-multi)", try_multi },
 	{ ERRORS_FEXIT, "fexit", "by trampolines (fexit)", try_fexit },
 	{ ERRORS_KPROBE, "kprobe", "by kprobes", try_kprobe },
 	{ ERRORS_TRACEPOINT, "tracepoint",
 	  "by the syscall tracepoints, which make every system call on the machine a little slower; errors = off in "
 	  "[probes] does without",
 	  try_tracepoint },
+	{ ERRORS_FEXIT, "fexit",
+	  "by trampolines (fexit), whose programs this kernel preempts: those that it leaves out meanwhile are lost, and counted",
+	  try_preempted_fexit },
 };
 
 /* What a kernel offers to all ways. To look for a name takes a millisecond. */
 struct offer {
-	bool typed;
+	bool typed, registers, prepares;
 	int call; /* of the kernel's task work, in the form that it has; 0: none */
 };
 
@@ -383,6 +488,8 @@ static struct offer offer_of(const struct btf *btf)
 {
 	struct offer offer = { .typed = function_of(btf, "bpf_get_current_task_btf") >= 0 };
 
+	offer.registers = offer.typed && function_of(btf, "bpf_task_pt_regs") >= 0;
+	offer.prepares = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0;
 	offer.call = function_of(btf, "bpf_task_work_schedule_signal");
 	if (offer.call < 0)
 		offer.call = function_of(btf, "bpf_task_work_schedule_signal_impl");
@@ -398,13 +505,17 @@ static struct offer offer_of(const struct btf *btf)
 static int attempt(struct errors *e, struct rung rung, struct offer offer,
 		   int (*way)(struct errors *e, const struct rung *rung))
 {
-	const struct offer forms[] = { offer, { offer.typed, 0 }, { false, 0 } };
+	const struct offer plain = { 0 };
+	struct offer forms[] = { offer, offer, plain };
 	int r = -ENOSYS;
 
+	forms[1].call = 0;
 	for (size_t i = offer.call ? 0 : offer.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		undo(e);
 		e->missing = "";
 		rung.typed = forms[i].typed;
+		rung.registers = forms[i].registers;
+		rung.prepares = forms[i].prepares;
 		rung.call = forms[i].call;
 		rung.bytes = rung.call ? late_bpf__elf_bytes(&rung.size) : errors_bpf__elf_bytes(&rung.size);
 		r = way(e, &rung);
@@ -419,7 +530,7 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 	       const struct btf *btf, int ring, int shared)
 {
 	_cleanup_(errors_free_p) struct errors *e = calloc(1, sizeof(*e));
-	const struct rung rung = { settings, config, btf, ring, shared, NULL, 0, false, 0 };
+	const struct rung rung = { .settings = settings, .config = config, .btf = btf, .ring = ring, .shared = shared };
 	struct offer offer;
 	char why[256] = "";
 
@@ -477,4 +588,9 @@ struct bpf_program *errors_next_program(const struct errors *e, struct bpf_progr
 struct bpf_link *errors_link(const struct errors *e, size_t i)
 {
 	return i < e->count ? e->links[i] : NULL;
+}
+
+struct bpf_program *errors_leave(const struct errors *e, size_t i)
+{
+	return i < LEAVES_MAX ? e->leaves[i] : NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The probes for failed execs, by the first way that the kernel offers: trampolines, kprobes, the syscall tracepoints.
+ * The probes for failed execs, by the first way that the kernel offers.
  */
 #ifndef EXECSNOOP_ERRORS_H
 #define EXECSNOOP_ERRORS_H
@@ -23,7 +23,7 @@ int errors_new(struct errors **ret, const struct settings *settings, const struc
 struct errors *errors_free(struct errors *errors);
 DEFINE_CLEANUP(struct errors *, errors_free);
 
-/* "fexit", "kprobe", "tracepoint", "off", "none"; and what to say of it behind "failed execs are seen", or, for
+/* "kprobe-multi", "fexit", "kprobe", "tracepoint", "off", "none"; and what to say of it behind "failed execs are seen", or, for
  * "none", behind "failed execs". */
 const char *errors_kind(const struct errors *errors);
 const char *errors_note(const struct errors *errors);
@@ -33,5 +33,9 @@ struct bpf_link *errors_link(const struct errors *errors, size_t i);
 
 /* The programs that are loaded, for figures: the first with NULL; NULL after the last. */
 struct bpf_program *errors_next_program(const struct errors *errors, struct bpf_program *program);
+
+/* The i-th program of which each run that the kernel leaves out (recursion_misses) may be a failed exec that was not seen; NULL
+ * after the last. A way that sees the entries too has none: it knows which calls have not ended. */
+struct bpf_program *errors_leave(const struct errors *errors, size_t i);
 
 #endif

@@ -457,12 +457,11 @@ uint64_t probe_not_made_up(uint64_t skipped, const __u64 *made_up)
 
 #define EVENT_PROGRAMS_MOST 16
 
-/* The descriptors of those whose runs are events, -1 for one that is not loaded: how many. An entry that was skipped is
- * counted where the call is left (bpf/error.bpf.h, error_exit()). */
+/* The descriptors of those whose runs are events, -1 for one that is not loaded: how many. */
 static size_t event_programs(const struct probe *probe, int ret[static EVENT_PROGRAMS_MOST])
 {
 	const struct execsnoop_bpf *skel = probe->skel;
-	struct bpf_program *program = NULL;
+	struct bpf_program *leave;
 	size_t n = 0;
 
 	ret[n++] = bpf_program__fd(skel->progs.probe_exec);
@@ -470,9 +469,8 @@ static size_t event_programs(const struct probe *probe, int ret[static EVENT_PRO
 	ret[n++] = bpf_program__fd(skel->progs.probe_exit_live);
 	ret[n++] = bpf_program__fd(skel->progs.plain_exec);
 	ret[n++] = bpf_program__fd(skel->progs.plain_exit);
-	while (n < EVENT_PROGRAMS_MOST && (program = errors_next_program(probe->errors, program)))
-		if (strstr(bpf_program__name(program), "leave") || strstr(bpf_program__name(program), "fexit"))
-			ret[n++] = bpf_program__fd(program);
+	for (size_t i = 0; n < EVENT_PROGRAMS_MOST && (leave = errors_leave(probe->errors, i)); i++)
+		ret[n++] = bpf_program__fd(leave);
 	return n;
 }
 

@@ -17,7 +17,7 @@
 #include "event.h"
 #include "filter.h"
 
-enum errors_probe { ERRORS_AUTO, ERRORS_FEXIT, ERRORS_KPROBE, ERRORS_TRACEPOINT, ERRORS_OFF };
+enum errors_probe { ERRORS_AUTO, ERRORS_KPROBE_MULTI, ERRORS_FEXIT, ERRORS_KPROBE, ERRORS_TRACEPOINT, ERRORS_OFF };
 enum slow { SLOW_DROP, SLOW_DISCONNECT };
 
 /* A list of strings, ended by NULL; NULL: empty. Owned by the settings. */

@@ -20,9 +20,13 @@ struct choice {
 };
 
 static const struct choice errors_choices[] = {
-	{ "auto", ERRORS_AUTO },     { "fexit", ERRORS_FEXIT },
-	{ "kprobe", ERRORS_KPROBE }, { "tracepoint", ERRORS_TRACEPOINT },
-	{ "off", ERRORS_OFF },	     {},
+	{ "auto", ERRORS_AUTO },
+	{ "kprobe-multi", ERRORS_KPROBE_MULTI },
+	{ "fexit", ERRORS_FEXIT },
+	{ "kprobe", ERRORS_KPROBE },
+	{ "tracepoint", ERRORS_TRACEPOINT },
+	{ "off", ERRORS_OFF },
+	{},
 };
 static const struct choice slow_choices[] = { { "drop", SLOW_DROP }, { "disconnect", SLOW_DISCONNECT }, {} };
 static const struct choice level_choices[] = { { "error", LOG_ERR },	 { "warning", LOG_WARNING },

@@ -6,7 +6,7 @@ test looks at the processes that it started itself, by pid and id, and leaves th
 reader's queue and the ring are large here unless a test says otherwise, the daemon has the CPU before others, and no limit
 of time is one that others can break.
 
-Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails),
+Environment: builddir (where src/execsnoopd, tests/e2e/odd and fail are; default "."), top_srcdir, CI (a skip fails),
 EXECSNOOP_CHECK=unit (skip).
 """
 import base64
@@ -29,6 +29,7 @@ BUILD = os.path.abspath(os.environ.get("builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
 DAEMON = os.environ.get("EXECSNOOPD", os.path.join(BUILD, "src", "execsnoopd"))
 ODD = os.path.join(BUILD, "tests", "e2e", "odd")
+FAIL = os.path.join(BUILD, "tests", "e2e", "fail")
 # Descriptors by their numbers, "--" and a command: gives them to it from 3 on, as sd_listen_fds(3) wants them.
 PASS = """
 import os, sys

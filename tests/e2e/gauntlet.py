@@ -24,6 +24,7 @@ import e2e
 from e2e import ODD, SLOW, Client, Daemon, Failure, check, equal, main, needs, odd, run, seconds, start_and_end, test, unescape
 
 TICKS = os.sysconf("SC_CLK_TCK")
+WAYS = ("kprobe-multi", "fexit", "kprobe", "tracepoint")  # to see failed execs
 
 
 class Scratch:
@@ -944,7 +945,7 @@ def every_errno_of_execve():
         process = odd("at", folder, "nothing", "0", "arg")
         equal(process.wait(), errno.ENOENT)
         event = stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid)
-        equal((event["exe"], event["args"]), ("nothing", ["arg"]))
+        equal((event["exe"], event["args"]), ("/dev/fd/3/nothing", ["arg"]))
         process = odd("at", folder, "x", "12345678", "arg")
         equal(process.wait(), errno.EINVAL)
         stream.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid and e["error"] == "EINVAL")
@@ -1036,7 +1037,7 @@ def check_never_touched(probes):
 
 @test
 def arguments_whose_pages_were_never_touched():
-    for way in ("fexit", "kprobe", "tracepoint"):
+    for way in WAYS:
         check_never_touched({"errors": way})
 
 
@@ -1168,7 +1169,7 @@ def a_failure_behind_the_point_of_no_return():
 @test
 def a_thread_fails_behind_the_point_of_no_return():
     """It has another id by then."""
-    for way in ("fexit", "kprobe", "tracepoint"):
+    for way in WAYS:
         daemon, stream = live({"probes": {"errors": way}})
         with daemon, Scratch() as folder:
             if not needs("cannot be seen" not in daemon.messages(), way):
@@ -1188,7 +1189,7 @@ def a_thread_fails_behind_the_point_of_no_return():
 def killed_while_its_exec_fails():
     """A signal that waits takes nothing from what is told."""
     path = "/proc/self/root" * 15 + "/nonexistent/killed"  # takes the kernel long, so that the signal mostly comes meanwhile
-    for way in ("fexit", "kprobe", "tracepoint"):
+    for way in WAYS:
         daemon, stream = live({"probes": {"errors": way}})
         with daemon:
             if not needs("cannot be seen" not in daemon.messages(), way):

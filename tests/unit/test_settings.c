@@ -186,7 +186,8 @@ TEST(what_is_wrong_is_told_with_its_place)
 	refused("[socket]\nuid = root\n", "x.conf:2: uid = root: not a number\n");
 	refused("[socket]\nexe = a,,b\n", "x.conf:2: exe = a,,b: an entry of the list is empty\n");
 	refused("[log]\nlevel = loud\n", "x.conf:2: level = loud: none of error, warning, notice, info, debug\n");
-	refused("[probes]\nerrors = some\n", "x.conf:2: errors = some: none of auto, fexit, kprobe, tracepoint, off\n");
+	refused("[probes]\nerrors = some\n",
+		"x.conf:2: errors = some: none of auto, kprobe-multi, fexit, kprobe, tracepoint, off\n");
 	refused("[probes]\n  forks = yes\n",
 		"x.conf:2: the line begins with a blank; a value cannot go on from line to line\n");
 }

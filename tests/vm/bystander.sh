@@ -17,7 +17,7 @@ tracepoints() { cat /proc/$daemon/fdinfo/* | grep -c 'prog_type:.5$'; }
 
 : >/tmp/out 2>/tmp/err
 without=$(calls)
-for errors in off fexit kprobe tracepoint; do
+for errors in off kprobe-multi fexit kprobe tracepoint; do
 	begin $errors
 	if grep -q 'cannot be seen' /tmp/err; then
 		echo "# $(uname -r): no $errors: $(grep 'cannot be seen' /tmp/err)"

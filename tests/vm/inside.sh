@@ -11,7 +11,7 @@ status=$?
 grep -E '^(#|not ok)' /tmp/fields
 [ $status = 0 ]
 report "every field that the probes read is there, or they can do without"
-kind=$(sed -n 's/.*failed execs are seen by \(trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
+kind=$(sed -n 's/.*failed execs are seen by \(the function graph tracer\|trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
 ODD=yes /odd exit 3 "an argument"
 until_true has '"type":"exited".*"an argument".*"env":{"ODD":"yes"}.*"cwd":"/root".*"cgroup":"/.*"exit_code":3,'
 report "a program that starts and ends"
@@ -42,7 +42,7 @@ end
 dd if=/dev/zero of=/tmp/strings bs=4096 count=3 2>/dev/null
 printf first | dd of=/tmp/strings conv=notrunc 2>/dev/null
 printf third | dd of=/tmp/strings conv=notrunc bs=4096 seek=2 2>/dev/null
-for errors in fexit kprobe tracepoint; do
+for errors in kprobe-multi fexit kprobe tracepoint; do
 	begin $errors
 	if ! grep -q 'failed execs are seen' /tmp/err; then
 		echo "# $(uname -r): no $errors: $(grep 'cannot be seen' /tmp/err)"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # matrix.sh [-v] [-s SUITE[,SUITE...]] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
-# same with /arm64 where there are a cross compiler and qemu for it, and 5.10-rt, which is to be refused (realtime.sh); or those named. Fetches kernels through apt the first time,
+# same with /arm64 where there are a cross compiler and qemu for it, and with PREEMPT_RT: 5.10-rt, which is to be refused (realtime.sh), 6.1-rt, 6.12-rt, latest-rt; or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
 # with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
 # these names (tests/e2e/SUITE.py: gauntlet, delivery, ...; gauntlet:NAME: one of them) instead, in guests with Python; on x86-64 if
@@ -23,7 +23,7 @@ if [ $# = 0 ]; then
 	if [ -z "$suites" ] && command -v aarch64-linux-gnu-gcc && command -v qemu-system-aarch64 && command -v mmdebstrap; then
 		set -- "$@" 5.10/arm64 6.1/arm64 6.12/arm64 latest/arm64
 	fi >/dev/null
-	[ -n "$suites" ] || set -- "$@" 5.10-rt
+	[ -n "$suites" ] || set -- "$@" 5.10-rt 6.1-rt 6.12-rt latest-rt
 fi
 for tool in qemu-system-x86_64 cpio python3; do
 	command -v $tool >/dev/null || { echo "matrix.sh: there is no $tool" >&2; exit 77; }
@@ -70,7 +70,7 @@ boot() {
 		status=0
 		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
 			${overlay:+"$overlay:/overlay.ko"} \
-			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$work/fail32:/fail32" "$work/far32:/far32" \
+			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$programs/tests/e2e/fail:/fail" "$work/fail32:/fail32" "$work/far32:/far32" \
 			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
 			>"$work/one" 2>&1 || status=$?
 		[ $status = 125 ] || break
@@ -87,7 +87,7 @@ run_suites() {
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 3600 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
-			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/tests/e2e/odd:/root/build/tests/e2e/odd" \
+			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/tests/e2e/odd:/root/build/tests/e2e/odd" "$programs/tests/e2e/fail:/root/build/tests/e2e/fail" \
 			"$build/systemd/execsnoopd.service:/root/build/systemd/execsnoopd.service" >"$work/log" 2>&1 || status=$?
 		[ $status = 125 ] || break
 		echo "matrix.sh: $release: no result" >&2
@@ -129,10 +129,16 @@ for release in "$@"; do
 		esac
 		boot inside.sh
 		overlay=''
+		boot attack.sh
+	fi
+	case $version in
+	*-rt) ;;
+	*)
 		boot refusal.sh -a "vm_bare lockdown=integrity"
 		boot refusal.sh -a "vm_bare lockdown=confidentiality"
 		ACCEL=tcg,thread=single QEMU_ARGS="-icount shift=0,sleep=off" boot bystander.sh
-	fi
+		;;
+	esac
 	[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
 	printf '%-11s %-28s %-24s %s passed, %s failed; getppid %s\n' "$release" \
 		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \

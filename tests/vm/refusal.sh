@@ -22,7 +22,7 @@ confidentiality)
 integrity)
 	umount /sys/kernel/security && ! grep -E 'tracefs|debugfs|securityfs' /proc/mounts
 	report "lockdown=integrity, with nothing mounted"
-	for errors in auto fexit kprobe tracepoint; do
+	for errors in auto kprobe-multi fexit kprobe tracepoint; do
 		begin $errors
 		/odd exec /nonexistent "an argument"
 		if grep -q 'failed execs are seen' /tmp/err; then
