@@ -23,6 +23,7 @@
 #include "daemon_parts.h"
 #include "figures.h"
 #include "log.h"
+#include "notify.h"
 #include "turns.h"
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
@@ -52,10 +53,10 @@ static void send_status(void *userdata)
 		return;
 	d->status_us = now;
 	d->status_seq = stats.seq;
-	sd_notifyf(0, "STATUS=%zu processes; %llu started, %llu exited, %llu failed, %llu lost",
-		   proctable_count(pipeline_table(d->pipeline)), (unsigned long long)stats.events[EVENT_STARTED],
-		   (unsigned long long)stats.events[EVENT_EXITED], (unsigned long long)stats.events[EVENT_ERROR],
-		   (unsigned long long)stats.lost_events);
+	notify_send("STATUS=%zu processes; %llu started, %llu exited, %llu failed, %llu lost",
+		    proctable_count(pipeline_table(d->pipeline)), (unsigned long long)stats.events[EVENT_STARTED],
+		    (unsigned long long)stats.events[EVENT_EXITED], (unsigned long long)stats.events[EVENT_ERROR],
+		    (unsigned long long)stats.lost_events);
 }
 
 static struct figures figures_of(const struct daemon *d)
@@ -312,13 +313,13 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	(void)source;
 	(void)info;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
+	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
 	r = daemon_reload(d);
 	if (r < 0)
 		log_error("the configuration was not reloaded; the old one stays in force");
 	else
 		log_info("configuration reloaded");
-	sd_notify(0, "READY=1");
+	notify_send("READY=1");
 	return 0;
 }
 
@@ -380,7 +381,7 @@ static int watchdog_push(void *userdata)
 static void watchdog_feed(void *userdata)
 {
 	(void)userdata;
-	sd_notify(0, "WATCHDOG=1");
+	notify_send("WATCHDOG=1");
 }
 
 static int start_watchdog(struct daemon *d)
@@ -430,7 +431,7 @@ static void drop_sys_admin(void)
 
 static void daemon_stop(struct daemon *d, bool leaves)
 {
-	sd_notify(0, "STOPPING=1");
+	notify_send("STOPPING=1");
 	/* What happened until now is told. */
 	if (d->reader && d->probe)
 		reader_drain(d->reader);
@@ -453,6 +454,9 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	d->environment = environment_free(d->environment);
 	d->probe = probe_free(d->probe);
 	d->predecessor = predecessor_free(d->predecessor);
+	if (!notify_flush(STOP_MS))
+		log_warning("the service manager has not taken %zu messages", notify_waiting());
+	notify_unwatch();
 	sd_event_unref(d->event);
 	d->store = store_free(d->store);
 	d->ledger = ledger_free(d->ledger);
@@ -504,6 +508,8 @@ static int daemon_start(struct daemon *d)
 	r = sd_event_default(&d->event);
 	if (r >= 0)
 		r = watch_signals(d);
+	if (r >= 0)
+		r = notify_watch(d->event, on_note, d);
 	if (r < 0) {
 		log_error("event loop: %s", strerror(-r));
 		return DAEMON_FAILED;
@@ -547,7 +553,7 @@ int daemon_run(const struct daemon_options *options)
 		malloc_trim(0);
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,
 			 (unsigned long long)(now_us() - d.started_us) / 1000);
-		sd_notifyf(0, "READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
+		notify_send("READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
 		r = turns_run(d.event, &d.turn_max_us);
 		if (r < 0) {
 			log_error("event loop: %s", strerror(-r));

@@ -14,7 +14,9 @@
 #include "daemon_parts.h"
 #include "log.h"
 #include "manager.h"
+#include "notify.h"
 
+#define KEEP_MS 500    /* for systemd to take what it is to keep, at the start */
 #define LEAVE_MS 100   /* for outputs to take what is queued, before the rest goes to the next daemon */
 #define GRACE_US 20000 /* both sets of probes see all: calls that had begun before the second did have ended */
 
@@ -318,6 +320,9 @@ static void keep_probes(struct daemon *d)
 	uint32_t last = counters->probes;
 
 	probe_keep(d->probe, counters->reads);
+	/* From then on a crash is gone on from with ours. If systemd has not got them yet, it is a start as any other. */
+	if (!notify_flush(KEEP_MS))
+		log_warning("systemd has not taken the probes yet: a crash would be noticed");
 	__atomic_store_n(&counters->probes, counters->reads, __ATOMIC_RELEASE);
 	probe_forget(last);
 }

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One write(2) a message, so that lines of several writers do not mix. */
+/* One write(2) a message, so that lines of several writers do not mix; and none that waits. */
 #include "log.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "quote.h"
 
-#define MESSAGE_MOST 4096
+#define LINE_MOST PIPE_BUF /* which a pipe takes at once, or not at all (pipe(7)) */
 
 static int max_level = LOG_INFO;
 static bool to_journal;
+static unsigned missed; /* messages that nobody took, since the last that somebody did */
 
 void log_set_level(int level)
 {
@@ -39,28 +43,54 @@ void log_open(void)
 		     device == (uintmax_t)st.st_dev && inode == (uintmax_t)st.st_ino;
 }
 
+/* Never waits: who reads the messages may have stopped. False: it would have had to. */
+static bool put(const char *line, size_t size)
+{
+	struct pollfd pollfd = { .fd = STDERR_FILENO, .events = POLLOUT };
+	ssize_t n = send(STDERR_FILENO, line, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0 && errno == ENOTSOCK) {
+		if (poll(&pollfd, 1, 0) == 0)
+			return false;
+		n = write(STDERR_FILENO, line, size);
+	}
+	/* There is nobody to tell that telling failed. */
+	return n >= 0 || errno != EAGAIN;
+}
+
+/* Our text is UTF-8; what comes from outside can neither forge a line nor act on a terminal. */
+static bool put_message(int level, const char *message)
+{
+	char line[LINE_MOST];
+	struct text text;
+	size_t n = 0;
+
+	if (to_journal)
+		n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
+	text_begin(&text, line + n, sizeof(line) - n - 1);
+	text_name(&text, bytes_of(message));
+	n += text.used;
+	line[n++] = '\n';
+	return put(line, n);
+}
+
 void log_write(int level, const char *format, ...)
 {
-	char message[MESSAGE_MOST], line[MESSAGE_MOST + 32];
+	char message[LINE_MOST], before[64];
 	int saved = errno;
-	struct text text;
 	va_list args;
-	size_t n = 0;
 
 	if (level > max_level)
 		return;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	if (to_journal)
-		n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
-	/* What comes from outside can neither forge a line nor act on a terminal. */
-	text_begin(&text, line + n, sizeof(line) - n - 1);
-	text_name(&text, bytes_of(message));
-	n += text.used;
-	line[n++] = '\n';
-	/* There is nobody to tell that telling failed. */
-	if (write(STDERR_FILENO, line, n) < 0)
-		errno = saved;
+	if (missed > 0) {
+		snprintf(before, sizeof(before), "%u messages were dropped: nobody took them", missed);
+		if (put_message(LOG_WARNING, before))
+			missed = 0;
+	}
+	if (missed > 0 || !put_message(level, message))
+		missed++;
 	errno = saved;
 }

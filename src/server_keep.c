@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "notify.h"
 #include "request.h"
 #include "server_peers.h"
 
@@ -93,7 +94,11 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	bool more = false;
 
 	(void)source;
-	(void)usec;
+	/* Not before systemd has taken what waits: what comes and goes meanwhile makes no message at all. */
+	if (notify_waiting() > 0) {
+		server_keep_soon(server);
+		return 0;
+	}
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
 		if (peer->place || peer->leaving)
 			continue;

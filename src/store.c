@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "notify.h"
+
 struct passed {
 	int fd;	    /* -1: taken, or closed */
 	char *name; /* NULL only in an array that is half built */
@@ -114,17 +116,11 @@ int store_take(struct store *store, const char *name)
 
 void store_keep(const char *name, int fd)
 {
-	char message[96], full[64];
+	char full[64];
 
 	full_name(full, name);
-	snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", full);
 	/* Without a store it is a daemon whose restart is noticed. */
-	(void)sd_pid_notify_with_fds(0, 0, message, &fd, 1);
-}
-
-static void forget(const char *full)
-{
-	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", full);
+	notify_store(full, fd);
 }
 
 void store_forget(const char *name)
@@ -132,7 +128,7 @@ void store_forget(const char *name)
 	char full[64];
 
 	full_name(full, name);
-	forget(full);
+	notify_store_remove(full);
 }
 
 size_t store_discard(struct store *store)
@@ -146,7 +142,7 @@ size_t store_discard(struct store *store)
 			continue;
 		close(TAKE_FD(passed->fd));
 		/* All of that name go at once; doing it again does no harm. */
-		forget(passed->name);
+		notify_store_remove(passed->name);
 		count++;
 	}
 	return count;

@@ -10,6 +10,7 @@ Environment: builddir (where src/execsnoopd, tests/e2e/odd and fail are; default
 EXECSNOOP_CHECK=unit (skip).
 """
 import base64
+import contextlib
 import datetime
 import fcntl
 import json
@@ -146,11 +147,15 @@ class Notify:
         self.store = list(store or [])  # (name, descriptor); the caller's to close
         self.notes = []
         self.news = threading.Condition()
+        self.reads = threading.Event()
+        self.reads.set()
         self.thread = threading.Thread(target=self.read, daemon=True)
         self.thread.start()
 
     def read(self):
         while True:
+            select.select([self.socket], [], [])
+            self.reads.wait()
             data, fds, _, _ = socket.recv_fds(self.socket, 65536, 16)
             if data == b"END":
                 return
@@ -170,8 +175,21 @@ class Notify:
                     os.close(fd)
             self.store = [(kept, fd) for kept, fd in self.store if kept != name]
 
+    def hold(self):
+        """Reads no more, and fills the socket, so that nobody can send to it; until release()."""
+        self.reads.clear()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sender.sendto(b"FULL=1", self.path)
+
+    def release(self):
+        self.reads.set()
+
     def end(self):
         """Once the daemon is gone: all that it said is taken."""
+        self.release()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"END", self.path)
         self.thread.join()

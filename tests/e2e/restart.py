@@ -606,5 +606,40 @@ def nobody_reads_a_line_that_ends_in_another():
         client.close()
 
 
+@test
+def a_manager_that_does_not_read_delays_nobody():
+    with Daemon(store=[], env={"WATCHDOG_USEC": "1000000"}) as daemon:
+        reader = daemon.connect()
+        with daemon.notify.news:
+            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 1, PATIENCE))
+        daemon.notify.hold()
+        clients = [daemon.connect() for _ in range(64)]
+        # For longer than both a message of the watchdog and a connection's place in the store take; and beyond what waits.
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            child = run(ODD, "exit", "0")
+            reader.wait(lambda e: e["type"] == "exited" and e["pid"] == child.pid, patience=20)
+        for client in clients[1:]:
+            client.close()
+        # A reload is no less one.
+        daemon.process.send_signal(signal.SIGHUP)
+        start_and_end(reader, run(ODD, "exit", "0"))
+        daemon.notify.release()
+        daemon.wait_note("READY=1")
+        notes = daemon.notify.notes
+        last = len(notes) - 1 - notes[::-1].index("FULL=1")
+        equal(notes[last + 1], "WATCHDOG=1", "what comes first, of", notes[last + 1:])
+        # The two that stay connected are in the store, and nobody else.
+        with daemon.notify.news:
+            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 2, PATIENCE), subscribers_of(daemon))
+        clients[0].close()
+        with daemon.notify.news:
+            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 1, PATIENCE), subscribers_of(daemon))
+
+
+def subscribers_of(daemon):
+    return [name for name, _ in daemon.notify.store if "-subscriber-" in name]
+
+
 if __name__ == "__main__":
     main()

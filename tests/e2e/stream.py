@@ -3,10 +3,12 @@
 """The whole way, on the running kernel: what processes do, and what a subscriber reads of it."""
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -546,6 +548,46 @@ def stop_with_a_stuck_reader():
     process.wait()
     os.close(read)
     return time.monotonic() - begin
+
+
+@test
+def messages_that_nobody_reads_delay_nobody():
+    def pipe():
+        read, write = os.pipe()
+        fcntl.fcntl(write, 1031, 4096)  # F_SETPIPE_SZ
+        return read, write
+
+    def pair():
+        read, write = (end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+        with socket.socket(fileno=os.dup(write)) as end:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        return read, write
+
+    for read, write in pipe(), pair():
+        process = subprocess.Popen([DAEMON, "-c", "/dev/null", "--stdout"], stdout=subprocess.PIPE, stderr=write)
+        os.close(write)
+        stream = Stream(process.stdout.fileno())
+        stream.wait_live()
+        # Each makes a line of some hundred bytes; the messages of what is ended in between say that the last was taken.
+        for _ in range(40):
+            process.send_signal(signal.SIGUSR1)
+            child = run(ODD, "exit", "0")
+            stream.wait(lambda e: e["type"] == "exited" and e["pid"] == child.pid, patience=20)
+        os.set_blocking(read, False)
+        text = b""
+        while b"messages were dropped" not in text:
+            try:
+                text += os.read(read, 65536)
+            except BlockingIOError:
+                process.send_signal(signal.SIGUSR1)
+                child = run(ODD, "exit", "0")
+                stream.wait(lambda e: e["type"] == "exited" and e["pid"] == child.pid, patience=20)
+        for line in text.split(b"\n")[:-1]:
+            check(line[:1].isalnum() or line[:1] in b"{[", "a whole line:", line)
+        process.terminate()
+        equal(process.wait(), 0)
+        process.stdout.close()
+        os.close(read)
 
 
 @test
