@@ -295,6 +295,7 @@ int daemon_make_ledger(struct daemon *d)
 		/* What daemons die of is not for all that come after. */
 		if (d->left->tries++ < TRIES) {
 			d->ledger_is_kept = true;
+			ledger_note_faults(d->ledger);
 			return 0;
 		}
 		d->left = NULL;
@@ -302,7 +303,10 @@ int daemon_make_ledger(struct daemon *d)
 	} else if (fd >= 0) {
 		log_warning("what the last daemon left as %s: %s", LEDGER, strerror(-r));
 	}
-	return ledger_new(&d->ledger, d->boot);
+	r = ledger_new(&d->ledger, d->boot);
+	if (r == 0)
+		ledger_note_faults(d->ledger);
+	return r;
 }
 
 static int resume(struct daemon *d)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -25,6 +26,8 @@ struct ledger {
 	uint32_t own; /* the page to write on */
 	bool has_left;
 };
+
+static struct ledger_work *work_at_fault; /* of the one ledger that ledger_note_faults() was called for */
 
 static int ledger_map(struct ledger **ret, int fd)
 {
@@ -105,6 +108,8 @@ struct ledger *ledger_free(struct ledger *ledger)
 {
 	if (!ledger)
 		return NULL;
+	if (work_at_fault == &ledger_page(ledger)->work)
+		work_at_fault = NULL;
 	munmap(ledger->memory, sizeof(*ledger->memory));
 	if (ledger->fd >= 0)
 		close(ledger->fd);
@@ -128,6 +133,29 @@ void ledger_commit(struct ledger *ledger)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&ledger->memory->current, ledger->own, __ATOMIC_RELEASE);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+static void on_fault(int number)
+{
+	struct ledger_work *work = work_at_fault;
+
+	if (work)
+		work->fault = true;
+	/* By SA_RESETHAND, it is fatal now; one that somebody sent would not come again by itself. */
+	raise(number);
+}
+
+void ledger_note_faults(struct ledger *ledger)
+{
+	/* systemd.service(5), WatchdogSignal=: SIGABRT. */
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+	struct sigaction action = { .sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND }, old;
+
+	work_at_fault = &ledger_page(ledger)->work;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		/* A sanitizer has its own. */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+			sigaction(signals[i], &action, NULL);
 }
 
 void ledger_forget_left(struct ledger *ledger)

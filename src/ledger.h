@@ -35,6 +35,7 @@ struct ledger_subscriber {
 	uint32_t slot; /* 0: free */
 	struct ucred cred;
 	uint8_t own_subscription, requests_ended;
+	uint8_t deaths;		    /* daemons that died while they worked for it */
 	uint32_t subscription_size; /* 0: it can't be kept */
 	struct ledger_stream stream;
 	char subscription[LEDGER_SUBSCRIPTION_MOST]; /* as a request */
@@ -63,9 +64,17 @@ static inline struct ledger_loss *ledger_loss(struct ledger_counters *counters)
 	return &counters->losses[counters->reads];
 }
 
+/* What the daemon is doing for one subscriber: who comes after a crash shall not die of the same. */
+struct ledger_work {
+	uint32_t slot;	/* 0: nothing */
+	uint8_t is_own; /* a request of it, or a costly snapshot: not an event, which is for others too */
+	uint8_t fault; /* it died of a fault in the program, or the watchdog ended it: not of a SIGKILL, which may come at any time */
+};
+
 struct ledger_page {
 	uint64_t listener_dev, listener_ino; /* the file of the listening socket; 0, 0: systemd made it */
 	uint32_t tries;			     /* daemons that went on from it, or died in trying */
+	struct ledger_work work;
 	struct ledger_counters counters;
 	struct ledger_stream journal;
 	struct ledger_subscriber subscribers[LEDGER_SUBSCRIBERS];
@@ -88,6 +97,8 @@ struct ledger_page *ledger_left(struct ledger *ledger);
 void ledger_commit(struct ledger *ledger);
 /* After that: gives its memory back. */
 void ledger_forget_left(struct ledger *ledger);
+/* From now on a signal that a fault in the program raises, or systemd's watchdog, is noted in the page to write on. */
+void ledger_note_faults(struct ledger *ledger);
 /* Borrowed. */
 int ledger_fd(const struct ledger *ledger);
 

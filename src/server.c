@@ -152,9 +152,11 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
 		if (peer->leaving)
 			continue;
+		server_work(server, peer, false);
 		subscriber_event(peer->subscriber, event, encoder);
 		behind |= server->patience_ms > 0 && !peer->stands && subscriber_is_half_full(peer->subscriber);
 	}
+	server_work(server, NULL, false);
 	if (behind)
 		wait_for_readers(server);
 }
@@ -167,8 +169,10 @@ static void on_flush(struct sink *sink)
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
 		if (subscriber_is_too_slow(peer->subscriber) ||
-		    (!peer->blocked && subscriber_has_output(peer->subscriber)))
-			peer_write(peer);
+		    (!peer->blocked && subscriber_has_output(peer->subscriber))) {
+			server_work(server, peer, false);
+			server_worked(server, peer_write(peer) ? peer : NULL);
+		}
 	}
 }
 
@@ -204,6 +208,7 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	server->table = table;
 	server->config = *config;
 	server->fd = -1;
+	server->work = config->ledger ? &ledger_page(config->ledger)->work : &server->no_work;
 	r = json_new(&server->json);
 	if (r == 0)
 		r = server_keep_init(server);

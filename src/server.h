@@ -53,8 +53,9 @@ DEFINE_CLEANUP(struct server *, server_free);
  * 0 or -errno, also of the archive.
  */
 int server_archive(struct server *server, struct archive *archive, struct store *store);
-/* After a crash, over the table that was there then: goes on with those that were kept. Returns how many. */
-unsigned server_resume(struct server *server, const struct ledger_page *left, struct store *store);
+/* After a crash, over the table that was there then: goes on with those that were kept, but not with one that the last daemon
+ * died of, or may have died of twice. Returns how many. */
+unsigned server_resume(struct server *server, struct ledger_page *left, struct store *store);
 /* As server_free, but it hangs up on nobody: the connections live on in systemd's store; listens: so does the listening
  * socket, with its file. */
 struct server *server_leave(struct server *server, bool listens);

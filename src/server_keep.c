@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "notify.h"
 #include "request.h"
@@ -157,14 +158,45 @@ static int resume_peer(struct server *server, const struct ledger_subscriber *le
 	return r;
 }
 
-unsigned server_resume(struct server *server, const struct ledger_page *page, struct store *store)
+/* One who was only there when a SIGKILL came is not to blame, but twice is no chance. */
+static bool is_to_blame(const struct ledger_work *work, const struct ledger_subscriber *left)
 {
+	return left->deaths == UINT8_MAX ||
+	       (left->slot == work->slot && (work->is_own || work->fault || left->deaths > 0));
+}
+
+/* 1, or 0: it does not go on. Nobody knows how much of a line is out, or what it asked for. */
+static unsigned resume_one(struct server *server, const struct ledger_work *work, struct ledger_subscriber *left,
+			   int fd)
+{
+	char name[STORE_NAME_MOST];
+
+	slot_name(name, left->slot);
+	if (is_to_blame(work, left))
+		server_note(server, LOG_WARNING,
+			    "subscriber %d (uid %u) is disconnected: the last daemon died while it worked for it",
+			    (int)left->cred.pid, (unsigned)left->cred.uid);
+	else if (!left->stream.mid_line && left->subscription_size > 0 &&
+		 left->subscription_size <= sizeof(left->subscription) && resume_peer(server, left, fd) == 0) {
+		/* It is the first of the list. */
+		if (server->peers && server->peers->slot == left->slot && server->peers->place)
+			server->peers->place->deaths = (uint8_t)(left->deaths + (left->slot == work->slot));
+		return 1;
+	}
+	hang_up(fd);
+	store_forget(name);
+	return 0;
+}
+
+unsigned server_resume(struct server *server, struct ledger_page *page, struct store *store)
+{
+	const struct ledger_work work = page->work;
 	unsigned count = 0;
 
 	for (size_t i = 0; i < LEDGER_SUBSCRIBERS; i++) {
-		const struct ledger_subscriber *left = &page->subscribers[i];
-		_cleanup_close_ int fd = -1;
+		struct ledger_subscriber *left = &page->subscribers[i];
 		char name[STORE_NAME_MOST];
+		int fd;
 
 		if (left->slot == 0 || slot_is_taken(server, left->slot))
 			continue;
@@ -172,15 +204,13 @@ unsigned server_resume(struct server *server, const struct ledger_page *page, st
 		fd = store_take(store, name);
 		if (fd < 0)
 			continue;
-		/* Nobody knows how much of a line is out, or what it asked for. */
-		if (left->stream.mid_line || left->subscription_size == 0 ||
-		    left->subscription_size > sizeof(left->subscription) || resume_peer(server, left, fd) < 0) {
-			hang_up(TAKE_FD(fd));
-			store_forget(name);
-			continue;
-		}
-		TAKE_FD(fd);
-		count++;
+		/* As long as this daemon's page does not count, whoever comes next reads that one again. */
+		if (is_to_blame(&work, left))
+			left->deaths = UINT8_MAX;
+		page->work = (struct ledger_work){ .slot = left->slot, .is_own = true };
+		count += resume_one(server, &work, left, fd);
+		page->work.slot = 0;
 	}
+	page->work = work;
 	return count;
 }

@@ -293,26 +293,34 @@ static int peer_read(struct peer *peer)
 	return r;
 }
 
+/* False: the peer is gone. */
+static bool peer_turn(struct peer *peer, uint32_t revents)
+{
+	if (revents & (EPOLLERR | EPOLLHUP)) {
+		peer_end(peer, "hung up");
+		return false;
+	}
+	if (revents & EPOLLOUT && !peer_write(peer))
+		return false;
+	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
+		peer_end(peer, "could not be answered");
+		return false;
+	}
+	if (!peer->blocked && subscriber_has_output(peer->subscriber))
+		return peer_write(peer);
+	peer_watch(peer);
+	return true;
+}
+
 static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
 	struct peer *peer = userdata;
+	struct server *server = peer->server;
 
 	(void)source;
 	(void)fd;
-	if (revents & (EPOLLERR | EPOLLHUP)) {
-		peer_end(peer, "hung up");
-		return 0;
-	}
-	if (revents & EPOLLOUT && !peer_write(peer))
-		return 0;
-	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
-		peer_end(peer, "could not be answered");
-		return 0;
-	}
-	if (!peer->blocked && subscriber_has_output(peer->subscriber))
-		peer_write(peer);
-	else
-		peer_watch(peer);
+	server_work(server, peer, revents & EPOLLIN || peer->more || subscriber_is_costly(peer->subscriber));
+	server_worked(server, peer_turn(peer, revents) ? peer : NULL);
 	return 0;
 }
 

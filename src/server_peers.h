@@ -10,7 +10,8 @@
 #include "server.h"
 #include "subscriber.h"
 
-#define LEAVE_US 2000000 /* for a peer that is sent away to read why */
+#define TURNS_SURVIVED 1000 /* of a peer: then the death of an earlier daemon is forgotten */
+#define LEAVE_US 2000000    /* for a peer that is sent away to read why */
 
 struct peer {
 	struct server *server;
@@ -33,6 +34,7 @@ struct peer {
 	bool leaving;	     /* close when all is written */
 	bool stands;	     /* it was waited for in vain */
 	bool own_subscription;
+	unsigned turns; /* since a daemon died while it worked for it; up to TURNS_SURVIVED */
 };
 
 struct server {
@@ -42,6 +44,8 @@ struct server {
 	struct server_config config;
 	struct json *json;
 	struct budget budget;
+	struct ledger_work *work;   /* in the ledger, or */
+	struct ledger_work no_work; /* where there is none */
 	int fd;
 	struct listener *listener; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *keep, *sweep;
@@ -68,6 +72,22 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ke
 const char *server_refusal(struct server *server, uid_t uid);
 /* It was refused; told in the log now and then. */
 void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason);
+
+/* For which peer something is done from now on, for whoever comes after a crash; NULL: for none. */
+static inline void server_work(struct server *server, const struct peer *peer, bool is_own)
+{
+	server->work->is_own = is_own;
+	/* A compiler barrier is enough: who reads it comes after this process. */
+	__atomic_store_n(&server->work->slot, peer ? peer->slot : 0, __ATOMIC_RELEASE);
+}
+
+/* That is done. */
+static inline void server_worked(struct server *server, struct peer *peer)
+{
+	server_work(server, NULL, false);
+	if (peer && peer->place && peer->place->deaths > 0 && ++peer->turns == TURNS_SURVIVED)
+		peer->place->deaths = 0;
+}
 
 /* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);

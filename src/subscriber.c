@@ -558,6 +558,11 @@ bool subscriber_is_half_full(const struct subscriber *s)
 	return held(s) > buffer_limit(s->queue) / 2;
 }
 
+bool subscriber_is_costly(const struct subscriber *s)
+{
+	return s->cursor && s->share.budget;
+}
+
 bool subscriber_has_output(const struct subscriber *s)
 {
 	return s->cursor || s->too_slow || !buffer_is_empty(s->before) || !buffer_is_empty(s->queue) ||

@@ -93,6 +93,8 @@ enum {
 };
 /* Writes what there is. 0: all is written. -errno: the reader is gone. */
 int subscriber_write(struct subscriber *subscriber);
+/* A snapshot under way has a filter with patterns. */
+bool subscriber_is_costly(const struct subscriber *subscriber);
 bool subscriber_has_output(const struct subscriber *subscriber);
 /* Bytes, since it was made. */
 uint64_t subscriber_written(const struct subscriber *subscriber);

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -400,6 +401,64 @@ def a_listening_socket_of_its_own_outlives_a_kill():
         equal([name for name, _ in unit.daemon.store if "listener" in name], [], "in the store")
         for client in (before, while_none):
             client.close()
+
+
+class Asking(threading.Thread):
+    """A subscriber that the daemon always has something to do for: it sends one request after another."""
+
+    PATTERNS = ["*%d?%s*" % (i, "a" * 20) for i in range(60)]
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.client = Client(path)
+        self.asked = 0
+        self.start()
+
+    def run(self):
+        request = json.dumps({"args": self.PATTERNS, "pid": [1]}).encode() + b"\n"
+        try:
+            while True:
+                self.client.socket.sendall(request)
+                answer = b""
+                while not answer.endswith(b"\n"):
+                    got = self.client.socket.recv(1 << 16)
+                    if not got:
+                        return
+                    answer += got
+                self.asked += 1
+        except ConnectionError:
+            pass
+
+
+@test
+def a_subscriber_that_a_daemon_died_at_work_for_is_not_resumed():
+    """So no daemon dies twice of what one asks for. A SIGKILL hits its turn after some tries; SIGABRT is the watchdog's."""
+    with Listener() as listener, Unit(listener, {"socket": {"snapshot": "no"}}) as unit:
+        good = Client(listener.path)
+        good.send({"ppid": os.getpid()})
+        good.wait(lambda e: e["type"] == "subscribed")
+        for number in (signal.SIGKILL, signal.SIGABRT):
+            asking = Asking(listener.path)
+            tries = 0
+            while asking.is_alive():
+                check(tries < 50, "still connected after", tries, "daemons")
+                tries += 1
+                unit.wait_kept(2)
+                before, end = asking.asked, time.monotonic() + PATIENCE
+                while asking.asked < before + 20:
+                    check(time.monotonic() < end, "no answers")
+                    time.sleep(0.001)
+                unit.daemon.process.send_signal(number)
+                equal(unit.daemon.process.wait(), -number, "the daemon's exit status")
+                unit.gone()
+                unit.start()
+                asking.join(0.2)
+            check("the last daemon died while it worked for it" in unit.daemon.messages(), unit.daemon.messages())
+            check(asking.asked > 0, "no answers")
+            asking.client.close()
+            # The others notice nothing.
+            start_and_end(good, run(ODD, "exit", "0"))
+        good.close()
 
 
 @test
