@@ -44,9 +44,32 @@ int line_new(struct line **ret, size_t size)
 	line->number = 0;
 	line->events = line->seq = 0;
 	line->snapshot = false;
+	line->whole = NULL;
+	line->spans = 0;
 	line->size = size;
 	line->held = charge_of(sizeof(*line) + size);
 	all_lines += line->held;
+	*ret = line;
+	return 0;
+}
+
+int line_new_cut(struct line **ret, struct line *whole, const struct span *spans, size_t n)
+{
+	const size_t size = n * sizeof(*spans);
+	struct line *line;
+	int r = line_new(&line, size);
+
+	if (r < 0)
+		return r;
+	memcpy(line->data, spans, size);
+	line->size = 0;
+	for (size_t i = 0; i < n; i++)
+		line->size += spans[i].size;
+	line->whole = line_ref(whole);
+	line->spans = n;
+	line->held += whole->held;
+	line->events = whole->events;
+	line->seq = whole->seq;
 	*ret = line;
 	return 0;
 }
@@ -60,8 +83,11 @@ struct line *line_ref(struct line *line)
 struct line *line_unref(struct line *line)
 {
 	if (line && --line->refs == 0) {
-		all_lines -= line->held;
-		pool_give(line, sizeof(*line) + line->size);
+		size_t size = line->whole ? line->spans * sizeof(struct span) : line->size;
+
+		all_lines -= line->held - (line->whole ? line->whole->held : 0);
+		line_unref(line->whole);
+		pool_give(line, sizeof(*line) + size);
 	}
 	return NULL;
 }
@@ -254,21 +280,46 @@ static ssize_t write_some(int fd, struct iovec *iov, int n)
 	return done < 0 && errno == ENOTSOCK ? writev(fd, iov, n) : done;
 }
 
+/* The text of a line behind its first `skip` bytes, at most `most` bytes of it, in at most `n` pieces. Returns how many. */
+static int gather_line(const struct line *line, size_t skip, size_t most, struct iovec *iov, int n)
+{
+	const struct span whole = { 0, line->size }, *spans = line->whole ? (const void *)line->data : &whole;
+	const char *text = line->whole ? line->whole->data : line->data;
+	int used = 0;
+
+	for (size_t i = 0; i < (line->whole ? line->spans : 1) && used < n && most > 0; i++) {
+		size_t size = spans[i].size;
+
+		if (skip >= size) {
+			skip -= size;
+			continue;
+		}
+		size -= skip;
+		if (size > most)
+			size = most;
+		iov[used++] = (struct iovec){ (void *)(text + spans[i].at + skip), size };
+		most -= size;
+		skip = 0;
+	}
+	return used;
+}
+
 /* Whole lines, or a piece of one that is too long. */
 static int gather(const struct buffer *buffer, struct iovec iov[static BATCH])
 {
 	size_t room = BUFFER_PIECE;
 	int n = 0;
 
-	for (; n < BATCH && (size_t)n < buffer->count; n++) {
-		struct line *line = *place(buffer, (size_t)n);
-		size_t skip = n == 0 ? buffer->written : 0, size = line->size - skip;
+	for (size_t i = 0; n < BATCH && i < buffer->count; i++) {
+		struct line *line = *place(buffer, i);
+		size_t skip = i == 0 ? buffer->written : 0, size = line->size - skip;
 
-		if (size > room && n > 0)
+		/* What is in several pieces is longer than that. */
+		if (i > 0 && (size > room || line->whole))
 			break;
-		if (size > room)
-			size = room;
-		iov[n] = (struct iovec){ line->data + skip, size };
+		n += gather_line(line, skip, room, iov + n, BATCH - n);
+		if (size >= room)
+			break;
 		room -= size;
 	}
 	return n;
@@ -364,6 +415,25 @@ static int line_set_add(struct line_set *set, struct line *line)
 	return 0;
 }
 
+/* As any other line: it will hold its text alone. */
+static void write_cut(const struct line *line, struct archive *a)
+{
+	_cleanup_free_ char *text = malloc(line->size);
+	const struct span *spans = (const void *)line->data;
+	struct bytes bytes = { text, line->size };
+	size_t at = 0;
+
+	if (!text) {
+		archive_spoil(a);
+		return;
+	}
+	for (size_t i = 0; i < line->spans; i++) {
+		memcpy(text + at, line->whole->data + spans[i].at, spans[i].size);
+		at += spans[i].size;
+	}
+	archive_bytes(a, &bytes);
+}
+
 static void write_line(struct line *line, struct archive *a, struct line_set *set)
 {
 	struct bytes bytes = { line->data, line->size };
@@ -374,7 +444,10 @@ static void write_line(struct line *line, struct archive *a, struct line_set *se
 		ARCHIVE(a, line->events);
 		ARCHIVE(a, line->seq);
 		archive_flag(a, &line->snapshot);
-		archive_bytes(a, &bytes);
+		if (line->whole)
+			write_cut(line, a);
+		else
+			archive_bytes(a, &bytes);
 	}
 }
 

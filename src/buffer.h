@@ -25,11 +25,19 @@ struct line {
 	bool snapshot;	 /* a process of a snapshot */
 	size_t held;	 /* memory that it takes */
 	size_t size;
+	/* Else its text is pieces of that line, and `data` has no text but these: line_new_cut(). */
+	struct line *whole;
+	size_t spans;
 	char data[]; /* with its '\n', without a NUL */
 };
 
 /* A new line with one reference, that is no event, its data not yet set. -ENOMEM. */
 int line_new(struct line **ret, size_t size);
+/* A line of pieces of another, which lives as long as it does and is held by it. -ENOMEM. */
+struct span {
+	size_t at, size;
+};
+int line_new_cut(struct line **ret, struct line *whole, const struct span *spans, size_t n);
 struct line *line_ref(struct line *line);
 struct line *line_unref(struct line *line); /* accepts NULL; returns NULL */
 DEFINE_CLEANUP(struct line *, line_unref);

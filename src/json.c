@@ -36,6 +36,7 @@ struct json {
 	struct room vars; /* struct var: the variables of an environment */
 	int r;		  /* of printing: 0 or -ENOMEM */
 	struct prefix keys[KEYS_], raw_keys[KEYS_];
+	struct line_map *map; /* of json_event_map() */
 };
 
 struct var {
@@ -552,13 +553,77 @@ struct json *json_free(struct json *json)
 	return NULL;
 }
 
-int json_event(struct json *json, struct line **ret, const struct event *event, key_set keys)
+/* The same visitor, with the places. */
+
+static void map_key(struct json *json, enum key key)
+{
+	struct line_map *map = json->map;
+
+	ASSERT(map->count < KEYS_);
+	map->keys[map->count].key = key;
+	map->keys[map->count++].at = json->out.used;
+}
+
+static int map_number(void *userdata, enum key key, int64_t value)
+{
+	map_key(userdata, key);
+	return on_number(userdata, key, value);
+}
+
+static int map_truth(void *userdata, enum key key)
+{
+	map_key(userdata, key);
+	return on_truth(userdata, key);
+}
+
+static int map_text(void *userdata, enum key key, const char *value)
+{
+	map_key(userdata, key);
+	return on_text(userdata, key, value);
+}
+
+static int map_time(void *userdata, enum key key, uint64_t ns)
+{
+	map_key(userdata, key);
+	return on_time(userdata, key, ns);
+}
+
+static int map_bytes(void *userdata, enum key key, struct bytes value)
+{
+	map_key(userdata, key);
+	return on_bytes(userdata, key, value);
+}
+
+static int map_list(void *userdata, enum key key, struct bytes items)
+{
+	map_key(userdata, key);
+	return on_list(userdata, key, items);
+}
+
+static int map_object(void *userdata, enum key key, struct bytes items)
+{
+	map_key(userdata, key);
+	return on_object(userdata, key, items);
+}
+
+static const struct event_visitor mapping_visitor = {
+	.number = map_number,
+	.truth = map_truth,
+	.text = map_text,
+	.time = map_time,
+	.bytes = map_bytes,
+	.list = map_list,
+	.object = map_object,
+};
+
+static int encode(struct json *json, struct line **ret, const struct event *event, key_set keys,
+		  const struct event_visitor *how)
 {
 	struct line *line;
 	int r;
 
 	json->r = 0;
-	r = event_visit(event, keys, &visitor, json);
+	r = event_visit(event, keys, how, json);
 	put_brackets(json, 0, '{', '}');
 	put_char(json, '\n');
 	if (r == 0)
@@ -575,5 +640,23 @@ int json_event(struct json *json, struct line **ret, const struct event *event, 
 	room_reset(&json->out);
 	room_reset(&json->text);
 	room_reset(&json->vars);
+	return r;
+}
+
+int json_event(struct json *json, struct line **ret, const struct event *event, key_set keys)
+{
+	return encode(json, ret, event, keys, &visitor);
+}
+
+int json_event_map(struct json *json, struct line **ret, const struct event *event, key_set keys,
+		   struct line_map *ret_map)
+{
+	int r;
+
+	json->map = ret_map;
+	ret_map->count = 0;
+	r = encode(json, ret, event, keys, &mapping_visitor);
+	if (r == 0)
+		ret_map->end = (*ret)->size - 2; /* before the bracket and the end of the line */
 	return r;
 }

@@ -21,4 +21,16 @@ DEFINE_CLEANUP(struct json *, json_free);
 /* *ret: a new line, with '\n'. -ENOMEM. */
 int json_event(struct json *json, struct line **ret, const struct event *event, key_set keys);
 
+/* Where the keys of a line begin, each with its comma and with its twin; and where the last one ends. */
+struct line_map {
+	size_t count, end;
+	struct {
+		enum key key;
+		size_t at;
+	} keys[KEYS_];
+};
+/* The same, and where its keys are. */
+int json_event_map(struct json *json, struct line **ret, const struct event *event, key_set keys,
+		   struct line_map *ret_map);
+
 #endif

@@ -18,21 +18,12 @@
 
 #include "cgroup.h"
 #include "decode.h"
+#include "encoder.h"
 #include "pieces.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
 #define ENDED_MOST 256	       /* a power of two */
 #define PIECES_MOST (64 << 20) /* bytes of memory, unless args_limit wants more */
-
-struct encoder {
-	struct json *json;
-	const struct event *event;
-	struct {
-		key_set keys;
-		struct line *line;
-	} made[4]; /* as many sets of keys as outputs usually have */
-	size_t count;
-};
 
 struct pipeline {
 	struct pipeline_config config;
@@ -58,38 +49,6 @@ struct pipeline {
 	struct twins *twins;		  /* not owned; NULL: there is only one ring */
 	enum pipeline_twins which;
 };
-
-/* Encoder. */
-
-int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
-{
-	struct line *line;
-	int r;
-
-	for (size_t i = 0; i < encoder->count; i++) {
-		if (encoder->made[i].keys == keys) {
-			*ret = encoder->made[i].line;
-			return 0;
-		}
-	}
-	r = json_event(encoder->json, &line, encoder->event, keys);
-	if (r < 0)
-		return r;
-	/* The last place goes to whoever asks last. */
-	if (encoder->count == sizeof(encoder->made) / sizeof(encoder->made[0]))
-		line_unref(encoder->made[--encoder->count].line);
-	encoder->made[encoder->count].keys = keys;
-	encoder->made[encoder->count++].line = line;
-	*ret = line;
-	return 0;
-}
-
-static void encoder_clear(struct encoder *encoder)
-{
-	while (encoder->count > 0)
-		line_unref(encoder->made[--encoder->count].line);
-	encoder->event = NULL;
-}
 
 /* What was told, for whoever comes after a crash. */
 static void note(struct pipeline *p)
@@ -567,7 +526,7 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 	r = proctable_new(&p->table, config->table_memory);
 	if (r < 0)
 		return r;
-	r = json_new(&p->encoder.json);
+	r = encoder_init(&p->encoder);
 	if (r == 0)
 		r = pieces_new(&p->pieces, config->args_limit + RECORD_CHUNK, pieces_most(config));
 	if (r < 0)
@@ -581,8 +540,7 @@ struct pipeline *pipeline_free(struct pipeline *p)
 	if (!p)
 		return NULL;
 	pieces_free(p->pieces);
-	encoder_clear(&p->encoder);
-	json_free(p->encoder.json);
+	encoder_destroy(&p->encoder);
 	proctable_free(p->table);
 	free(p);
 	return NULL;

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lines that are cut from the one of all keys, against those that are encoded by themselves. */
+#include "encoder.h"
+
+#include <sys/mman.h>
+
+#include "pipeline.h"
+#include "records.h"
+#include "tap.h"
+
+#define SETS 60
+
+static struct json *json;
+static size_t memory, cut_lines;
+static unsigned seen;
+
+/* As a queue writes it; the caller frees it. */
+static char *text_of(struct line *line)
+{
+	_cleanup_close_ int fd = memfd_create("line", MFD_CLOEXEC);
+	struct buffer *buffer;
+	char *text = malloc(line->size + 1);
+
+	CHECK(fd >= 0 && text);
+	CHECK_INT(buffer_new(&buffer, SIZE_MAX), 0);
+	CHECK_INT(buffer_push(buffer, line), 0);
+	CHECK_INT(buffer_write(buffer, fd, SIZE_MAX), 0);
+	buffer_free(buffer);
+	CHECK_INT(pread(fd, text, line->size + 1, 0), line->size);
+	text[line->size] = '\0';
+	return text;
+}
+
+static key_set keys_of(unsigned i)
+{
+	static uint64_t state = 88172645463325252;
+
+	if (i < 3)
+		return (key_set[]){ KEYS_BASIC, KEYS_ALL, 0 }[i];
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state & KEYS_ALL;
+}
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	struct line *held[SETS];
+
+	(void)sink;
+	seen++;
+	for (unsigned i = 0; i < SETS; i++) {
+		key_set keys = keys_of(i);
+		struct line *line, *wanted;
+		char *text;
+
+		CHECK_INT(encoder_line(encoder, keys, &line), 0);
+		CHECK_INT(json_event(json, &wanted, event, keys), 0);
+		text = text_of(line);
+		CHECK_INT(line->size, wanted->size);
+		CHECK(memcmp(text, wanted->data, wanted->size) == 0);
+		CHECK_INT(line->events, wanted->events);
+		CHECK_INT(line->seq, wanted->seq);
+		/* It is charged with all that it keeps. */
+		CHECK(line->held >= line->size && (!line->whole || line->held > line->whole->held));
+		cut_lines += line->whole != NULL;
+		free(text);
+		line_unref(wanted);
+		held[i] = line_ref(line);
+	}
+	memory = line_memory();
+	for (unsigned i = 0; i < SETS; i++)
+		line_unref(held[i]);
+}
+
+static const struct sink_ops ops = { .event = on_event };
+static struct sink sink = { .ops = &ops };
+static struct pipeline *pipeline;
+
+static void begin(void)
+{
+	struct pipeline_config config = { .kernel_threads = true, .args_limit = 2 << 20, .table_memory = 4 << 20 };
+
+	CHECK_INT(json_new(&json), 0);
+	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_go_live(pipeline);
+	pipeline_add_sink(pipeline, &sink);
+}
+
+static void feed(void)
+{
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+}
+
+static void end(void)
+{
+	pipeline_free(pipeline);
+	json_free(json);
+	CHECK_INT(line_memory(), 0);
+}
+
+TEST(lines_of_any_keys_are_those_that_are_encoded_alone)
+{
+	static const char odd[] = "\xff\xfe\0\"quoted\"\0\0caf\xc3\xa9";
+
+	begin();
+	make_fork(10, 1000, 1, 1);
+	feed();
+	make_exec(10, 1000, 2000, odd, sizeof(odd), 4);
+	feed();
+	make_error(10, 1000, 2500, 2);
+	feed();
+	make_exit(10, 1000, 3000, 0x100);
+	record.head.lost_events = 3;
+	feed();
+	CHECK_INT(seen, 4);
+	CHECK_INT(cut_lines, 0);
+	end();
+}
+
+TEST(large_line_is_in_memory_once_whatever_the_keys)
+{
+	static char piece[16000];
+	const size_t size = 64 * sizeof(piece);
+
+	begin();
+	memset(piece, 'a', sizeof(piece));
+	for (size_t i = 99; i < sizeof(piece); i += 100)
+		piece[i] = i % 3 ? '\0' : '\xff';
+	for (size_t at = 0; at < size; at += sizeof(piece)) {
+		make_piece(10, 2000, at, piece, sizeof(piece));
+		feed();
+	}
+	make_exec(10, 1000, 2000, NULL, 0, 1);
+	record.exec.args_size = record.exec.args_before = size;
+	feed();
+	CHECK_INT(seen, 1);
+	CHECK(cut_lines > 10);
+	/* One of 1 MB of arguments, with its twin in base64; and what is small of the others. */
+	CHECK(memory > 2 * size && memory < 4 * size);
+	end();
+}
+
+TAP_MAIN
