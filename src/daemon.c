@@ -544,6 +544,10 @@ int daemon_run(const struct daemon_options *options)
 	/* Where huge pages are for all, the kernel makes one of a few pages that are left, and memory that was given back is taken
 	 * again (mm/khugepaged.c, max_ptes_none). If it may not be said, it is only more memory. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+	/* A large line goes back at once. By itself malloc(3) would take the next ones from the heap, whose end it then keeps twice
+	 * the size of the largest (M_MMAP_THRESHOLD in mallopt(3)). */
+	mallopt(M_MMAP_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 	r = daemon_start(&d);
 	started = r == DAEMON_OK;
 	if (started) {

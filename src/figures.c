@@ -6,6 +6,7 @@
 #include "answer.h"
 #include "cleanup.h"
 #include "log.h"
+#include "pool.h"
 
 /* Resident memory of this process in bytes; proc(5), statm. */
 static uint64_t resident_bytes(void)
@@ -56,6 +57,14 @@ void figures_gen(const struct figures *figures, yajl_gen gen)
 	answer_count(gen, "processes", proctable_count(table));
 	answer_count(gen, "args_bytes", proctable_memory(table));
 	answer_count(gen, "retained", proctable_retained(table));
+	yajl_gen_map_close(gen);
+	/* Each byte once: the sum is what the daemon has grown by. */
+	answer_map(gen, "memory");
+	answer_count(gen, "lines", line_memory());
+	answer_count(gen, "table", proctable_bytes(table) - proctable_retained_bytes(table));
+	answer_count(gen, "retained", proctable_retained_bytes(table));
+	answer_count(gen, "pieces", pipeline.pieces_bytes);
+	answer_count(gen, "pool", pool_kept());
 	yajl_gen_map_close(gen);
 	if (figures->journal) {
 		struct journal_stats journal;

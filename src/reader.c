@@ -35,6 +35,7 @@
 #define CENSUS_DOUBLINGS_MAX \
 	6		      /* of that, while the comparison finds something that is under way: up to half a minute */
 #define TWINS_US 1000000      /* after the old ring was read for the last time: the last twin is out of ours */
+#define TRIM_LINES (4 << 20)  /* bytes of lines that waited, and a quarter: alike */
 #define TRIM_PROCESSES 64     /* and a quarter: gone from the table until their memory is given back */
 #define EPOCH_STEP_NS 1000000 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
@@ -55,6 +56,7 @@ struct reader {
 	bool cut;		/* it ended before */
 	uint64_t pause_us;	/* before the next turn; 0 while the reader sleeps */
 	int64_t epoch;
+	size_t lines_peak;     /* memory of lines, alike */
 	size_t processes_peak; /* in the table since memory was given back last */
 	/* Loss in the kernel, of the probes at hand: what was told, and since when the table may be wrong. */
 	uint64_t skipped_events, skipped_forks;
@@ -321,15 +323,19 @@ int reader_settle(struct reader *reader)
  */
 static void give_back(struct reader *reader)
 {
-	size_t count = proctable_count(pipeline_table(reader->pipeline));
+	size_t count = proctable_count(pipeline_table(reader->pipeline)), lines = line_memory();
 
 	if (reader->processes_peak < count)
 		reader->processes_peak = count;
-	if (reader->processes_peak - count < TRIM_PROCESSES + reader->processes_peak / 4)
+	if (reader->lines_peak < lines)
+		reader->lines_peak = lines;
+	if (reader->processes_peak - count < TRIM_PROCESSES + reader->processes_peak / 4 &&
+	    reader->lines_peak - lines < TRIM_LINES + reader->lines_peak / 4)
 		return;
 	pool_trim(0);
 	malloc_trim(0);
 	reader->processes_peak = count;
+	reader->lines_peak = lines;
 }
 
 /* The comparison goes on at once. */

@@ -16,8 +16,11 @@
 #include <syslog.h>
 
 #include "answer.h"
+#include "charge.h"
 #include "request.h"
 #include "server_peers.h"
+
+#define LISTED_MOST 1024 /* subscribers in an answer, the newest */
 
 void slot_name(char ret[static STORE_NAME_MOST], unsigned slot)
 {
@@ -163,7 +166,26 @@ static void gen_peer(yajl_gen gen, const struct peer *peer)
 	answer_count(gen, "queue", stats.queue);
 	answer_count(gen, "queue_peak", stats.queue_peak);
 	answer_count(gen, "queue_limit", stats.queue_limit);
+	answer_count(gen, "snapshot_bytes", stats.portion);
 	yajl_gen_map_close(gen);
+}
+
+/* All memory for which a subscriber can be blamed, but for its queue. */
+static void gen_snapshots(yajl_gen gen, const struct server *server)
+{
+	uint64_t under_way = 0, requests = 0, moved;
+
+	for (const struct peer *peer = server->peers; peer; peer = peer->next) {
+		under_way += subscriber_snapshot_moved(peer->subscriber, &moved);
+		requests += peer->input ? charge_of(REQUEST_LINE_MOST) : 0;
+	}
+	answer_map(gen, "snapshots");
+	answer_count(gen, "under_way", under_way);
+	answer_count(gen, "memory", proctable_retained_bytes(server->table) + subscriber_portions());
+	answer_count(gen, "memory_limit", server->config.settings->socket.snapshot_memory);
+	answer_count(gen, "ended", server->stats.snapshots_ended);
+	yajl_gen_map_close(gen);
+	answer_count(gen, "requests_bytes", requests);
 }
 
 static int answer_stats(struct peer *peer)
@@ -171,6 +193,7 @@ static int answer_stats(struct peer *peer)
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct server *server = peer->server;
 	yajl_gen gen = answer_begin("stats");
+	unsigned listed = 0;
 	int r;
 
 	if (!gen)
@@ -179,11 +202,14 @@ static int answer_stats(struct peer *peer)
 		server->config.stats(server->config.userdata, gen);
 	answer_count(gen, "accepted", server->stats.accepted);
 	answer_count(gen, "refused", server->stats.refused);
+	gen_snapshots(gen, server);
 	answer_text(gen, "subscribers");
 	yajl_gen_array_open(gen);
-	for (struct peer *other = server->peers; other; other = other->next)
+	for (struct peer *other = server->peers; other && listed < LISTED_MOST; other = other->next, listed++)
 		gen_peer(gen, other);
 	yajl_gen_array_close(gen);
+	if (server->stats.subscribers > listed)
+		answer_count(gen, "subscribers_not_listed", server->stats.subscribers - listed);
 	r = answer_end(gen, &line);
 	return r < 0 ? r : subscriber_say(peer->subscriber, line);
 }

@@ -230,14 +230,21 @@ static enum filter_result wants(struct subscriber *s, const struct event *event)
 	return s->config.filter ? filter_ask(s->config.filter, event, &s->share) : FILTER_YES;
 }
 
+/* Known before it is encoded: a line is not shorter than its arguments. */
+static bool is_too_large(const struct subscriber *s, const struct event *event)
+{
+	return event->process && s->config.keys & KEY_BIT(KEY_ARGS) &&
+	       event->process->image.args.size > buffer_limit(s->queue);
+}
+
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
 {
 	struct line *line;
 
 	if (may_resume(s))
 		say_lost(s);
-	if (s->dropping || encoder_line(encoder, s->config.keys, &line) < 0 || !has_room(s, line) ||
-	    buffer_push_always(s->queue, line) != 0)
+	if (s->dropping || is_too_large(s, event) || encoder_line(encoder, s->config.keys, &line) < 0 ||
+	    !has_room(s, line) || buffer_push_always(s->queue, line) != 0)
 		lose(s, event);
 	else
 		s->events++;
