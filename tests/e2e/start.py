@@ -60,7 +60,7 @@ class Storm:
     """storm.c, and what it knows of each exec: (begin, done, until, pid, stays), times in ns since the epoch."""
     number = 0
 
-    def __init__(self, folder, many=None, workers=3, most_seconds=60):
+    def __init__(self, folder, many=None, only=False):
         Storm.number += 1
         self.run = "storm%d.%d" % (os.getpid(), Storm.number)
         path = os.path.join(folder, self.run)
@@ -68,7 +68,7 @@ class Storm:
             f.truncate(HEAD + ROOM * ENTRY.size)
         with open(path, "rb") as f:
             self.log = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
-        self.process = subprocess.Popen([STORM, path, self.run, str(workers), str(most_seconds), *([many] if many else [])],
+        self.process = subprocess.Popen([STORM, path, self.run, "3", "60", *([many] if many else []), *(["only"] if only else [])],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         equal(self.process.stdout.readline(), b"begun\n")
 
@@ -182,9 +182,9 @@ def wrongs_of_stream(events, storm):
     return wrong
 
 
-def one_start(folder, many, env):
+def one_start(folder, many, env, only):
     """What is wrong after one start in a storm."""
-    storm = Storm(folder, many)
+    storm = Storm(folder, many, only)
     try:
         with socket.socket(socket.AF_UNIX) as listening:
             path = os.path.join(folder, "socket")
@@ -206,14 +206,19 @@ def one_start(folder, many, env):
     return wrong
 
 
-def starts(count, env=None):
+def many_in(folder):
+    """That program; None where there is none."""
+    path = os.path.join(folder, "many")
+    runs = platform.machine() == "x86_64" and many_segments(path)
+    return path if needs(runs, "a program of 1,000 segments") else None
+
+
+def starts(count, env=None, only=False):
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
-        many = os.path.join(folder, "many")
-        if not needs(platform.machine() == "x86_64" and many_segments(many), "a program of 1,000 segments"):
-            many = None
-        for i in range(count):
-            wrong = one_start(folder, many, env)
+        many = many_in(folder)
+        for i in range(count if many or not only else 0):
+            wrong = one_start(folder, many, env, only)
             bad += bool(wrong)
             for line in wrong[:5] if COUNT else ():
                 print("# start %d: %s" % (i, line[:300]), flush=True)
@@ -224,7 +229,12 @@ def starts(count, env=None):
 
 @test
 def start_in_a_storm_is_exact():
-    starts(STARTS or (1 if SLOW else 4))
+    starts(STARTS or (1 if SLOW else 2))
+
+
+@test
+def exec_under_way_at_the_start_is_told():
+    starts(STARTS // 2 or (1 if SLOW else 2), only=True)
 
 
 @test
@@ -232,7 +242,7 @@ def slow_start_in_a_storm_is_exact():
     env = {"LD_PRELOAD": PRELOAD, "SLOW_ATTACH": "60000", "SLOW_LIST": "300"}
     if is_sanitized():
         env["ASAN_OPTIONS"] = "verify_asan_link_order=0"
-    starts(STARTS // 10 or (1 if SLOW else 2), env)
+    starts(STARTS // 10 or 1, env)
 
 
 def own_starts(events, storm):
@@ -244,9 +254,7 @@ def own_starts(events, storm):
 def resync_in_a_storm_is_exact():
     """A small ring, and a daemon that is stopped again and again."""
     with tempfile.TemporaryDirectory() as folder:
-        many = os.path.join(folder, "many")
-        if not needs(platform.machine() == "x86_64" and many_segments(many), "a program of 1,000 segments"):
-            many = None
+        many = many_in(folder)
         with Daemon({"probes": {"ring_buffer": "64K"}}) as daemon:
             client = daemon.connect()
             for _ in range(STARTS // 10 or (1 if SLOW else 3)):

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * storm LOG RUN WORKERS SECONDS [MANY]: processes that fork, exec and end, in every order, for so many seconds at most, and some that stay.
+ * storm LOG RUN WORKERS SECONDS [MANY [only]]: processes that fork, exec and end, in every order, for so many seconds at most, and some that stay.
  * Each exec has an argument of its own, RUN-NUMBER, and an entry in the file LOG, which the test reads: when it was called, when what it
- * ran came to its main, and up to when that ran at least. MANY: a program whose exec takes long (tests/e2e/start.py).
+ * ran came to its main, and up to when that ran at least. MANY: a program whose exec takes long (tests/e2e/start.py); only: nothing but that.
  *
  * A line on stdin ends the storm, but for those that stay; "quiet" on stdout says that all others are gone. The end of stdin ends them too.
  */
@@ -25,6 +25,7 @@
 #define STAY_SECONDS 300
 #define STAY_MAX 6     /* of one worker */
 #define CHILDREN_MAX 8 /* of one worker, at a time */
+#define MANY_MAX 30    /* with only those: so many that the CPUs are left in the midst of an exec */
 
 enum { LOG_FD = 3, HOLD_FD = 4, TOLD_FD = 5 }; /* what programs find open */
 
@@ -37,6 +38,7 @@ static struct log {
 } * log_;
 
 static const char *self, *run, *many;
+static bool only;
 
 static uint64_t now(void)
 {
@@ -183,13 +185,13 @@ static void worker(unsigned seed)
 		pid_t pid;
 
 		state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
-		stays_on = stays < STAY_MAX && (state >> 56) % 8 == 0;
+		stays_on = !only && stays < STAY_MAX && (state >> 56) % 8 == 0;
 		pid = fork();
 		if (pid == 0)
-			child((unsigned)(state >> 33) & 0xff, (unsigned)(state >> 41) & 0xffff, stays_on);
+			child(only ? 2 : (unsigned)(state >> 33) & 0xff, (unsigned)(state >> 41) & 0xffff, stays_on);
 		children += pid > 0;
 		stays += stays_on;
-		while (children >= CHILDREN_MAX + stays && waitpid(-1, NULL, 0) > 0)
+		while (children >= (only ? MANY_MAX : CHILDREN_MAX) + stays && waitpid(-1, NULL, 0) > 0)
 			children--;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			children--;
@@ -212,6 +214,7 @@ int main(int argc, char **argv)
 	run = argv[2];
 	workers = atoi(argv[3]);
 	many = argc > 5 ? argv[5] : NULL;
+	only = argc > 6;
 	file = open(argv[1], O_RDWR | O_CLOEXEC);
 	if (file < 0 || pipe2(first, O_CLOEXEC) < 0)
 		return 99;

@@ -81,13 +81,16 @@ boot() {
 }
 # run_suites ARCH: one guest with Python and all the suites.
 run_suites() {
-	local tree status=0
+	local tree status=0 helper helpers=()
+	for helper in odd fail storm slow.so; do
+		helpers+=("$programs/tests/e2e/$helper:/root/build/tests/e2e/$helper")
+	done
 	tree=$VMLAB/trees/bookworm-python-$1-$(cksum <"$here/mk-python.sh" | cut -d ' ' -f 1)
 	made_once "$tree" "$here/mk-python.sh" bookworm "$tree" "$1"
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 3600 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
-			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/tests/e2e/odd:/root/build/tests/e2e/odd" "$programs/tests/e2e/fail:/root/build/tests/e2e/fail" \
+			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "${helpers[@]}" \
 			"$build/systemd/execsnoopd.service:/root/build/systemd/execsnoopd.service" >"$work/log" 2>&1 || status=$?
 		[ $status = 125 ] || break
 		echo "matrix.sh: $release: no result" >&2
