@@ -136,10 +136,10 @@ void archive_raw(struct archive *archive, void *value, size_t size)
 
 void archive_flag(struct archive *archive, bool *flag)
 {
-	unsigned char byte = *flag;
+	unsigned char byte = archive->map ? 0 : *flag;
 
 	ARCHIVE(archive, byte);
-	*flag = byte;
+	*flag = byte != 0;
 }
 
 void archive_count(struct archive *archive, size_t *count, size_t most)

@@ -360,6 +360,45 @@ def start_and_end(stream, process):
     return started[0], exited[0]
 
 
+def status(pid, key):
+    """Bytes, of /proc/PID/status."""
+    with open("/proc/%d/status" % pid) as f:
+        return next(int(line.split()[1]) << 10 for line in f if line.startswith(key + ":"))
+
+
+def connect_only(path, request=b""):
+    """One that does not read."""
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(path)
+    peer.setblocking(False)
+    try:
+        peer.send(request)
+    except (BlockingIOError, BrokenPipeError):
+        pass
+    return peer
+
+
+def worst_subscribers(path):
+    """Each kind of what a subscriber can have the daemon hold."""
+    keys = ["seq", "time", "pid", "ppid", "uid", "gid", "comm", "exe", "cwd", "cgroup", "sid", "pgid"]
+    peers = []
+    for i in range(20):
+        fields = ["args"] + [key for n, key in enumerate(keys) if i + 1 >> n % 5 & 1 or n == i % len(keys)]
+        peers.append(connect_only(path, json.dumps({"fields": fields}).encode() + b"\n"))
+    for _ in range(10):
+        peers.append(connect_only(path, b'{"fields":["type"]}\n'))
+    for _ in range(5):
+        peers.append(connect_only(path, b'{"stats":true}\n' * 5000))
+    for _ in range(5):
+        peers.append(connect_only(path, b'{"comm":"' + b"x" * 60000))
+        peers[-1].shutdown(socket.SHUT_WR)
+    for _ in range(10):
+        peers.append(connect_only(path))
+    for _ in range(4):
+        peers.append(connect_only(path, b'{"snapshot":true}\n' * 3000))
+    return peers
+
+
 def check_seq(events):
     """No number is missing. Without one is only the end of a process that never called exec and that only snapshots had."""
     told = {e["id"] for e in events if e["type"] in ("started", "forked") and not e.get("snapshot")}

@@ -3,28 +3,21 @@
 """Subscribers at their worst: what the daemon holds for them is bounded and known, and others do not notice.
 
 HOSTILE_SECONDS is how long the long one lasts; by hand, five minutes."""
-import json
 import os
-import socket
 import statistics
 import subprocess
 import threading
 import time
 
-from e2e import ODD, PATIENCE, Client, Daemon, check, equal, is_sanitized, main, needs, odd, run, test
+from e2e import (ODD, PATIENCE, Client, Daemon, check, connect_only, equal, is_sanitized, main, needs, odd, run, status, test,
+                 worst_subscribers)
 
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", 3))
 MIB = 1 << 20
 CONFIG = {"probes": {"table_memory": "16M", "ring_buffer": "32M"},
-          "socket": {"queue": "512K", "max_subscribers": "60", "snapshot_memory": "4M"}}
+          "socket": {"queue": "512K", "max_subscribers": "60", "snapshot_memory": "16M"}}
 # execsnoopd(8), RESOURCES: what may come on top of what the daemon has at its start.
-MOST = 16 * MIB + 4 * MIB + 61 * MIB + 24 * 2 * MIB + 4 * MIB
-KEYS = ["seq", "time", "pid", "ppid", "uid", "gid", "comm", "exe", "cwd", "cgroup", "sid", "pgid"]
-
-
-def status(pid, key):
-    with open("/proc/%d/status" % pid) as f:
-        return next(int(line.split()[1]) << 10 for line in f if line.startswith(key + ":"))
+MOST = 16 * MIB + 16 * MIB + 61 * MIB + 24 * 2 * MIB + 4 * MIB
 
 
 def limit_memory(pid, size):
@@ -47,38 +40,6 @@ def limit_memory(pid, size):
     more = size - status(pid, "VmRSS")
     subprocess.run(["prlimit", "--pid", str(pid), "--data=%d" % (status(pid, "VmData") + more)], check=True)
     return None
-
-
-def connect(path, request=b""):
-    """One that does not read."""
-    peer = socket.socket(socket.AF_UNIX)
-    peer.connect(path)
-    peer.setblocking(False)
-    try:
-        peer.send(request)
-    except BlockingIOError:
-        pass
-    return peer
-
-
-def worst(path):
-    """Each kind of what a subscriber can have the daemon hold."""
-    peers = []
-    for i in range(20):
-        fields = ["args"] + [key for n, key in enumerate(KEYS) if i + 1 >> n % 5 & 1 or n == i % len(KEYS)]
-        peers.append(connect(path, json.dumps({"fields": fields}).encode() + b"\n"))
-    for _ in range(10):
-        peers.append(connect(path, b'{"fields":["type"]}\n'))
-    for _ in range(5):
-        peers.append(connect(path, b'{"stats":true}\n' * 5000))
-    for _ in range(5):
-        peers.append(connect(path, b'{"comm":"' + b"x" * 60000))
-        peers[-1].shutdown(socket.SHUT_WR)
-    for _ in range(10):
-        peers.append(connect(path))
-    for _ in range(4):
-        peers.append(connect(path, b'{"snapshot":true}\n' * 3000))
-    return peers
 
 
 class Load:
@@ -108,7 +69,7 @@ class Load:
         while not self.over.is_set():
             for _ in range(50):
                 try:
-                    connect(self.path, b"{}\n").close()
+                    connect_only(self.path, b"{}\n").close()
                 except OSError:
                     pass
             self.over.wait(0.05)
@@ -132,7 +93,7 @@ def worst_subscribers_stay_within_what_the_manual_says():
         good.wait(lambda e: e["type"] == "subscribed")
         base = status(pid, "RssAnon") - held(good_stats(good))
         group = None if is_sanitized() else limit_memory(pid, status(pid, "VmRSS") + MOST)
-        peers = worst(daemon.path)
+        peers = worst_subscribers(daemon.path)
         load = Load(daemon.path)
         peak, delays, end = 0, [], time.monotonic() + SECONDS
         while time.monotonic() < end or len(delays) < 5:

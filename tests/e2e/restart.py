@@ -14,7 +14,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, main, needs, run, start_and_end, test  # noqa: E402
+from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, main, needs, run,  # noqa: E402
+                 start_and_end, status, test, worst_subscribers)
 
 
 # Others may run these tests as well, on the same kernel.
@@ -272,6 +273,42 @@ def what_a_subscriber_asked_for_what_waits_for_it_and_its_snapshot_stay_its_own(
             process.wait()
         for client in (asks, slow, reader):
             client.close()
+
+
+@test
+def worst_subscribers_do_not_take_the_next_daemon_down():
+    """What they have it hold is no more after a restart, and after a crash."""
+    config = {"probes": {"table_memory": "16M"}, "socket": {"queue": "512K", "max_subscribers": "60", "snapshot_memory": "16M"}}
+    with Listener() as listener, Unit(listener, config) as unit:
+        base = status(unit.daemon.process.pid, "RssAnon")
+        good = Client(listener.path)
+        good.wait_live()
+        good.send({"ppid": os.getpid(), "fields": ["seq", "type", "pid"]})
+        good.wait(lambda e: e["type"] == "subscribed")
+        peers = worst_subscribers(listener.path)
+        for _ in range(3):
+            good.wait_exit(run(ODD, "exit", "0", *["x" * 100000] * 4).pid)
+        equal(run(ODD, "storm", "1000", STORM).returncode, 0)
+        unit.wait_kept(40)
+        for end in unit.stop, unit.kill:
+            end()
+            unit.start()
+            good.wait_exit(run(ODD, "exit", "0").pid)
+            since = len(good.events)
+            good.send({"stats": True})
+            stats = good.wait(lambda e: e["type"] == "stats", "stats", since=since)
+            grown = status(unit.daemon.process.pid, "RssAnon") - base
+            print("#   %d subscribers, %d MiB more than at the start" % (len(stats["subscribers"]), grown >> 20))
+            # Who has a long line in part can't be kept over a crash.
+            check(len(stats["subscribers"]) >= (40 if end == unit.stop else 2), "they are gone:", len(stats["subscribers"]))
+            for subscriber in stats["subscribers"]:
+                check(subscriber["queue"] <= subscriber["queue_limit"] + 256 * 1024, subscriber)
+            # A share of what execsnoopd(8) allows: table_memory, snapshot_memory, queues.
+            check(is_sanitized() or grown <= (16 + 16 + 60 + 48) << 20, "it has grown by", grown)
+        for peer in peers:
+            peer.close()
+        good.wait_exit(run(ODD, "exit", "0").pid)
+        good.close()
 
 
 @test
