@@ -43,6 +43,8 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 
 #define PF_FORKNOEXEC 0x00000040     /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */
+#define RWSEM_WRITER_LOCKED (1 << 0) /* kernel/locking/rwsem.c */
+#define RWSEM_FLAG_WAITERS (1 << 1)
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 #define AT_FDCWD (-100)
 #define EEXIST 17
@@ -64,6 +66,10 @@ enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 
 typedef struct {
 	int counter;
 } atomic_t;
+
+typedef struct {
+	s64 counter;
+} atomic64_t;
 
 typedef struct {
 	u32 val;
@@ -165,6 +171,7 @@ struct signal_struct {
 };
 
 struct qstr {
+	u32 len;
 	const unsigned char *name;
 };
 
@@ -259,7 +266,12 @@ struct css_set {
 	struct list_head cgrp_links OPTIONAL; /* one for each hierarchy */
 };
 
+struct rw_semaphore {
+	atomic64_t count OPTIONAL; /* not with PREEMPT_RT */
+};
+
 struct mm_struct {
+	struct rw_semaphore mmap_lock;
 	unsigned long start_code, end_code, arg_start, arg_end, env_start, env_end;
 	struct file *exe_file;
 	struct task_struct *owner OPTIONAL; /* CONFIG_MEMCG */

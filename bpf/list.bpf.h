@@ -23,13 +23,80 @@ static __always_inline bool is_half_way(struct task_struct *task)
 	return mm && !BPF_CORE_READ(mm, start_code) && !BPF_CORE_READ(mm, end_code);
 }
 
+#define LIVING_STEPS 64
+
+/*
+ * A leader that has ended (pthread_exit() in main()) is a zombie without memory, folders and namespaces until the last thread
+ * ends (kernel/exit.c, exit_mm(), exit_fs(), exit_task_namespaces()). The other threads have them. Those that have ended too are
+ * taken off the list at once, unless they are traced, so the first steps find one. 0: none.
+ */
+__attribute__((noinline)) u64 living_thread(u64 leader)
+{
+	struct task_struct *task = (void *)leader;
+	struct list_head *node;
+
+	for (int i = 0; i < LIVING_STEPS; i++) {
+		node = BPF_CORE_READ(task, thread_node.next);
+		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
+		/* Around the list there is its head, in signal_struct. */
+		if (!node || (u64)node == (u64)BPF_CORE_READ((struct task_struct *)leader, signal) +
+						  bpf_core_field_offset(struct signal_struct, thread_head))
+			return 0;
+		if (BPF_CORE_READ(task, mm))
+			return (u64)task;
+	}
+	return 0;
+}
+
+/* Bytes of the last component of the path that d_path() makes of this; 0 where that is the name of a mount point. */
+static __always_inline u32 name_size(struct vfsmount *mnt, struct dentry *dentry)
+{
+	return dentry == BPF_CORE_READ(mnt, mnt_root) ? 0 : BPF_CORE_READ(dentry, d_name.len);
+}
+
+static __always_inline void running_exe(struct record_running *running, struct task_struct *task, struct file *file)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
+	struct identity identity;
+
+	identify(false, &identity, task, file);
+	running->exe_inode = identity.inode;
+	running->exe_dev_major = DEV_MAJOR(identity.dev);
+	running->exe_dev_minor = DEV_MINOR(identity.dev);
+	if (identity.is_superblocks)
+		running->flags |= RUNNING_F_EXE_DEV;
+	if (dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(mnt, mnt_root))
+		running->flags |= RUNNING_F_EXE_ANON; /* as exec_exe() has it */
+	else if (is_unlinked(false, dentry))
+		running->flags |= RUNNING_F_EXE_DELETED;
+	running->exe_name = name_size(mnt, dentry);
+}
+
+static __always_inline void running_cwd(struct record_running *running, struct fs_struct *fs)
+{
+	struct dentry *dentry = BPF_CORE_READ(fs, pwd.dentry);
+
+	if (is_unlinked(false, dentry))
+		running->flags |= RUNNING_F_CWD_DELETED;
+	running->cwd_name = name_size(BPF_CORE_READ(fs, pwd.mnt), dentry);
+}
+
+/* A hint: it may be locked or free a moment later. */
+static __always_inline bool is_locked(struct mm_struct *mm)
+{
+	return bpf_core_field_exists(mm->mmap_lock.count.counter) &&
+	       BPF_CORE_READ(mm, mmap_lock.count.counter) & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS);
+}
+
 /*
  * Every process that is alive, or ending: do_exit() counts the last thread out first, passes the tracepoint some time later, and then makes it
  * a zombie (kernel/exit.c, exit_notify()), which has its record behind it. False: it is none.
  */
 static __always_inline bool running_fill(struct record_running *running, struct task_struct *task)
 {
-	struct identity identity;
+	struct task_struct *living;
+	struct mm_struct *mm;
 	struct file *file;
 	bool execing;
 
@@ -40,6 +107,11 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 			return false;
 		running->flags |= RUNNING_F_ENDING;
 	}
+	if (!BPF_CORE_READ(task, mm) && !(BPF_CORE_READ(task, flags) & PF_KTHREAD)) {
+		/* As a number, which is what such a function takes. */
+		living = (void *)living_thread((u64)BPF_CORE_READ(task, group_leader));
+		task = living ?: task;
+	}
 	execing = is_execing(task);
 	process_fill(false, &running->process, task);
 	if (running->process.exec_id && is_half_way(task))
@@ -47,15 +119,15 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 	/* Looked at before and after: it may have begun or ended between. */
 	if (execing || is_execing(task))
 		running->flags |= RUNNING_F_EXECING;
-	file = BPF_CORE_READ(task, mm, exe_file);
-	if (file) {
-		identify(false, &identity, task, file);
-		running->exe_inode = identity.inode;
-		running->exe_dev_major = DEV_MAJOR(identity.dev);
-		running->exe_dev_minor = DEV_MINOR(identity.dev);
-		if (identity.is_superblocks)
-			running->flags |= RUNNING_F_EXE_DEV;
-	}
+	mm = BPF_CORE_READ(task, mm);
+	if (!mm)
+		return true;
+	file = BPF_CORE_READ(mm, exe_file);
+	if (file)
+		running_exe(running, task, file);
+	running_cwd(running, BPF_CORE_READ(task, fs));
+	if (is_locked(mm))
+		running->flags |= RUNNING_F_MM_LOCKED;
 	return true;
 }
 

@@ -84,11 +84,17 @@ struct record_running {
 	__u64 exe_inode; /* as in record_exec; 0: it has no program */
 	__u32 exe_dev_major, exe_dev_minor;
 	__u64 flags; /* RUNNING_F_x */
+	/* Bytes of the name of that file, and of the folder, in its own folder; 0: not known. */
+	__u32 exe_name, cwd_name;
 };
 
-#define RUNNING_F_EXE_DEV (1ull << 1) /* as EXEC_F_EXE_DEV */
-#define RUNNING_F_EXECING (1ull << 0) /* within an execve: the record of exec_id may be yet to come */
-#define RUNNING_F_ENDING (1ull << 1)  /* no thread is left: the record of its end may be yet to come */
+#define RUNNING_F_EXECING (1ull << 0)	  /* within an execve: the record of exec_id may be yet to come */
+#define RUNNING_F_EXE_DEV (1ull << 1)	  /* as EXEC_F_EXE_DEV */
+#define RUNNING_F_ENDING (1ull << 2)	  /* no thread is left: the record of its end may be yet to come */
+#define RUNNING_F_EXE_DELETED (1ull << 3) /* as in record_exec */
+#define RUNNING_F_EXE_ANON (1ull << 4)
+#define RUNNING_F_CWD_DELETED (1ull << 5)
+#define RUNNING_F_MM_LOCKED (1ull << 6) /* its mmap_lock was held for writing, or waited for */
 
 #define PROCESS_F_KTHREAD (1ull << 0)
 #define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */

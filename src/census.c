@@ -35,15 +35,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <time.h>
 
 #include "decode.h"
-#include "procfs.h"
+#include "lookup.h"
 
 /* In one step: */
 #define READ_MOST 1024	  /* processes read from the kernel's list, 1 to 2 us each */
 #define COMPARE_MOST 8192 /* compared with the table */
-#define LOOKUP_MOST 64	  /* looked up in /proc, 30 to 100 us each */
+#define LOOKUP_WAIT_MS 1  /* waited for what is looked up in /proc, 30 to 100 us each */
 
 #define PUT_OFF_MOST 8 /* comparisons one after another in which an exec under way is left for the next one */
 
@@ -58,7 +59,7 @@ struct census {
 	struct sink sink;
 	struct probe *probe;
 	struct pipeline *pipeline;
-	struct procfs *procfs;
+	struct lookup *lookup;
 	int proc;
 
 	enum state state;
@@ -68,6 +69,8 @@ struct census {
 	size_t count, room;
 	struct identity *ended; /* since the reading began; later: who may be gone, then who is */
 	size_t ended_count, ended_room;
+	struct lookup_query queries[LOOKUP_MAX];
+	size_t query_count, query_answered;
 	size_t sorted;	     /* the first of `ended`, which came before COMPARING */
 	size_t at;	     /* how far COMPARING, ENDING or BURYING is */
 	size_t dead;	     /* the first of `ended`, which are */
@@ -155,6 +158,9 @@ static void finish(struct census *c)
 	c->found = NULL;
 	c->ended = NULL;
 	c->count = c->room = c->ended_count = c->ended_room = c->sorted = c->at = c->dead = 0;
+	c->query_count = c->query_answered = 0;
+	if (c->lookup)
+		lookup_rest(c->lookup);
 	c->state = IDLE;
 }
 
@@ -189,10 +195,9 @@ int census_new(struct census **ret, struct probe *probe, struct pipeline *pipeli
 	c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->proc < 0)
 		return -errno;
-	r = procfs_new(&c->procfs, c->proc, settings->probes.args_limit);
+	r = lookup_new(&c->lookup, c->proc, settings->probes.args_limit, settings->probes.env != NULL);
 	if (r < 0)
 		return r;
-	procfs_want_env(c->procfs, settings->probes.env != NULL);
 	pipeline_add_sink(pipeline, &c->sink);
 	c->pipeline = pipeline;
 	*ret = TAKE_PTR(c);
@@ -206,20 +211,40 @@ struct census *census_free(struct census *c)
 	if (c->pipeline)
 		pipeline_remove_sink(c->pipeline, &c->sink);
 	finish(c);
-	procfs_free(c->procfs);
+	lookup_free(c->lookup);
 	if (c->proc >= 0)
 		close(c->proc);
 	free(c);
 	return NULL;
 }
 
+static bool is_full(const struct census *c)
+{
+	return c->query_count == LOOKUP_MAX;
+}
+
+static struct lookup_query *query_add(struct census *c, enum lookup_kind kind)
+{
+	struct lookup_query *query = &c->queries[c->query_count];
+
+	*query = (struct lookup_query){ .kind = kind };
+	c->query_count++;
+	return query;
+}
+
 /*
  * A kernel may keep a process out of its list, and yet its children name it. Then its identity is theirs to tell, and
  * /proc knows the rest.
  */
-static int load_hidden_parent(struct census *c, const struct record_process *child)
+static void ask_for_hidden_parent(struct census *c, const struct record_process *child)
 {
-	struct process parent = {
+	if (child->ppid == 0 || is_found(c, child->ppid, child->parent_start) ||
+	    proctable_find(pipeline_table(c->pipeline), child->ppid, 0))
+		return;
+	for (size_t i = 0; i < c->query_count; i++)
+		if (c->queries[i].process.tgid == child->ppid)
+			return;
+	query_add(c, LOOKUP_HIDDEN)->process = (struct process){
 		.tgid = child->ppid,
 		.start = child->parent_start,
 		.source = SOURCE_PROC,
@@ -227,56 +252,76 @@ static int load_hidden_parent(struct census *c, const struct record_process *chi
 		.session_id = PROCESS_UNSET,
 		.comm = { child->parent_comm, strnlen(child->parent_comm, RECORD_COMM_SIZE) },
 	};
-
-	if (child->ppid == 0 || is_found(c, child->ppid, child->parent_start) ||
-	    proctable_find(pipeline_table(c->pipeline), child->ppid, 0))
-		return 0;
-	if (procfs_identify(c->procfs, &parent) < 0)
-		return 0;
-	procfs_read(c->procfs, &parent);
-	return pipeline_found(c->pipeline, &parent, parent.start);
 }
 
-/* What it runs, by /proc; but what the list says of the program's file. 0, or -ESRCH: it is gone. */
-static int look_up(struct census *c, const struct record_running *record, struct process *ret)
+/* What it runs, by /proc and by what the list says of the program's file. */
+static void ask_for_listed(struct census *c, const struct record_running *record, enum source source)
 {
-	int r;
+	struct lookup_query *query = query_add(c, LOOKUP_LISTED);
 
-	decode_process(ret, &record->process);
-	ret->execing = record->flags & RUNNING_F_EXECING;
-	r = procfs_read(c->procfs, ret);
-	/* What stat(2) says is what the probes say, if they may say it at all. */
-	if ((record->flags & RUNNING_F_EXE_DEV) && ret->image.exe_inode != 0)
-		return r;
-	if (r == 0 && record->flags & RUNNING_F_EXE_DEV)
-		ret->image.incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
-	if (r == 0 && record->exe_inode != 0) {
-		ret->image.exe_inode = record->exe_inode;
-		ret->image.exe_dev_major = record->exe_dev_major;
-		ret->image.exe_dev_minor = record->exe_dev_minor;
-	}
-	return r;
+	query->listed = *record;
+	decode_process(&query->process, &record->process);
+	query->process.execing = record->flags & RUNNING_F_EXECING;
+	query->process.source = source;
 }
 
 /* At the start, what is gone by now goes in without an image: its end waits in the ring. */
-static int put_in(struct census *c, const struct record_running *record)
+static int put_in(struct census *c, const struct lookup_answer *answer, bool is_hidden)
 {
-	struct process process;
+	return is_hidden && answer->result < 0 ? 0
+					       : pipeline_found(c->pipeline, &answer->process, answer->process.start);
+}
 
-	look_up(c, record, &process);
-	process.source = SOURCE_PROC;
-	return pipeline_found(c->pipeline, &process, process.start);
+static int put_in_asked(struct census *c)
+{
+	const struct lookup_answer *answers;
+	int r = c->query_count > 0 ? lookup_ask(c->lookup, c->queries, c->query_count) : 0;
+
+	while (r == 0 && lookup_pending(c->lookup) > 0) {
+		size_t n = lookup_wait(c->lookup, INT_MAX, &answers);
+
+		for (size_t i = 0; r == 0 && i < n; i++)
+			r = put_in(c, &answers[i], c->queries[c->query_answered++].kind == LOOKUP_HIDDEN);
+	}
+	c->query_count = c->query_answered = 0;
+	return r;
 }
 
 /* Later, what is gone by now had its end already, or has it in the ring: it is not to come back. */
-static int announce(struct census *c, const struct record_running *record, uint64_t boot_time)
+static int announce(struct census *c, const struct lookup_answer *answer, uint64_t boot_time)
 {
-	struct process process;
+	struct proctable *table = pipeline_table(c->pipeline);
+	struct entry *entry;
+	int r;
 
-	if (look_up(c, record, &process) < 0 || !procfs_is_alive(c->procfs, &process))
+	if ((!answer->alive && answer->result != -ETIMEDOUT) ||
+	    has_ended(c, answer->process.tgid, answer->process.start))
 		return 0;
-	process.source = SOURCE_RESYNC;
-	return pipeline_found(c->pipeline, &process, boot_time);
+	r = pipeline_found(c->pipeline, &answer->process, boot_time);
+	entry = r == 0 ? proctable_find(table, answer->process.tgid, answer->process.start) : NULL;
+	if (entry)
+		entry->seen = true;
+	return r;
+}
+
+/* Takes what answers there are. 1: there are more to come. */
+static int take_answers(struct census *c, uint64_t boot_time)
+{
+	const struct lookup_answer *answers;
+	size_t n = lookup_wait(c->lookup, LOOKUP_WAIT_MS, &answers);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		c->query_answered++;
+		if (c->state == COMPARING)
+			r = announce(c, &answers[i], boot_time);
+		else if (!answers[i].alive && answers[i].result != -ETIMEDOUT)
+			c->ended[c->dead++] = (struct identity){ answers[i].process.start, answers[i].process.tgid };
+	}
+	if (r == 0 && lookup_pending(c->lookup) > 0)
+		return 1;
+	c->query_count = c->query_answered = 0;
+	return r;
 }
 
 /* Reads up to `most`; *ret_end: there are no more. */
@@ -316,10 +361,16 @@ int census_load(struct census *c, uint64_t before)
 			break; /* by birth */
 		if (c->found[i].flags & RUNNING_F_ENDING)
 			continue;
-		r = load_hidden_parent(c, &c->found[i].process);
+		ask_for_hidden_parent(c, &c->found[i].process);
+		if (is_full(c))
+			r = put_in_asked(c);
 		if (r == 0)
-			r = put_in(c, &c->found[i]);
+			ask_for_listed(c, &c->found[i], SOURCE_PROC);
+		if (r == 0 && is_full(c))
+			r = put_in_asked(c);
 	}
+	if (r == 0)
+		r = put_in_asked(c);
 	finish(c);
 	return r;
 }
@@ -419,43 +470,46 @@ static bool put_off(struct census *c, const struct record_running *running, cons
 static int step_comparing(struct census *c, uint64_t boot_time)
 {
 	struct proctable *table = pipeline_table(c->pipeline);
-	size_t lookups = 0;
+	int r = c->broken < 0 ? c->broken : take_answers(c, boot_time);
 
-	if (c->broken)
-		return c->broken;
-	for (size_t n = 0; c->at < c->count && n < COMPARE_MOST && lookups < LOOKUP_MOST; c->at++, n++) {
+	if (r != 0)
+		return r < 0 ? r : 0;
+	for (size_t n = 0; c->at < c->count && n < COMPARE_MOST && !is_full(c); c->at++, n++) {
 		const struct record_running *running = &c->found[c->at];
 		const struct record_process *record = &running->process;
 		struct entry *entry = proctable_find(table, record->tgid, record->start);
-		int r;
 
 		if (entry)
 			entry->seen = true;
 		if (put_off(c, running, entry) || is_known(c, record, entry))
 			continue;
-		lookups++;
-		r = announce(c, running, boot_time);
-		if (r < 0)
-			return r;
-		entry = proctable_find(table, record->tgid, record->start);
-		if (entry)
-			entry->seen = true;
+		ask_for_listed(c, running, SOURCE_RESYNC);
 	}
+	if (c->query_count > 0)
+		return lookup_ask(c->lookup, c->queries, c->query_count);
 	return c->at < c->count ? 0 : list_missing(c);
 }
 
-static void step_ending(struct census *c)
+static int step_ending(struct census *c)
 {
-	for (size_t n = 0; c->at < c->ended_count && n < LOOKUP_MOST; c->at++, n++) {
-		struct identity identity = c->ended[c->at];
-		struct entry *entry = proctable_find(pipeline_table(c->pipeline), identity.tgid, identity.start);
+	int r = take_answers(c, 0);
 
-		if (entry && !procfs_is_alive(c->procfs, &entry->process))
-			c->ended[c->dead++] = identity;
+	if (r != 0)
+		return r < 0 ? r : 0;
+	for (; c->at < c->ended_count && !is_full(c); c->at++) {
+		struct identity identity = c->ended[c->at];
+		struct process *process;
+
+		if (!proctable_find(pipeline_table(c->pipeline), identity.tgid, identity.start))
+			continue;
+		process = &query_add(c, LOOKUP_ALIVE)->process;
+		process->tgid = identity.tgid;
+		process->start = identity.start;
 	}
-	if (c->at < c->ended_count)
-		return;
+	if (c->query_count > 0)
+		return lookup_ask(c->lookup, c->queries, c->query_count);
 	settle(c, BURYING);
+	return 0;
 }
 
 static int step_burying(struct census *c, uint64_t boot_time)
@@ -493,7 +547,7 @@ int census_step(struct census *c, uint64_t boot_time)
 		r = step_comparing(c, boot_time);
 		break;
 	case ENDING:
-		step_ending(c);
+		r = step_ending(c);
 		break;
 	case BURYING:
 		r = step_burying(c, boot_time);

@@ -31,6 +31,7 @@ enum incomplete {
 	INCOMPLETE_CGROUP,
 	INCOMPLETE_ANCESTORS,
 	INCOMPLETE_EXE_DEV, /* not unique: the superblock's */
+	INCOMPLETE_ARGS,    /* nobody could read them */
 	INCOMPLETE_
 };
 #define INCOMPLETE_BIT(part) (1u << (part))

@@ -8,120 +8,53 @@
  *
  * Everything in these files but numbers is chosen by the process: comm may hold parentheses and spaces, a file
  * may be called "x (deleted)", arguments may be overwritten or claim gigabytes (PR_SET_MM). So nothing is
- * trusted, and no more is read than a limit. Stats do not ask the file server (AT_STATX_DONT_SYNC): a dead NFS mount
- * must not stop the daemon.
+ * trusted, and no more is read than a limit.
+ *
+ * What may wait, and for whom (fs/proc/base.c, array.c):
+ *  - cmdline, environ, mem and pagemap take the mmap_lock of the process (access_remote_vm()), and those but cmdline its
+ *    exec_update_lock (mm_access()). Who is stuck in mmap() or munmap() on a dead file system, which any user can arrange with FUSE, holds it for
+ *    ever. The wait is killable (mmap_read_lock_killable()). cmdline and environ read anonymous memory only (FOLL_ANON), so
+ *    they never wait for a page of a file; mem has no such rule, and is asked for pages that pagemap says to be anonymous.
+ *  - A stat of what a link leads to asks the file system (complete_walk(), d_weak_revalidate), and a look-up by path all that are
+ *    on the way. So links are only read, which is d_path(): it takes no lock that can be held. Whether " (deleted)" at the end is the
+ *    kernel's mark, its list says (bpf/list.bpf.h). A process that is not in the list is the exception.
+ *  - stat, status and cgroup take spinlocks and RCU (do_task_stat(), proc_cgroup_show()), and the check of permissions takes task_lock
+ *    (ptrace_may_access()). But whoever holds the memory of a process as it ends may be the last, and unmaps it: mmput(), which
+ *    stat and status call too, can then wait for a file system.
+ * So the daemon has all this read by another process, which it can kill: lookup.h.
  *
  * The buffers belong to struct procfs, grow to the largest that was needed, and are reused: at start this runs once
  * for every process of the machine.
  */
 #include "procfs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "hierarchy.h"
+#include "procfs_args.h"
 
 #define NS_PER_SEC 1000000000u
-#define STAT_MAX 4096u		  /* some 52 numbers, and a comm of at most 64 bytes, escaped */
-#define CGROUP_MAX (256u << 10)	  /* a path for each hierarchy */
-#define LINK_SIZE_MAX (64u << 10) /* the kernel's buffer is a page (do_proc_readlink); pages have up to 64 KiB */
-/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who has more has
- * made it up. */
-#define ARGS_COUNTED_MAX (8u << 20)
+#define STAT_MAX 4096u		/* some 52 numbers, and a comm of at most 64 bytes, escaped */
+#define CGROUP_MAX (256u << 10) /* a path for each hierarchy */
+#define STATUS_MAX 65536u
 
 #define DELETED " (deleted)"
-
-struct room {
-	char *data;
-	size_t size;
-};
 
 struct procfs {
 	int root;
 	size_t args_limit;
 	uint64_t ticks; /* of field 22, in a second */
 	bool env_wanted;
+	bool alive;	/* as of the last check() */
+	uint32_t *part; /* procfs_show_part */
 	struct room stat, exe, args, env, cwd, cgroup;
 };
-
-static int room_grow(struct room *room, size_t size)
-{
-	char *data;
-
-	if (size <= room->size)
-		return 0;
-	data = realloc(room->data, size);
-	if (!data)
-		return -ENOMEM;
-	room->data = data;
-	room->size = size;
-	return 0;
-}
-
-/* Reads to the end of the file, but at most `limit` bytes (not 0). */
-static int room_read(struct room *room, int fd, size_t limit, size_t *ret_size)
-{
-	size_t size = 0;
-
-	while (size < limit) {
-		size_t want = size ? 2 * size : 4096;
-		ssize_t n;
-		int r;
-
-		r = room_grow(room, want < limit ? want : limit);
-		if (r < 0)
-			return r;
-		want = (room->size < limit ? room->size : limit) - size;
-		n = read(fd, room->data + size, want);
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		size += (size_t)n;
-	}
-	*ret_size = size;
-	return 0;
-}
-
-static int room_read_file(struct room *room, int dir, const char *name, size_t limit, struct bytes *ret)
-{
-	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	size_t size;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = room_read(room, fd, limit, &size);
-	if (r < 0)
-		return r;
-	*ret = (struct bytes){ room->data, size };
-	return 0;
-}
-
-/* Where the link points; ended by a NUL that does not count. */
-static int room_read_link(struct room *room, int dir, const char *name, struct bytes *ret)
-{
-	for (size_t size = 512; size <= LINK_SIZE_MAX; size *= 2) {
-		ssize_t n;
-		int r;
-
-		r = room_grow(room, size);
-		if (r < 0)
-			return r;
-		n = readlinkat(dir, name, room->data, room->size);
-		if (n < 0)
-			return -errno;
-		if ((size_t)n < room->size) {
-			room->data[n] = '\0';
-			*ret = (struct bytes){ room->data, (size_t)n };
-			return 0;
-		}
-	}
-	return -ENAMETOOLONG;
-}
 
 static bool bytes_begin(struct bytes bytes, struct bytes with)
 {
@@ -150,40 +83,24 @@ static bool split(struct bytes *rest, char at, struct bytes *ret)
 	return true;
 }
 
-static bool stat_of(int dir, const char *path, int flags, struct statx *ret)
-{
-	return statx(dir, path, flags | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK, ret) == 0;
-}
-
-static bool names(int dir, const char *path, const struct statx *that)
-{
-	struct statx st;
-
-	return stat_of(dir, path, AT_SYMLINK_NOFOLLOW, &st) && st.stx_ino == that->stx_ino &&
-	       st.stx_dev_major == that->stx_dev_major && st.stx_dev_minor == that->stx_dev_minor;
-}
-
 /*
- * Is the " (deleted)" at its end the kernel's mark (d_path(), fs/d_path.c), or is the file called that? st: of what
- * the link leads to; NULL: not known. A file without names is deleted. Else it may have another name, so one looks
- * where the link says: in the process's own root, since its mounts may be others than ours, and in ours, since
- * it may be in a chroot, which the link's text does not respect.
+ * Is the " (deleted)" at its end the kernel's mark (d_path(), fs/d_path.c), or is the file called that? As the kernel's list was
+ * read it was deleted or not, and the last component had `name` bytes, if that is known. It may have been deleted since.
  */
-static bool is_marked(int dir, struct bytes link, const struct statx *st)
+static bool is_marked(struct bytes link, bool deleted, uint32_t name)
 {
-	_cleanup_close_ int root = -1;
+	const char *slash = memrchr(link.data, '/', link.size);
+	size_t last = link.size - (size_t)(slash - link.data) - 1;
 
 	if (!bytes_end(link, BYTES(DELETED)))
 		return false;
-	if (!st || st->stx_nlink == 0)
-		return true;
-	root = openat(dir, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return !(root >= 0 && names(root, link.data + 1, st)) && !names(AT_FDCWD, link.data, st);
+	if (name != 0 && (last == name || last == name + sizeof(DELETED) - 1))
+		return last != name;
+	return deleted;
 }
 
-/* An absolute path, without the mark. -ENOENT: there is none. */
-static int read_path(struct room *room, int dir, const char *name, struct bytes *ret, struct statx *ret_st,
-		     bool *ret_known, bool *ret_deleted)
+/* An absolute path, with the mark if it has one. -ENOENT: there is none. */
+static int read_path(struct room *room, int dir, const char *name, struct bytes *ret)
 {
 	struct bytes link;
 	int r;
@@ -193,114 +110,83 @@ static int read_path(struct room *room, int dir, const char *name, struct bytes 
 		return r;
 	if (link.size == 0 || link.data[0] != '/')
 		return -ENOENT;
-	*ret_known = stat_of(dir, name, 0, ret_st);
-	*ret_deleted = is_marked(dir, link, *ret_known ? ret_st : NULL);
-	if (*ret_deleted)
-		link.size -= sizeof(DELETED) - 1;
 	*ret = link;
 	return 0;
 }
 
-/* The device is the one that stat(2) shows. On btrfs and overlayfs that is a number made up for stat, not the
- * superblock's, which a probe sees. */
-static int read_exe(struct procfs *procfs, int dir, struct image *image)
+/* Of a process that the kernel does not list: the file system has to be asked. A file without names is deleted; of another that
+ * has the mark nobody knows, and it is taken for its name. */
+static bool is_unnamed(int dir, const char *path, struct statx *ret)
+{
+	ret->stx_ino = 0;
+	return statx(dir, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK, ret) == 0 &&
+	       ret->stx_nlink == 0;
+}
+
+static bool needs_exe_dev(const struct record_running *listed)
+{
+	return listed && listed->flags & RUNNING_F_EXE_DEV;
+}
+
+static int read_exe(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
 	struct statx st;
-	bool known;
+	bool anon = false;
 	int r;
 
-	r = read_path(&procfs->exe, dir, "exe", &image->exe, &st, &known, &image->exe_deleted);
-	if (r < 0 || !known)
-		return r;
-	image->exe_inode = st.stx_ino;
-	image->exe_dev_major = st.stx_dev_major;
-	image->exe_dev_minor = st.stx_dev_minor;
-	/* A memfd never had a name (mm/memfd.c): "/memfd:" and what its maker called it. */
-	image->exe_memfd = image->exe_deleted && st.stx_nlink == 0 && bytes_begin(image->exe, BYTES("/memfd:"));
-	return 0;
-}
-
-static int read_cwd(struct procfs *procfs, int dir, struct image *image)
-{
-	struct statx st;
-	bool known, deleted;
-
-	return read_path(&procfs->cwd, dir, "cwd", &image->cwd, &st, &known, &deleted);
-}
-
-/* What has been read of a list of arguments. */
-struct tally {
-	size_t size, nuls;
-	char last;
-};
-
-static void tally(struct tally *all, const char *data, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		all->nuls += data[i] == '\0';
-	all->size += size;
-	if (size > 0)
-		all->last = data[size - 1];
-}
-
-static void tally_rest(struct tally *all, int fd)
-{
-	char data[16384];
-	ssize_t n;
-
-	while (all->size < ARGS_COUNTED_MAX) {
-		n = read(fd, data, sizeof(data));
-		if (n <= 0)
-			break;
-		tally(all, data, (size_t)n);
-	}
-}
-
-static int read_args(struct procfs *procfs, int dir, struct image *image)
-{
-	_cleanup_close_ int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
-	struct tally all = { .size = 0 };
-	struct bytes args;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	/* One byte too many tells that there are too many. */
-	r = room_read(&procfs->args, fd, procfs->args_limit + 1, &args.size);
+	r = read_path(&procfs->exe, dir, "exe", &image->exe);
 	if (r < 0)
 		return r;
-	/* A zombie, or one that gave its arguments away: it had some. */
-	if (args.size == 0)
-		return 0;
-	tally(&all, procfs->args.data, args.size);
-	if (args.size > procfs->args_limit)
-		tally_rest(&all, fd);
-	/* Who writes over its arguments may leave no NUL at the end (get_mm_cmdline(), fs/proc/base.c). */
-	if (all.last != '\0') {
-		r = room_grow(&procfs->args, args.size + 1);
-		if (r < 0)
-			return r;
-		if (all.size == args.size)
-			procfs->args.data[args.size++] = '\0';
-		all.size++;
-		all.nuls++;
+	if (listed) {
+		anon = listed->flags & RUNNING_F_EXE_ANON;
+		image->exe_deleted = anon ||
+				     is_marked(image->exe, listed->flags & RUNNING_F_EXE_DELETED, listed->exe_name);
+		image->exe_inode = listed->exe_inode;
+		image->exe_dev_major = listed->exe_dev_major;
+		image->exe_dev_minor = listed->exe_dev_minor;
+	} else {
+		image->exe_deleted = is_unnamed(dir, "exe", &st);
+		anon = image->exe_deleted;
+		image->exe_inode = st.stx_ino;
+		image->exe_dev_major = st.stx_ino ? st.stx_dev_major : 0;
+		image->exe_dev_minor = st.stx_ino ? st.stx_dev_minor : 0;
 	}
-	args.data = procfs->args.data;
-	image->args_truncated = all.size > procfs->args_limit;
-	if (image->args_truncated)
-		args.size = args_cut(args, procfs->args_limit);
-	image->args = args;
-	image->args_size = all.size;
-	image->argc = all.nuls < UINT32_MAX ? (uint32_t)all.nuls : UINT32_MAX;
+	/* A memfd never had a name (mm/memfd.c): "/memfd:" and what its maker called it. */
+	image->exe_memfd = anon && bytes_begin(image->exe, BYTES("/memfd:"));
+	if (image->exe_deleted && bytes_end(image->exe, BYTES(DELETED)))
+		image->exe.size -= sizeof(DELETED) - 1;
 	return 0;
+}
+
+static int read_cwd(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
+{
+	struct statx st;
+	bool marked;
+	int r;
+
+	r = read_path(&procfs->cwd, dir, "cwd", &image->cwd);
+	if (r < 0)
+		return r;
+	marked = listed ? is_marked(image->cwd, listed->flags & RUNNING_F_CWD_DELETED, listed->cwd_name)
+			: is_unnamed(dir, "cwd", &st);
+	if (marked && bytes_end(image->cwd, BYTES(DELETED)))
+		image->cwd.size -= sizeof(DELETED) - 1;
+	return 0;
+}
+
+static int read_args(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
+{
+	(void)listed;
+	return procfs_read_args(&procfs->args, dir, procfs->args_limit, image);
 }
 
 /* As it was at the exec, unless the process wrote over it (proc(5), environ). */
-static int read_env(struct procfs *procfs, int dir, struct image *image)
+static int read_env(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
 	struct bytes block;
 	int r;
 
+	(void)listed;
 	if (!procfs->env_wanted)
 		return 0;
 	r = room_read_file(&procfs->env, dir, "environ", procfs->args_limit, &block);
@@ -310,11 +196,31 @@ static int read_env(struct procfs *procfs, int dir, struct image *image)
 	return 0;
 }
 
-static int read_cgroup(struct procfs *procfs, int dir, struct image *image)
+/* What stat(2) says is what the probes say, if they may say it at all (bpf/life.bpf.h, identify()). */
+static int read_exe_dev(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
+{
+	struct statx st;
+
+	(void)procfs;
+	if (!needs_exe_dev(listed) || !image->exe.data)
+		return 0;
+	is_unnamed(dir, "exe", &st);
+	if (st.stx_ino == 0) {
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
+		return 0;
+	}
+	image->exe_inode = st.stx_ino;
+	image->exe_dev_major = st.stx_dev_major;
+	image->exe_dev_minor = st.stx_dev_minor;
+	return 0;
+}
+
+static int read_cgroup(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
 	struct bytes text;
 	int r;
 
+	(void)listed;
 	r = room_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
 	if (r >= 0)
 		image->cgroup = hierarchy_path(text);
@@ -391,6 +297,12 @@ static int gone(int r)
 	return r == -ENOENT ? -ESRCH : r;
 }
 
+/* The state is the leader's, which may have ended before the others. */
+static bool is_dead(const struct stat_line *line)
+{
+	return line->state == 'Z' || line->state == 'X';
+}
+
 /* 0: dir is that of this process, which is there, in this state. -ESRCH: it is not. */
 static int check(struct procfs *procfs, int dir, const struct process *process, struct stat_line *ret)
 {
@@ -403,6 +315,7 @@ static int check(struct procfs *procfs, int dir, const struct process *process, 
 	r = parse_stat(text, ret);
 	if (r < 0)
 		return r;
+	procfs->alive = !is_dead(ret) || ret->threads > 1;
 	return ret->start == ticks_of(procfs, process->start) ? 0 : -ESRCH;
 }
 
@@ -434,13 +347,103 @@ struct procfs *procfs_free(struct procfs *procfs)
 	return NULL;
 }
 
-int procfs_read(struct procfs *procfs, struct process *process)
+int procfs_reserve(struct procfs *procfs)
 {
-	typedef int read_part(struct procfs *, int, struct image *);
-	static read_part *const parts[] = {
-		read_exe, read_args, read_env, read_cwd, read_cgroup,
+	int r = room_grow(&procfs->stat, STAT_MAX);
+
+	if (r == 0)
+		r = room_grow(&procfs->exe, LINK_SIZE_MAX);
+	if (r == 0)
+		r = room_grow(&procfs->cwd, LINK_SIZE_MAX);
+	if (r == 0)
+		r = room_grow(&procfs->cgroup, CGROUP_MAX);
+	if (r == 0) /* procfs_identify() uses it too */
+		r = room_grow(&procfs->args, procfs->args_limit + 2 > STATUS_MAX ? procfs->args_limit + 2 : STATUS_MAX);
+	return r == 0 && procfs->env_wanted ? room_grow(&procfs->env, procfs->args_limit) : r;
+}
+
+size_t procfs_result_max(const struct procfs *procfs)
+{
+	return 2 * LINK_SIZE_MAX + CGROUP_MAX + (procfs->env_wanted ? 2 : 1) * procfs->args_limit;
+}
+
+void procfs_show_part(struct procfs *procfs, uint32_t *part)
+{
+	procfs->part = part;
+}
+
+static void show_part(struct procfs *procfs, enum procfs_part part)
+{
+	if (procfs->part)
+		__atomic_store_n(procfs->part, part, __ATOMIC_RELAXED);
+}
+
+static bool is_wanted(const struct procfs *procfs, unsigned part, const struct record_running *listed)
+{
+	return part == PROCFS_ENV ? procfs->env_wanted : part == PROCFS_EXE_DEV ? needs_exe_dev(listed) : true;
+}
+
+/* What can't be read is left unknown: not allowed, or no more there. -ENOMEM. */
+static int read_parts(struct procfs *procfs, int dir, const struct record_running *listed, unsigned skip,
+		      struct image *image)
+{
+	static const struct {
+		int (*read)(struct procfs *, int, const struct record_running *, struct image *);
+		enum incomplete missing;
+	} parts[PROCFS_] = {
+		[PROCFS_EXE] = { read_exe, INCOMPLETE_EXE },
+		[PROCFS_CWD] = { read_cwd, INCOMPLETE_CWD },
+		[PROCFS_CGROUP] = { read_cgroup, INCOMPLETE_CGROUP },
+		[PROCFS_ARGS] = { read_args, INCOMPLETE_ARGS },
+		[PROCFS_ENV] = { read_env, INCOMPLETE_ENV },
+		[PROCFS_EXE_DEV] = { read_exe_dev, INCOMPLETE_EXE_DEV },
 	};
-	_cleanup_close_ int dir = -1;
+	int r = 0;
+
+	for (unsigned i = 0; r != -ENOMEM && i < PROCFS_; i++) {
+		if (skip & PROCFS_BIT(i)) {
+			if (is_wanted(procfs, i, listed))
+				image->incomplete |= INCOMPLETE_BIT(parts[i].missing);
+			continue;
+		}
+		show_part(procfs, (enum procfs_part)i);
+		r = parts[i].read(procfs, dir, listed, image);
+	}
+	show_part(procfs, PROCFS_);
+	return r == -ENOMEM ? r : 0;
+}
+
+/*
+ * Of a leader that has ended, with pthread_exit() in main(), /proc/PID has no exe, arguments, environment and folder; the other
+ * threads have them. A descriptor of the folder of one; -ESRCH.
+ */
+static int open_living(int dir, uint32_t tgid)
+{
+	_cleanup_close_ int tasks = openat(dir, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char entries[4096] __attribute__((aligned(8))), c;
+	ssize_t n;
+
+	/* Not by readdir(3), which allocates. */
+	while (tasks >= 0 && (n = syscall(SYS_getdents64, tasks, entries, sizeof(entries))) > 0) {
+		const struct dirent64 *entry;
+
+		for (ssize_t at = 0; at < n; at += entry->d_reclen) {
+			_cleanup_close_ int task = -1;
+
+			entry = (const void *)(entries + at);
+			if (entry->d_name[0] == '.' || strtoul(entry->d_name, NULL, 10) == tgid)
+				continue;
+			task = openat(tasks, entry->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+			if (task >= 0 && readlinkat(task, "exe", &c, 1) >= 0)
+				return TAKE_FD(task);
+		}
+	}
+	return -ESRCH;
+}
+
+int procfs_read(struct procfs *procfs, struct process *process, const struct record_running *listed, unsigned skip)
+{
+	_cleanup_close_ int dir = -1, living = -1;
 	struct image image = { .argc = 0 };
 	struct stat_line line;
 	char name[16];
@@ -453,16 +456,16 @@ int procfs_read(struct procfs *procfs, struct process *process)
 	r = check(procfs, dir, process, &line);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; !process->kernel_thread && i < sizeof(parts) / sizeof(*parts); i++) {
-		/* What can't be read is left unknown: not allowed, or no more there. */
-		if (parts[i](procfs, dir, &image) == -ENOMEM)
-			return -ENOMEM;
-	}
-	r = check(procfs, dir, process, &line);
+	if (is_dead(&line) && line.threads > 1)
+		living = open_living(dir, process->tgid);
+	if (!process->kernel_thread)
+		r = read_parts(procfs, living >= 0 ? living : dir, listed, skip, &image);
+	if (r == 0)
+		r = check(procfs, dir, process, &line);
 	if (r < 0)
 		return r;
 	/* The kernel marks a removed cgroup; only the dead are in one (proc_cgroup_show(), kernel/cgroup/cgroup.c). */
-	if ((line.state == 'Z' || line.state == 'X') && bytes_end(image.cgroup, BYTES(DELETED)))
+	if (living < 0 && is_dead(&line) && bytes_end(image.cgroup, BYTES(DELETED)))
 		image.cgroup.size -= sizeof(DELETED) - 1;
 	process->image = image;
 	return 0;
@@ -481,10 +484,12 @@ bool procfs_is_alive(struct procfs *procfs, const struct process *process)
 
 	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
 	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || check(procfs, dir, process, &line) < 0)
-		return false;
-	/* The state is the leader's, which may have ended before the others. */
-	return (line.state != 'Z' && line.state != 'X') || line.threads > 1;
+	return dir >= 0 && check(procfs, dir, process, &line) == 0 && procfs->alive;
+}
+
+bool procfs_was_alive(const struct procfs *procfs)
+{
+	return procfs->alive;
 }
 
 /* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
@@ -525,7 +530,7 @@ int procfs_identify(struct procfs *procfs, struct process *process)
 		return gone(-errno);
 	r = check(procfs, dir, process, &line);
 	if (r == 0)
-		r = room_read_file(&procfs->args, dir, "status", 65536, &text);
+		r = room_read_file(&procfs->args, dir, "status", STATUS_MAX, &text);
 	if (r < 0)
 		return gone(r);
 	/* Field names are ours to trust: a comm stands in "Name:" with its line ends escaped (proc_task_name()). */

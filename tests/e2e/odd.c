@@ -94,6 +94,39 @@ static int threads(int n)
 	return 5;
 }
 
+/* Says its tid once the leader is a zombie, and stays. */
+static void *outlive_leader(void *unused)
+{
+	char path[64], text[512] = "";
+	FILE *f;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)getpid());
+	while (!strstr(text, ") Z ")) {
+		f = fopen(path, "r");
+		if (!f || !fgets(text, sizeof(text), f))
+			die(path);
+		fclose(f);
+	}
+	printf("%d\n", (int)syscall(SYS_gettid));
+	fflush(stdout);
+	return sleep_for_ever(NULL);
+}
+
+/* As setproctitle(3bsd) does it: over the arguments, and the rest of their place is NULs. */
+static void set_title(char **argv, size_t size)
+{
+	char *end = argv[0];
+
+	for (char **arg = argv; *arg; arg++)
+		end = *arg + strlen(*arg) + 1;
+	memset(argv[0], 0, (size_t)(end - argv[0]));
+	memset(argv[0], 't', size);
+	puts("set");
+	fflush(stdout);
+	sleep_for_ever(NULL);
+}
+
 /* exec of another program by a thread that is not the leader, while others sleep. */
 static int thread_exec(char **argv)
 {
@@ -556,6 +589,12 @@ int main(int argc, char **argv)
 		prctl(PR_SET_NAME, argv[2]);
 		return fork_only(0);
 	}
+	if (strcmp(deed, "outlive-leader") == 0) {
+		thread(outlive_leader, NULL);
+		pthread_exit(NULL);
+	}
+	if (strcmp(deed, "title") == 0)
+		set_title(argv, strtoul(argv[2], NULL, 10));
 	if (strcmp(deed, "sleep") == 0) {
 		printf("%d\n", (int)getpid());
 		fflush(stdout);

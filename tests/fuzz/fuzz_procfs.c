@@ -172,7 +172,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ASSERT(procfs_new(&procfs, root, (size_t)limit) == 0);
 	/* Twice, with the buffers of the first time. */
 	for (int i = 0; i < 2; i++) {
-		r = procfs_read(procfs, &process);
+		r = procfs_read(procfs, &process, NULL, 0);
 		if (r == 0) {
 			check_image(&process.image, files, (size_t)limit);
 		} else {
@@ -182,7 +182,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	/* A kernel thread has none of it. */
 	process.kernel_thread = true;
-	if (procfs_read(procfs, &process) == 0)
+	if (procfs_read(procfs, &process, NULL, 0) == 0)
 		ASSERT(!process.image.exe.data && !process.image.args.data && !process.image.cgroup.data);
 	return 0;
 }

@@ -298,7 +298,7 @@ TEST(what_is_incomplete_is_named)
 	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|cwd|");
 	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_) - 1;
 	visit(&event, KEYS_ALL);
-	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|filename|env|cwd|cgroup|ancestors|exe_dev|");
+	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|filename|env|cwd|cgroup|ancestors|exe_dev|args|");
 }
 
 TEST(parent_id_needs_both_parts)

@@ -6,10 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -117,7 +115,7 @@ static int read_at(const char *root, size_t limit, struct process *process)
 	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(fd >= 0);
 	CHECK_INT(procfs_new(&kept, fd, limit), 0);
-	return procfs_read(kept, process);
+	return procfs_read(kept, process, NULL, 0);
 }
 
 static int read_tree(struct process *process)
@@ -555,7 +553,7 @@ TEST(all_processes_are_read_with_the_same_buffers)
 
 		if (e->d_name[0] < '1' || e->d_name[0] > '9' || !real_or_gone(atoi(e->d_name), &p))
 			continue;
-		r = procfs_read(procfs, &p);
+		r = procfs_read(procfs, &p, NULL, 0);
 		/* Others come and go meanwhile. */
 		CHECK(r == 0 || r == -ESRCH);
 		if (p.tgid == (uint32_t)getpid()) {
@@ -661,16 +659,69 @@ TEST(overwritten_args_are_what_is_there)
 	child_end(&child);
 }
 
-TEST(a_deleted_exe_is_told_from_one_of_that_name)
+/* What the kernel's list said of it. */
+static struct process read_listed(pid_t pid, struct record_running listed)
 {
-	static const char *const names[] = { "sh", "sh (deleted)", "sh (deleted) (deleted)", " (deleted)" };
+	struct process p = meant(5);
+
+	if (pid)
+		p = real(pid);
+	read_at(pid ? "/proc" : tmp, LIMIT, &p);
+	CHECK_INT(procfs_read(kept, &p, &listed, 0), 0);
+	return p;
+}
+
+/* The name has that many bytes in the list, which says that it is deleted, or not. */
+static void check_mark(const char *link, unsigned name, bool deleted, const char *path, bool is_deleted)
+{
+	struct record_running listed = {
+		.exe_name = name,
+		.cwd_name = name,
+		.flags = deleted ? RUNNING_F_EXE_DELETED | RUNNING_F_CWD_DELETED : 0,
+		.exe_inode = 7,
+	};
+	struct process p;
+
+	unlink(in_tmp("42/exe"));
+	unlink(in_tmp("42/cwd"));
+	CHECK(symlink(link, in_tmp("42/exe")) == 0);
+	CHECK(symlink(link, in_tmp("42/cwd")) == 0);
+	p = read_listed(0, listed);
+	check_bytes(p.image.exe, bytes_of(path));
+	check_bytes(p.image.cwd, bytes_of(path));
+	CHECK_INT(p.image.exe_deleted, is_deleted);
+	CHECK(!p.image.exe_memfd);
+	CHECK_INT(p.image.exe_inode, 7);
+}
+
+TEST(a_mark_is_what_the_kernels_list_says)
+{
+	tree(BYTES(STAT_OF("sh", "5")));
+	check_mark("/a/x", 1, false, "/a/x", false);
+	check_mark("/a/x (deleted)", 1, true, "/a/x", true);
+	check_mark("/a/x (deleted)", 11, false, "/a/x (deleted)", false);
+	check_mark("/a/x (deleted) (deleted)", 11, true, "/a/x (deleted)", true);
+	/* Deleted after the list was read. */
+	check_mark("/a/x (deleted)", 1, false, "/a/x", true);
+	check_mark("/a/x (deleted) (deleted)", 11, false, "/a/x (deleted)", true);
+	/* A mount point, whose name the list has not, or it has another name since. */
+	check_mark("/a/x (deleted)", 0, false, "/a/x (deleted)", false);
+	check_mark("/a/x (deleted)", 0, true, "/a/x", true);
+	check_mark("/a/x (deleted)", 5, true, "/a/x", true);
+	check_mark("/ (deleted)", 10, true, "/ (deleted)", false);
+	check_mark("/ (deleted)", 0, true, "/", true);
+	check_mark("/", 0, false, "/", false);
+}
+
+TEST(without_the_list_a_file_without_names_is_deleted)
+{
+	static const char *const names[] = { "sh", "sh (deleted)" };
 
 	tmp_make();
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct child child;
 		struct process p;
 		struct stat st;
-		char marked[64];
 
 		put_sh(names[i]);
 		CHECK(stat(in_tmp(names[i]), &st) == 0);
@@ -678,30 +729,37 @@ TEST(a_deleted_exe_is_told_from_one_of_that_name)
 		p = read_real(child.pid, LIMIT);
 		check_bytes(p.image.exe, bytes_of(in_tmp(names[i])));
 		CHECK(!p.image.exe_deleted);
-
-		/* Its other name is no help. */
-		CHECK(link(in_tmp(names[i]), in_tmp("other")) == 0);
 		CHECK(unlink(in_tmp(names[i])) == 0);
-		p = read_real(child.pid, LIMIT);
-		check_bytes(p.image.exe, bytes_of(in_tmp(names[i])));
-		CHECK(p.image.exe_deleted && !p.image.exe_memfd);
-
-		/* Nor is another file that the marked path happens to name. */
-		put_sh("x");
-		snprintf(marked, sizeof(marked), "%s (deleted)", names[i]);
-		CHECK(rename(in_tmp("x"), in_tmp(marked)) == 0);
-		p = read_real(child.pid, LIMIT);
-		check_bytes(p.image.exe, bytes_of(in_tmp(names[i])));
-		CHECK(p.image.exe_deleted);
-		CHECK(unlink(in_tmp(marked)) == 0);
-
-		CHECK(unlink(in_tmp("other")) == 0);
 		p = read_real(child.pid, LIMIT);
 		check_bytes(p.image.exe, bytes_of(in_tmp(names[i])));
 		CHECK(p.image.exe_deleted && !p.image.exe_memfd);
 		CHECK_INT(p.image.exe_inode, st.st_ino);
 		child_end(&child);
 	}
+}
+
+TEST(what_is_left_out_is_said)
+{
+	struct process p = meant(5);
+	uint32_t part = 99;
+
+	tree(BYTES(STAT_OF("sh", "5")));
+	put("42/cmdline", BYTES("sh\0"));
+	put("42/cgroup", BYTES("0::/a\n"));
+	CHECK_INT(read_tree(&p), 0);
+	CHECK_INT(p.image.incomplete, 0);
+	procfs_show_part(kept, &part);
+	CHECK_INT(procfs_read(kept, &p, NULL, PROCFS_WAITING), 0);
+	CHECK_INT(part, PROCFS_);
+	CHECK(!p.image.args.data);
+	check_bytes(p.image.cgroup, BYTES("/a"));
+	CHECK_INT(p.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_ARGS));
+	procfs_want_env(kept, true);
+	CHECK_INT(procfs_read(kept, &p, NULL, PROCFS_WAITING), 0);
+	CHECK_INT(p.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_ARGS) | INCOMPLETE_BIT(INCOMPLETE_ENV));
+	p.kernel_thread = true;
+	CHECK_INT(procfs_read(kept, &p, NULL, PROCFS_WAITING), 0);
+	CHECK_INT(p.image.incomplete, 0);
 }
 
 TEST(an_exe_in_memory_is_told)
@@ -759,49 +817,6 @@ TEST(a_deleted_cwd_has_no_mark)
 		check_bytes(p.image.cwd, bytes_of(in_tmp(names[i])));
 		child_end(&child);
 	}
-}
-
-TEST(names_are_looked_up_where_the_process_sees_them)
-{
-	struct child child;
-	struct process p;
-
-	if (geteuid() != 0) {
-		printf("# not done: not root\n");
-		return;
-	}
-	tmp_make();
-	CHECK(mkdir(in_tmp("jail"), 0755) == 0);
-	CHECK(mkdir(in_tmp("jail/d (deleted)"), 0755) == 0);
-	/* In a chroot the link's text is still from our root. */
-	child = child_begin();
-	if (child.pid == 0) {
-		CHECK(chroot(in_tmp("jail")) == 0);
-		CHECK(chdir("/d (deleted)") == 0);
-		child_ready();
-	}
-	child_wait(&child);
-	p = read_real(child.pid, LIMIT);
-	check_bytes(p.image.cwd, bytes_of(in_tmp("jail/d (deleted)")));
-	child_end(&child);
-
-	/* With other mounts than ours, the path means nothing to us. */
-	child = child_begin();
-	if (child.pid == 0) {
-		if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-		    mount("none", in_tmp("jail"), "tmpfs", 0, NULL) == 0) {
-			CHECK(mkdir(in_tmp("jail/only there (deleted)"), 0755) == 0);
-			CHECK(chdir(in_tmp("jail/only there (deleted)")) == 0);
-		}
-		child_ready();
-	}
-	child_wait(&child);
-	p = read_real(child.pid, LIMIT);
-	if (bytes_equal(p.image.cwd, read_real(getpid(), LIMIT).image.cwd))
-		printf("# not done: no mounts here\n");
-	else
-		check_bytes(read_real(child.pid, LIMIT).image.cwd, bytes_of(in_tmp("jail/only there (deleted)")));
-	child_end(&child);
 }
 
 TEST(a_zombie_is_still_a_process)
