@@ -71,6 +71,9 @@ struct census {
 	size_t ended_count, ended_room;
 	struct lookup_query queries[LOOKUP_MAX];
 	size_t query_count, query_answered;
+	const struct record_running *again[LOOKUP_MAX]; /* whose arguments could not be read */
+	size_t again_count;
+	bool insists;
 	size_t sorted;	     /* the first of `ended`, which came before COMPARING */
 	size_t at;	     /* how far COMPARING, ENDING or BURYING is */
 	size_t dead;	     /* the first of `ended`, which are */
@@ -158,7 +161,7 @@ static void finish(struct census *c)
 	c->found = NULL;
 	c->ended = NULL;
 	c->count = c->room = c->ended_count = c->ended_room = c->sorted = c->at = c->dead = 0;
-	c->query_count = c->query_answered = 0;
+	c->query_count = c->query_answered = c->again_count = 0;
 	if (c->lookup)
 		lookup_rest(c->lookup);
 	c->state = IDLE;
@@ -263,13 +266,25 @@ static void ask_for_listed(struct census *c, const struct record_running *record
 	decode_process(&query->process, &record->process);
 	query->process.execing = record->flags & RUNNING_F_EXECING;
 	query->process.source = source;
+	query->insist = c->insists || source == SOURCE_RESYNC;
+}
+
+static void note_again(struct census *c, const struct process *process)
+{
+	const struct record_running key = { .process = { .tgid = process->tgid, .start = process->start } };
+
+	if (process->image.incomplete & INCOMPLETE_BIT(INCOMPLETE_ARGS) && !c->insists && c->again_count < LOOKUP_MAX)
+		c->again[c->again_count++] = bsearch(&key, c->found, c->count, sizeof(c->found[0]), by_birth);
 }
 
 /* At the start, what is gone by now goes in without an image: its end waits in the ring. */
 static int put_in(struct census *c, const struct lookup_answer *answer, bool is_hidden)
 {
-	return is_hidden && answer->result < 0 ? 0
-					       : pipeline_found(c->pipeline, &answer->process, answer->process.start);
+	if (is_hidden && answer->result < 0)
+		return 0;
+	if (!is_hidden)
+		note_again(c, &answer->process);
+	return pipeline_found(c->pipeline, &answer->process, answer->process.start);
 }
 
 static int put_in_asked(struct census *c)
@@ -284,6 +299,19 @@ static int put_in_asked(struct census *c)
 			r = put_in(c, &answers[i], c->queries[c->query_answered++].kind == LOOKUP_HIDDEN);
 	}
 	c->query_count = c->query_answered = 0;
+	return r;
+}
+
+/* Whose memory was locked: by now it may be free, as it is soon of all but those that are stuck. */
+static int put_in_again(struct census *c)
+{
+	int r;
+
+	c->insists = true;
+	for (size_t i = 0; i < c->again_count; i++)
+		ask_for_listed(c, c->again[i], SOURCE_PROC);
+	r = put_in_asked(c);
+	c->insists = false;
 	return r;
 }
 
@@ -371,6 +399,8 @@ int census_load(struct census *c, uint64_t before)
 	}
 	if (r == 0)
 		r = put_in_asked(c);
+	if (r == 0)
+		r = put_in_again(c);
 	finish(c);
 	return r;
 }

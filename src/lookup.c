@@ -328,7 +328,8 @@ static void begin(struct lookup *lookup)
 	for (uint32_t i = board->done; i < board->count; i++) {
 		struct slot *slot = &board->slots[i];
 
-		if (lookup->total_ms >= TOTAL_MS || (is_locked(slot) && lookup->locked_ms >= LOCKED_TOTAL_MS))
+		if (lookup->total_ms >= TOTAL_MS ||
+		    (is_locked(slot) && (!slot->query.insist || lookup->locked_ms >= LOCKED_TOTAL_MS)))
 			slot->skip |= PROCFS_WAITING;
 	}
 	board->used = 0;

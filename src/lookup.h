@@ -24,6 +24,7 @@ struct lookup_query {
 	enum lookup_kind kind;
 	struct process process; /* tgid and start; the rest stays as it is */
 	struct record_running listed;
+	bool insist; /* or else nothing is asked for that may wait if its memory was locked as the list was read */
 };
 
 struct lookup_answer {

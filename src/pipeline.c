@@ -590,6 +590,13 @@ void pipeline_set_redact(struct pipeline *p, struct redact *redact)
 		proctable_change_images(p->table, mask, p);
 }
 
+/* At the start, the same once more: now its arguments could be read. */
+static bool completes(const struct pipeline *p, const struct process *known, const struct process *found)
+{
+	return !p->live && known->exec_id == found->exec_id &&
+	       known->image.incomplete & INCOMPLETE_BIT(INCOMPLETE_ARGS) && found->image.args.data;
+}
+
 int pipeline_found(struct pipeline *p, const struct process *process, uint64_t boot_time)
 {
 	struct process found = *process;
@@ -601,7 +608,7 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 		return 0;
 	end_stale(p, found.tgid, found.start, found.start);
 	entry = proctable_find(p->table, found.tgid, found.start);
-	if (entry && entry->process.exec_id >= found.exec_id)
+	if (entry && entry->process.exec_id >= found.exec_id && !completes(p, &entry->process, &found))
 		return 0;
 	found.start_time = entry ? entry->process.start_time : date(p, found.start);
 	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));

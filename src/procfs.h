@@ -16,7 +16,15 @@
 struct procfs;
 
 /* What is read of a process, in this order. */
-enum procfs_part { PROCFS_EXE, PROCFS_CWD, PROCFS_CGROUP, PROCFS_ARGS, PROCFS_ENV, PROCFS_ };
+enum procfs_part {
+	PROCFS_EXE,
+	PROCFS_CWD,
+	PROCFS_CGROUP,
+	PROCFS_ARGS,
+	PROCFS_ENV,
+	PROCFS_EXE_DEV, /* where the kernel's list has another than stat(2) */
+	PROCFS_
+};
 #define PROCFS_BIT(part) (1u << (part))
 /* The parts that may wait for the process: procfs.c says why. */
 #define PROCFS_WAITING (PROCFS_BIT(PROCFS_ARGS) | PROCFS_BIT(PROCFS_ENV) | PROCFS_BIT(PROCFS_EXE_DEV))

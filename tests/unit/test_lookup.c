@@ -87,6 +87,7 @@ static void prepare(bool env)
 		queries[i].process.tgid = i + 1;
 		queries[i].process.start = (i + 1) * TICK_NS;
 		queries[i].process.comm = BYTES("kept");
+		queries[i].insist = true;
 	}
 }
 
@@ -222,6 +223,19 @@ TEST(all_that_wait_take_a_bounded_time)
 	/* Beyond TOTAL_MS nothing is asked for that may wait: 96 times PATIENCE_MS would be 4.8 s. */
 	printf("# %.3f s\n", took);
 	CHECK(getenv("VALGRIND") || took < 3);
+	end();
+}
+
+TEST(locked_memory_is_asked_for_on_demand)
+{
+	const unsigned args = INCOMPLETE_BIT(INCOMPLETE_ARGS);
+
+	prepare(false);
+	queries[0].listed.flags = queries[1].listed.flags = RUNNING_F_MM_LOCKED;
+	queries[1].insist = false;
+	check_all(3, (const unsigned[]){ 0, args, 0 });
+	queries[1].insist = true;
+	check_all(3, NULL);
 	end();
 }
 

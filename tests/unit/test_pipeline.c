@@ -644,6 +644,36 @@ TEST(an_end_whose_start_was_lost_is_lost_too)
 	end();
 }
 
+TEST(arguments_that_are_read_later_complete_a_process)
+{
+	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_PROC, .execed = true };
+	const struct image *image;
+
+	begin((struct pipeline_config){ 0 });
+	found.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_ARGS);
+	CHECK_INT(pipeline_found(pipeline, &found, 1000), 0);
+	found.image.args = BYTES("a\0");
+	found.image.argc = 1;
+	found.image.incomplete = 0;
+	found.exec_id = 2;
+	CHECK_INT(pipeline_found(pipeline, &found, 1000), 0);
+	image = &proctable_find(pipeline_table(pipeline), 10, 1000)->process.image;
+	CHECK(!image->args.data);
+	found.exec_id = 3;
+	CHECK_INT(pipeline_found(pipeline, &found, 1000), 0);
+	image = &proctable_find(pipeline_table(pipeline), 10, 1000)->process.image;
+	CHECK(bytes_equal(image->args, BYTES("a\0")));
+	CHECK_INT(image->incomplete, 0);
+	/* Once. */
+	found.image.args = BYTES("b\0");
+	CHECK_INT(pipeline_found(pipeline, &found, 1000), 0);
+	image = &proctable_find(pipeline_table(pipeline), 10, 1000)->process.image;
+	CHECK(bytes_equal(image->args, BYTES("a\0")));
+	CHECK_INT(count, 0);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	end();
+}
+
 TEST(a_process_that_was_missed_is_announced)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_RESYNC, .execed = true };

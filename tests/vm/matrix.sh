@@ -82,7 +82,7 @@ boot() {
 # run_suites ARCH: one guest with Python and all the suites.
 run_suites() {
 	local tree status=0 helper helpers=()
-	for helper in odd fail storm slow.so; do
+	for helper in odd stuck fail storm slow.so; do
 		helpers+=("$programs/tests/e2e/$helper:/root/build/tests/e2e/$helper")
 	done
 	tree=$VMLAB/trees/bookworm-python-$1-$(cksum <"$here/mk-python.sh" | cut -d ' ' -f 1)
