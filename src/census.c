@@ -71,6 +71,8 @@ struct census {
 	size_t ended_count, ended_room;
 	struct lookup_query queries[LOOKUP_MAX];
 	size_t query_count, query_answered;
+	const struct lookup_answer *answers; /* that wait to be announced */
+	size_t answer_count;
 	const struct record_running *again[LOOKUP_MAX]; /* whose arguments could not be read */
 	size_t again_count;
 	bool insists;
@@ -161,7 +163,7 @@ static void finish(struct census *c)
 	c->found = NULL;
 	c->ended = NULL;
 	c->count = c->room = c->ended_count = c->ended_room = c->sorted = c->at = c->dead = 0;
-	c->query_count = c->query_answered = c->again_count = 0;
+	c->query_count = c->query_answered = c->answer_count = c->again_count = 0;
 	if (c->lookup)
 		lookup_rest(c->lookup);
 	c->state = IDLE;
@@ -332,20 +334,37 @@ static int announce(struct census *c, const struct lookup_answer *answer, uint64
 	return r;
 }
 
-/* Takes what answers there are. 1: there are more to come. */
+/*
+ * /proc was asked after the list was read: if another exec came between, its record is in the ring by now, and its arguments may be in the answer.
+ * So the ring is drained up to here first. An exec that is known by then is not announced (pipeline_found()).
+ */
+static int announce_all(struct census *c, uint64_t boot_time)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->answer_count; i++)
+		r = announce(c, &c->answers[i], boot_time);
+	c->answer_count = 0;
+	return r;
+}
+
+/* Takes what answers there are. 1: there are more to come, or to be announced. */
 static int take_answers(struct census *c, uint64_t boot_time)
 {
 	const struct lookup_answer *answers;
-	size_t n = lookup_wait(c->lookup, LOOKUP_WAIT_MS, &answers);
-	int r = 0;
+	int r = announce_all(c, boot_time);
+	size_t n = r == 0 ? lookup_wait(c->lookup, LOOKUP_WAIT_MS, &answers) : 0;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		c->query_answered++;
-		if (c->state == COMPARING)
-			r = announce(c, &answers[i], boot_time);
-		else if (!answers[i].alive && answers[i].result != -ETIMEDOUT)
-			c->ended[c->dead++] = (struct identity){ answers[i].process.start, answers[i].process.tgid };
+	c->query_answered += n;
+	if (n > 0 && c->state == COMPARING) {
+		c->answers = answers;
+		c->answer_count = n;
+		c->settled_at = probe_produced(c->probe);
+		return 1;
 	}
+	for (size_t i = 0; i < n; i++)
+		if (!answers[i].alive && answers[i].result != -ETIMEDOUT)
+			c->ended[c->dead++] = (struct identity){ answers[i].process.start, answers[i].process.tgid };
 	if (r == 0 && lookup_pending(c->lookup) > 0)
 		return 1;
 	c->query_count = c->query_answered = 0;
@@ -436,7 +455,8 @@ static void settle(struct census *c, enum state state)
 
 bool census_waits(const struct census *c)
 {
-	return (c->state == SETTLING || c->state == BURYING) && probe_consumed(c->probe) < c->settled_at;
+	return (c->state == SETTLING || c->state == BURYING || c->answer_count > 0) &&
+	       probe_consumed(c->probe) < c->settled_at;
 }
 
 static int step_reading(struct census *c)

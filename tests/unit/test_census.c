@@ -226,6 +226,32 @@ TEST(comparison_waits_for_what_was_recorded_while_the_list_was_read)
 	end();
 }
 
+/* /proc may show its arguments already, as if they were of the exec that the list says. */
+TEST(exec_between_list_and_look_up_is_told_once)
+{
+	pid_t pid = waiting_child();
+
+	begin();
+	pipeline_go_live(pipeline);
+	list_it(pid, 5, 0);
+	CHECK_INT(census_begin(census), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_INT(census_step(census, 3000), 0);
+	hold_up();
+	while (!census_waits(census))
+		CHECK_INT(census_step(census, 3000), 0);
+	CHECK_INT(started, 0);
+	make_exec((unsigned)pid, start_of(pid), 6, "x", 2, 1);
+	feed();
+	let_go();
+	while (census_is_under_way(census))
+		CHECK_INT(census_step(census, 3000), 0);
+	CHECK_INT(started, 1);
+	CHECK_INT(source, SOURCE_PROBE);
+	end_child(pid);
+	end();
+}
+
 TEST(an_end_that_is_lost_is_told_once)
 {
 	pid_t pid = waiting_child();
