@@ -24,7 +24,6 @@
 #include "figures.h"
 #include "log.h"
 #include "notify.h"
-#include "turns.h"
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= lines, which come only with events */
 #define STOP_MS 500		 /* for outputs to take what is queued, at the end */
@@ -66,7 +65,7 @@ static struct figures figures_of(const struct daemon *d)
 		.probe = d->probe,
 		.journal = d->journal,
 		.uptime_s = (now_us() - d->started_us) / 1000000,
-		.turn_max_us = d->turn_max_us,
+		.turns = d->turns,
 	};
 }
 
@@ -558,7 +557,7 @@ int daemon_run(const struct daemon_options *options)
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,
 			 (unsigned long long)(now_us() - d.started_us) / 1000);
 		notify_send("READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
-		r = turns_run(d.event, &d.turn_max_us);
+		r = turns_run(d.event, &d.turns);
 		if (r < 0) {
 			log_error("event loop: %s", strerror(-r));
 			r = DAEMON_FAILED;

@@ -16,6 +16,7 @@
 #include "reader.h"
 #include "server.h"
 #include "store.h"
+#include "turns.h"
 #include "watchdog.h"
 
 struct daemon {
@@ -41,7 +42,7 @@ struct daemon {
 	bool crashed;			 /* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
-	uint64_t turn_max_us; /* of the event loop */
+	struct turns turns;
 	unsigned loaded_processes;
 };
 

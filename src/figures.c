@@ -29,7 +29,8 @@ void figures_gen(const struct figures *figures, yajl_gen gen)
 	probe_stats(figures->probe, &probe);
 	answer_count(gen, "seq", pipeline.seq);
 	answer_count(gen, "uptime_s", figures->uptime_s);
-	answer_count(gen, "turn_max_us", figures->turn_max_us);
+	answer_count(gen, "turn_max_us", figures->turns.max_us);
+	answer_count(gen, "turn_max_cpu_us", figures->turns.max_cpu_us);
 	answer_map(gen, "events");
 	for (enum event_type type = 0; type < EVENT_LIVE; type++)
 		answer_count(gen, event_type_name(type), pipeline.events[type]);

@@ -8,13 +8,14 @@
 #include "journal.h"
 #include "pipeline.h"
 #include "probe.h"
+#include "turns.h"
 
 struct figures {
 	struct pipeline *pipeline;
 	struct probe *probe;
 	struct journal *journal; /* NULL: none */
 	uint64_t uptime_s;
-	uint64_t turn_max_us;
+	struct turns turns;
 };
 
 /* Keys of the object that is open. */

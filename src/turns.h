@@ -6,7 +6,12 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-/* As sd_event_loop(3). *longest_us: of the calls so far, the one that took longest; it is kept up to date. */
-int turns_run(sd_event *event, uint64_t *longest_us);
+/* Of what it called so far: the call that took longest, by the clock and in CPU time. They differ where other programs have the CPU. */
+struct turns {
+	uint64_t max_us, max_cpu_us;
+};
+
+/* As sd_event_loop(3); *turns is kept up to date. */
+int turns_run(sd_event *event, struct turns *turns);
 
 #endif
