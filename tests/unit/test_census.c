@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,6 +158,8 @@ static pid_t waiting_child(void)
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		/* Where a check fails, it would keep the test's standard output open. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		pause();
 		_exit(0);
 	}
@@ -423,6 +426,7 @@ TEST(a_hidden_process_is_not_gone)
 static void *wait_in_thread(void *argument)
 {
 	(void)argument;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pause();
 	return NULL;
 }
