@@ -136,6 +136,7 @@ void archive_raw(struct archive *archive, void *value, size_t size)
 
 void archive_flag(struct archive *archive, bool *flag)
 {
+	/* What is read into may not be set yet. */
 	unsigned char byte = archive->map ? 0 : *flag;
 
 	ARCHIVE(archive, byte);
@@ -153,7 +154,7 @@ void archive_count(struct archive *archive, size_t *count, size_t most)
 
 void archive_bytes(struct archive *archive, struct bytes *bytes)
 {
-	bool known = bytes->data;
+	bool known = !archive->map && bytes->data;
 
 	archive_flag(archive, &known);
 	if (!known) {

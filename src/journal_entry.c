@@ -251,7 +251,8 @@ static int entry_new(struct journal_entry **ret, const struct journal_builder *b
 		return -ENOMEM;
 	*entry = (struct journal_entry){ .size = size, .n = (int)b->n };
 	data = (char *)&entry->fields[b->n];
-	memcpy(data, b->data, b->size);
+	if (b->size > 0)
+		memcpy(data, b->data, b->size);
 	for (size_t i = 0; i < b->n; i++) {
 		entry->fields[i] = (struct iovec){ data + begin, b->ends[i] - begin };
 		begin = b->ends[i];

@@ -137,7 +137,7 @@ int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, 
 	int r;
 
 	if (!list) {
-		if (position != 0)
+		if (position != 0 || piece.size == 0)
 			return 0; /* the beginning was lost: what follows it is no use */
 		list = slot(pieces);
 		list->key = key;
@@ -145,6 +145,8 @@ int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, 
 	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.h). */
 	if (position == 0)
 		list->size = 0;
+	if (piece.size == 0)
+		return 0;
 	/* A hole (a lost piece) ends it: the rest does not fit. */
 	if (position != list->size || piece.size > pieces->limit || list->size > pieces->limit - piece.size)
 		return 0;

@@ -2,7 +2,9 @@
 /*
  * Blocks that every event takes and gives back (lines, entries of the process table): kept for the next event, so that in
  * steady state none asks malloc(3). What is kept is bounded, and goes back when the machine is quiet. One for the
- * process, and for its event loop's thread alone. With AddressSanitizer it is malloc itself, which sees misuse.
+ * process, and for its event loop's thread alone. With AddressSanitizer it is malloc itself, to the byte, which sees misuse.
+ *
+ * What it is for: 2.6 calls of malloc(3) an event less, and 1.8 % of an event's instructions (callgrind, tests/bench/micro). The time is the same.
  */
 #ifndef EXECSNOOP_POOL_H
 #define EXECSNOOP_POOL_H

@@ -109,11 +109,12 @@ static void keep_value(struct reading *r, const char *line, size_t size)
 static char *next_line(char *to, int room, void *stream)
 {
 	struct reading *r = stream;
-	const char *line = r->data + r->at, *end, *wrong;
+	const char *line, *end, *wrong;
 	size_t size, key;
 
 	if (r->at >= r->size)
 		return NULL;
+	line = r->data + r->at;
 	end = memchr(line, '\n', r->size - r->at);
 	size = end ? (size_t)(end - line) : r->size - r->at;
 	r->at += size + 1;

@@ -116,4 +116,20 @@ TEST(nonsense_reads_as_zero_and_says_so)
 	CHECK(!known);
 }
 
+/* What is read into need not be set: a truth that is neither (UBSan), a pointer to nowhere. */
+TEST(what_is_read_into_may_be_anything)
+{
+	_cleanup_(archive_free_p) struct archive *a = NULL;
+	_cleanup_close_ int fd = sealed(&example);
+	static struct thing got;
+
+	memset(&got, 0x5a, sizeof(got));
+	CHECK_INT(archive_open(&a, fd), 0);
+	thing_archive(&got, a);
+	CHECK_INT(archive_error(a), 0);
+	CHECK(got.flag);
+	CHECK(bytes_equal(got.text, example.text));
+	CHECK(!got.none.data);
+}
+
 TAP_MAIN

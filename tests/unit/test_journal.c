@@ -1262,6 +1262,32 @@ TEST(journald_gets_the_entries)
 	close(fd);
 }
 
+/* As an archive may have it: fields, and none of their bytes. */
+TEST(entry_of_empty_fields_is_read)
+{
+	_cleanup_(archive_free_p) struct archive *a = NULL, *reading = NULL;
+	struct journal_entry *entry = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t n = 2, ends[2] = { 0, 0 };
+	struct bytes none = BYTES_NONE;
+	bool no = false;
+	struct loss loss = { 0 };
+
+	CHECK_INT(archive_new(&a), 0);
+	archive_count(a, &n, 10);
+	archive_raw(a, ends, sizeof(ends));
+	archive_bytes(a, &none);
+	ARCHIVE(a, loss);
+	archive_flag(a, &no);
+	archive_flag(a, &no);
+	CHECK_INT(archive_seal(a, &fd), 0);
+	CHECK_INT(archive_open(&reading, fd), 0);
+	CHECK_INT(journal_entry_archive(&entry, reading), 0);
+	CHECK_INT(entry->n, 2);
+	CHECK_INT(entry->fields[1].iov_len, 0);
+	free(entry);
+}
+
 TEST(catalog_explains_every_message_id)
 {
 	static const char *const ids[] = { MESSAGE_ID_STARTED, MESSAGE_ID_EXITED, MESSAGE_ID_ERROR, MESSAGE_ID_FORKED,
