@@ -2,13 +2,17 @@
 #include "listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define BACKLOG 1024
+#define LOCK_TRIES 100	     /* of 10 ms */
 #define GROUP_MOST (1 << 20) /* bytes of a group's entry, with the names of its members */
 
 struct listener {
@@ -34,17 +38,68 @@ static int find_group(const char *name, gid_t *ret)
 	return 0;
 }
 
-/* Mode and group, of the file, not of the descriptor: a socket's descriptor has others. */
-static int set_access(const char *path, const struct settings *settings)
+/* The file that was made, whatever is at its path by now. -ESTALE: it is another. */
+static int open_file(const struct listener *listener, int *ret)
 {
-	gid_t gid = (gid_t)-1;
-	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0;
+	_cleanup_close_ int fd = open(listener->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
 
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_dev != listener->made.st_dev || st.st_ino != listener->made.st_ino)
+		return -ESTALE;
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+/* Of such a descriptor: fchmod(2) takes none, and fchmodat(2) follows links. */
+static int set_mode(int fd, mode_t mode)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+/* Mode and group, of the file, not of the socket's descriptor, which has others. */
+int listener_set_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group)
+{
+	_cleanup_close_ int fd = -1;
+	mode_t mode = settings->socket.mode;
+	gid_t gid = (gid_t)-1;
+	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0, other;
+
+	if (ret_without_group) {
+		*ret_without_group = r == -ESRCH;
+		/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
+		if (r == -ESRCH) {
+			mode &= ~(mode_t)S_IRWXG;
+			r = 0;
+		}
+	}
 	if (r < 0)
 		return r;
-	if (settings->socket.group && chown(path, (uid_t)-1, gid) < 0)
+	other = open_file(listener, &fd);
+	if (other < 0)
+		return other;
+	if (gid != (gid_t)-1 && fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) < 0)
 		return -errno;
-	return chmod(path, settings->socket.mode) < 0 ? -errno : 0;
+	return set_mode(fd, mode);
+}
+
+/*
+ * Two daemons that start at once shall not take each other's socket for a stale one: between bind(2) and listen(2) nobody can connect
+ * to it. So both lock the folder (flock(2)). Whoever holds that for no reason is waited for a little, and no longer.
+ */
+static int lock_folder(const char *path)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	_cleanup_free_ char *folder = strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
+	_cleanup_close_ int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	for (int i = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK && i < LOCK_TRIES; i++)
+		nanosleep(&pause, NULL);
+	return TAKE_FD(fd);
 }
 
 /* A file that nobody listens on any more is in the way; one that somebody does is not touched. */
@@ -66,28 +121,17 @@ static int clear_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int listener_set_access(const struct listener *listener, const struct settings *settings, bool *ret_without_group)
-{
-	int r = set_access(listener->path, settings);
-
-	if (!ret_without_group)
-		return r;
-	*ret_without_group = r == -ESRCH;
-	/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
-	if (r == -ESRCH)
-		r = chmod(listener->path, settings->socket.mode & ~(mode_t)S_IRWXG) < 0 ? -errno : 0;
-	return r;
-}
-
 static int bind_and_listen(struct listener *listener, const struct settings *settings, int fd, bool *ret_without_group)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_close_ int folder = -1;
 	mode_t mask;
 	int r;
 
 	if (strlen(settings->socket.path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, settings->socket.path);
+	folder = lock_folder(address.sun_path);
 	r = clear_stale(&address);
 	if (r < 0)
 		return r;

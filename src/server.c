@@ -118,7 +118,7 @@ void server_bound_snapshots(struct server *server)
 	while (proctable_retained_bytes(server->table) + subscriber_portions() > most &&
 	       (peer = find_stalled(server))) {
 		server->stats.snapshots_ended++;
-		server_note(server, server_note_level(server),
+		server_note(server, server_note_level(server, LOG_INFO),
 			    "the snapshot of subscriber %d (uid %u) is not read, and ends: snapshot_memory is used up",
 			    (int)peer->cred.pid, (unsigned)peer->cred.uid);
 		subscriber_end_snapshot(peer->subscriber);
@@ -283,6 +283,7 @@ int server_reload(struct server *server, const struct settings *settings)
 		return r;
 	server->config.settings = settings;
 	server_allow_files(server);
+	server_check_access(server);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 

@@ -186,6 +186,7 @@ int server_archive(struct server *server, struct archive *a, struct store *store
 		server->stats.subscribers = 0;
 		for (size_t i = 0; r == 0 && i < count; i++)
 			r = read_peer(server, a, store, &lines);
+		server_check_access(server);
 	} else {
 		for (struct peer *peer = server->peers; r == 0 && peer; peer = peer->next)
 			r = write_peer(peer, a, &lines);

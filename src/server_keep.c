@@ -212,5 +212,6 @@ unsigned server_resume(struct server *server, struct ledger_page *page, struct s
 		page->work.slot = 0;
 	}
 	page->work = work;
+	server_check_access(server);
 	return count;
 }

@@ -28,8 +28,8 @@ static unsigned next_slot(struct server *server)
 	return server->slot;
 }
 
-/* Who reads is worth knowing, but not at the price of a full log: some a second are told. */
-int server_note_level(struct server *server)
+/* Who reads is worth knowing, but not at the price of a full log. */
+int server_note_level(struct server *server, int level)
 {
 	time_t now = time(NULL);
 
@@ -37,7 +37,7 @@ int server_note_level(struct server *server)
 		server->noted_at = now;
 		server->noted = 0;
 	}
-	return server->noted++ < NOTES_MOST ? LOG_INFO : LOG_DEBUG;
+	return server->noted++ < NOTES_MOST ? level : LOG_DEBUG;
 }
 
 static int peer_new(struct server *server, int fd, const struct ucred *cred)
@@ -65,8 +65,8 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	peer_enter(peer);
 	server_keep_soon(server);
 	server->stats.accepted++;
-	server_note(server, server_note_level(server), "subscriber %d (uid %u, gid %u) connected", (int)peer->cred.pid,
-		    (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
+	server_note(server, server_note_level(server, LOG_INFO), "subscriber %d (uid %u, gid %u) connected",
+		    (int)peer->cred.pid, (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
 	return 0;
 }
 

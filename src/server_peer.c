@@ -91,8 +91,9 @@ bool peer_write(struct peer *peer)
 	int r = subscriber_write(peer->subscriber);
 
 	if (r == SUBSCRIBER_E_SLOW) {
-		server_note(peer->server, LOG_NOTICE, "subscriber %d (uid %u) is too slow and is disconnected",
-			    (int)peer->cred.pid, (unsigned)peer->cred.uid);
+		server_note(peer->server, server_note_level(peer->server, LOG_NOTICE),
+			    "subscriber %d (uid %u) is too slow and is disconnected", (int)peer->cred.pid,
+			    (unsigned)peer->cred.uid);
 		peer_end(peer, "was too slow");
 		return false;
 	}

@@ -62,7 +62,7 @@ struct server {
 /* server.c. A line for the log, if anybody wants it. */
 __attribute__((format(printf, 3, 4))) void server_note(struct server *server, int level, const char *format, ...);
 /* Of a line that a peer can cause: some a second are worth it. */
-int server_note_level(struct server *server);
+int server_note_level(struct server *server, int level);
 /* As many snapshots go on as snapshot_memory has room for what they keep; the one that has not moved for longest ends first. */
 void server_bound_snapshots(struct server *server);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
@@ -98,6 +98,9 @@ int server_set_access(struct server *server, const struct settings *settings);
 void server_listen_no_more(struct server *server);
 /* Closes the socket, and removes its file as server_free() has it. */
 void server_listen_end(struct server *server);
+
+/* server_access.c. Ends the connections that mode and group of the socket's file would not let in. */
+void server_check_access(struct server *server);
 
 /* server_peer.c. A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
 int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber);

@@ -60,7 +60,7 @@ static bool make_place(struct server *server, uid_t uid)
 	peer = find_stuck(server, uid, now);
 	if (!peer)
 		return false;
-	server_note(server, server_note_level(server),
+	server_note(server, server_note_level(server, LOG_INFO),
 		    "subscriber %d (uid %u) has read nothing for %llu s, and makes room for another",
 		    (int)peer->cred.pid, (unsigned)peer->cred.uid,
 		    (unsigned long long)((now - peer->moved_us) / 1000000));

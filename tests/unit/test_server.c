@@ -17,6 +17,7 @@
 #include <time.h>
 #include <yajl/yajl_tree.h>
 
+#include "listener.h"
 #include "pipeline.h"
 #include "records.h"
 #include "subscriber.h"
@@ -1241,6 +1242,101 @@ TEST(one_user_cannot_take_all_places)
 	CHECK(is_refused(client_of(1000), "per_user"));
 	CHECK(!is_refused(client_of(0), ""));
 	end();
+}
+
+/* By the mode and the group of the file, which may change while they are connected. */
+TEST(connection_that_is_not_let_in_any_more_ends_at_a_reload)
+{
+	struct group *daemon_group = getgrnam("daemon");
+	int stays, goes, late;
+
+	if (geteuid() != 0 || !daemon_group)
+		return;
+	begin("mode = 0666\nsnapshot = no\n");
+	CHECK_INT(chmod(directory, 0755), 0);
+	stays = client_of(0);
+	goes = client_of(1000);
+	/* Its group is ours: root's. */
+	reload("mode = 0660\nsnapshot = no\ngroup = root\n", 0);
+	settle();
+	CHECK_INT(stats().subscribers, 2);
+	CHECK_INT(notes, 0);
+	reload("mode = 0660\nsnapshot = no\ngroup = daemon\n", 0);
+	settle();
+	CHECK_INT(stats().subscribers, 1);
+	execs(1, 1);
+	take(goes);
+	CHECK(ended);
+	CHECK_STR(text, "");
+	take(stays);
+	CHECK(!ended && strstr(text, "\"started\""));
+	/* One that is in the group by another than its first. */
+	CHECK_INT(setgroups(1, &daemon_group->gr_gid), 0);
+	late = client_of(1000);
+	CHECK_INT(setgroups(0, NULL), 0);
+	reload("mode = 0660\nsnapshot = no\ngroup = daemon\n", 0);
+	settle();
+	CHECK_INT(stats().subscribers, 2);
+	reload("mode = 0600\nsnapshot = no\ngroup = daemon\n", 0);
+	settle();
+	take(late);
+	CHECK(ended);
+	CHECK_INT(stats().subscribers, 1);
+	end();
+}
+
+/* Of many daemons that start over a stale socket at once one has it, and its file is there. */
+TEST(one_of_many_that_start_at_once_has_the_socket)
+{
+	make_directory();
+	settings = settings_of("");
+	for (int round = 0; round < 100; round++) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+		int stale = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), gate[2], hold[2], status, fd;
+
+		strcpy(address.sun_path, path);
+		CHECK_INT(bind(stale, (struct sockaddr *)&address, sizeof(address)), 0);
+		close(stale);
+		CHECK_INT(pipe(gate), 0);
+		CHECK_INT(pipe(hold), 0);
+		for (size_t i = 0; i < 6; i++) {
+			if (fork() == 0) {
+				struct listener *listener;
+				bool without_group;
+				char c;
+				int r;
+
+				alarm(20);
+				close(gate[1]);
+				close(hold[1]);
+				(void)!read(gate[0], &c, 1);
+				r = listener_new(&listener, settings, &fd, &without_group);
+				if (r < 0)
+					_exit(r == -EADDRINUSE ? 1 : 2);
+				/* Until all have tried. */
+				(void)!read(hold[0], &c, 1);
+				_exit(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address,
+					      sizeof(address)) == 0
+					      ? 0
+					      : 3);
+			}
+		}
+		close(gate[0]);
+		close(gate[1]);
+		close(hold[0]);
+		/* The losers end by themselves; the one that has it waits for the end of `hold`. */
+		for (int i = 0; i < 5; i++) {
+			CHECK(waitpid(-1, &status, 0) > 0);
+			CHECK_INT(status, 1 << 8);
+		}
+		close(hold[1]);
+		CHECK(waitpid(-1, &status, 0) > 0);
+		CHECK_INT(status, 0);
+		unlink(path);
+	}
+	settings = settings_free(settings);
+	CHECK_INT(rmdir(directory), 0);
+	free(text);
 }
 
 TEST(reader_that_has_stopped_makes_room_when_all_places_are_taken)
