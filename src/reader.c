@@ -23,7 +23,6 @@
  * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
 #define DRAIN_MOST 256
 #define TURN_US 10000	    /* in one turn; a record that is under way then is finished */
-#define OTHERS_US 1000	    /* between two turns while more waits: for the turns of others */
 #define DRAIN_PAUSE_US 5000 /* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300  /* after a wake-up: what follows a fork, its exec above all, is there soon */
 #define DRAIN_GROWTH 4	    /* of the pause, from turn to turn */
@@ -51,10 +50,9 @@ struct reader {
 	const struct reader_ops *ops;
 	void *userdata;
 	sd_event_source *timer;
-	sd_event_source *again; /* more waits: as soon as each of the others that are ready had a turn */
-	uint64_t turn_ends_us;	/* 0: whenever the ring is empty */
-	bool cut;		/* it ended before */
-	uint64_t pause_us;	/* before the next turn; 0 while the reader sleeps */
+	uint64_t turn_ends_us; /* 0: whenever the ring is empty */
+	bool cut;	       /* it ended before */
+	uint64_t pause_us;     /* before the next turn; 0 while the reader sleeps */
 	int64_t epoch;
 	size_t lines_peak;     /* memory of lines, alike */
 	size_t processes_peak; /* in the table since memory was given back last */
@@ -344,17 +342,17 @@ static bool has_more(const struct reader *reader)
 	return reader->census && census_is_under_way(reader->census) && !census_waits(reader->census);
 }
 
-/* more: more waits. Then it is the others' turn, each of which may take long and none of which may be left out. */
+/* more: more waits. Then it is the others' turn, none of which may be left out: each that is ready has one before. */
 static int next_turn(struct reader *reader, bool more)
 {
-	uint64_t pause_us = more ? OTHERS_US : reader->pause_us;
-	int r = sd_event_source_set_time_relative(reader->timer, pause_us);
+	int r = sd_event_source_set_priority(reader->timer,
+					     more ? SD_EVENT_PRIORITY_NORMAL : SD_EVENT_PRIORITY_IMPORTANT);
 
 	if (r >= 0)
-		r = sd_event_source_set_time_accuracy(reader->timer, pause_us / 5);
+		r = sd_event_source_set_time_relative(reader->timer, more ? 0 : reader->pause_us);
 	if (r >= 0)
-		r = sd_event_source_set_enabled(reader->timer, SD_EVENT_ONESHOT);
-	return r < 0 ? r : sd_event_source_set_enabled(reader->again, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+		r = sd_event_source_set_time_accuracy(reader->timer, reader->pause_us / 5);
+	return r < 0 ? r : sd_event_source_set_enabled(reader->timer, SD_EVENT_ONESHOT);
 }
 
 int reader_turn(struct reader *reader)
@@ -372,7 +370,6 @@ int reader_turn(struct reader *reader)
 	if (n == 0 && !busy && reader->pause_us == DRAIN_PAUSE_US && probe_sleep(reader->probe)) {
 		reader->pause_us = 0;
 		pool_trim(POOL_KEPT_IDLE);
-		sd_event_source_set_enabled(reader->again, SD_EVENT_OFF);
 		return sd_event_source_set_enabled(reader->timer, SD_EVENT_OFF);
 	}
 	if (n > 0)
@@ -398,12 +395,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return reader_turn(userdata);
 }
 
-static int on_again(sd_event_source *source, void *userdata)
-{
-	(void)source;
-	return reader_turn(userdata);
-}
-
 int reader_watch(struct reader *reader)
 {
 	sd_event_source *source = NULL;
@@ -416,11 +407,6 @@ int reader_watch(struct reader *reader)
 	if (r >= 0)
 		r = sd_event_source_set_floating(source, true);
 	sd_event_source_unref(source);
-	if (r < 0)
-		return r;
-	r = sd_event_add_defer(reader->event, &reader->again, on_again, reader);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(reader->again, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	/* Due at once: it looks for what came while the outputs joined, and goes to sleep if there is nothing. */
@@ -547,7 +533,6 @@ struct reader *reader_free(struct reader *reader)
 	if (!reader)
 		return NULL;
 	sd_event_source_disable_unref(reader->timer);
-	sd_event_source_disable_unref(reader->again);
 	twins_free(reader->twins);
 	free(reader);
 	return NULL;
