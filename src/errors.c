@@ -54,7 +54,8 @@ static const char *const functions[] = {
 
 struct errors {
 	struct bpf_object *object;
-	struct bpf_program *keepers[2];		/* of attempts that began at an entry; NULL: a way that has none */
+	struct bpf_program *keepers[2];		/* of what is known of calls that are under way, NULL: none */
+	struct bpf_program *returning;		/* of returns that are due; NULL: a way that is not preempted */
 	struct bpf_program *leaves[LEAVES_MAX]; /* each run that the kernel leaves out is a loss */
 	struct bpf_link *links[LINKS_MAX];
 	size_t count;
@@ -96,6 +97,7 @@ static void undo(struct errors *e)
 	e->object = NULL;
 	e->loaded = false;
 	memset(e->keepers, 0, sizeof(e->keepers));
+	e->returning = NULL;
 	memset(e->leaves, 0, sizeof(e->leaves));
 }
 
@@ -144,14 +146,12 @@ static int open_object(struct errors *e, const struct rung *rung, enum entries e
 		r = share(e, ".data.shared", rung->shared);
 	if (entries == ENTRIES_NONE) {
 		e->keepers[0] = take(e, "probe_prepare");
-		if (rung->preempted)
-			e->keepers[1] = take(e, "probe_exec_note");
-	} else if (rung->preempted) {
-		e->keepers[0] = take(e, "probe_exec_note");
-	} else {
+	} else if (!rung->preempted) {
 		e->keepers[0] = take(e, rung->btf ? "probe_exec_forget" : "plain_exec_forget");
 		e->keepers[1] = take(e, rung->btf ? "probe_exit_abandon" : "plain_exit_abandon");
 	}
+	if (rung->preempted)
+		e->returning = take(e, "probe_exec_note");
 	return r;
 }
 
@@ -294,7 +294,8 @@ static int attach_trampolines(struct errors *e, const struct rung *rung)
 			r = keep(e, bpf_program__attach(programs[i]));
 	if (entries == ENTRIES_NONE || rung->preempted)
 		memcpy(e->leaves, programs, sizeof(e->leaves));
-	return r;
+	/* Behind the returns: one that is noted is to be seen, or counted by the kernel. */
+	return r == 0 && e->returning ? keep(e, bpf_program__attach(e->returning)) : r;
 }
 
 static int try_fexit(struct errors *e, const struct rung *rung)
@@ -449,7 +450,7 @@ static int attach_tracepoints(struct errors *e, const struct rung *rung)
 		if (r >= 0)
 			r = keep(e, link);
 	}
-	return r;
+	return r >= 0 && e->returning ? keep(e, bpf_program__attach(e->returning)) : r;
 }
 
 static int try_tracepoint(struct errors *e, const struct rung *rung)

@@ -46,7 +46,7 @@ each() {
 for errors in auto kprobe-multi fexit kprobe tracepoint; do
 	begin_small $errors
 	loads=0 many=1
-	[ $errors = auto ] && many=4
+	[ $errors = auto ] && many=2
 	if ! grep -q 'failed execs are seen' /tmp/err; then
 		echo "# $(uname -r): no $errors: $(grep 'cannot be seen' /tmp/err)"
 		end

@@ -68,7 +68,7 @@ boot() {
 	# A guest that ended without a result (125) did so in the emulator, not in a test: once more.
 	for _ in 1 2; do
 		status=0
-		"$here/boot.sh" -t 300 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
+		"$here/boot.sh" -t 900 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
 			${overlay:+"$overlay:/overlay.ko"} \
 			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$programs/tests/e2e/fail:/fail" "$work/fail32:/fail32" "$work/far32:/far32" \
 			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
