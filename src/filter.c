@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "charge.h"
 #include "glob.h"
 
 #define MEMBERS_MOST (1u << 22) /* processes: PID_MAX_LIMIT, include/linux/threads.h */
@@ -72,6 +73,7 @@ struct filter {
 	size_t n_entries;
 	size_t n_patterns, n_searches, n_tables; /* of them, those that search, and their tables */
 	size_t size;				 /* bytes of entries */
+	size_t memory;				 /* but for the members */
 	struct items keys[FILTER_KEYS_];
 	struct members members;
 };
@@ -117,8 +119,18 @@ int filter_new(struct filter **ret)
 	if (!filter)
 		return -ENOMEM;
 	filter->quick_key = FILTER_KEYS_;
+	filter->memory = charge_of(sizeof(*filter)) + FILTER_KEYS_ * charge_of(0);
 	*ret = filter;
 	return 0;
+}
+
+size_t filter_memory(const struct filter *filter)
+{
+	const struct members *members = filter ? &filter->members : NULL;
+
+	if (!filter)
+		return 0;
+	return filter->memory + (members->size ? charge_of(members->size * sizeof(*members->places)) : 0);
 }
 
 static void item_free(struct item *item)
@@ -303,6 +315,8 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 	filter->given |= UINT32_C(1) << key;
 	filter->n_entries++;
 	filter->size += entry.size;
+	/* The list of items grows to their number. */
+	filter->memory += charge_of(entry.size + 1) + sizeof(item) + (item.glob ? glob_memory(item.glob) : 0);
 	if (item.glob && glob_searches(item.glob))
 		filter->n_searches++;
 	if (item.glob) {

@@ -105,4 +105,7 @@ enum filter_result filter_ask(const struct filter *filter, const struct event *e
 /* What it costs grows with the event. */
 bool filter_has_patterns(const struct filter *filter);
 
+/* Memory that it takes; what `tree` follows grows with the processes. NULL: none. */
+size_t filter_memory(const struct filter *filter);
+
 #endif

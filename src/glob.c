@@ -20,7 +20,10 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdint.h>
+
+#include "charge.h"
 
 #define GLOB_SEARCH_MAX 64 /* length of a segment between two '*' that has a '?' or '[' in it */
 #define GLOB_SETS_MAX 64   /* bracket expressions in a pattern */
@@ -548,6 +551,17 @@ bool glob_match(const struct glob *glob, struct bytes text)
 bool glob_searches(const struct glob *glob)
 {
 	return glob->n_segments > 2;
+}
+
+static size_t taken(void *block)
+{
+	return block ? charge_of(malloc_usable_size(block)) : 0;
+}
+
+size_t glob_memory(const struct glob *glob)
+{
+	return taken((void *)glob) + taken(glob->bytes) + taken(glob->kinds) + taken(glob->borders) +
+	       taken(glob->sets) + taken(glob->segments) + glob->n_masks * charge_of(sizeof(struct masks));
 }
 
 size_t glob_tables(const struct glob *glob)

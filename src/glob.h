@@ -51,6 +51,9 @@ bool glob_searches(const struct glob *glob);
 /* Of how many parts it keeps a table, of 2 KiB. */
 size_t glob_tables(const struct glob *glob);
 
+/* Memory that it takes. */
+size_t glob_memory(const struct glob *glob);
+
 /* The one string that it matches, where there is only one. */
 bool glob_is_literal(const struct glob *glob, struct bytes *ret);
 

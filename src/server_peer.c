@@ -167,6 +167,7 @@ static void gen_peer(yajl_gen gen, const struct peer *peer)
 	answer_count(gen, "queue", stats.queue);
 	answer_count(gen, "queue_peak", stats.queue_peak);
 	answer_count(gen, "queue_limit", stats.queue_limit);
+	answer_count(gen, "filter_bytes", stats.filter);
 	answer_count(gen, "snapshot_bytes", stats.portion);
 	yajl_gen_map_close(gen);
 }
@@ -252,7 +253,11 @@ static int peer_request(struct peer *peer, const char *line, size_t size)
 		return answer_rejected(peer, reason);
 	if (r < 0)
 		return r;
-	r = request.stats ? answer_stats(peer) : peer_subscribe(peer, &request);
+	/* Else there would be no room for lines. */
+	if (!request.stats && filter_memory(request.filter) > peer->server->config.settings->socket.queue / 2)
+		r = answer_rejected(peer, "the filter takes more memory than half of the queue");
+	else
+		r = request.stats ? answer_stats(peer) : peer_subscribe(peer, &request);
 	request_clear(&request);
 	return r;
 }

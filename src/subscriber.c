@@ -169,10 +169,16 @@ static struct buffer *before_queue(struct subscriber *s)
 	return s->before;
 }
 
+/* Of what counts as queue, all that reading makes less. */
+static size_t held_to_read(const struct subscriber *s)
+{
+	return buffer_held(s->queue) + buffer_held(s->before) - portion_held(s);
+}
+
 /* What counts as queue. */
 static size_t held(const struct subscriber *s)
 {
-	return buffer_held(s->queue) + buffer_held(s->before) - portion_held(s);
+	return held_to_read(s) + filter_memory(s->config.filter);
 }
 
 static bool has_room(const struct subscriber *s, const struct line *line)
@@ -185,7 +191,7 @@ static bool has_room(const struct subscriber *s, const struct line *line)
 /* There is room again: half of it, so that not every line that gets out is paid with another `lost`. */
 static bool may_resume(const struct subscriber *s)
 {
-	return s->dropping && held(s) <= buffer_limit(s->queue) / 2;
+	return s->dropping && held_to_read(s) <= buffer_limit(s->queue) / 2;
 }
 
 static void lose(struct subscriber *s, const struct event *event)
@@ -562,7 +568,7 @@ bool subscriber_is_dropping(const struct subscriber *s)
 
 bool subscriber_is_half_full(const struct subscriber *s)
 {
-	return held(s) > buffer_limit(s->queue) / 2;
+	return held_to_read(s) > buffer_limit(s->queue) / 2;
 }
 
 bool subscriber_is_costly(const struct subscriber *s)
@@ -581,7 +587,8 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 	*ret = (struct subscriber_stats){
 		.events = s->events,
 		.lost = s->lost,
-		.queue = held(s),
+		.queue = held_to_read(s),
+		.filter = filter_memory(s->config.filter),
 		.portion = portion_held(s),
 		.queue_peak = buffer_peak(s->queue),
 		.queue_limit = buffer_limit(s->queue),

@@ -10,7 +10,8 @@
  * and so is an event for which its filter has no answer within what it may cost (budget.h).
  *
  * What it may hold is bounded, as memory: the queue, of which what stands before a snapshot is part; one portion of
- * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more. Answers count as queue.
+ * the snapshot; and a few answers that are not read yet, beyond which the owner makes no more. Answers and the
+ * filter count as queue.
  *
  * Which `exited` it gets: only those whose process it was told of, by its snapshot or by an event
  * since it joined (event.h: born, told, position).
@@ -121,6 +122,7 @@ struct subscriber_stats {
 	uint64_t events; /* queued */
 	uint64_t lost;
 	size_t queue, queue_peak, queue_limit; /* memory */
+	size_t filter;			       /* charged to the queue too */
 	size_t portion;			       /* of a snapshot, not yet read */
 	bool in_snapshot;
 };

@@ -371,7 +371,7 @@ static void step(const uint8_t **data, size_t *size)
 	else if (what % 16 == 12)
 		ASSERT(subscriber_join(reader->subscriber, how & 1) == 0);
 	else if (what % 16 == 13)
-		say(reader, 2 + 200u * how);
+		say(reader, 3 + 200u * how);
 	else if (what % 16 == 14)
 		restart(data, size);
 	else if (how & 1)

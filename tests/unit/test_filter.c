@@ -5,6 +5,9 @@
 
 #include "filter.h"
 #include "glob.h"
+#include <malloc.h>
+
+#include "pool.h"
 #include "tap.h"
 
 /* Texts are compared from blocks of exactly their size, so that ASan and valgrind see a read beyond them. */
@@ -740,6 +743,33 @@ TEST(tree_is_right_after_many_forks_and_exits)
 		all[pid].alive = !all[pid].alive;
 	}
 	CHECK(members > 1000);
+}
+
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+TEST(memory_of_a_filter_is_known)
+{
+	static const char *const patterns[] = { "*a*b*c*d*e*f*g*h*", "*?x*[a-z]y*[0-9]?*", "[a][b][c][d][e][f][g]",
+						"plain", "!*" };
+	size_t before = in_use(), taken, entries = 0;
+	struct filter *filter;
+	const char *reason;
+
+	CHECK_INT(filter_new(&filter), 0);
+	for (unsigned i = 0; i < 200; i++)
+		entries += filter_add(filter, FILTER_ARGS, bytes_of(patterns[i % 5]), &reason) == 0;
+	CHECK(entries > 100);
+	taken = in_use() - before;
+	if (!POOL_PASSES)
+		/* But for what malloc(3) keeps of blocks that were given back. */
+		CHECK(filter_memory(filter) / 10 * 11 >= taken && taken >= filter_memory(filter) / 10 * 8);
+	CHECK(filter_memory(NULL) == 0 && filter_memory(filter) > entries * 100);
+	filter_free(filter);
 }
 
 TAP_MAIN

@@ -1211,6 +1211,23 @@ static bool is_refused(int fd, const char *reason)
 	return true;
 }
 
+TEST(filter_that_leaves_no_room_in_the_queue_is_refused)
+{
+	static char request[50000] = "{\"args\":[";
+	int fd;
+
+	begin("queue = 64K\n");
+	for (unsigned i = 0; i < 60; i++)
+		sprintf(strchr(request, '\0'), "%s\"%u*[abc]?*\"", i ? "," : "", i);
+	strcat(request, "]}\n");
+	fd = client();
+	take(fd);
+	ask(fd, request);
+	take(fd);
+	CHECK(ended && strstr(text, "\"type\":\"rejected\",\"reason\":\"the filter takes more memory"));
+	end();
+}
+
 TEST(one_user_cannot_take_all_places)
 {
 	int first = -1, root;
