@@ -338,7 +338,7 @@ static bool peer_turn(struct peer *peer, uint32_t revents)
 		peer_end(peer, "could not be answered");
 		return false;
 	}
-	if (!peer->blocked && subscriber_has_output(peer->subscriber))
+	if (subscriber_is_too_slow(peer->subscriber) || (!peer->blocked && subscriber_has_output(peer->subscriber)))
 		return peer_write(peer);
 	peer_watch(peer);
 	return true;

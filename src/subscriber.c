@@ -288,6 +288,21 @@ void subscriber_exit(struct subscriber *s, const struct process *process)
 		filter_note_exit(s->config.filter, process);
 }
 
+/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is dropped, and one
+ * that is out in part already must not be. */
+static void end_portion(struct subscriber *s)
+{
+	if (!s->cursor)
+		return;
+	drop_cursor(s);
+	if (portion_held(s) > 2 * PORTION)
+		buffer_drop_snapshot(s->before);
+	s->portion = 0;
+	if (held(s) > buffer_limit(s->queue) + 2 * PORTION)
+		s->too_slow = true;
+	count_portion(s);
+}
+
 int subscriber_join(struct subscriber *s, bool snapshot)
 {
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
@@ -298,7 +313,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 		r = buffer_move(before_queue(s), s->queue);
 	if (r < 0)
 		return r;
-	drop_cursor(s);
+	end_portion(s);
 	s->cursor = TAKE_PTR(cursor);
 	s->joined = true;
 	s->since = (struct joined){
@@ -322,7 +337,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
 	}
 	if (anew)
-		drop_cursor(s);
+		end_portion(s);
 	filter_free(s->config.filter);
 	s->astray = false;
 	take_filter(s, filter);
@@ -446,7 +461,7 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 		return r;
 	if (s->cursor)
 		buffer_clear(s->queue);
-	drop_cursor(s);
+	end_portion(s);
 	s->joined = false;
 	s->lost_count = 0;
 	note(s);

@@ -22,7 +22,7 @@
 #define SNAPSHOT_MEMORY (96 << 10)
 #define SEQ_MOST 4096
 #define STEPS_MOST 250
-#define BEYOND (2 * 65536) /* answers, and what one subscriber has without any line */
+#define BEYOND (4 * 65536) /* a portion, answers, and what one subscriber has without any line */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -378,6 +378,9 @@ static void step(const uint8_t **data, size_t *size)
 		leave(reader);
 	else
 		subscriber_end_snapshot(reader->subscriber);
+	/* As the server does it. */
+	if (reader->subscriber && subscriber_is_too_slow(reader->subscriber))
+		leave(reader);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1449,6 +1449,18 @@ TEST(large_lines_of_snapshots_that_are_not_read_are_bounded)
 		CHECK(snapshots_take() <= 1 << 20);
 		CHECK(line_memory() <= (1 << 20) + i * (64 << 10));
 	}
+	for (unsigned i = 0; i < 30; i++)
+		close(fds[i]);
+	/* A request that ends the snapshot does not take its lines out of the account. */
+	for (unsigned i = 0; i < 30; i++) {
+		fds[i] = client();
+		settle();
+		if (i == 29)
+			break;
+		send(fds[i], "{\"snapshot\":false}\n", 19, MSG_NOSIGNAL);
+		settle();
+		CHECK(line_memory() <= (1 << 20) + i * (64 << 10));
+	}
 	/* Where a line was out in part, its connection had to end. */
 	CHECK(stats().subscribers < 30);
 	take(fds[29]);
