@@ -344,6 +344,8 @@ static void check_memory(void)
 
 		if (!readers[i].subscriber)
 			continue;
+		/* The owner asks after each write: then answers that are out are let go. */
+		subscriber_takes_answers(readers[i].subscriber);
 		subscriber_stats(readers[i].subscriber, &stats);
 		cursors += subscriber_snapshot_moved(readers[i].subscriber, &moved);
 		ASSERT(stats.queue <= QUEUE + BEYOND);
