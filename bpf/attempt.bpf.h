@@ -156,13 +156,13 @@ static __always_inline struct given given_by(bool typed, struct task_struct *tas
 
 /*
  * The point of no return. The tracepoint just before it (6.10, 5c5fad46e48c) keeps the path, in an array: a hash would cost every
- * exec five times as much. Nothing needs to be forgotten, since every exec that comes to that point writes its slot anew, or
+ * exec five times as much. Nothing needs to be forgotten, since every exec that comes to that point writes its slot again, or
  * finds one there that does.
  */
 struct prepared {
 	u64 task;
 	u64 start;	 /* of the process: its threads may end meanwhile, but for this one */
-	u32 begun, done; /* by whoever writes here: one at a time */
+	u32 begun, done; /* by the writer: one at a time */
 	s32 dirfd;
 	u32 early_size;
 	char early[EARLY_FILENAME];

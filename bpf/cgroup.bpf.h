@@ -148,7 +148,7 @@ __attribute__((noinline)) int cgroup_again(u32 of, u32 skip)
 
 /*
  * The ends of a path that is too long: the last components, an empty one, and the first ones, which say what unit and what container
- * it is. Whoever may make cgroups below one can make it too long.
+ * it is. A user that may make cgroups below one can make it too long.
  */
 __attribute__((noinline)) int cgroup_ends(u32 of)
 {

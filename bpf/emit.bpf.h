@@ -64,7 +64,7 @@ static __always_inline void wake_reader(void)
 
 /*
  * Sends `size` bytes. A record is put together elsewhere first: the reader stops at one that is reserved and not committed
- * (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all records behind it would wait for whoever fills it, and that one may be preempted.
+ * (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all records behind it would wait for the program that fills it, and that may be preempted.
  */
 static __always_inline bool emit(void *record, u32 size, u32 kind)
 {
