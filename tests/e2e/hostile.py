@@ -72,7 +72,7 @@ def comers(path, over):
 
 
 def attack(kind, path, over):
-    os.nice(5)
+    os.nice(15)
     while time.monotonic() < over:
         # It may be refused, rejected, or sent away.
         with contextlib.suppress(OSError):
@@ -80,18 +80,22 @@ def attack(kind, path, over):
 
 
 def execs(over):
+    os.nice(10)
     while time.monotonic() < over:
         subprocess.run(["true", *LARGE], check=True)
         time.sleep(0.05)
 
 
 def delays_until(client, over):
-    """Of the events of small programs, from the kernel's time to the reader's."""
+    """Of the events of small programs, from the kernel's time to the reader's. An event that the kernel lost has none: the arguments of other
+    programs may fill the ring on a busy machine, and that is reported."""
     delays = []
     while time.monotonic() < over:
+        since = len(client.events)
         pid = run(ODD, "exit", "0").pid
-        event = client.wait(lambda e: e["type"] == "started" and e["pid"] == pid)
-        delays.append(time.time() - seconds(event["time"]) / 1e9)
+        event = client.wait(lambda e: e["type"] == "lost" or e["type"] == "started" and e["pid"] == pid, since=since)
+        if event["type"] == "started":
+            delays.append(time.time() - seconds(event["time"]) / 1e9)
         time.sleep(0.01)
     lost = [e for e in client.events if e["type"] == "lost" and e["where"] == "subscriber"]
     check(not lost, "the ordinary one lost:", lost[:3])
@@ -100,6 +104,9 @@ def delays_until(client, over):
 
 @test
 def hostile_subscribers_delay_nobody():
+    # What is measured is the daemon's delay, not how long this reader waits for a CPU.
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
+
     def measure():
         large = [subprocess.Popen(["sh", "-c", "read x", "sh", *LARGE], stdin=subprocess.PIPE) for _ in range(4)]
         config = {"socket": {"snapshot": "no", "max_subscribers": "200"}}
@@ -119,6 +126,7 @@ def hostile_subscribers_delay_nobody():
                 check(attacker.exitcode == 0, "an attacker ended with", attacker.exitcode)
             stats = daemon.stats()
             fed = daemon.notify.notes.count("WATCHDOG=1")
+        check(delays, "all was lost:", client.events[-3:])
         middle = delays[len(delays) // 2]
         print("#   delay %.1f ms, %.1f at most; longest turn %.1f ms, most CPU in one %.1f ms, %d times fed, %d connections" %
               (middle * 1000, delays[-1] * 1000, stats["turn_max_us"] / 1000, stats["turn_max_cpu_us"] / 1000, fed, stats["accepted"]))
