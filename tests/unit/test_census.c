@@ -125,10 +125,11 @@ static void end(void)
 /* Until it waits for the ring, or is over; what the last step returned. */
 static int step(void)
 {
-	int r = 0;
+	int r;
 
-	for (int i = 0; i < 10 && r == 0; i++)
+	do
 		r = census_step(census, 3000);
+	while (r == 0 && census_is_under_way(census) && !census_waits(census));
 	return r;
 }
 

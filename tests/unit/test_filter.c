@@ -765,7 +765,7 @@ TEST(memory_of_a_filter_is_known)
 		entries += filter_add(filter, FILTER_ARGS, bytes_of(patterns[i % 5]), &reason) == 0;
 	CHECK(entries > 100);
 	taken = in_use() - before;
-	if (!POOL_PASSES)
+	if (!POOL_PASSES && !getenv("VALGRIND"))
 		/* But for what malloc(3) keeps of blocks that were given back. */
 		CHECK(filter_memory(filter) / 10 * 11 >= taken && taken >= filter_memory(filter) / 10 * 8);
 	CHECK(filter_memory(NULL) == 0 && filter_memory(filter) > entries * 100);
