@@ -55,7 +55,8 @@ __attribute__((noinline)) int attempt_begin(u64 filename, u64 argv, s32 dirfd, u
 	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
 
 	attempt.early_size = n > 0 ? n : 0;
-	if (bpf_map_update_elem(&attempts, &task, &attempt, BPF_NOEXIST) == -EEXIST) {
+	/* An int: before 6.4 (d7ba4cc900bf) the map's own function returns one, which the verifier calls directly. */
+	if ((int)bpf_map_update_elem(&attempts, &task, &attempt, BPF_NOEXIST) == -EEXIST) {
 		if (!settings.preempted_returns)
 			lost_count(RECORD_ERROR);
 		bpf_map_update_elem(&attempts, &task, &attempt, BPF_ANY);
