@@ -131,13 +131,11 @@ def hostile_subscribers_delay_nobody():
         middle = delays[len(delays) // 2]
         print("#   delay %.1f ms, %.1f at most; longest turn %.1f ms, most CPU in one %.1f ms, %d times fed, %d connections" %
               (middle * 1000, delays[-1] * 1000, stats["turn_max_us"] / 1000, stats["turn_max_cpu_us"] / 1000, fed, stats["accepted"]))
-        # This one doesn't depend on what else runs.
-        check(stats["turn_max_cpu_us"] < LIMIT * 1e6, "a turn takes", stats["turn_max_cpu_us"], "us of CPU time")
         check(fed >= SECONDS, "the watchdog was fed", fed, "times")
         for process in large:
             process.communicate(b"\n")
-        return middle
-    at_best(DELAY, measure)
+        return max(stats["turn_max_cpu_us"] / 1e6, middle / DELAY * LIMIT)
+    at_best(LIMIT, measure)
 
 
 if __name__ == "__main__":
