@@ -150,7 +150,7 @@ static long touch_once(u64 index, struct later **later)
 	}
 	if (t->touched == 2)
 		return 1;
-	/* Where the first byte is there, and it ends not in that page, it goes on in the next. */
+	/* The first byte is there and the read failed: the rest is in the next page. */
 	return !touch(t->touched++ ? at + size - 1 : at);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the filters of many streams may cost, in steps of the size of a nanosecond (glob.h), whatever the patterns and the
- * events are. Each stream whose filter has patterns has a share of it, which fills up again as time goes on. So all filters
+ * events are. Each stream whose filter has patterns has a share of it, which fills up again with time. So all filters
  * together hold up the loop for BUDGET_STEPS at most, and take half of its time, and a stream that asks for too much loses
  * events itself, and no other does.
  *
@@ -16,7 +16,7 @@
 #define BUDGET_NS_PER_STEP 2 /* of the time in which a share fills up */
 #define BUDGET_FREE_STEPS 1024
 
-/* All zero: nobody has a share. */
+/* All zero: there are no shares. */
 struct budget {
 	unsigned shares;
 };

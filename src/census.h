@@ -36,7 +36,7 @@ enum {
 	CENSUS_AGAIN = 1, /* it is over, and one more is wanted: an exec or an end was under way */
 };
 
-/* Goes on for some milliseconds at most, after a drain. 0, CENSUS_AGAIN, or -errno (it is over then; what was mended stays mended). */
+/* Continues for some milliseconds at most, after a drain. 0, CENSUS_AGAIN, or -errno (it is over then; what was mended stays mended). */
 int census_step(struct census *census, uint64_t boot_time);
 
 #endif
