@@ -12,7 +12,7 @@
 #ifndef EXECSNOOP_EMIT_BPF_H
 #define EXECSNOOP_EMIT_BPF_H
 
-#include "kernel.h"
+#include "vmlinux_min.h"
 #include "record.h"
 #include <bpf/bpf_helpers.h>
 

@@ -11,7 +11,7 @@
 #ifndef EXECSNOOP_IDENTITY_BPF_H
 #define EXECSNOOP_IDENTITY_BPF_H
 
-#include "kernel.h"
+#include "vmlinux_min.h"
 #include "record.h"
 #include "task.bpf.h"
 

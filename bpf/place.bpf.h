@@ -3,7 +3,8 @@
 #ifndef EXECSNOOP_PLACE_BPF_H
 #define EXECSNOOP_PLACE_BPF_H
 
-#include "cgroup.bpf.h"
+#include "walk_cgroup.bpf.h"
+#include "walk_path.bpf.h"
 
 #define ANCESTOR_STEPS 16 /* in one verified piece */
 #define ANCESTOR_PIECES 32

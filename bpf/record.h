@@ -230,7 +230,7 @@ struct record_layouts {
 	struct layout_overlay overlay;
 };
 
-/* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/late.bpf.h). */
+/* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/failed_exec_deferred.bpf.h). */
 #define RECORD_CALL_MARK 0x65780001
 
 /* Of which programs. 0: none. */
@@ -241,9 +241,10 @@ struct record_settings {
 	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */
 	__u32 page_size;
 	__u32 env_wanted;
-	__u32 preempted; /* programs at tracepoints may be: there are second ones (again.bpf.h) */
+	__u32 preempted; /* programs at tracepoints may be: there are second ones (preempted.bpf.h) */
 	/* For failed execs: there is bpf_get_current_task_btf() (5.11); bpf_task_pt_regs() too (5.15); and the entries of the
-	 * calls are not seen (6.10, bpf/attempt.bpf.h); and the kernel may leave out runs at returns: RECORD_x (bpf/ways.bpf.h). */
+	 * calls are not seen (6.10, bpf/failed_exec_pending.bpf.h); and the kernel may leave out runs at returns: RECORD_x
+	 * (bpf/failed_exec_attach.bpf.h). */
 	__u32 typed, registers, prepared, preempted_returns;
 	__u32 spare;
 	/* Ids of the cgroup v1 hierarchies, the first choice first, as many as there are; then 0. */

@@ -3,7 +3,7 @@
 #ifndef EXECSNOOP_TASK_BPF_H
 #define EXECSNOOP_TASK_BPF_H
 
-#include "kernel.h"
+#include "vmlinux_min.h"
 #include "record.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>

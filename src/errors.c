@@ -9,7 +9,7 @@
  *   on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()): any user could hide failed execs by making many of
  *   its own. So there it is the last of all: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
  * - kprobe: not preempted, but a few calls only can be within a function at a time: the returns of others are not seen, which is
- *   counted (bpf/attempt.bpf.h).
+ *   counted (bpf/failed_exec_pending.bpf.h).
  * - tracepoint: the syscall tracepoints make every system call of the machine take the slow way, so they come late, and are
  *   spoken of.
  *
@@ -28,8 +28,8 @@
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
-#include "errors.skel.h"
-#include "late.skel.h"
+#include "failed_exec.skel.h"
+#include "failed_exec_deferred.skel.h"
 #include "preemption.h"
 
 /* The functions, natives first: those must be there. Then those of 32-bit callers; those of x32 are no fexit's. */
@@ -118,7 +118,7 @@ static int share(struct errors *e, const char *name, int fd)
 	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
 }
 
-/* How a way knows what was passed (bpf/attempt.bpf.h). */
+/* How a way knows what was passed (bpf/failed_exec_pending.bpf.h). */
 enum entries {
 	ENTRIES_NONE, /* of calls that have failed, by their registers */
 	ENTRIES_SEEN,
@@ -518,7 +518,8 @@ static int attempt(struct errors *e, struct rung rung, struct offer offer,
 		rung.registers = forms[i].registers;
 		rung.prepares = forms[i].prepares;
 		rung.call = forms[i].call;
-		rung.bytes = rung.call ? late_bpf__elf_bytes(&rung.size) : errors_bpf__elf_bytes(&rung.size);
+		rung.bytes = rung.call ? failed_exec_deferred_bpf__elf_bytes(&rung.size)
+				       : failed_exec_bpf__elf_bytes(&rung.size);
 		r = way(e, &rung);
 		/* Not loaded: it may be for what it makes use of. */
 		if (r >= 0 || r == -EPERM || !e->object || e->loaded)

@@ -142,7 +142,7 @@ int pieces_add(struct pieces *pieces, struct pieces_key key, uint64_t position, 
 		list = slot(pieces);
 		list->key = key;
 	}
-	/* The same list once more, as far as it could be read the first time (bpf/late.bpf.h). */
+	/* The same list once more, as far as it could be read the first time (bpf/failed_exec_deferred.bpf.h). */
 	if (position == 0)
 		list->size = 0;
 	if (piece.size == 0)

@@ -333,7 +333,7 @@ out:
 
 /*
  * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were both the last
- * (bpf/life.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end.
+ * (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end.
  */
 static void unknown_exit(struct pipeline *p, const struct decoded *d)
 {

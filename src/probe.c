@@ -4,7 +4,7 @@
  *
  * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has. A kernel without BTF of its
  * own takes none of the programs that are attached by type, and a verifier may know less of types: then it is the plain ones
- * (bpf/plain.bpf.h).
+ * (bpf/fallback.bpf.h).
  *
  * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
  * waits, and so wake the reader for each of them; as it is, only a producer that decides to wake does.
@@ -24,7 +24,7 @@
 #include "errors.h"
 #include "probe.h"
 /* Needs record.h. */
-#include "execsnoop.skel.h"
+#include "lifecycle.skel.h"
 #include "hierarchy.h"
 #include "layout.h"
 #include "refusal.h"
@@ -36,12 +36,12 @@
 DEFINE_CLEANUP(struct btf *, btf__free);
 
 struct probe {
-	struct execsnoop_bpf *skel;
+	struct lifecycle_bpf *skel;
 	struct record_shared *shared; /* of both */
 	struct ring *ring;
 	struct errors *errors;
 	__u32 layouts_tried;
-	bool plain; /* the programs of bpf/plain.bpf.h */
+	bool plain; /* the programs of bpf/fallback.bpf.h */
 	bool kept;  /* in systemd's store */
 };
 
@@ -198,7 +198,7 @@ void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_f
 
 /* Start and end. */
 
-/* bpf/again.bpf.h says why that matters. */
+/* bpf/preempted.bpf.h says why that matters. */
 static bool preempts_at_tracepoints(void)
 {
 	struct utsname name;
@@ -208,7 +208,7 @@ static bool preempts_at_tracepoints(void)
 
 static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
-	struct execsnoop_bpf *skel = probe->skel;
+	struct lifecycle_bpf *skel = probe->skel;
 	struct bpf_program *const second[] = { skel->progs.again_fork, skel->progs.again_exec, skel->progs.again_exit };
 	int exit_arguments;
 
@@ -277,8 +277,8 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	char what[256];
 	int r;
 
-	execsnoop_bpf__destroy(probe->skel);
-	probe->skel = execsnoop_bpf__open_opts(&options);
+	lifecycle_bpf__destroy(probe->skel);
+	probe->skel = lifecycle_bpf__open_opts(&options);
 	if (!probe->skel)
 		return failure(reason, errno, "opening the probes");
 	r = choose_programs(probe, btf, reason);
@@ -291,7 +291,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	bpf_map__set_max_entries(probe->skel->maps.pieces, config->preempted ? 2 : 1);
 	if (probe->plain)
 		bpf_map__set_max_entries(probe->skel->maps.list, list_size());
-	r = execsnoop_bpf__load(probe->skel);
+	r = lifecycle_bpf__load(probe->skel);
 	snprintf(what, sizeof(what), "loading the probes%s%s", settings->probes.btf ? " by the types in " : "",
 		 settings->probes.btf ? settings->probes.btf : "");
 	return r < 0 ? failure(reason, -r, what) : 0;
@@ -299,12 +299,12 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 
 /*
  * The end first, then exec, then fork: who is seen to begin is seen to end, and who was there before is in the list, which is
- * read after that (census.c). A second program (bpf/again.bpf.h) goes behind its first, in whose place it runs. Beside the probes of
+ * read after that (census.c). A second program (bpf/preempted.bpf.h) goes behind its first, in whose place it runs. Beside the probes of
  * another daemon, which still see everything, any order would do.
  */
 static int attach(struct probe *probe)
 {
-	struct execsnoop_bpf *skel = probe->skel;
+	struct lifecycle_bpf *skel = probe->skel;
 	const struct {
 		struct bpf_program *program;
 		struct bpf_link **link;
@@ -403,7 +403,7 @@ struct probe *probe_free(struct probe *probe)
 		__atomic_store_n(&probe->shared->wake_at, 0, __ATOMIC_RELAXED);
 	errors_free(probe->errors);
 	ring_free(probe->ring);
-	execsnoop_bpf__destroy(probe->skel);
+	lifecycle_bpf__destroy(probe->skel);
 	free(probe);
 	return NULL;
 }
@@ -460,7 +460,7 @@ uint64_t probe_not_made_up(uint64_t skipped, const __u64 *made_up)
 /* The descriptors of those whose runs are events, -1 for one that is not loaded: how many. */
 static size_t event_programs(const struct probe *probe, int ret[static EVENT_PROGRAMS_MOST])
 {
-	const struct execsnoop_bpf *skel = probe->skel;
+	const struct lifecycle_bpf *skel = probe->skel;
 	struct bpf_program *leave;
 	size_t n = 0;
 

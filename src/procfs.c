@@ -17,7 +17,7 @@
  *    they never wait for a page of a file; mem has no such rule, and is asked for pages that pagemap says to be anonymous.
  *  - A stat of what a link leads to asks the file system (complete_walk(), d_weak_revalidate), and a look-up by path all that are
  *    on the way. So links are only read, which is d_path(): it takes no lock that can be held. Whether " (deleted)" at the end is the
- *    kernel's mark, its list says (bpf/list.bpf.h). A process that is not in the list is the exception.
+ *    kernel's mark, its list says (bpf/tasklist.bpf.h). A process that is not in the list is the exception.
  *  - stat, status and cgroup take spinlocks and RCU (do_task_stat(), proc_cgroup_show()), and the check of permissions takes task_lock
  *    (ptrace_may_access()). But whoever holds the memory of a process as it ends may be the last, and unmaps it: mmput(), which
  *    stat and status call too, can then wait for a file system.
@@ -196,7 +196,7 @@ static int read_env(struct procfs *procfs, int dir, const struct record_running 
 	return 0;
 }
 
-/* What stat(2) says is what the probes say, if they may say it at all (bpf/life.bpf.h, identify()). */
+/* What stat(2) says is what the probes say, if they may say it at all (bpf/lifecycle.bpf.h, identify()). */
 static int read_exe_dev(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
 	struct statx st;

@@ -184,7 +184,7 @@ static bool is_skip_pending(const struct reader *reader)
 }
 
 /*
- * The kernel counts a run that it leaves out before a second program makes up for it (bpf/again.bpf.h): so only what was there at one look
+ * The kernel counts a run that it leaves out before a second program makes up for it (bpf/preempted.bpf.h): so only what was there at one look
  * and is still there at the next one is lost. idle: nothing was drained, and the reader may sleep soon.
  */
 static uint64_t look_at_skipped(struct reader *reader, uint64_t now_us, bool idle)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fields [KERNEL_H OBJECT...]: is every field of bpf/kernel.h in the running kernel's BTF? As TAP. What a kernel may lack is
+ * fields [VMLINUX_MIN_H OBJECT...]: is every field of bpf/vmlinux_min.h in the running kernel's BTF? As TAP. What a kernel may lack is
  * marked OPTIONAL there; a struct with a ___name is another kernel's version of it, of which each field may be lacking.
  * The objects say what fields a struct of the header has; one that no object uses is one too many. Without arguments:
  * those of $top_srcdir and of this build folder. And does the kernel's verifier take both ways to read them (bpf/task.bpf.h)?
@@ -222,21 +222,23 @@ static bool check_verifier(const char *path, bool typed, const char *types)
 
 int main(int argc, char **argv)
 {
-	static char execsnoop[] = "bpf/execsnoop.bpf.o", errors[] = "bpf/errors.bpf.o", late[] = "bpf/late.bpf.o";
-	char *built[] = { argv[0], NULL, execsnoop, errors, late, NULL };
+	static char lifecycle[] = "bpf/lifecycle.bpf.o", failed_exec[] = "bpf/failed_exec.bpf.o",
+		    deferred[] = "bpf/failed_exec_deferred.bpf.o";
+	char *built[] = { argv[0], NULL, lifecycle, failed_exec, deferred, NULL };
 	char header[4096], least[64];
 	struct btf *kernel = btf__load_vmlinux_btf();
 	struct utsname uts;
 	bool bad = false;
 
 	if (argc == 1) {
-		snprintf(header, sizeof(header), "%s/bpf/kernel.h", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+		snprintf(header, sizeof(header), "%s/bpf/vmlinux_min.h",
+			 getenv("top_srcdir") ? getenv("top_srcdir") : ".");
 		built[1] = header;
 		argv = built;
 		argc = 5;
 	}
 	if (argc < 3 || argc - 2 > OBJECTS_MOST || !read_header(argv[1])) {
-		printf("Bail out! usage: fields [KERNEL_H OBJECT...]\n");
+		printf("Bail out! usage: fields [VMLINUX_MIN_H OBJECT...]\n");
 		return 1;
 	}
 	if (!kernel) {

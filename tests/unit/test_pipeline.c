@@ -548,7 +548,7 @@ TEST(an_exec_of_a_process_whose_fork_was_lost)
 	end();
 }
 
-/* bpf/again.bpf.h says when. */
+/* bpf/preempted.bpf.h says when. */
 TEST(an_exec_that_two_probes_tell_is_one)
 {
 	begin_live((struct pipeline_config){ 0 });

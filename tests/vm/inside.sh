@@ -6,7 +6,7 @@
 
 begin auto
 report "$(uname -r): it starts"
-/fields /kernel.h /bpf/execsnoop.bpf.o /bpf/errors.bpf.o /bpf/late.bpf.o >/tmp/fields
+/fields /vmlinux_min.h /bpf/lifecycle.bpf.o /bpf/failed_exec.bpf.o /bpf/failed_exec_deferred.bpf.o >/tmp/fields
 status=$?
 grep -E '^(#|not ok)' /tmp/fields
 [ $status = 0 ]

@@ -71,7 +71,7 @@ boot() {
 		"$here/boot.sh" -t 900 "$@" "$kernel" "$here/$script" "$here/tap.sh:/vm/tap" \
 			${overlay:+"$overlay:/overlay.ko"} \
 			"$programs/src/execsnoopd:/usr/bin/execsnoopd" "$programs/tests/e2e/odd:/odd" "$programs/tests/e2e/fail:/fail" "$work/fail32:/fail32" "$work/far32:/far32" \
-			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/kernel.h:/kernel.h" "$programs/bpf:/bpf" \
+			"$programs/tests/bench/load:/load" "$programs/tests/e2e/fields:/fields" "$here/../../bpf/vmlinux_min.h:/vmlinux_min.h" "$programs/bpf:/bpf" \
 			>"$work/one" 2>&1 || status=$?
 		[ $status = 125 ] || break
 		echo "matrix.sh: $release, $script: no result" >&2

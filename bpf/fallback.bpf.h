@@ -4,10 +4,10 @@
  * others do with typed pointers: raw tracepoints, and instead of the iterator a walk over the list of all processes, by a
  * program that the daemon runs itself (BPF_PROG_TEST_RUN).
  */
-#ifndef EXECSNOOP_PLAIN_BPF_H
-#define EXECSNOOP_PLAIN_BPF_H
+#ifndef EXECSNOOP_FALLBACK_BPF_H
+#define EXECSNOOP_FALLBACK_BPF_H
 
-#include "list.bpf.h"
+#include "tasklist.bpf.h"
 
 SEC("?raw_tp/sched_process_fork")
 int plain_fork(struct bpf_raw_tracepoint_args *ctx)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The life of a process: fork, exec, exit. */
-#ifndef EXECSNOOP_LIFE_BPF_H
-#define EXECSNOOP_LIFE_BPF_H
+#ifndef EXECSNOOP_LIFECYCLE_BPF_H
+#define EXECSNOOP_LIFECYCLE_BPF_H
 
 #include "args.bpf.h"
 #include "identity.bpf.h"

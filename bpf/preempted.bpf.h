@@ -11,8 +11,8 @@
  * To put preemption off (bpf_preempt_disable()) would be no cure: it is made up for at bpf_preempt_enable(), when the program is
  * not over for the kernel.
  */
-#ifndef EXECSNOOP_AGAIN_BPF_H
-#define EXECSNOOP_AGAIN_BPF_H
+#ifndef EXECSNOOP_PREEMPTED_BPF_H
+#define EXECSNOOP_PREEMPTED_BPF_H
 
 #include "emit.bpf.h"
 

@@ -10,8 +10,8 @@
  * An exec that fails behind the point of no return has lost the memory that it was called with: of the path, what
  * could be read before is reported, and of the arguments nothing.
  */
-#ifndef EXECSNOOP_ATTEMPT_BPF_H
-#define EXECSNOOP_ATTEMPT_BPF_H
+#ifndef EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
+#define EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
 
 #include "args.bpf.h"
 #include <bpf/bpf_tracing.h>

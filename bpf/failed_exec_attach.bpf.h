@@ -4,10 +4,10 @@
  *
  * The functions of the system calls have one argument, the caller's registers. Those of 32-bit callers are functions of their own.
  */
-#ifndef EXECSNOOP_WAYS_BPF_H
-#define EXECSNOOP_WAYS_BPF_H
+#ifndef EXECSNOOP_FAILED_EXEC_ATTACH_BPF_H
+#define EXECSNOOP_FAILED_EXEC_ATTACH_BPF_H
 
-#include "error.bpf.h"
+#include "failed_exec.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 #define ARGUMENT(ctx) BPF_CORE_READ(ctx, di)

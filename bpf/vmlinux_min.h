@@ -6,8 +6,8 @@
  * bpf_core_field_exists first; a struct with a ___name is another kernel's version of it (a flavour).
  * tests/e2e/fields.c compares all this with the running kernel.
  */
-#ifndef EXECSNOOP_KERNEL_H
-#define EXECSNOOP_KERNEL_H
+#ifndef EXECSNOOP_VMLINUX_MIN_H
+#define EXECSNOOP_VMLINUX_MIN_H
 
 typedef unsigned char __u8;
 typedef unsigned short __u16;

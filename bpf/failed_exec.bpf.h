@@ -3,10 +3,10 @@
  * Failed execs, however their calls are met: the record of one, and its way out. What was passed is read when the call has
  * failed, since the kernel has touched those pages then.
  */
-#ifndef EXECSNOOP_ERROR_BPF_H
-#define EXECSNOOP_ERROR_BPF_H
+#ifndef EXECSNOOP_FAILED_EXEC_BPF_H
+#define EXECSNOOP_FAILED_EXEC_BPF_H
 
-#include "attempt.bpf.h"
+#include "failed_exec_pending.bpf.h"
 #include "place.bpf.h"
 
 #define ARGV_STEPS 16 /* in one verified loop: arguments, or parts of a long one */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Fork, exec and exit, and the iterator over what runs already. */
-#include "again.bpf.h"
-#include "plain.bpf.h"
+#include "preempted.bpf.h"
+#include "fallback.bpf.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)

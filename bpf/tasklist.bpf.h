@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What runs already. */
-#ifndef EXECSNOOP_LIST_BPF_H
-#define EXECSNOOP_LIST_BPF_H
+#ifndef EXECSNOOP_TASKLIST_BPF_H
+#define EXECSNOOP_TASKLIST_BPF_H
 
-#include "life.bpf.h"
+#include "lifecycle.bpf.h"
 
 /* From before the exec until its tracepoint has been passed (fs/exec.c, bprm_execve()). */
 static __always_inline bool is_execing(struct task_struct *task)

@@ -8,12 +8,12 @@
  * same thread, still in the same system call.
  *
  * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without any
- * (errors.bpf.c). The one that has several forms is not declared at all: see schedule().
+ * (failed_exec.bpf.c). The one that has several forms is not declared at all: see schedule().
  */
-#ifndef EXECSNOOP_LATE_BPF_H
-#define EXECSNOOP_LATE_BPF_H
+#ifndef EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
+#define EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
 
-#include "ways.bpf.h"
+#include "failed_exec_attach.bpf.h"
 
 #define BPF_F_NO_PREALLOC 1
 #define TOUCH_PART 256

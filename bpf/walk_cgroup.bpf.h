@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The path of a process's cgroup. */
-#ifndef EXECSNOOP_CGROUP_BPF_H
-#define EXECSNOOP_CGROUP_BPF_H
+#ifndef EXECSNOOP_WALK_CGROUP_BPF_H
+#define EXECSNOOP_WALK_CGROUP_BPF_H
 
 #include "scratch.bpf.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Failed execs. It shares the ring buffer and the counters of execsnoop.bpf.c. */
-#include "ways.bpf.h"
+/* Failed execs. It shares the ring buffer and the counters of lifecycle.bpf.c. */
+#include "failed_exec_attach.bpf.h"
 
 static __always_inline bool error_later(struct attempt *attempt, s64 ret)
 {
