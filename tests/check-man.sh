@@ -18,11 +18,11 @@ else
 	number=1; echo "ok 1 - mandoc # SKIP there is none"
 fi
 plain() { sed 's/\\[&-]//g; s/\\-/-/g' "$1"; }
-report "execsnoopd(8) has every option" "$(sed -n 's/.*{ "\([a-z-]*\)", [a-z_]*_argument.*/\1/p' src/main.c | while read -r option; do
+report "execsnoopd(8) has every option" "$(sed -n 's/.*{ "\([a-z-]*\)", [a-z_]*_argument.*/\1/p' src/daemon/main.c | while read -r option; do
 	plain man/execsnoopd.8 | grep -qE "Fl -$option|[-][-]$option" || echo "$option"; done)"
-report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = { *\(\.name = \)\{0,1\}"\([a-z0-9_]*\)".*/\2/p' src/event.c | while read -r key; do
+report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = { *\(\.name = \)\{0,1\}"\([a-z0-9_]*\)".*/\2/p' src/model/event.c | while read -r key; do
 	plain man/execsnoopd-events.7 | grep -qw "$key" || echo "$key"; done)"
-report "execsnoopd.conf(5) has every key" "$(sed -n 's/.*SETTING("[a-z]*", "\([a-z_]*\)".*/\1/p; s/.*SETTING(section, "\([a-z_]*\)".*/\1/p' src/settings_table.c | sort -u | while read -r key; do
+report "execsnoopd.conf(5) has every key" "$(sed -n 's/.*SETTING("[a-z]*", "\([a-z_]*\)".*/\1/p; s/.*SETTING(section, "\([a-z_]*\)".*/\1/p' src/settings/settings_table.c | sort -u | while read -r key; do
 	plain man/execsnoopd.conf.5 | grep -qw "$key" || echo "$key"; done)"
 report "the pages are of this program" "$(for page in man/*.[1-8]; do grep -q '^\.Dt EXECSNOOP' "$page" || echo "$page"; done)"
 exit $bad

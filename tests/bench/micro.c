@@ -21,16 +21,16 @@
 #include <unistd.h>
 
 #include "allocations.h"
-#include "pipeline.h"
-#include "probe.h"
-#include "subscriber.h"
+#include "kernel/probe.h"
+#include "output/subscriber.h"
+#include "pipeline/pipeline.h"
 
-#define RECORDS_MOST 65536
-#define SUBSCRIBERS_MOST 1000
+#define RECORDS_MAX 65536
+#define SUBSCRIBERS_MAX 1000
 #define TURN 256 /* records between two flushes */
 
 struct recording {
-	struct record_head *records[RECORDS_MOST];
+	struct record_head *records[RECORDS_MAX];
 	size_t count;
 };
 
@@ -51,7 +51,7 @@ static int keep(void *userdata, const void *data, size_t size)
 	const struct record_head *head = data;
 
 	(void)userdata;
-	if (size < sizeof(*head) || head->size > size || recording.count == RECORDS_MOST)
+	if (size < sizeof(*head) || head->size > size || recording.count == RECORDS_MAX)
 		return 0;
 	recording.records[recording.count] = aligned_alloc(8, (size + 7) & ~(size_t)7);
 	if (!recording.records[recording.count])
@@ -147,7 +147,7 @@ static int load(const char *path)
 
 struct outputs {
 	struct sink sink;
-	struct subscriber *subscribers[SUBSCRIBERS_MOST];
+	struct subscriber *subscribers[SUBSCRIBERS_MAX];
 	size_t count;
 	uint64_t events, bytes;
 };
@@ -269,7 +269,7 @@ int main(int argc, char **argv)
 {
 	if (argc > 2 && strcmp(argv[1], "record") == 0)
 		return do_record(argv + 2);
-	if (argc == 5 && strcmp(argv[1], "run") == 0 && strtoul(argv[4], NULL, 10) <= SUBSCRIBERS_MOST)
+	if (argc == 5 && strcmp(argv[1], "run") == 0 && strtoul(argv[4], NULL, 10) <= SUBSCRIBERS_MAX)
 		return do_run(argv[2], strtod(argv[3], NULL), strtoul(argv[4], NULL, 10));
 	fprintf(stderr, "micro: see micro.c\n");
 	return 2;

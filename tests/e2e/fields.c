@@ -17,12 +17,12 @@
 
 #include "../../bpf/record.h"
 
-#define STRUCTS_MOST 128
-#define OBJECTS_MOST 8
+#define STRUCTS_MAX 128
+#define OBJECTS_MAX 8
 
-static char names[STRUCTS_MOST][64];
+static char names[STRUCTS_MAX][64];
 static unsigned n_names;
-static struct btf *objects[OBJECTS_MOST];
+static struct btf *objects[OBJECTS_MAX];
 static unsigned n_objects;
 
 /* The structs of the header that are relocated: up to where it says that the attribute ends. */
@@ -34,8 +34,7 @@ static bool read_header(const char *path)
 	if (!f)
 		return false;
 	while (fgets(line, sizeof(line), f) && !strstr(line, "#pragma clang attribute pop"))
-		if (sscanf(line, "struct %63[a-zA-Z0-9_] {", name) == 1 && strchr(line, '{') &&
-		    n_names < STRUCTS_MOST) {
+		if (sscanf(line, "struct %63[a-zA-Z0-9_] {", name) == 1 && strchr(line, '{') && n_names < STRUCTS_MAX) {
 			bool known = false;
 
 			for (unsigned i = 0; i < n_names; i++)
@@ -237,7 +236,7 @@ int main(int argc, char **argv)
 		argv = built;
 		argc = 5;
 	}
-	if (argc < 3 || argc - 2 > OBJECTS_MOST || !read_header(argv[1])) {
+	if (argc < 3 || argc - 2 > OBJECTS_MAX || !read_header(argv[1])) {
 		printf("Bail out! usage: fields [VMLINUX_MIN_H OBJECT...]\n");
 		return 1;
 	}

@@ -6,8 +6,8 @@
  */
 #include <stdint.h>
 
-#include "cgroup.h"
-#include "cleanup.h"
+#include "model/cgroup.h"
+#include "util/cleanup.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,8 +8,8 @@
  */
 #include <stdint.h>
 
-#include "filter.h"
-#include "glob.h"
+#include "model/filter.h"
+#include "util/glob.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -15,8 +15,9 @@
 #include <inttypes.h>
 #include <yajl/yajl_parse.h>
 
-#include "json.h"
-#include "utf8.h"
+#include "output/json.h"
+#include "util/nulstr.h"
+#include "util/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -271,7 +272,7 @@ static void check_list(const struct seen *s, enum key key, struct bytes items, b
 		return;
 	}
 	ASSERT(m->is_array && (!raw || (raw == m + 1 && raw->is_array)));
-	while (args_next(items, &at, &item)) {
+	while (nulstr_next(items, &at, &item)) {
 		ASSERT(next_string(m, &text_at, &text));
 		good &= check_text(text, item);
 		if (raw) {
@@ -307,7 +308,7 @@ static void check_env(const struct seen *s, struct bytes items, bool there)
 		}
 		/* Where it is UTF-8 it can be compared simply. */
 		if (!memmem(name.data, name.size, REPLACEMENT, 3) && !memmem(value.data, value.size, REPLACEMENT, 3)) {
-			for (other_at = 0; !found && args_next(items, &other_at, &item);) {
+			for (other_at = 0; !found && nulstr_next(items, &other_at, &item);) {
 				if (item.size <= name.size || memcmp(item.data, name.data, name.size) != 0 ||
 				    item.data[name.size] != '=')
 					continue;
@@ -319,7 +320,7 @@ static void check_env(const struct seen *s, struct bytes items, bool there)
 			ASSERT(found);
 		}
 	}
-	for (at = 0; args_next(items, &at, &item);)
+	for (at = 0; nulstr_next(items, &at, &item);)
 		vars += item.size > 0 && item.data[0] != '=' && memchr(item.data, '=', item.size);
 	ASSERT(m->strings / 2 <= vars && (m->strings > 0 || vars == 0));
 }

@@ -8,18 +8,19 @@
 #include <regex.h>
 #include <stdint.h>
 
-#include "ere.h"
-#include "process.h"
-#include "redact.h"
+#include "model/process.h"
+#include "model/redact.h"
+#include "util/ere.h"
+#include "util/nulstr.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define OPTIONS_MOST 8
-#define PATTERNS_MOST 4
+#define OPTIONS_MAX 8
+#define PATTERNS_MAX 4
 
 struct input {
-	char *options[OPTIONS_MOST + 1];
-	char *patterns[PATTERNS_MOST + 1];
+	char *options[OPTIONS_MAX + 1];
+	char *patterns[PATTERNS_MAX + 1];
 	size_t options_count, patterns_count;
 	struct bytes args;
 };
@@ -37,13 +38,13 @@ static void input_line(struct input *input, struct bytes line)
 	const char *reason = NULL;
 	char *text;
 
-	if (line.size >= 7 && memcmp(line.data, "option=", 7) == 0 && input->options_count < OPTIONS_MOST) {
+	if (line.size >= 7 && memcmp(line.data, "option=", 7) == 0 && input->options_count < OPTIONS_MAX) {
 		text = strndup(line.data + 7, line.size - 7);
 		if (text && redact_check_option(text, &reason) == 0)
 			input->options[input->options_count++] = text;
 		else
 			free(text);
-	} else if (line.size >= 8 && memcmp(line.data, "pattern=", 8) == 0 && input->patterns_count < PATTERNS_MOST) {
+	} else if (line.size >= 8 && memcmp(line.data, "pattern=", 8) == 0 && input->patterns_count < PATTERNS_MAX) {
 		text = strndup(line.data + 8, line.size - 8);
 		if (text && redact_check_pattern(text, &reason) == 0)
 			input->patterns[input->patterns_count++] = text;
@@ -139,10 +140,10 @@ static void check_values(const struct input *input, struct bytes from, struct by
 	struct bytes arg, is;
 	bool follows = false, unsure = false;
 
-	for (size_t i = 0; args_next(from, &at, &arg); i++) {
+	for (size_t i = 0; nulstr_next(from, &at, &arg); i++) {
 		size_t begin = follows ? 0 : SIZE_MAX, mark = strlen(REDACT_MARK);
 
-		ASSERT(args_next(to, &to_at, &is));
+		ASSERT(nulstr_next(to, &to_at, &is));
 		if (unsure) {
 			/* Nor does it matter for what follows, where it was one. */
 			follows = false;
@@ -172,7 +173,7 @@ static void check_values(const struct input *input, struct bytes from, struct by
 		if (begin == SIZE_MAX && !follows && has_option_within(input, arg))
 			unsure = true;
 	}
-	ASSERT(!args_next(to, &to_at, &is));
+	ASSERT(!nulstr_next(to, &to_at, &is));
 	ASSERT(from.size == 0 || (from.data[from.size - 1] == '\0') == (to.data[to.size - 1] == '\0'));
 }
 
@@ -182,14 +183,14 @@ static void check_names(struct bytes from, struct bytes to)
 	size_t at = 0, to_at = 0;
 	struct bytes var, is;
 
-	while (args_next(from, &at, &var)) {
+	while (nulstr_next(from, &at, &var)) {
 		const char *sign = memchr(var.data, '=', var.size);
 		size_t name = sign ? (size_t)(sign - var.data) + 1 : 0;
 
-		ASSERT(args_next(to, &to_at, &is));
+		ASSERT(nulstr_next(to, &to_at, &is));
 		ASSERT(is.size >= name && memcmp(is.data, var.data, name) == 0);
 	}
-	ASSERT(!args_next(to, &to_at, &is));
+	ASSERT(!nulstr_next(to, &to_at, &is));
 }
 
 /* Patterns of which regexec(3) surely means the same, in bytes, and soon comes to an end. */
@@ -215,7 +216,7 @@ static void check_pattern(const char *pattern, struct bytes args)
 	snprintf(group, sizeof(group), "(%s)", pattern);
 	if (ere_new(&ere, group, &reason) < 0 || regcomp(&regex, pattern, REG_EXTENDED) != 0)
 		return;
-	while (args_next(args, &at, &arg)) {
+	while (nulstr_next(args, &at, &arg)) {
 		unsigned char mask[64] = { 0 };
 		char text[64 + 1];
 		regmatch_t match;

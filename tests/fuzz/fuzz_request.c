@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "request.h"
-#include "utf8.h"
+#include "output/request.h"
+#include "util/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct request request;
 	int r;
 
-	if (size > REQUEST_LINE_MOST)
+	if (size > REQUEST_LINE_MAX)
 		return 0;
 	r = request_parse(&request, size > 0 ? (const char *)data : "", size, reason);
 	if (r == -EINVAL) {

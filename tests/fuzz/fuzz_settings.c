@@ -6,7 +6,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "settings.h"
+#include "settings/settings.h"
 
 static unsigned told;
 

@@ -13,20 +13,20 @@
 #include <sys/socket.h>
 
 #include "../unit/records.h"
-#include "pipeline.h"
-#include "subscriber.h"
+#include "output/subscriber.h"
+#include "pipeline/pipeline.h"
 
 #define SUBSCRIBERS 3
 #define PIDS 16
 #define QUEUE 65536
 #define SNAPSHOT_MEMORY (96 << 10)
-#define SEQ_MOST 4096
-#define STEPS_MOST 250
+#define SEQ_MAX 4096
+#define STEPS_MAX 250
 #define BEYOND (4 * 65536) /* a portion, answers, and what one subscriber has without any line */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct reader {
+struct consumer {
 	struct subscriber *subscriber;
 	key_set keys;
 	int fd, far;
@@ -38,18 +38,18 @@ struct reader {
 
 static struct pipeline *pipeline;
 static struct json *json;
-static struct reader readers[SUBSCRIBERS];
+static struct consumer readers[SUBSCRIBERS];
 static uint64_t clock_ns;
 static struct {
 	uint64_t start;
 	bool exists;
 } processes[PIDS];
-static bool was_exit[SEQ_MOST]; /* by number */
+static bool was_exit[SEQ_MAX]; /* by number */
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	(void)sink;
-	if (event->seq < SEQ_MOST)
+	if (event->seq < SEQ_MAX)
 		was_exit[event->seq] = event->type == EVENT_EXITED;
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
 		if (readers[i].subscriber)
@@ -80,7 +80,7 @@ static struct pipeline *make_pipeline(void)
 	return ret;
 }
 
-static struct subscriber *make_subscriber(const struct reader *reader, struct pipeline *p)
+static struct subscriber *make_subscriber(const struct consumer *reader, struct pipeline *p)
 {
 	struct subscriber_config config = { .queue = QUEUE, .keys = reader->keys, .json = json };
 	struct subscriber *ret;
@@ -89,17 +89,17 @@ static struct subscriber *make_subscriber(const struct reader *reader, struct pi
 	return ret;
 }
 
-static void leave(struct reader *reader)
+static void leave(struct consumer *reader)
 {
 	if (!reader->subscriber)
 		return;
 	subscriber_free(reader->subscriber);
 	close(reader->fd);
 	close(reader->far);
-	*reader = (struct reader){};
+	*reader = (struct consumer){};
 }
 
-static void come(struct reader *reader, uint8_t how)
+static void come(struct consumer *reader, uint8_t how)
 {
 	int fds[2], room = 4096;
 
@@ -123,7 +123,7 @@ static uint64_t number_behind(const char *line, const char *key)
 	return ret;
 }
 
-static void check_line(struct reader *reader, const char *line)
+static void check_line(struct consumer *reader, const char *line)
 {
 	uint64_t first = number_behind(line, "\"seq\":"), last = first;
 
@@ -137,12 +137,12 @@ static void check_line(struct reader *reader, const char *line)
 		return;
 	ASSERT(first > reader->last && last >= first);
 	for (uint64_t missing = reader->last + 1; reader->last && missing < first; missing++)
-		ASSERT(missing >= SEQ_MOST || was_exit[missing]);
+		ASSERT(missing >= SEQ_MAX || was_exit[missing]);
 	reader->last = last;
 }
 
 /* Reads some bytes. */
-static void read_some(struct reader *reader, size_t most)
+static void read_some(struct consumer *reader, size_t most)
 {
 	ssize_t n;
 	char *end, *at = reader->text;
@@ -162,7 +162,7 @@ static void read_some(struct reader *reader, size_t most)
 	ASSERT(reader->used < sizeof(reader->text) - 1);
 }
 
-static void write_some(struct reader *reader)
+static void write_some(struct consumer *reader)
 {
 	int r = subscriber_write(reader->subscriber);
 
@@ -194,7 +194,7 @@ static void process(uint8_t what, uint8_t which)
 	ASSERT(pipeline_record(pipeline, &record, record.head.size) == 0);
 }
 
-static void say(struct reader *reader, size_t size)
+static void say(struct consumer *reader, size_t size)
 {
 	struct line *line;
 
@@ -317,7 +317,7 @@ static size_t snapshots(void)
 static void bound_snapshots(void)
 {
 	while (snapshots() > SNAPSHOT_MEMORY) {
-		struct reader *found = NULL;
+		struct consumer *found = NULL;
 		uint64_t least = UINT64_MAX, moved;
 
 		for (size_t i = 0; i < SUBSCRIBERS; i++) {
@@ -358,7 +358,7 @@ static void check_memory(void)
 static void step(const uint8_t **data, size_t *size)
 {
 	uint8_t what = next(data, size), how = next(data, size);
-	struct reader *reader = &readers[what / 16 % SUBSCRIBERS];
+	struct consumer *reader = &readers[what / 16 % SUBSCRIBERS];
 
 	if (what % 16 < 6)
 		process(how, next(data, size));
@@ -392,7 +392,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!json)
 		ASSERT(json_new(&json) == 0);
 	pipeline = make_pipeline();
-	for (unsigned steps = 0; size > 0 && steps < STEPS_MOST; steps++) {
+	for (unsigned steps = 0; size > 0 && steps < STEPS_MAX; steps++) {
 		step(&data, &size);
 		bound_snapshots();
 		check_memory();

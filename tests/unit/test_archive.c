@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Written and read again; and what is no archive, or only the beginning of one. */
-#include "archive.h"
+#include "handover/archive.h"
 
 #include <errno.h>
 #include <sys/mman.h>

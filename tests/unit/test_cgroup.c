@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Paths as they are found on machines; for the unit, what sd_pid_get_unit(3) and sd_pid_get_user_unit(3) make of them. */
-#include "cgroup.h"
+#include "model/cgroup.h"
 #include "tap.h"
 
 #define A64 "4f797c539e6c745de61a93ca3ff892358ecbcaccd8414d5db545c38428142970"

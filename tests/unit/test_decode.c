@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "decode.h"
+#include "pipeline/decode.h"
 
 #include <errno.h>
 #include <fcntl.h>

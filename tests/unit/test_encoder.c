@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lines that are cut from the one of all keys, against those that are encoded by themselves. */
-#include "encoder.h"
+#include "output/encoder.h"
 
 #include <sys/mman.h>
 
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "records.h"
 #include "tap.h"
 
@@ -18,14 +18,14 @@ static unsigned seen;
 static char *text_of(struct line *line)
 {
 	_cleanup_close_ int fd = memfd_create("line", MFD_CLOEXEC);
-	struct buffer *buffer;
+	struct line_queue *buffer;
 	char *text = malloc(line->size + 1);
 
 	CHECK(fd >= 0 && text);
-	CHECK_INT(buffer_new(&buffer, SIZE_MAX), 0);
-	CHECK_INT(buffer_push(buffer, line), 0);
-	CHECK_INT(buffer_write(buffer, fd, SIZE_MAX), 0);
-	buffer_free(buffer);
+	CHECK_INT(line_queue_new(&buffer, SIZE_MAX), 0);
+	CHECK_INT(line_queue_push(buffer, line), 0);
+	CHECK_INT(line_queue_write(buffer, fd, SIZE_MAX), 0);
+	line_queue_free(buffer);
 	CHECK_INT(pread(fd, text, line->size + 1, 0), line->size);
 	text[line->size] = '\0';
 	return text;

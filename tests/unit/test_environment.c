@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "environment.h"
+#include "model/environment.h"
 
 #include <errno.h>
 

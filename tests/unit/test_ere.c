@@ -8,8 +8,8 @@
 #include <regex.h>
 #include <time.h>
 
-#include "ere.h"
 #include "tap.h"
+#include "util/ere.h"
 
 static struct ere *compiled(const char *pattern)
 {
@@ -388,8 +388,8 @@ static void random_pattern(char *to, size_t room, int depth, bool ends)
 	}
 }
 
-#define TEXT_MOST 7
-typedef bool parts[TEXT_MOST + 1][TEXT_MOST + 1];
+#define TEXT_MAX 7
+typedef bool parts[TEXT_MAX + 1][TEXT_MAX + 1];
 
 /* Which parts of the text the pattern matches as a whole. */
 static void all_parts(const char *pattern, const char *text, parts ret)
@@ -402,7 +402,7 @@ static void all_parts(const char *pattern, const char *text, parts ret)
 	CHECK_INT(regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB), 0);
 	for (size_t from = 0; from <= size; from++) {
 		for (size_t to = from; to <= size; to++) {
-			char part[TEXT_MOST + 1];
+			char part[TEXT_MAX + 1];
 
 			snprintf(part, sizeof(part), "%.*s", (int)(to - from), text + from);
 			ret[from][to] = regexec(&regex, part, 0, NULL, 0) == 0;
@@ -413,7 +413,7 @@ static void all_parts(const char *pattern, const char *text, parts ret)
 
 static void random_text(char *to)
 {
-	size_t n = below(TEXT_MOST + 1);
+	size_t n = below(TEXT_MAX + 1);
 
 	for (size_t i = 0; i < n; i++)
 		to[i] = "abcc d"[below(6)];
@@ -423,7 +423,7 @@ static void random_text(char *to)
 TEST(as_regexec_without_groups)
 {
 	for (int i = 0; i < 20000; i++) {
-		char pattern[500], text[TEXT_MOST + 1], expected[TEXT_MOST + 1];
+		char pattern[500], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
 		parts p;
 
 		srand((unsigned)i);
@@ -444,7 +444,7 @@ TEST(as_regexec_without_groups)
 TEST(as_regexec_around_a_group)
 {
 	for (int i = 0; i < 20000; i++) {
-		char before[500], group[500], after[500], pattern[1600], text[TEXT_MOST + 1], expected[TEXT_MOST + 1];
+		char before[500], group[500], after[500], pattern[1600], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
 		parts b, g, a;
 		size_t size;
 
@@ -479,7 +479,7 @@ TEST(as_regexec_around_a_group)
 TEST(as_regexec_at_the_ends)
 {
 	for (int i = 0; i < 20000; i++) {
-		char pattern[500], grouped[520], text[TEXT_MOST + 1];
+		char pattern[500], grouped[520], text[TEXT_MAX + 1];
 		_cleanup_(ere_free_p) struct ere *ere = NULL;
 		regmatch_t match;
 		regex_t regex;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "event.h"
+#include "model/event.h"
 
 #include <errno.h>
 #include <limits.h>

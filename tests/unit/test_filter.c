@@ -3,12 +3,12 @@
 #include <fnmatch.h>
 #include <time.h>
 
-#include "filter.h"
-#include "glob.h"
+#include "model/filter.h"
+#include "util/glob.h"
 #include <malloc.h>
 
-#include "pool.h"
 #include "tap.h"
+#include "util/pool.h"
 
 /* Texts are compared from blocks of exactly their size, so that ASan and valgrind see a read beyond them. */
 static bool matches(const char *pattern, const char *text, size_t size)

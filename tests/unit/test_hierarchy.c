@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Texts of /proc/PID/cgroup, as machines with cgroup v1, v2 and both have them. */
-#include "hierarchy.h"
+#include "model/hierarchy.h"
 #include "tap.h"
 
 static void check_path(const char *text, const char *expected)

@@ -13,11 +13,11 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "cleanup.h"
-#include "journal.h"
-#include "message_id.h"
-#include "quote.h"
+#include "output/journal.h"
+#include "output/message_id.h"
 #include "tap.h"
+#include "util/cleanup.h"
+#include "util/quote.h"
 
 /* As EXECSNOOP_ARGS has them. */
 static int journal_quote(char **ret, size_t *ret_size, struct bytes args)
@@ -32,7 +32,7 @@ static int journal_quote(char **ret, size_t *ret_size, struct bytes args)
 	*ret_size = size;
 	return 0;
 }
-#include "utf8.h"
+#include "util/utf8.h"
 
 /* A journald: keeps what it is sent; waits while its gate is shut; refuses while it is told to. */
 
@@ -995,22 +995,24 @@ TEST(exited_only_of_processes_that_were_told_of)
 /* A crash, with a journald that stands still: the next one says what waited, and knows who was told of. */
 TEST(after_a_crash_what_waited_is_said_to_be_lost)
 {
-	struct ledger_stream ledger = {}, left;
-	struct journal_config config = { .queue = 1 << 20, .keys = KEYS_ALL, .send = fake_send, .ledger = &ledger };
+	struct checkpoint_stream checkpoint = {}, left;
+	struct journal_config config = {
+		.queue = 1 << 20, .keys = KEYS_ALL, .send = fake_send, .checkpoint = &checkpoint
+	};
 	struct journal *journal, *dead;
 	struct entry *before, *told, *silent;
 
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	CHECK_INT(journal_new(&dead, &config), 0);
 	CHECK_INT(journal_join(dead, table), 0);
-	CHECK(ledger.joined && !ledger.told_all && ledger.joined_ns > 0);
+	CHECK(checkpoint.joined && !checkpoint.told_all && checkpoint.joined_ns > 0);
 	set_gate(true);
 	for (unsigned pid = 1; pid <= 10; pid++)
 		write_start(dead, add(pid, 0));
 	flush(dead);
 	wait_until_inside();
-	CHECK_INT(ledger.waiting, 10);
-	left = ledger;
+	CHECK_INT(checkpoint.waiting, 10);
+	left = checkpoint;
 	CHECK(journal_free(dead, 0) == NULL);
 	set_gate(false);
 	wait_for_sent(1);
@@ -1024,7 +1026,7 @@ TEST(after_a_crash_what_waited_is_said_to_be_lost)
 	told->process.execed = true;
 	silent = add(3, 1);
 	silent->process.start = left.joined_ns + 1;
-	config.ledger = NULL;
+	config.checkpoint = NULL;
 	CHECK_INT(journal_new(&journal, &config), 0);
 	journal_resume(journal, table, &left);
 	write_exit(journal, before);

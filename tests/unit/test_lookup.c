@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A tree of files that looks like /proc, in which some are FIFOs: who opens one waits for ever. */
-#include "lookup.h"
+#include "kernel/lookup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "procfs.h"
+#include "kernel/procfs.h"
 #include "tap.h"
 
 #define TICK_NS (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Messages to a manager that reads, that does not, and that begins to. */
-#include "notify.h"
+#include "util/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Records in, a fake sink out. */
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <time.h>
@@ -23,7 +23,7 @@ static struct seen {
 } seen[4096];
 static size_t count;
 
-static const struct ledger_counters *watched;
+static const struct checkpoint_counters *watched;
 
 /* The clock, so many seconds later; put in by the linker (--wrap). */
 static time_t later_s;
@@ -249,7 +249,7 @@ TEST(a_lost_piece_means_truncated_not_lost)
 	end();
 }
 
-TEST(pieces_whose_record_never_comes_are_bounded)
+TEST(arg_chunks_whose_record_never_comes_are_bounded)
 {
 	static const char filler[16000];
 	struct pipeline_stats stats;
@@ -268,7 +268,7 @@ TEST(pieces_whose_record_never_comes_are_bounded)
 	end();
 }
 
-TEST(pieces_whose_record_never_comes_take_little_memory)
+TEST(arg_chunks_whose_record_never_comes_take_little_memory)
 {
 	static const char filler[16000];
 	const size_t limit = 2 << 20;
@@ -281,9 +281,9 @@ TEST(pieces_whose_record_never_comes_take_little_memory)
 			CHECK_INT(feed(), 0);
 		}
 		pipeline_stats(pipeline, &stats);
-		CHECK(stats.pieces_bytes <= 64 << 20);
+		CHECK(stats.arg_chunks_bytes <= 64 << 20);
 	}
-	CHECK(stats.pieces_bytes > limit);
+	CHECK(stats.arg_chunks_bytes > limit);
 	/* The last ones are whole. */
 	make_exec(199, 1000, 5, NULL, 0, 1);
 	record.exec.args_size = record.exec.args_before = limit / sizeof(filler) * sizeof(filler);
@@ -291,12 +291,12 @@ TEST(pieces_whose_record_never_comes_take_little_memory)
 	CHECK_INT(seen[count - 1].args_size, limit / sizeof(filler) * sizeof(filler));
 	CHECK(!seen[count - 1].truncated);
 	pipeline_stats(pipeline, &stats);
-	CHECK(stats.pieces_bytes > 0);
+	CHECK(stats.arg_chunks_bytes > 0);
 	later_s = 31;
 	pipeline_flush(pipeline);
 	later_s = 0;
 	pipeline_stats(pipeline, &stats);
-	CHECK_INT(stats.pieces_bytes, 0);
+	CHECK_INT(stats.arg_chunks_bytes, 0);
 	end();
 }
 
@@ -453,10 +453,10 @@ TEST(after_a_crash_it_goes_on)
 	struct process found = {
 		.tgid = 10, .start = 1000, .exec_id = 2100, .source = SOURCE_PROC, .comm = BYTES("sh"), .execed = true
 	};
-	struct ledger_counters ledger = {}, left;
+	struct checkpoint_counters checkpoint = {}, left;
 
-	watched = &ledger;
-	begin_live((struct pipeline_config){ .ledger = &ledger });
+	watched = &checkpoint;
+	begin_live((struct pipeline_config){ .checkpoint = &checkpoint });
 	make_exec(10, 1000, 1500, "sh\0", 3, 2);
 	feed();
 	make_exec(12, 1200, 1600, "sh\0", 3, 2);
@@ -464,11 +464,11 @@ TEST(after_a_crash_it_goes_on)
 	feed();
 	CHECK_INT(count, 3);
 	CHECK_INT(seen[1].count, 5);
-	CHECK_INT(ledger.seq, 3);
-	left = ledger;
+	CHECK_INT(checkpoint.seq, 3);
+	left = checkpoint;
 	end();
 	count = 0;
-	begin((struct pipeline_config){ .ledger = &ledger });
+	begin((struct pipeline_config){ .checkpoint = &checkpoint });
 	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
 	found.tgid = 14;
 	found.execed = false;
@@ -501,12 +501,12 @@ TEST(after_a_crash_it_goes_on)
 	record.exit.flags |= EXIT_F_EXECED;
 	record.head.lost_events = 5;
 	feed();
-	CHECK_INT(ledger.untold, 1);
+	CHECK_INT(checkpoint.untold, 1);
 	CHECK_INT(pipeline_loss(pipeline, 5, 0, 0, 4000), 0);
 	CHECK_INT(count, 4);
 	CHECK_INT(seen[3].count, 1);
-	CHECK_INT(ledger.untold, 0);
-	CHECK_INT(ledger.seq, 7);
+	CHECK_INT(checkpoint.untold, 0);
+	CHECK_INT(checkpoint.seq, 7);
 	/* Of two that never called exec, one was in a snapshot. */
 	make_exit(15, 1100, 5000, 0);
 	record.head.lost_events = 5;

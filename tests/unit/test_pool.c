@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "pool.h"
+#include "util/pool.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Made-up roots, with what kernels have there. */
-#include "preemption.h"
+#include "kernel/preemption.h"
 
 #include <stdio.h>
 #include <stdlib.h>

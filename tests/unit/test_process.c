@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "process.h"
+#include "model/process.h"
 
 #include "tap.h"
+#include "util/nulstr.h"
 
 static void check_id(uint64_t boot, uint32_t tgid, uint64_t start, const char *expected)
 {
@@ -41,12 +42,12 @@ static void check_args(struct bytes args, size_t count, const char *const *expec
 	size_t at = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		CHECK(args_next(args, &at, &arg));
+		CHECK(nulstr_next(args, &at, &arg));
 		CHECK(bytes_equal(arg, bytes_of(expected[i])));
 	}
 	arg = BYTES("untouched");
-	CHECK(!args_next(args, &at, &arg));
-	CHECK(!args_next(args, &at, &arg));
+	CHECK(!nulstr_next(args, &at, &arg));
+	CHECK(!nulstr_next(args, &at, &arg));
 	CHECK(bytes_equal(arg, BYTES("untouched")));
 	CHECK(at <= args.size);
 }
@@ -74,17 +75,17 @@ TEST(args_are_cut_between_two)
 	static const size_t expected[] = { 0, 0, 0, 3, 4, 4, 4, 4, 8, 8 };
 
 	for (size_t limit = 0; limit < sizeof(expected) / sizeof(expected[0]); limit++)
-		CHECK_INT(args_cut(args, limit), expected[limit]);
-	CHECK_INT(args_cut(args, SIZE_MAX), 8);
+		CHECK_INT(nulstr_cut(args, limit), expected[limit]);
+	CHECK_INT(nulstr_cut(args, SIZE_MAX), 8);
 }
 
 TEST(a_rest_without_nul_is_cut_off)
 {
-	CHECK_INT(args_cut(BYTES("ab\0cd"), SIZE_MAX), 3);
-	CHECK_INT(args_cut(BYTES("ab\0cd"), 5), 3);
-	CHECK_INT(args_cut(BYTES("abcd"), 4), 0);
-	CHECK_INT(args_cut(BYTES(""), 4), 0);
-	CHECK_INT(args_cut(BYTES_NONE, 4), 0);
+	CHECK_INT(nulstr_cut(BYTES("ab\0cd"), SIZE_MAX), 3);
+	CHECK_INT(nulstr_cut(BYTES("ab\0cd"), 5), 3);
+	CHECK_INT(nulstr_cut(BYTES("abcd"), 4), 0);
+	CHECK_INT(nulstr_cut(BYTES(""), 4), 0);
+	CHECK_INT(nulstr_cut(BYTES_NONE, 4), 0);
 }
 
 static void check_tty(uint32_t major, uint32_t minor, const char *expected)

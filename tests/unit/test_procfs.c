@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "procfs.h"
+#include "kernel/procfs.h"
 #include "tap.h"
 
 #define LIMIT (2u << 20)

@@ -8,9 +8,9 @@
 #include <malloc.h>
 #include <signal.h>
 
-#include "proctable.h"
-#include "pool.h"
+#include "model/proctable.h"
 #include "tap.h"
+#include "util/pool.h"
 
 #define UNLIMITED SIZE_MAX
 

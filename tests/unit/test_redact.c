@@ -3,9 +3,10 @@
 #include <errno.h>
 #include <time.h>
 
-#include "process.h"
-#include "redact.h"
+#include "model/process.h"
+#include "model/redact.h"
 #include "tap.h"
+#include "util/nulstr.h"
 
 #define NAMES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -22,7 +23,7 @@ static size_t count(struct bytes args)
 	struct bytes arg;
 	size_t at = 0, n = 0;
 
-	while (args_next(args, &at, &arg))
+	while (nulstr_next(args, &at, &arg))
 		n++;
 	return n;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "request.h"
+#include "output/request.h"
 
 #include <errno.h>
 
@@ -207,7 +207,7 @@ TEST(a_subscription_is_told_so_that_it_can_be_asked_for_again)
 
 TEST(depth_and_number_are_bounded)
 {
-	static char line[REQUEST_LINE_MOST];
+	static char line[REQUEST_LINE_MAX];
 	size_t n = 0;
 
 	memset(line, '[', 60000);
@@ -223,7 +223,7 @@ TEST(depth_and_number_are_bounded)
 	refused(line, "comm: too many entries, at most 256 in all");
 	/* Fields may come more than once, but not without end. */
 	n = (size_t)sprintf(line, "{\"fields\":[\"pid\"");
-	for (int i = 1; i < REQUEST_FIELDS_MOST; i++)
+	for (int i = 1; i < REQUEST_FIELDS_MAX; i++)
 		n += (size_t)sprintf(line + n, ",\"pid\"");
 	strcpy(line + n, "]}");
 	CHECK_INT(parse(line), 0);

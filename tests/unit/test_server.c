@@ -3,7 +3,7 @@
  * A server with a pipeline before it, a real loop around it, and real sockets behind it. Clients never block; the loop
  * runs until it has nothing to do, and one that never gets there spins, which fails.
  */
-#include "server.h"
+#include "output/server.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,15 +17,15 @@
 #include <time.h>
 #include <yajl/yajl_tree.h>
 
-#include "listener.h"
-#include "pipeline.h"
+#include "output/request.h"
+#include "output/socket_file.h"
+#include "output/subscriber.h"
+#include "pipeline/pipeline.h"
 #include "records.h"
-#include "subscriber.h"
-#include "request.h"
 #include "tap.h"
-#include "utf8.h"
+#include "util/utf8.h"
 
-#define TEXT_MOST (16 << 20)
+#define TEXT_MAX (16 << 20)
 
 static char directory[64], path[80];
 static struct settings *settings;
@@ -103,7 +103,7 @@ static void make_directory(void)
 	strcpy(directory, "/tmp/test_server.XXXXXX");
 	CHECK(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/sock", directory);
-	text = malloc(TEXT_MOST);
+	text = malloc(TEXT_MAX);
 	CHECK(text);
 }
 
@@ -178,7 +178,7 @@ static bool take_some(int fd)
 	size_t before = size;
 	ssize_t n;
 
-	while ((n = recv(fd, text + size, TEXT_MOST - 1 - size, 0)) > 0)
+	while ((n = recv(fd, text + size, TEXT_MAX - 1 - size, 0)) > 0)
 		size += (size_t)n;
 	if (n == 0)
 		ended = true;
@@ -433,7 +433,7 @@ static char *request_of(size_t length)
 
 TEST(a_line_has_64_KiB_and_not_one_byte_more)
 {
-	_cleanup_free_ char *fits = request_of(REQUEST_LINE_MOST), *too_long = request_of(REQUEST_LINE_MOST + 1);
+	_cleanup_free_ char *fits = request_of(REQUEST_LINE_MAX), *too_long = request_of(REQUEST_LINE_MAX + 1);
 	int fd;
 
 	begin("snapshot = no\n");
@@ -452,7 +452,7 @@ TEST(a_line_has_64_KiB_and_not_one_byte_more)
 	/* Unfinished, it is refused as soon as it cannot end well any more. */
 	fd = client();
 	settle();
-	CHECK_INT(send(fd, too_long, REQUEST_LINE_MOST - 1, 0), REQUEST_LINE_MOST - 1);
+	CHECK_INT(send(fd, too_long, REQUEST_LINE_MAX - 1, 0), REQUEST_LINE_MAX - 1);
 	take(fd);
 	CHECK(size == 0 && !ended);
 	CHECK_INT(send(fd, " ", 1, 0), 1);
@@ -461,7 +461,7 @@ TEST(a_line_has_64_KiB_and_not_one_byte_more)
 	CHECK(ended);
 	/* The end of the stream is an end as well. */
 	fd = client();
-	CHECK_INT(send(fd, fits, REQUEST_LINE_MOST - 1, 0), REQUEST_LINE_MOST - 1);
+	CHECK_INT(send(fd, fits, REQUEST_LINE_MAX - 1, 0), REQUEST_LINE_MAX - 1);
 	shutdown(fd, SHUT_WR);
 	take(fd);
 	CHECK_INT(count_of("\"type\":\"subscribed\""), 1);
@@ -1318,7 +1318,7 @@ TEST(one_of_many_that_start_at_once_has_the_socket)
 		CHECK_INT(pipe(hold), 0);
 		for (size_t i = 0; i < 6; i++) {
 			if (fork() == 0) {
-				struct listener *listener;
+				struct socket_file *listener;
 				bool without_group;
 				char c;
 				int r;
@@ -1327,7 +1327,7 @@ TEST(one_of_many_that_start_at_once_has_the_socket)
 				close(gate[1]);
 				close(hold[1]);
 				(void)!read(gate[0], &c, 1);
-				r = listener_new(&listener, settings, &fd, &without_group);
+				r = socket_file_new(&listener, settings, &fd, &without_group);
 				if (r < 0)
 					_exit(r == -EADDRINUSE ? 1 : 2);
 				/* Until all have tried. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "settings.h"
+#include "settings/settings.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -128,7 +128,7 @@ TEST(defaults_are_the_contracts)
 	CHECK(s->socket.output.fields == KEYS_ALL);
 	CHECK(s->journal.enabled && !s->journal.snapshot);
 	CHECK_INT(s->journal.queue, 4 << 20);
-	CHECK(s->console.snapshot);
+	CHECK(s->stdout_output.snapshot);
 	CHECK(!s->redact.options && !s->redact.pattern);
 	CHECK_INT(s->log.level, LOG_INFO);
 	settings_free(s);
@@ -154,7 +154,7 @@ TEST(every_type_is_read)
 	CHECK(!s->socket.group);
 	CHECK_INT(s->socket.slow, SLOW_DISCONNECT);
 	CHECK(s->socket.output.fields == (KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID)));
-	CHECK(s->console.output.fields == s->output.fields);
+	CHECK(s->stdout_output.output.fields == s->output.fields);
 	CHECK(s->journal.output.fields == KEYS_ALL);
 	CHECK_STR(s->socket.output.filter[FILTER_UID][1], "!1000");
 	CHECK_STR(s->redact.options[1], "-p");

@@ -3,11 +3,11 @@
 #include <sys/socket.h>
 
 #include "allocations.h"
-#include "pipeline.h"
-#include "pool.h"
+#include "output/subscriber.h"
+#include "pipeline/pipeline.h"
 #include "records.h"
-#include "subscriber.h"
 #include "tap.h"
+#include "util/pool.h"
 
 #define SUBSCRIBERS 3
 

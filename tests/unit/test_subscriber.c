@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A subscriber with a pipeline's encoder before it and a socket behind it. */
-#include "subscriber.h"
+#include "output/subscriber.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "pipeline.h"
+#include "pipeline/pipeline.h"
 #include "records.h"
 #include "tap.h"
 
@@ -321,7 +321,7 @@ TEST(it_takes_a_few_answers_until_they_are_written)
 	join(1 << 20, true, NULL);
 	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
 	for (unsigned round = 0; round < 3; round++) {
-		for (int i = 0; i < SUBSCRIBER_ANSWERS_MOST; i++) {
+		for (int i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++) {
 			CHECK(subscriber_takes_answers(subscriber));
 			CHECK_INT(say("answer\n", subscriber_say), 0);
 		}
@@ -337,7 +337,7 @@ TEST(it_takes_a_few_answers_until_they_are_written)
 		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
 	}
 	take_all();
-	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_ANSWERS_MOST);
+	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_ANSWERS_MAX);
 	end();
 }
 
@@ -472,7 +472,7 @@ TEST(a_reader_that_is_gone_is_told)
 TEST(after_a_crash_what_waited_is_told_as_lost)
 {
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
-	struct ledger_stream ledger = {}, left;
+	struct checkpoint_stream checkpoint = {}, left;
 	struct subscriber *dead;
 	uint64_t told;
 
@@ -480,10 +480,10 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 	config.json = json;
 	exec_of(1);
 	join(20000, true, NULL);
-	subscriber_set_ledger(subscriber, &ledger);
+	subscriber_set_checkpoint(subscriber, &checkpoint);
 	take_all();
-	CHECK_INT(ledger.waiting, 0);
-	CHECK(ledger.joined && ledger.told_all && !ledger.in_snapshot && ledger.joined_ns > 0);
+	CHECK_INT(checkpoint.waiting, 0);
+	CHECK(checkpoint.joined && checkpoint.told_all && !checkpoint.in_snapshot && checkpoint.joined_ns > 0);
 	/* Some get out, some wait, some do not fit the queue. */
 	for (unsigned pid = 2; pid <= 100; pid++)
 		exec_of(pid);
@@ -492,17 +492,17 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 	/* Behind the snapshot; the last line may be out in part. */
 	told = count_of("\n") - 2;
 	CHECK(told > 0 && told < 99);
-	CHECK_INT(ledger.waiting, 99 - told);
-	CHECK_INT(ledger.first_seq, 1 + told + 1);
-	CHECK_INT(ledger.last_seq, 100);
+	CHECK_INT(checkpoint.waiting, 99 - told);
+	CHECK_INT(checkpoint.first_seq, 1 + told + 1);
+	CHECK_INT(checkpoint.last_seq, 100);
 	/* One that goes on from there, and dies at once, has nothing else to tell. */
-	left = ledger;
+	left = checkpoint;
 	CHECK_INT(subscriber_new(&dead, fds[0], &config, pipeline_table(pipeline)), 0);
 	CHECK_INT(subscriber_resume(dead, &left), 0);
-	subscriber_set_ledger(dead, &ledger);
-	CHECK_INT(ledger.waiting, left.waiting);
-	CHECK_INT(ledger.first_seq, left.first_seq);
-	CHECK_INT(ledger.last_seq, left.last_seq);
+	subscriber_set_checkpoint(dead, &checkpoint);
+	CHECK_INT(checkpoint.waiting, left.waiting);
+	CHECK_INT(checkpoint.first_seq, left.first_seq);
+	CHECK_INT(checkpoint.last_seq, left.last_seq);
 	subscriber_free(dead);
 	dead = subscriber;
 	size = 0;
@@ -522,7 +522,7 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 
 TEST(after_a_crash_a_snapshot_that_was_under_way_begins_anew)
 {
-	struct ledger_stream left = { .joined = true, .told_all = true, .in_snapshot = true };
+	struct checkpoint_stream left = { .joined = true, .told_all = true, .in_snapshot = true };
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
 
 	begin();

@@ -3,7 +3,7 @@
  * The oracle here decodes by arithmetic and then looks at the code point, where utf8.c goes by ranges of bytes: two
  * ways to the same rule, compared over all that fits.
  */
-#include "utf8.h"
+#include "util/utf8.h"
 
 #include "tap.h"
 

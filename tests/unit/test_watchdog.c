@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A watchdog in a real loop, over a path that the test moves. */
-#include "watchdog.h"
+#include "daemon/watchdog.h"
 
 #include <errno.h>
 

@@ -28,7 +28,7 @@ attack() {
 	/fail "$@" >/tmp/made && made=$(made) || return 1
 	/odd exit 33
 	until_true ended $loads
-	# A run that the kernel left out is found within a tenth of a second (src/reader.c).
+	# A run that the kernel left out is found within a tenth of a second (src/pipeline/consumer.c).
 	for _ in 1 2 3 4 5 6 7 8 9 10; do settled && break; sleep 0.5; done
 	reported=$(($(reported) - reported)) lost=$(($(lost) - lost))
 	echo "# attack $errors $load: made $made, reported $reported, lost $lost"

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What systemd is about to do with the unit that we run in. SIGTERM does not tell a stop from a restart; systemd says it on
+ * the system bus (org.freedesktop.systemd1(5), properties Job and JobType).
+ */
+#ifndef EXECSNOOP_UNIT_JOB_H
+#define EXECSNOOP_UNIT_JOB_H
+
+enum unit_job {
+	UNIT_JOB_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no answer */
+	UNIT_JOB_STOP,	  /* nobody comes after us */
+	UNIT_JOB_RESTART,
+};
+
+/* Waits for systemd's answers, for timeout_ms at most for each of three. */
+enum unit_job unit_job(unsigned timeout_ms);
+/* The same of any unit. */
+enum unit_job unit_job_of(const char *unit, unsigned timeout_ms);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The arguments of a process, by /proc. */
+#ifndef EXECSNOOP_PROCFS_ARGS_H
+#define EXECSNOOP_PROCFS_ARGS_H
+
+#include "model/process.h"
+#include "util/bytebuf.h"
+
+/* dir: of /proc/PID, or of a thread. Sets the args, argc, args_size and args_truncated of *image: at most `limit` bytes of them, in *room.
+ * 0 or -errno. */
+int procfs_read_args(struct bytebuf *room, int dir, size_t limit, struct image *image);
+
+#endif

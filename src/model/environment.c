@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side sends the whole environment, since names are no business of a verifier; what nobody asked for is
+ * dropped here, before anything is kept. The chosen ones are put together in one buffer, which only grows.
+ */
+#include "model/environment.h"
+
+#include <errno.h>
+
+#include "util/glob.h"
+
+struct environment {
+	struct glob **names;
+	size_t count;
+	char *data;
+	size_t room;
+};
+
+int environment_new(struct environment **ret, const char *const *names, const char **ret_reason)
+{
+	_cleanup_(environment_free_p) struct environment *environment = calloc(1, sizeof(*environment));
+	size_t count = 0;
+	int r;
+
+	if (!environment)
+		return -ENOMEM;
+	while (names && names[count])
+		count++;
+	environment->names = calloc(count ? count : 1, sizeof(*environment->names));
+	if (!environment->names)
+		return -ENOMEM;
+	for (; environment->count < count; environment->count++) {
+		r = glob_new(&environment->names[environment->count], bytes_of(names[environment->count]), ret_reason);
+		if (r < 0)
+			return r;
+	}
+	*ret = TAKE_PTR(environment);
+	return 0;
+}
+
+struct environment *environment_free(struct environment *environment)
+{
+	if (!environment)
+		return NULL;
+	for (size_t i = 0; i < environment->count; i++)
+		glob_free(environment->names[i]);
+	free(environment->names);
+	free(environment->data);
+	free(environment);
+	return NULL;
+}
+
+static bool is_wanted(const struct environment *environment, struct bytes name)
+{
+	for (size_t i = 0; i < environment->count; i++)
+		if (glob_match(environment->names[i], name))
+			return true;
+	return false;
+}
+
+int environment_choose(struct environment *environment, struct bytes block, struct bytes *ret)
+{
+	size_t used = 0;
+	const char *end;
+
+	if (environment->count == 0) {
+		*ret = BYTES_NONE;
+		return 0;
+	}
+	if (environment->room < block.size) {
+		char *data = realloc(environment->data, block.size);
+
+		if (!data)
+			return -ENOMEM;
+		environment->data = data;
+		environment->room = block.size;
+	}
+	for (size_t at = 0; at < block.size; at = (size_t)(end - block.data) + 1) {
+		const char *entry = block.data + at, *equals;
+		size_t size;
+
+		end = memchr(entry, '\0', block.size - at);
+		if (!end)
+			break;
+		size = (size_t)(end - entry);
+		equals = memchr(entry, '=', size);
+		if (!equals || !is_wanted(environment, (struct bytes){ entry, (size_t)(equals - entry) }))
+			continue;
+		memcpy(environment->data + used, entry, size + 1);
+		used += size + 1;
+	}
+	*ret = used ? (struct bytes){ environment->data, used } : BYTES_NONE;
+	return 0;
+}

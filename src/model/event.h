@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One event, and the one list of its keys: their names, their order, what each event has of them.
+ * The encoders (json, journal) walk an event with event_visit and know no key by themselves.
+ */
+#ifndef EXECSNOOP_EVENT_H
+#define EXECSNOOP_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "handover/archive.h"
+#include "model/process.h"
+#include "util/bytes.h"
+
+enum event_type { EVENT_STARTED, EVENT_EXITED, EVENT_ERROR, EVENT_FORKED, EVENT_LOST, EVENT_LIVE, EVENT_TYPES_ };
+
+enum lost_where {
+	LOST_KERNEL,
+	LOST_SUBSCRIBER,
+	LOST_JOURNAL,
+};
+
+/* The keys of the contract's section 2, in its order. The raw twins go with their key. */
+enum key {
+	KEY_TYPE,
+	KEY_SEQ,
+	KEY_TIME,
+	KEY_SNAPSHOT,
+	KEY_SOURCE,
+	KEY_ID,
+	KEY_PARENT_ID,
+	KEY_START_TIME,
+	KEY_PPID,
+	KEY_PARENT_COMM,
+	KEY_PID,
+	KEY_UID,
+	KEY_GID,
+	KEY_COMM,
+	KEY_EXE,
+	KEY_FILENAME,
+	KEY_ARGS,
+	KEY_ARGS_TRUNCATED,
+	KEY_ARGC,
+	KEY_ARGS_SIZE,
+	KEY_ENV,
+	KEY_INCOMPLETE,
+	KEY_KERNEL_THREAD,
+	KEY_EXE_DELETED,
+	KEY_EXE_MEMFD,
+	KEY_SECUREEXEC,
+	KEY_EUID,
+	KEY_EGID,
+	KEY_CAPS,
+	KEY_LOGINUID,
+	KEY_SESSION_ID,
+	KEY_SID,
+	KEY_PGID,
+	KEY_TTY,
+	KEY_CWD,
+	KEY_CGROUP,
+	KEY_UNIT,
+	KEY_CONTAINER_ID,
+	KEY_PID_NS,
+	KEY_NS_PID,
+	KEY_MNT_NS,
+	KEY_EXE_INODE,
+	KEY_EXE_DEV,
+	KEY_ANCESTORS,
+	KEY_END_TIME,
+	KEY_RUNNING_TIME_NS,
+	KEY_EXIT_CODE,
+	KEY_EXIT_SIGNAL,
+	KEY_CORE_DUMPED,
+	KEY_CPU_USER_NS,
+	KEY_CPU_SYSTEM_NS,
+	KEY_MAX_RSS_BYTES,
+	KEY_READ_BYTES,
+	KEY_WRITE_BYTES,
+	KEY_ERROR_CODE,
+	KEY_ERROR,
+	KEY_COUNT,
+	KEY_WHERE,
+	KEY_FIRST_SEQ,
+	KEY_LAST_SEQ,
+	KEYS_
+};
+
+/* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are whole. */
+typedef uint64_t key_set;
+#define KEY_BIT(k) ((key_set)1 << (k))
+#define KEYS_ALL (KEY_BIT(KEYS_) - 1)
+extern const key_set KEYS_BASIC; /* the keys of the original tool, bold in the contract */
+
+const char *key_name(enum key key);
+bool key_by_name(struct bytes name, enum key *ret);
+const char *event_type_name(enum event_type type);
+bool event_type_by_name(struct bytes name, enum event_type *ret);
+
+struct event {
+	enum event_type type;
+	bool snapshot;		       /* a line of a snapshot: no seq */
+	uint64_t seq;		       /* 0: none */
+	uint64_t time;		       /* ns since the epoch */
+	uint64_t boot;		       /* this boot, for ids (process_id_format) */
+	const struct process *process; /* NULL in LOST and LIVE; valid for the callback */
+	enum source source;	       /* of this event (an exit found by a resync has that) */
+
+	/* For sinks, not for encoders; see proctable.h for this clock. */
+	uint64_t position; /* of this event */
+	uint64_t born;	   /* when the process entered the table */
+	uint64_t told;	   /* of its first started or forked event; 0: none was */
+
+	struct {
+		uint64_t running_ns; /* end - start, on the boot clock */
+		bool status_known;   /* not where a resync found the end */
+		uint32_t status;     /* as wait(2) gives it */
+		bool cpu_known, rss_known, io_known;
+		uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes, read_bytes, write_bytes;
+	} end;	   /* EVENT_EXITED */
+	int error; /* EVENT_ERROR: positive errno */
+	struct {
+		enum lost_where where;
+		uint64_t count, first_seq, last_seq; /* the last two not with LOST_KERNEL */
+	} lost;					     /* EVENT_LOST */
+};
+
+/* How a stream joined: which processes it was told of. */
+struct joined {
+	uint64_t clock;	  /* of the table */
+	bool told_all;	  /* by a snapshot, of all that were there */
+	bool resumed;	  /* after a crash: the table was made anew, and up to `clock` only boot_ns tells */
+	uint64_t boot_ns; /* CLOCK_BOOTTIME when it joined */
+};
+/* Was it told of the process that ends? */
+bool event_was_told(const struct event *event, const struct joined *joined);
+void joined_archive(struct joined *joined, struct archive *archive);
+
+/*
+ * One callback for each kind of value, in the contract's order, for the keys that are in `keys`
+ * and have a value. 0 goes on, anything else ends the walk and is returned by event_visit.
+ * Bytes are as they were in the kernel: an encoder says what it does with those not UTF-8
+ * (keys whose name has a raw twin: key_has_raw).
+ */
+struct event_visitor {
+	int (*number)(void *userdata, enum key key, int64_t value);   /* to be written by event_number_format */
+	int (*truth)(void *userdata, enum key key);		      /* flags are true or absent */
+	int (*text)(void *userdata, enum key key, const char *value); /* ASCII, ours */
+	int (*time)(void *userdata, enum key key, uint64_t ns);	      /* since the epoch */
+	int (*bytes)(void *userdata, enum key key, struct bytes value);
+	int (*list)(void *userdata, enum key key, struct bytes items);	 /* each with its NUL */
+	int (*object)(void *userdata, enum key key, struct bytes items); /* NAME=VALUE, each with its NUL */
+};
+int event_visit(const struct event *event, key_set keys, const struct event_visitor *visitor, void *userdata);
+
+bool key_has_raw(enum key key);
+
+/*
+ * The digits of a number of event_visit, with a NUL; returns how many. Only error_code is ever negative: the others are
+ * uint64_t (an inode number may be beyond INT64_MAX: overlayfs uses the high bits) whose bits are in value.
+ */
+#define EVENT_NUMBER_SIZE 21
+size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int64_t value);
+
+/* RFC 3339 UTC with nine decimals, EVENT_TIME_SIZE bytes with the NUL. */
+#define EVENT_TIME_SIZE 31
+void event_time_format(char ret[static EVENT_TIME_SIZE], uint64_t ns);
+
+/* "ENOENT"; NULL for numbers without a name. error is positive. */
+const char *errno_name(int error);
+/* "SIGKILL", "SIGRTMIN+3", "SIG32"; into ret. */
+void signal_name(char *ret, size_t size, int number);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Small things about processes that more than one module needs; pure, over the views of process.h. */
+#include "model/process.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static char *put_hex(char *to, uint64_t value, int width)
+{
+	for (int i = width; i-- > 0; value >>= 4)
+		to[i] = "0123456789abcdef"[value & 15];
+	return to + width;
+}
+
+static char *put_decimal(char *to, uint32_t value)
+{
+	char reverse[10];
+	int n = 0;
+
+	do
+		reverse[n++] = (char)('0' + value % 10);
+	while (value /= 10);
+	while (n > 0)
+		*to++ = reverse[--n];
+	return to;
+}
+
+/* By hand: every event has one or two, and snprintf would take as long as all the rest of them. */
+void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t tgid, uint64_t start)
+{
+	int width = start ? (67 - __builtin_clzll(start)) / 4 : 1;
+
+	_Static_assert(PROCESS_ID_SIZE >= 16 + 1 + 10 + 1 + 16 + 1, "the longest has room");
+	ret = put_hex(ret, boot, 16);
+	*ret++ = '-';
+	ret = put_decimal(ret, tgid);
+	*ret++ = '-';
+	ret = put_hex(ret, start, width);
+	*ret = '\0';
+}
+
+bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
+{
+	/* Series of devices, numbered from 0 within their major. ttyAMA is drivers/tty/serial/amba-pl011.c's. */
+	static const struct {
+		uint32_t major, first, last;
+		const char *name;
+	} series[] = {
+		{ 4, 0, 63, "tty" },
+		{ 4, 64, 255, "ttyS" },
+		{ 166, 0, UINT32_MAX, "ttyACM" },
+		{ 188, 0, UINT32_MAX, "ttyUSB" },
+		{ 204, 64, 77, "ttyAMA" },
+		{ 229, 0, UINT32_MAX, "hvc" },
+	};
+	static const char *const fives[] = { "tty", "console", "ptmx" };
+
+	if (major == 0 && minor == 0)
+		return false;
+	if (major >= 136 && major <= 143) {
+		/* The kernel's minors are 20 bits wide now, and all pts are of major 136. */
+		snprintf(ret, size, "pts/%" PRIu32, minor + (major - 136) * 256);
+		return true;
+	}
+	if (major == 5 && minor < sizeof(fives) / sizeof(fives[0])) {
+		snprintf(ret, size, "%s", fives[minor]);
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++) {
+		if (series[i].major == major && minor >= series[i].first && minor <= series[i].last) {
+			snprintf(ret, size, "%s%" PRIu32, series[i].name, minor - series[i].first);
+			return true;
+		}
+	}
+	snprintf(ret, size, "%" PRIu32 ":%" PRIu32, major, minor);
+	return true;
+}
+
+void image_archive(struct image *image, struct archive *a)
+{
+	archive_bytes(a, &image->exe);
+	archive_bytes(a, &image->filename);
+	archive_bytes(a, &image->args);
+	ARCHIVE(a, image->argc);
+	ARCHIVE(a, image->args_size);
+	archive_flag(a, &image->args_truncated);
+	archive_flag(a, &image->exe_deleted);
+	archive_flag(a, &image->exe_memfd);
+	archive_flag(a, &image->secureexec);
+	ARCHIVE(a, image->incomplete);
+	ARCHIVE(a, image->exe_inode);
+	ARCHIVE(a, image->exe_dev_major);
+	ARCHIVE(a, image->exe_dev_minor);
+	archive_bytes(a, &image->cwd);
+	archive_bytes(a, &image->cgroup);
+	archive_bytes(a, &image->unit);
+	archive_bytes(a, &image->container_id);
+	archive_bytes(a, &image->env);
+}
+
+void process_archive(struct process *process, struct archive *a)
+{
+	uint32_t source = process->source;
+
+	ARCHIVE(a, process->tgid);
+	ARCHIVE(a, process->start);
+	ARCHIVE(a, process->start_time);
+	ARCHIVE(a, process->exec_id);
+	ARCHIVE(a, process->ppid);
+	ARCHIVE(a, process->parent_start);
+	ARCHIVE(a, process->uid);
+	ARCHIVE(a, process->gid);
+	ARCHIVE(a, process->euid);
+	ARCHIVE(a, process->egid);
+	ARCHIVE(a, process->caps);
+	archive_flag(a, &process->ids_known);
+	ARCHIVE(a, process->loginuid);
+	ARCHIVE(a, process->session_id);
+	ARCHIVE(a, process->sid);
+	ARCHIVE(a, process->pgid);
+	ARCHIVE(a, process->tty_major);
+	ARCHIVE(a, process->tty_minor);
+	ARCHIVE(a, process->pid_ns);
+	ARCHIVE(a, process->mnt_ns);
+	ARCHIVE(a, process->ns_pid);
+	archive_flag(a, &process->kernel_thread);
+	archive_flag(a, &process->execed);
+	archive_flag(a, &process->execing);
+	ARCHIVE(a, source);
+	process->source = source <= SOURCE_RESYNC ? (enum source)source : SOURCE_PROBE;
+	archive_bytes(a, &process->comm);
+	archive_bytes(a, &process->parent_comm);
+	archive_bytes(a, &process->ancestors);
+	ARCHIVE(a, process->forker);
+	ARCHIVE(a, process->forker_start);
+}

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The model. A process is one or more versions: one for each exec that somebody still has to see. The newest
+ * of a live process is in the hash, by tgid; all versions are in one list, ordered by birth (start, then tgid)
+ * and, within a process, by age. A version is current from clock `from` until clock `until`.
+ *
+ * A snapshot is a cursor: a clock J and the version it stands at. What it has still to give are the versions
+ * behind that one in the list with from <= J < until. A version that is replaced or removed is freed at once
+ * unless some cursor stands at it or has still to give it; then it stays in the list, out of the hash, until
+ * the last such cursor has passed it. What comes in later has from > J, so a cursor that is never read again
+ * keeps nothing but what was alive when it began. The alternative, a copy of the table for each snapshot, costs
+ * a connecting subscriber all the table's memory; one that walks the live table would miss what ends meanwhile
+ * and see what is born.
+ *
+ * Order. Forks come in order, so almost every insert is at the end. The processes that ran before come in order of
+ * their pids, which on a machine that has been up for long is no order of birth at all; walking the list for
+ * each would be quadratic. So a version that does not find its place near the end is put last, the list is marked
+ * unordered, and sorted when the order is asked for. This does no harm to cursors under way: the list was in order
+ * when they began, they see nothing that came in later, and sorting keeps the order of what they see.
+ *
+ * Memory. A version and its comms are one allocation, the bytes of an image another, shared by forks through a
+ * count. struct image, the view, is part of each version, since its users want it as a plain struct.
+ *
+ * The hash is chained, not open, so that a remove moves nothing, and so that it cannot fail: where it cannot
+ * grow, chains get longer.
+ */
+#include <errno.h>
+
+#include "model/proctable_internal.h"
+#include "util/charge.h"
+#include "util/nulstr.h"
+#include "util/pool.h"
+
+/* 2^6 buckets at least; grown when there are more processes than buckets, shrunk at an eighth. */
+#define BITS_MIN 6
+#define BITS_MAX 22 /* pid_max is at most 2^22 (PID_MAX_LIMIT, include/linux/threads.h) */
+#define COMM_MAX 16
+/* How far from the end a place is looked for before the list is left unordered. */
+#define WALK_MAX 32
+
+static struct version *version_of(const struct entry *entry)
+{
+	return (struct version *)entry;
+}
+
+void held_unref(struct proctable *table, struct held *held)
+{
+	if (held && --held->refs == 0) {
+		table->args -= held->args;
+		table->bytes -= charge_of(held->size);
+		if (held->is_retained) {
+			table->retained_bytes -= charge_of(held->size);
+			table->retained_args -= held->args;
+		}
+		pool_give(held, held->size);
+	}
+}
+
+void held_retain(struct proctable *table, struct held *held)
+{
+	if (!held || held->live > 0 || held->is_retained)
+		return;
+	held->is_retained = true;
+	table->retained_bytes += charge_of(held->size);
+	table->retained_args += held->args;
+}
+
+void held_enter(struct proctable *table, struct held *held)
+{
+	if (!held || held->live++ > 0 || !held->is_retained)
+		return;
+	held->is_retained = false;
+	table->retained_bytes -= charge_of(held->size);
+	table->retained_args -= held->args;
+}
+
+static void retain(struct proctable *table, const struct version *version)
+{
+	table->retained++;
+	table->retained_bytes += charge_of(version->size);
+	held_retain(table, version->held);
+}
+
+/* Fibonacci hashing: consecutive pids fall far apart, and evenly. */
+static struct version **bucket(const struct proctable *table, uint32_t tgid)
+{
+	return &table->buckets[(uint32_t)(tgid * 2654435769u) >> (32 - table->bits)];
+}
+
+static void hash_insert(struct proctable *table, struct version *version)
+{
+	struct version **head = bucket(table, version->entry.process.tgid);
+
+	version->chain = *head;
+	*head = version;
+}
+
+static void hash_remove(struct proctable *table, struct version *version)
+{
+	struct version **at = bucket(table, version->entry.process.tgid);
+
+	while (*at != version)
+		at = &(*at)->chain;
+	*at = version->chain;
+	version->chain = NULL;
+}
+
+static int hash_resize(struct proctable *table, unsigned bits)
+{
+	struct version **old = table->buckets, **new = calloc((size_t)1 << bits, sizeof(*new));
+	size_t n = old ? (size_t)1 << table->bits : 0;
+
+	if (!new)
+		return -ENOMEM;
+	table->buckets = new;
+	table->bits = bits;
+	for (size_t i = 0; i < n; i++) {
+		for (struct version *version = old[i], *next; version; version = next) {
+			next = version->chain;
+			hash_insert(table, version);
+		}
+	}
+	free(old);
+	return 0;
+}
+
+/* The gap between both limits keeps a count that swings around one of them from resizing each time. */
+static void hash_fit(struct proctable *table)
+{
+	size_t size = (size_t)1 << table->bits;
+
+	if (table->count > size && table->bits < BITS_MAX)
+		(void)hash_resize(table, table->bits + 1);
+	else if (table->count < size / 8 && table->bits > BITS_MIN)
+		(void)hash_resize(table, table->bits - 1);
+}
+
+static void list_insert_after(struct proctable *table, struct version *version, struct version *before)
+{
+	version->prev = before;
+	version->next = before ? before->next : table->first;
+	*(version->prev ? &version->prev->next : &table->first) = version;
+	*(version->next ? &version->next->prev : &table->last) = version;
+}
+
+static void list_remove(struct proctable *table, struct version *version)
+{
+	*(version->prev ? &version->prev->next : &table->first) = version->next;
+	*(version->next ? &version->next->prev : &table->last) = version->prev;
+}
+
+static void list_insert(struct proctable *table, struct version *version)
+{
+	struct version *before = table->last;
+	unsigned steps = 0;
+
+	while (!table->unordered && before && version_is_before(version, before)) {
+		before = before->prev;
+		if (++steps > WALK_MAX)
+			table->unordered = true;
+	}
+	list_insert_after(table, version, table->unordered ? table->last : before);
+}
+
+static struct version *list_merge(struct version *a, struct version *b)
+{
+	struct version *first = NULL, **end = &first;
+
+	while (a && b) {
+		struct version **least = version_is_before(b, a) ? &b : &a;
+
+		*end = *least;
+		*least = (*least)->next;
+		end = &(*end)->next;
+	}
+	*end = a ? a : b;
+	return first;
+}
+
+/* A merge sort from the bottom up: runs[i] is a sorted list of 2^i versions, or empty. */
+void list_order(struct proctable *table)
+{
+	struct version *runs[64] = { NULL }, *all = NULL, *prev = NULL;
+
+	if (!table->unordered)
+		return;
+	for (struct version *version = table->first, *next; version; version = next) {
+		size_t i = 0;
+
+		next = version->next;
+		version->next = NULL;
+		for (; runs[i]; i++) {
+			version = list_merge(runs[i], version);
+			runs[i] = NULL;
+		}
+		runs[i] = version;
+	}
+	for (size_t i = 0; i < sizeof(runs) / sizeof(*runs); i++)
+		all = list_merge(runs[i], all);
+	table->first = all;
+	for (struct version *version = all; version; prev = version, version = version->next)
+		version->prev = prev;
+	table->last = prev;
+	table->unordered = false;
+}
+
+static void version_free(struct proctable *table, struct version *version)
+{
+	table->bytes -= charge_of(version->size);
+	list_remove(table, version);
+	held_unref(table, version->held);
+	pool_give(version, version->size);
+}
+
+/* It is current no longer. */
+static void version_end(struct proctable *table, struct version *version, uint64_t clock)
+{
+	version->until = clock;
+	if (version->held)
+		version->held->live--;
+	if (version_is_needed(table, version)) {
+		retain(table, version);
+		return;
+	}
+	/* Others may be kept that have the same image. */
+	held_retain(table, version->held);
+	version_free(table, version);
+}
+
+void version_unretain(struct proctable *table, struct version *version)
+{
+	table->retained--;
+	table->retained_bytes -= charge_of(version->size);
+	version_free(table, version);
+}
+
+/* Copies the bytes and lets *bytes be the copy. */
+static size_t put(char *to, struct bytes *bytes)
+{
+	if (bytes->size > 0)
+		memcpy(to, bytes->data, bytes->size);
+	if (bytes->data)
+		bytes->data = to;
+	return bytes->size;
+}
+
+/* leaving: bytes of arguments that will be given back when the image takes its place. */
+static void image_cut_args(const struct proctable *table, struct image *image, size_t leaving)
+{
+	size_t others = table->args - table->retained_args - leaving, size = image->args.size;
+
+	if (size <= PROCTABLE_ARGS_KEPT || (others <= table->memory && size <= table->memory - others))
+		return;
+	image->args.size = nulstr_cut(image->args, PROCTABLE_ARGS_KEPT);
+	image->args_truncated = true;
+}
+
+int image_hold(struct proctable *table, struct image *image, struct held **ret)
+{
+	/* What repeats bytes of another part (filename is exe, the unit is a piece of the cgroup) is not held twice.
+	 * That other part stands before it here. */
+	struct {
+		struct bytes *bytes;
+		const struct bytes *whole;
+		const char *piece; /* where it is in *whole */
+		size_t offset;
+	} parts[] = {
+		{ .bytes = &image->exe },
+		{ .bytes = &image->filename, .whole = &image->exe },
+		{ .bytes = &image->args },
+		{ .bytes = &image->cwd },
+		{ .bytes = &image->cgroup },
+		{ .bytes = &image->unit, .whole = &image->cgroup },
+		{ .bytes = &image->container_id, .whole = &image->cgroup },
+		{ .bytes = &image->env },
+	};
+	const size_t n = sizeof(parts) / sizeof(*parts);
+	size_t size = 0, at = 0;
+	bool known = false;
+	struct held *held;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bytes *bytes = parts[i].bytes, *whole = parts[i].whole;
+
+		known |= bytes->data != NULL;
+		if (whole && whole->size > 0 && bytes->size > 0)
+			parts[i].piece = memmem(whole->data, whole->size, bytes->data, bytes->size);
+		if (parts[i].piece)
+			parts[i].offset = (size_t)(parts[i].piece - whole->data);
+		else
+			size += bytes->size;
+	}
+	if (!known) {
+		*ret = NULL;
+		return 0;
+	}
+	size += sizeof(*held);
+	held = pool_take(size);
+	if (!held)
+		return -ENOMEM;
+	held->size = size;
+	held->refs = 1;
+	held->live = 0;
+	held->number = 0;
+	held->is_retained = false;
+	held->args = image->args.size;
+	table->args += held->args;
+	table->bytes += charge_of(held->size);
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].piece)
+			parts[i].bytes->data = parts[i].whole->data + parts[i].offset;
+		else
+			at += put(held->data + at, parts[i].bytes);
+	}
+	*ret = held;
+	return 0;
+}
+
+int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held)
+{
+	struct bytes comm = process->comm, parent_comm = process->parent_comm, ancestors = process->ancestors;
+	struct version *version;
+	size_t at, size;
+
+	if (comm.size > COMM_MAX)
+		comm.size = COMM_MAX;
+	if (parent_comm.size > COMM_MAX)
+		parent_comm.size = COMM_MAX;
+	size = sizeof(*version) + comm.size + parent_comm.size + ancestors.size;
+	version = pool_take(size);
+	if (!version)
+		return -ENOMEM;
+	version->size = size;
+	version->entry = (struct entry){ .process = *process };
+	version->entry.process.image = *image;
+	at = put(version->comms, &comm);
+	at += put(version->comms + at, &parent_comm);
+	put(version->comms + at, &ancestors);
+	version->entry.process.comm = comm;
+	version->entry.process.parent_comm = parent_comm;
+	version->entry.process.ancestors = ancestors;
+	version->held = held;
+	version->until = UNTIL_NOW;
+	*ret = version;
+	return 0;
+}
+
+/* The same with a copy of the image of its own. */
+static int version_copy(struct proctable *table, struct version **ret, const struct process *process, size_t leaving)
+{
+	struct image image = process->image;
+	struct held *held;
+	int r;
+
+	image_cut_args(table, &image, leaving);
+	r = image_hold(table, &image, &held);
+	if (r < 0)
+		return r;
+	r = version_new(ret, process, &image, held);
+	if (r < 0)
+		held_unref(table, held);
+	return r;
+}
+
+static void version_go_live(struct proctable *table, struct version *version)
+{
+	table->bytes += charge_of(version->size);
+	held_enter(table, version->held);
+	hash_insert(table, version);
+}
+
+/* A new process. */
+static void version_enter(struct proctable *table, struct version *version)
+{
+	version->from = version->entry.born = ++table->clock;
+	list_insert(table, version);
+	version_go_live(table, version);
+	table->count++;
+	hash_fit(table);
+}
+
+void version_append(struct proctable *table, struct version *version)
+{
+	list_insert_after(table, version, table->last);
+	if (!version_is_live(version)) {
+		table->bytes += charge_of(version->size);
+		retain(table, version);
+		return;
+	}
+	version_go_live(table, version);
+	table->count++;
+	hash_fit(table);
+}
+
+int proctable_new(struct proctable **ret, size_t memory)
+{
+	_cleanup_(proctable_free_p) struct proctable *table = calloc(1, sizeof(*table));
+	int r;
+
+	if (!table)
+		return -ENOMEM;
+	table->memory = memory;
+	r = hash_resize(table, BITS_MIN);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(table);
+	return 0;
+}
+
+struct proctable *proctable_free(struct proctable *table)
+{
+	if (!table)
+		return NULL;
+	ASSERT(!table->cursors);
+	while (table->first)
+		version_free(table, table->first);
+	free(table->buckets);
+	free(table);
+	return NULL;
+}
+
+void proctable_set_memory(struct proctable *table, size_t memory)
+{
+	table->memory = memory;
+}
+
+uint64_t proctable_clock(const struct proctable *table)
+{
+	return table->clock;
+}
+
+size_t proctable_count(const struct proctable *table)
+{
+	return table->count;
+}
+
+size_t proctable_memory(const struct proctable *table)
+{
+	return table->args;
+}
+
+size_t proctable_bytes(const struct proctable *table)
+{
+	return table->bytes + charge_of(((size_t)1 << table->bits) * sizeof(*table->buckets));
+}
+
+size_t proctable_retained_bytes(const struct proctable *table)
+{
+	return table->retained_bytes;
+}
+
+size_t proctable_retained(const struct proctable *table)
+{
+	return table->retained;
+}
+
+struct entry *proctable_find(const struct proctable *table, uint32_t tgid, uint64_t start)
+{
+	struct version *version = *bucket(table, tgid);
+
+	while (version && version->entry.process.tgid != tgid)
+		version = version->chain;
+	if (!version || (start != 0 && version->entry.process.start != start))
+		return NULL;
+	return &version->entry;
+}
+
+/* The same, if it can be that process's parent: none is younger than its child. */
+static struct entry *find_parent(const struct proctable *table, const struct process *process)
+{
+	struct entry *parent = process->ppid ? proctable_find(table, process->ppid, process->parent_start) : NULL;
+
+	return parent && parent->process.start <= process->start ? parent : NULL;
+}
+
+/* Is that very process in? */
+static bool is_known(const struct proctable *table, const struct process *process)
+{
+	const struct entry *entry = proctable_find(table, process->tgid, 0);
+
+	ASSERT(!entry || entry->process.start == process->start);
+	return entry != NULL;
+}
+
+int proctable_add(struct proctable *table, struct entry **ret, const struct process *process)
+{
+	struct version *version;
+	int r;
+
+	if (is_known(table, process))
+		return PROCTABLE_E_KNOWN;
+	r = version_copy(table, &version, process, 0);
+	if (r < 0)
+		return r;
+	version_enter(table, version);
+	*ret = &version->entry;
+	return 0;
+}
+
+int proctable_fork(struct proctable *table, struct entry **ret, const struct process *process)
+{
+	static const struct image none;
+	const struct entry *parent;
+	struct version *version;
+	struct held *held;
+	int r;
+
+	if (is_known(table, process))
+		return PROCTABLE_E_KNOWN;
+	parent = process->forker ? proctable_find(table, process->forker, process->forker_start)
+				 : find_parent(table, process);
+	held = parent ? version_of(parent)->held : NULL;
+	r = version_new(&version, process, parent ? &parent->process.image : &none, held);
+	if (r < 0)
+		return r;
+	if (held)
+		held->refs++;
+	version_enter(table, version);
+	*ret = &version->entry;
+	return 0;
+}
+
+int proctable_exec(struct proctable *table, struct entry **ret, const struct process *process)
+{
+	struct entry *entry = proctable_find(table, process->tgid, 0);
+	struct version *old = version_of(entry), *version;
+	size_t leaving = 0;
+	int r;
+
+	ASSERT(entry && entry->process.start == process->start);
+	if (old->held && old->held->live == 1)
+		leaving = old->held->args;
+	r = version_copy(table, &version, process, leaving);
+	if (r < 0)
+		return r;
+	version->entry.process.start_time = entry->process.start_time;
+	version->entry.born = entry->born;
+	version->entry.told = entry->told;
+	version->entry.seen = entry->seen;
+	version->from = ++table->clock;
+	list_insert_after(table, version, old);
+	hash_remove(table, old);
+	version_go_live(table, version);
+	version_end(table, old, version->from);
+	*ret = &version->entry;
+	return 0;
+}
+
+void proctable_remove(struct proctable *table, struct entry *entry)
+{
+	struct version *version = version_of(entry);
+
+	ASSERT(version_is_live(version));
+	hash_remove(table, version);
+	table->count--;
+	version_end(table, version, ++table->clock);
+	hash_fit(table);
+}
+
+struct entry *proctable_next(const struct proctable *table, const struct entry *entry)
+{
+	struct version *version;
+
+	/* To the user the order is always there: sorting changes nothing that can be seen. */
+	if (!entry)
+		list_order((struct proctable *)table);
+	version = entry ? version_of(entry)->next : table->first;
+	while (version && !version_is_live(version))
+		version = version->next;
+	return version ? &version->entry : NULL;
+}
+
+size_t proctable_ancestors(const struct proctable *table, const struct process *process, char *ret, size_t size)
+{
+	/* What the kernel said of the parent is newer than what the table has. */
+	struct bytes comm = process->parent_comm;
+	size_t used = 0;
+
+	while (process && process->ppid != 0) {
+		const struct entry *parent = find_parent(table, process);
+
+		if (!comm.data && parent)
+			comm = parent->process.comm;
+		if (!comm.data)
+			comm = process->parent_comm;
+		if (!comm.data || comm.size >= size - used)
+			break;
+		memcpy(ret + used, comm.data, comm.size);
+		ret[used + comm.size] = '\0';
+		used += comm.size + 1;
+		comm = BYTES_NONE;
+		process = parent && parent->process.tgid != 1 ? &parent->process : NULL;
+	}
+	return used;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table in an archive: its versions in the order of the list, each image once, where it is met first, and named by its
+ * number after that.
+ */
+#include <errno.h>
+
+#include "model/proctable_internal.h"
+
+#define IMAGES_MAX (1u << 24) /* four for each process that Linux can have */
+
+/* What was read so far. */
+struct known {
+	struct held *held;
+	struct image image;
+};
+struct images {
+	size_t count, room;
+	struct known *known;
+};
+
+static int images_add(struct images *images, struct held *held, const struct image *image)
+{
+	if (images->count == images->room) {
+		size_t room = images->room ? images->room * 2 : 256;
+		struct known *known = reallocarray(images->known, room, sizeof(*known));
+
+		if (!known)
+			return -ENOMEM;
+		images->known = known;
+		images->room = room;
+	}
+	images->known[images->count++] = (struct known){ held, *image };
+	return 0;
+}
+
+static void write_image(struct version *version, struct archive *a, struct images *images)
+{
+	uint32_t number = version->held ? version->held->number : 0;
+	bool fresh = version->held && number == 0;
+
+	archive_flag(a, &fresh);
+	if (fresh)
+		version->held->number = (unsigned)++images->count;
+	else
+		ARCHIVE(a, number);
+	if (number == 0)
+		image_archive(&version->entry.process.image, a);
+}
+
+/* *ret_held: with a reference for the version that is to have it. */
+static int read_image(struct proctable *table, struct archive *a, struct images *images, struct image *ret,
+		      struct held **ret_held, int (*refine)(void *userdata, struct image *image), void *userdata)
+{
+	uint32_t number = 0;
+	bool fresh;
+	int r = 0;
+
+	archive_flag(a, &fresh);
+	if (!fresh)
+		ARCHIVE(a, number);
+	if (number > images->count)
+		return -EBADMSG;
+	if (number > 0) {
+		*ret = images->known[number - 1].image;
+		*ret_held = images->known[number - 1].held;
+		if (*ret_held)
+			(*ret_held)->refs++;
+		return 0;
+	}
+	image_archive(ret, a);
+	if (archive_error(a) == 0 && refine)
+		r = refine(userdata, ret);
+	if (r < 0)
+		return r;
+	r = image_hold(table, ret, ret_held);
+	if (r == 0 && fresh)
+		r = images->count < IMAGES_MAX ? images_add(images, *ret_held, ret) : -EBADMSG;
+	if (r < 0)
+		held_unref(table, *ret_held);
+	return r;
+}
+
+/* Of both directions; what is read is not in the table yet. */
+static void times_archive(struct version *version, struct archive *a)
+{
+	ARCHIVE(a, version->from);
+	ARCHIVE(a, version->until);
+	ARCHIVE(a, version->entry.born);
+	ARCHIVE(a, version->entry.told);
+}
+
+static int read_version(struct proctable *table, struct archive *a, struct images *images,
+			int (*refine)(void *userdata, struct image *image), void *userdata)
+{
+	struct process process = {};
+	struct version times, *version;
+	struct image image = {};
+	struct held *held = NULL;
+	int r;
+
+	times_archive(&times, a);
+	process_archive(&process, a);
+	r = read_image(table, a, images, &image, &held, refine, userdata);
+	if (r == 0 && archive_error(a) == 0 && times.until == UNTIL_NOW && proctable_find(table, process.tgid, 0))
+		archive_fail(a);
+	if (r == 0)
+		r = archive_error(a);
+	else
+		return r;
+	if (r == 0)
+		r = version_new(&version, &process, &image, held);
+	if (r < 0) {
+		held_unref(table, held);
+		return r;
+	}
+	version->from = times.from;
+	version->until = times.until;
+	version->entry.born = times.entry.born;
+	version->entry.told = times.entry.told;
+	version_append(table, version);
+	return 0;
+}
+
+static size_t count_versions(const struct proctable *table)
+{
+	size_t count = 0;
+
+	for (const struct version *version = table->first; version; version = version->next)
+		count++;
+	return count;
+}
+
+int proctable_archive(struct proctable *table, struct archive *a, int (*refine)(void *userdata, struct image *image),
+		      void *userdata)
+{
+	struct images images = {};
+	size_t count;
+	int r = 0;
+
+	list_order(table);
+	count = count_versions(table);
+	ASSERT(!archive_is_reading(a) || count == 0);
+	ARCHIVE(a, table->clock);
+	ARCHIVE(a, table->last_snapshot);
+	archive_count(a, &count, IMAGES_MAX);
+	if (archive_is_reading(a)) {
+		for (size_t i = 0; r == 0 && i < count; i++)
+			r = read_version(table, a, &images, refine, userdata);
+	} else {
+		for (struct version *version = table->first; version; version = version->next) {
+			times_archive(version, a);
+			process_archive(&version->entry.process, a);
+			write_image(version, a, &images);
+		}
+	}
+	free(images.known);
+	return r < 0 ? r : archive_error(a);
+}
+
+/* By what is one version's alone (version_is_before()). */
+static struct version *find_version(const struct proctable *table, uint32_t tgid, uint64_t start, uint64_t from)
+{
+	struct version *version = table->first;
+
+	while (version &&
+	       (version->entry.process.tgid != tgid || version->entry.process.start != start || version->from != from))
+		version = version->next;
+	return version;
+}
+
+int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable *table, struct archive *a)
+{
+	struct proctable_cursor *c = *cursor;
+	struct version *at = c ? c->at : NULL;
+	bool exists = c, under_way = c && c->table, begun = at;
+	uint64_t clock = c ? c->clock : 0, start = at ? at->entry.process.start : 0, from = at ? at->from : 0;
+	uint32_t tgid = at ? at->entry.process.tgid : 0;
+	size_t left = c ? c->left : 0;
+
+	archive_flag(a, &exists);
+	archive_flag(a, &under_way);
+	archive_flag(a, &begun);
+	ARCHIVE(a, clock);
+	ARCHIVE(a, tgid);
+	ARCHIVE(a, start);
+	ARCHIVE(a, from);
+	ARCHIVE(a, left);
+	if (!archive_is_reading(a) || archive_error(a) < 0 || !exists)
+		return archive_error(a);
+	if (under_way && begun) {
+		at = find_version(table, tgid, start, from);
+		if (!at) {
+			archive_fail(a);
+			return archive_error(a);
+		}
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	c->clock = clock;
+	c->at = at;
+	c->left = left;
+	if (under_way)
+		cursor_enter(c, table);
+	*cursor = c;
+	return 0;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Other bytes for images that are in the table: a reload may bring rules by which something of them is masked. An image is shared
+ * by many versions (a fork shares its parent's), so each is changed once, and all who share it get the new one.
+ */
+#include "model/proctable_internal.h"
+
+/* By the number that the old one has meanwhile. */
+struct changed {
+	struct held *held; /* NULL: the old one stays */
+	struct image image;
+};
+
+static size_t number_images(struct proctable *table)
+{
+	unsigned count = 0;
+
+	for (struct version *version = table->first; version; version = version->next)
+		if (version->held && version->held->number == 0)
+			version->held->number = ++count;
+	return count;
+}
+
+/* Without memory: this needs none. */
+static void hide(struct image *image)
+{
+	image->args = BYTES("");
+	image->args_truncated = true;
+	image->env = BYTES_NONE;
+	image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+}
+
+static void take(struct proctable *table, struct version *version, struct changed *changed)
+{
+	struct held *old = version->held;
+
+	version->entry.process.image = changed->image;
+	if (!changed->held)
+		return;
+	changed->held->refs++;
+	version->held = changed->held;
+	if (version_is_live(version)) {
+		held_enter(table, version->held);
+		old->live--;
+		held_retain(table, old);
+	} else {
+		held_retain(table, version->held);
+	}
+	held_unref(table, old);
+}
+
+void proctable_change_images(struct proctable *table, bool (*change)(void *userdata, struct image *image),
+			     void *userdata)
+{
+	size_t count = number_images(table), next = 0;
+	struct changed *changed = calloc(count + 1, sizeof(*changed));
+
+	for (struct version *version = table->first; version; version = version->next) {
+		size_t number = version->held ? version->held->number : 0;
+		struct changed *c = changed ? &changed[number] : NULL;
+
+		if (number == 0)
+			continue;
+		if (!c) {
+			hide(&version->entry.process.image);
+			continue;
+		}
+		/* They are numbered in the order in which they are met. */
+		if (number > next) {
+			next = number;
+			c->image = version->entry.process.image;
+			if (change(userdata, &c->image) && image_hold(table, &c->image, &c->held) < 0)
+				hide(&c->image);
+		}
+		take(table, version, c);
+	}
+	for (size_t i = 1; changed && i <= count; i++)
+		held_unref(table, changed[i].held);
+	for (struct version *version = table->first; version; version = version->next)
+		if (version->held)
+			version->held->number = 0;
+	free(changed);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What proctable.c, proctable_cursor.c and proctable_archive.c share: proctable.c's head has the model. For nobody else. */
+#ifndef EXECSNOOP_PROCTABLE_INTERNAL_H
+#define EXECSNOOP_PROCTABLE_INTERNAL_H
+
+#include "model/proctable.h"
+
+#define UNTIL_NOW UINT64_MAX
+
+/* The bytes of an image. */
+struct held {
+	unsigned refs;
+	unsigned live;	  /* versions that have it and are live */
+	unsigned number;  /* in an archive, from 1 on; 0: it is not in it yet */
+	bool is_retained; /* for cursors alone; it counts as such */
+	size_t args;	  /* of them, arguments */
+	size_t size;	  /* of all this */
+	char data[];
+};
+
+struct version {
+	struct entry entry;	     /* first: users have pointers to it */
+	struct version *chain;	     /* of its bucket; live versions only */
+	struct version *prev, *next; /* in order of birth */
+	uint64_t from, until;
+	struct held *held; /* NULL: none of the image is known */
+	size_t size;	   /* of all this */
+	char comms[];	   /* comm, parent_comm, ancestors */
+};
+
+struct proctable_cursor {
+	struct proctable *table; /* NULL: it came to its end and is in no list */
+	struct proctable_cursor *prev, *next;
+	uint64_t clock;
+	struct version *at; /* given last; NULL: none yet */
+	size_t left;	    /* processes that it has still to give */
+	uint64_t moved;	    /* by the count of moves of all cursors */
+};
+
+struct proctable {
+	struct version **buckets;
+	unsigned bits;
+	struct version *first, *last;
+	bool unordered;
+	struct proctable_cursor *cursors; /* under way */
+	uint64_t clock, last_snapshot;
+	uint64_t moves; /* of cursors */
+	size_t count, retained;
+	size_t memory;		      /* allowed for arguments of live processes */
+	size_t args, retained_args;   /* bytes of arguments held; of them, for cursors alone */
+	size_t bytes, retained_bytes; /* memory of all versions and images; of those for cursors alone */
+};
+
+/* Lets *image be a copy, made of *ret; NULL if there is nothing to hold. */
+int image_hold(struct proctable *table, struct image *image, struct held **ret);
+void held_unref(struct proctable *table, struct held *held);
+/* A version that has it is live now; one that has it is not, or is no more. NULL is nothing. */
+void held_enter(struct proctable *table, struct held *held);
+void held_retain(struct proctable *table, struct held *held);
+
+/* A version of *process with *image, made of held, which it takes over on success. In no list yet. */
+int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held);
+/* Puts it behind all others in the list; and, if it is current, in the hash. Its times are set. */
+void version_append(struct proctable *table, struct version *version);
+static inline bool version_is_live(const struct version *version)
+{
+	return version->until == UNTIL_NOW;
+}
+
+/* The order of the list. Total: two versions of one process never have the same `from`. */
+static inline bool version_is_before(const struct version *a, const struct version *b)
+{
+	const struct process *p = &a->entry.process, *q = &b->entry.process;
+
+	if (p->start != q->start)
+		return p->start < q->start;
+	if (p->tgid != q->tgid)
+		return p->tgid < q->tgid;
+	return a->from < b->from;
+}
+
+void list_order(struct proctable *table);
+
+/* Does some cursor stand at it, or have it before itself? */
+bool version_is_needed(const struct proctable *table, const struct version *version);
+/* Frees one that was kept for cursors. */
+void version_unretain(struct proctable *table, struct version *version);
+
+/* A cursor with its clock set takes its place among those under way. */
+void cursor_enter(struct proctable_cursor *cursor, struct proctable *table);
+
+#endif

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is masked must be told without knowing the program, so the rules err on the side of masking too much.
+ *
+ * Options. An entry of the list is a name, with or without its dashes:
+ *
+ *	--password  masks all behind the first "--password=", and the argument that follows "--password"
+ *	-passin     the same with one dash: -passin=x, -passin x
+ *	-p          one letter: all that follows in the same argument (-px, -p=x); the next argument if nothing does (-p x)
+ *	password    as --password and -password; p: as --p and -p
+ *
+ * argv[0] is no option. The argument that follows is masked whatever it looks like, and is an option all the same: after
+ * "--password --token x" nobody can tell whether --password had a value, so "--token" and "x" are masked both. "--"
+ * ends nothing: behind it may stand another command with its options. Names are compared exactly: no abbreviations, no
+ * letters in clusters (-vp x), no assignments (PASSWORD=x); patterns are for these.
+ *
+ * An argument may be a command line itself (sh -c 'mysql --password=x'). So an option is also known where a word begins within an argument,
+ * argv[0] too. Its value goes to the next blank that the value has not quoted itself, or to the end of the quotes around it; where quotes do not
+ * pair it is masked further than it should be. An empty one is not marked there. One look over the argument finds them all.
+ *
+ * Variables of the environment: the value is masked of one that is called as an option, whatever the case, with '_' for '-', also
+ * as a part of its name between '_' (password: MYSQL_PASSWORD). Others are looked at as arguments are. The name is never masked.
+ *
+ * Patterns see every argument as it was, argv[0] too, alone, and every variable as NAME=VALUE. What they match is ere.h's: every
+ * possible match. Bytes that are masked in a row read "[redacted]" once. A value that is empty is masked too: that it is empty
+ * tells something.
+ *
+ * The list is copied from the first change on only. The copy is kept in the object, for the next list; a large one is
+ * not kept for long. What may be masked is decided by argument alone, so nobody can hide an argument behind others.
+ */
+#include "model/redact.h"
+
+#include <errno.h>
+#include <stdint.h>
+
+#include "model/process.h"
+#include "model/redact_options.h"
+#include "util/ere.h"
+#include "util/nulstr.h"
+
+#define KEEP ((size_t)1 << 18) /* bytes; what is larger is given back at the next list */
+
+struct room {
+	char *data;
+	size_t size, room;
+};
+
+struct redact {
+	struct options options;
+	struct ere **patterns;
+	size_t patterns_count;
+	struct room args, env; /* the lists that were made last */
+	/* Of the item at hand, once something of it is masked: a byte for each of its bytes, 1: masked. */
+	struct room mask;
+	bool masked;
+};
+
+static int bytebuf_grow(struct room *room, size_t size)
+{
+	size_t want = room->room < 1024 ? 1024 : room->room;
+	char *data;
+
+	if (size <= room->room)
+		return 0;
+	while (want < size) {
+		if (want > SIZE_MAX / 2)
+			return -ENOMEM;
+		want *= 2;
+	}
+	data = realloc(room->data, want);
+	if (!data)
+		return -ENOMEM;
+	room->data = data;
+	room->room = want;
+	return 0;
+}
+
+static void room_shrink(struct room *room)
+{
+	room->size = 0;
+	if (room->room <= KEEP)
+		return;
+	free(room->data);
+	*room = (struct room){ .data = NULL };
+}
+
+static int room_put(struct room *room, struct bytes bytes)
+{
+	int r;
+
+	if (bytes.size == 0)
+		return 0;
+	if (bytes.size > SIZE_MAX - room->size)
+		return -ENOMEM;
+	r = bytebuf_grow(room, room->size + bytes.size);
+	if (r < 0)
+		return r;
+	memcpy(room->data + room->size, bytes.data, bytes.size);
+	room->size += bytes.size;
+	return 0;
+}
+
+/* What is configured. */
+
+int redact_check_pattern(const char *pattern, const char **ret_reason)
+{
+	_cleanup_(ere_free_p) struct ere *ere = NULL;
+
+	return ere_new(&ere, pattern, ret_reason);
+}
+
+static size_t list_count(const char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+int redact_new(struct redact **ret, const char *const *options, const char *const *patterns)
+{
+	_cleanup_(redact_free_p) struct redact *redact = calloc(1, sizeof(*redact));
+	size_t n = list_count(options), m = list_count(patterns);
+	const char *reason;
+	int r;
+
+	if (!redact)
+		return -ENOMEM;
+	if (n > REDACT_OPTIONS_MAX || m > REDACT_PATTERNS_MAX)
+		return -E2BIG;
+	redact->patterns = calloc(m + 1, sizeof(struct ere *));
+	if (!redact->patterns)
+		return -ENOMEM;
+	r = options_init(&redact->options, n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = options_add(&redact->options, options[i]);
+	if (r < 0)
+		return r;
+	for (; redact->patterns_count < m; redact->patterns_count++) {
+		r = ere_new(&redact->patterns[redact->patterns_count], patterns[redact->patterns_count], &reason);
+		if (r < 0)
+			return r;
+	}
+	*ret = TAKE_PTR(redact);
+	return 0;
+}
+
+struct redact *redact_free(struct redact *redact)
+{
+	if (!redact)
+		return NULL;
+	options_finish(&redact->options);
+	for (size_t i = 0; i < redact->patterns_count; i++)
+		ere_free(redact->patterns[i]);
+	free(redact->patterns);
+	free(redact->args.data);
+	free(redact->env.data);
+	free(redact->mask.data);
+	free(redact);
+	return NULL;
+}
+
+bool redact_is_empty(const struct redact *redact)
+{
+	return redact->options.count == 0 && redact->patterns_count == 0;
+}
+
+/* One argument or variable. */
+
+static int mask_begin(struct redact *redact, size_t size)
+{
+	int r = redact->masked ? 0 : bytebuf_grow(&redact->mask, size);
+
+	if (r < 0 || redact->masked)
+		return r;
+	memset(redact->mask.data, 0, size);
+	redact->masked = true;
+	return 0;
+}
+
+struct marking {
+	struct redact *redact;
+	size_t size;
+};
+
+static int mark(void *userdata, size_t from, size_t to)
+{
+	struct marking *marking = userdata;
+	int r = mask_begin(marking->redact, marking->size);
+
+	if (r == 0)
+		memset(marking->redact->mask.data + from, 1, to - from);
+	return r;
+}
+
+static int text_match(struct redact *redact, struct bytes item, size_t from, bool *next)
+{
+	struct marking marking = { redact, item.size };
+
+	return options_in_text(&redact->options, item, from, next, mark, &marking);
+}
+
+static int patterns_match(struct redact *redact, struct bytes item)
+{
+	if (item.size == 0)
+		return 0;
+	for (size_t i = 0; i < redact->patterns_count; i++) {
+		int r;
+
+		if (!ere_matches(redact->patterns[i], item))
+			continue;
+		r = mask_begin(redact, item.size);
+		if (r == 0)
+			r = ere_mask(redact->patterns[i], item, (unsigned char *)redact->mask.data);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What is masked of an item: from `tail` on, and what the mask says. *value: the item is one; then whether the next is. */
+static int match_arg(struct redact *redact, struct bytes arg, bool first, bool *value, size_t *tail)
+{
+	int r = 0;
+
+	*tail = *value ? 0 : NO_TAIL;
+	*value = false;
+	if (!first)
+		options_match(&redact->options, arg, tail, value);
+	if (*tail == NO_TAIL)
+		r = text_match(redact, arg, first, value);
+	if (r == 0 && *tail != 0)
+		r = patterns_match(redact, arg);
+	return r;
+}
+
+static int match_variable(struct redact *redact, struct bytes variable, size_t *tail)
+{
+	const char *sign = memchr(variable.data, '=', variable.size);
+	size_t begin = sign ? (size_t)(sign - variable.data) + 1 : 0;
+	bool next = false;
+	int r = 0;
+
+	*tail = NO_TAIL;
+	if (sign && options_name_variable(&redact->options, (struct bytes){ variable.data, begin - 1 }))
+		*tail = begin;
+	else
+		r = text_match(redact, variable, begin, &next);
+	if (r == 0)
+		r = patterns_match(redact, variable);
+	if (r == 0 && redact->masked)
+		memset(redact->mask.data, 0, begin);
+	return r;
+}
+
+/* Puts the item, masked from tail on and where the mask says. */
+static int put_masked(struct redact *redact, struct room *list, struct bytes item, size_t tail)
+{
+	size_t end = tail < item.size ? tail : item.size, at = 0;
+	int r;
+
+	while (redact->masked && at < end) {
+		const char *mask = redact->mask.data, *from = memchr(mask + at, 1, end - at), *to;
+
+		if (!from)
+			break;
+		r = room_put(list, (struct bytes){ item.data + at, (size_t)(from - mask) - at });
+		if (r < 0)
+			return r;
+		to = memchr(from, 0, (size_t)(mask + end - from));
+		at = to ? (size_t)(to - mask) : end;
+		if (at < end || tail == NO_TAIL) {
+			r = room_put(list, BYTES(REDACT_MARK));
+			if (r < 0)
+				return r;
+		}
+	}
+	r = room_put(list, (struct bytes){ item.data + at, end - at });
+	if (r == 0 && tail != NO_TAIL)
+		r = room_put(list, BYTES(REDACT_MARK));
+	return r;
+}
+
+/* The lists. */
+
+static int redact_list(struct redact *redact, struct room *list, struct bytes from, bool variables, struct bytes *ret)
+{
+	size_t at = 0, copied = 0; /* all before it is in the new list, once there is one */
+	bool value = false, changed = false;
+	struct bytes item;
+	int r;
+
+	if (redact_is_empty(redact))
+		return 0;
+	room_shrink(list);
+	room_shrink(&redact->mask);
+	for (bool first = true; nulstr_next(from, &at, &item); first = false) {
+		size_t tail, begin = (size_t)(item.data - from.data);
+
+		redact->masked = false;
+		if (variables)
+			r = match_variable(redact, item, &tail);
+		else
+			r = match_arg(redact, item, first, &value, &tail);
+		if (r < 0)
+			return r;
+		if (tail == NO_TAIL && (!redact->masked || !memchr(redact->mask.data, 1, item.size)))
+			continue;
+		r = room_put(list, (struct bytes){ from.data + copied, begin - copied });
+		if (r == 0)
+			r = put_masked(redact, list, item, tail);
+		if (r < 0)
+			return r;
+		copied = begin + item.size;
+		changed = true;
+	}
+	if (!changed)
+		return 0;
+	r = room_put(list, (struct bytes){ from.data + copied, from.size - copied });
+	if (r < 0)
+		return r;
+	*ret = (struct bytes){ list->data, list->size };
+	return REDACT_E_CHANGED;
+}
+
+int redact_args(struct redact *redact, struct bytes args, struct bytes *ret)
+{
+	return redact_list(redact, &redact->args, args, false, ret);
+}
+
+int redact_env(struct redact *redact, struct bytes env, struct bytes *ret)
+{
+	return redact_list(redact, &redact->env, env, true, ret);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "output/encoder.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LARGE (64 << 10) /* bytes of arguments and environment; and of a line that is not copied */
+
+int encoder_init(struct encoder *encoder)
+{
+	return json_new(&encoder->json);
+}
+
+void encoder_clear(struct encoder *encoder)
+{
+	while (encoder->count > 0)
+		line_unref(encoder->made[--encoder->count].line);
+	encoder->whole = line_unref(encoder->whole);
+	encoder->event = NULL;
+}
+
+void encoder_destroy(struct encoder *encoder)
+{
+	encoder_clear(encoder);
+	encoder->json = json_free(encoder->json);
+}
+
+static bool is_large(const struct event *event)
+{
+	const struct image *image = event->process ? &event->process->image : NULL;
+
+	return image && image->args.size + image->env.size > LARGE;
+}
+
+/* Where the text of some keys is in the line of all: pieces that follow each other are one. Returns how many. */
+static size_t find_spans(const struct encoder *encoder, key_set keys, struct span spans[static KEYS_ + 2])
+{
+	const struct line_map *map = &encoder->map;
+	bool first = true;
+	size_t n = 1;
+
+	/* The opening bracket stands where the first key has its comma. */
+	spans[0] = (struct span){ 0, 1 };
+	for (size_t i = 0; i < map->count; i++) {
+		size_t at = map->keys[i].at, end = i + 1 < map->count ? map->keys[i + 1].at : map->end;
+
+		if (!(keys & KEY_BIT(map->keys[i].key)))
+			continue;
+		at += first;
+		first = false;
+		if (spans[n - 1].at + spans[n - 1].size == at)
+			spans[n - 1].size += end - at;
+		else
+			spans[n++] = (struct span){ at, end - at };
+	}
+	if (spans[n - 1].at + spans[n - 1].size == map->end)
+		spans[n - 1].size = encoder->whole->size - spans[n - 1].at;
+	else
+		spans[n++] = (struct span){ map->end, encoder->whole->size - map->end };
+	return n;
+}
+
+static int copy(const struct line *whole, const struct span *spans, size_t n, size_t size, struct line **ret)
+{
+	struct line *line;
+	size_t at = 0;
+	int r = line_new(&line, size);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(line->data + at, whole->data + spans[i].at, spans[i].size);
+		at += spans[i].size;
+	}
+	line->events = whole->events;
+	line->seq = whole->seq;
+	*ret = line;
+	return 0;
+}
+
+/* The same line as json_event() makes of these keys. */
+static int cut(struct encoder *encoder, key_set keys, struct line **ret)
+{
+	struct span spans[KEYS_ + 2];
+	size_t n, size = 0;
+	int r = 0;
+
+	if (!encoder->whole)
+		r = json_event_map(encoder->json, &encoder->whole, encoder->event, KEYS_ALL, &encoder->map);
+	if (r < 0)
+		return r;
+	n = find_spans(encoder, keys | KEY_BIT(KEY_TYPE), spans);
+	if (n == 1) {
+		*ret = line_ref(encoder->whole);
+		return 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		size += spans[i].size;
+	if (size <= LARGE)
+		return copy(encoder->whole, spans, n, size, ret);
+	return line_new_cut(ret, encoder->whole, spans, n);
+}
+
+int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
+{
+	struct line *line;
+	int r;
+
+	for (size_t i = 0; i < encoder->count; i++) {
+		if (encoder->made[i].keys == keys) {
+			*ret = encoder->made[i].line;
+			return 0;
+		}
+	}
+	/* A loss is small, and has all its keys always. */
+	if (encoder->event->type != EVENT_LOST && (encoder->count == ENCODER_SETS || is_large(encoder->event)))
+		r = cut(encoder, keys, &line);
+	else
+		r = json_event(encoder->json, &line, encoder->event, keys);
+	if (r < 0)
+		return r;
+	/* The last place goes to the one that asks last. */
+	if (encoder->count == ENCODER_SETS)
+		line_unref(encoder->made[--encoder->count].line);
+	encoder->made[encoder->count].keys = keys;
+	encoder->made[encoder->count++].line = line;
+	*ret = line;
+	return 0;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The lines of one event, for all that want it (sink.h has encoder_line). Each set of keys that the first few ask for is
+ * encoded; then, and at once where the event is large, one line of all keys is, and the others are cut from it: so the work
+ * for an event is bounded, however many sets there are, and a large line is in memory once.
+ */
+#ifndef EXECSNOOP_ENCODER_H
+#define EXECSNOOP_ENCODER_H
+
+#include "model/event.h"
+#include "output/json.h"
+#include "output/sink.h"
+
+#define ENCODER_SETS 4 /* as many as outputs usually have */
+
+struct encoder {
+	struct json *json; /* owned */
+	const struct event *event;
+	struct {
+		key_set keys;
+		struct line *line;
+	} made[ENCODER_SETS];
+	size_t count;
+	struct line *whole; /* NULL: not needed so far */
+	struct line_map map;
+};
+
+int encoder_init(struct encoder *encoder);
+void encoder_destroy(struct encoder *encoder);
+/* The event is over. */
+void encoder_clear(struct encoder *encoder);
+
+#endif

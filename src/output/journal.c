@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which `exited` are written: those of processes that this stream was told of (event.h: born, told, position).
+ */
+#include "output/journal.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "util/budget.h"
+
+struct journal {
+	struct sink sink;
+	struct journal_writer *writer;
+	key_set keys;
+	struct filter *filter; /* may be NULL */
+	struct budget budget;
+	struct budget_share share;
+	bool snapshot;
+	uint64_t boot;
+	struct proctable *table; /* NULL: it has not joined */
+	struct joined since;
+	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
+	bool behind;			      /* the filter does not know all of its tree: there was no memory */
+	struct journal_builder builder;
+};
+
+static void journal_write(struct journal *journal, const struct event *event)
+{
+	struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
+	struct journal_entry *entry = NULL;
+
+	if (journal_writer_drops(journal->writer, &loss))
+		return;
+	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
+		entry->loss = loss;
+		entry->is_free = event->snapshot;
+	}
+	journal_writer_offer(journal->writer, entry, &loss);
+}
+
+static void follow(struct journal *journal)
+{
+	journal->behind = journal->filter && filter_follow(journal->filter, journal->table) < 0;
+}
+
+static struct journal *journal_of(struct sink *sink)
+{
+	return (struct journal *)((char *)sink - offsetof(struct journal, sink));
+}
+
+static void sink_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	struct journal *journal = journal_of(sink);
+	enum filter_result r = FILTER_YES;
+	const struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
+
+	(void)encoder;
+	if (!journal->table || event->type == EVENT_LIVE)
+		return;
+	if (journal->behind)
+		follow(journal);
+	if (event->type == EVENT_EXITED && !event_was_told(event, &journal->since))
+		return;
+	if (journal->filter)
+		r = filter_ask(journal->filter, event, &journal->share);
+	if (r == FILTER_MORE)
+		journal_writer_offer(journal->writer, NULL, &loss);
+	else if (r == FILTER_YES)
+		journal_write(journal, event);
+}
+
+static void sink_flush(struct sink *sink)
+{
+	journal_writer_wake(journal_of(sink)->writer);
+}
+
+static void sink_fork(struct sink *sink, const struct process *child)
+{
+	struct journal *journal = journal_of(sink);
+
+	if (journal->table && journal->filter && filter_note_fork(journal->filter, child) < 0)
+		journal->behind = true;
+}
+
+static void sink_exit(struct sink *sink, const struct process *process)
+{
+	struct journal *journal = journal_of(sink);
+
+	if (journal->filter)
+		filter_note_exit(journal->filter, process);
+}
+
+static const struct sink_ops ops = {
+	.event = sink_event,
+	.flush = sink_flush,
+	.fork = sink_fork,
+	.exit = sink_exit,
+};
+
+int journal_new(struct journal **ret, const struct journal_config *config)
+{
+	struct journal_writer_config journal_writer_config = {
+		.queue = config->queue, .boot = config->boot, .send = config->send, .checkpoint = config->checkpoint
+	};
+	struct journal *journal = calloc(1, sizeof(*journal));
+	int r;
+
+	if (!journal)
+		return -ENOMEM;
+	journal->sink.ops = &ops;
+	journal->keys = config->keys;
+	journal->snapshot = config->snapshot;
+	journal->boot = config->boot;
+	journal->checkpoint = config->checkpoint;
+	r = journal_writer_new(&journal->writer, &journal_writer_config);
+	if (r < 0) {
+		free(journal);
+		return r;
+	}
+	journal->filter = config->filter;
+	budget_join(&journal->share, &journal->budget);
+	*ret = journal;
+	return 0;
+}
+
+struct journal *journal_free(struct journal *journal, unsigned timeout_ms)
+{
+	if (!journal)
+		return NULL;
+	journal_writer_free(journal->writer, timeout_ms);
+	filter_free(journal->filter);
+	journal_builder_finish(&journal->builder);
+	free(journal);
+	return NULL;
+}
+
+struct sink *journal_sink(struct journal *journal)
+{
+	return &journal->sink;
+}
+
+static int write_snapshot(struct journal *journal)
+{
+	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
+	const struct entry *entry;
+	int r = proctable_cursor_new(&cursor, journal->table);
+
+	if (r < 0)
+		return r;
+	journal->since.clock = proctable_cursor_clock(cursor);
+	while ((entry = proctable_cursor_next(cursor))) {
+		struct event event = {
+			.type = EVENT_STARTED,
+			.snapshot = true,
+			.time = entry->process.start_time,
+			.boot = journal->boot,
+			.process = &entry->process,
+			.source = entry->process.source,
+			.position = journal->since.clock,
+			.born = entry->born,
+			.told = entry->told,
+		};
+
+		if (!journal->filter || filter_pass(journal->filter, &event))
+			journal_write(journal, &event);
+	}
+	sink_flush(&journal->sink);
+	return 0;
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* For whoever comes after a crash; what waits is the journal writer's to note. */
+static void note_joined(struct journal *journal)
+{
+	if (!journal->checkpoint)
+		return;
+	journal->checkpoint->joined_ns = journal->since.boot_ns;
+	journal->checkpoint->told_all = journal->since.told_all;
+	journal->checkpoint->joined = true;
+}
+
+int journal_join(struct journal *journal, struct proctable *table)
+{
+	journal->table = table;
+	journal->since = (struct joined){
+		.clock = proctable_clock(table),
+		.told_all = journal->snapshot,
+		.boot_ns = now(CLOCK_BOOTTIME),
+	};
+	follow(journal);
+	note_joined(journal);
+	return journal->snapshot ? write_snapshot(journal) : 0;
+}
+
+int journal_archive(struct journal *journal, struct proctable *table, struct archive *a)
+{
+	int r = journal_writer_archive(journal->writer, a);
+
+	joined_archive(&journal->since, a);
+	note_joined(journal);
+	if (archive_is_reading(a)) {
+		journal->table = table;
+		follow(journal);
+	}
+	if (r == 0)
+		r = filter_archive(journal->filter, a);
+	return r < 0 ? r : archive_error(a);
+}
+
+void journal_resume(struct journal *journal, struct proctable *table, const struct checkpoint_stream *left)
+{
+	struct loss loss = {
+		.count = left->waiting,
+		.first_seq = left->first_seq,
+		.last_seq = left->last_seq,
+		.time = now(CLOCK_REALTIME),
+	};
+
+	journal->table = table;
+	journal->since = (struct joined){
+		.clock = proctable_clock(table),
+		.told_all = left->told_all,
+		.resumed = true,
+		.boot_ns = left->joined_ns,
+	};
+	follow(journal);
+	note_joined(journal);
+	if (loss.count > 0)
+		journal_writer_lost(journal->writer, &loss);
+}
+
+void journal_set_queue(struct journal *journal, size_t queue)
+{
+	journal_writer_set_queue(journal->writer, queue);
+}
+
+void journal_configure(struct journal *journal, key_set keys, struct filter *filter)
+{
+	journal->keys = keys;
+	filter_free(journal->filter);
+	journal->filter = filter;
+	if (journal->table)
+		follow(journal);
+}
+
+void journal_stats(struct journal *journal, struct journal_stats *ret)
+{
+	journal_writer_stats(journal->writer, ret);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "output/journal_entry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output/message_id.h"
+#include "util/cleanup.h"
+#include "util/nulstr.h"
+#include "util/quote.h"
+
+#define MESSAGE_SIZE 2048
+#define ARGS_MAX 100	  /* EXECSNOOP_ARG fields; the contract's number */
+#define ANCESTORS_MAX 100 /* EXECSNOOP_ANCESTOR fields */
+
+/*
+ * journald refuses entries of more than 1,024 fields, but sd_journal_sendv gives up earlier: it makes 2 iovecs of a
+ * field, 5 if there is a newline in it, and where these are more than the kernel takes at once (UIO_MAXIOV), sendmsg
+ * and writev both fail. So what is repeated shares what the other fields leave over. Arguments come first, and there is
+ * room for all 100; environment variables leave enough for the ancestors that follow them.
+ */
+#define IOVECS_MAX 1024
+#define IOVECS_PLAIN 2
+#define IOVECS_NEWLINE 5
+#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_) * IOVECS_PLAIN) /* and INCOMPLETE, which is as plain */
+#define FIELDS_OWN 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
+#define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
+#define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEYS_) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
+#define IOVECS_REPEATED (IOVECS_MAX - IOVECS_SINGLE)
+_Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
+_Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_PLAIN, "no more fields than iovecs");
+
+#define SCRATCH_KEPT (64 * 1024)
+
+static const struct {
+	const char *id, *priority;
+} kinds[EVENT_TYPES_] = {
+	[EVENT_STARTED] = { "MESSAGE_ID=" MESSAGE_ID_STARTED, "PRIORITY=6" },
+	[EVENT_EXITED] = { "MESSAGE_ID=" MESSAGE_ID_EXITED, "PRIORITY=6" },
+	[EVENT_ERROR] = { "MESSAGE_ID=" MESSAGE_ID_ERROR, "PRIORITY=5" },
+	[EVENT_FORKED] = { "MESSAGE_ID=" MESSAGE_ID_FORKED, "PRIORITY=6" },
+	[EVENT_LOST] = { "MESSAGE_ID=" MESSAGE_ID_LOST, "PRIORITY=4" },
+};
+
+/* Building an entry. */
+
+/* Room for `size` more bytes; NULL without memory. What is written there counts once builder->size has grown. */
+static char *builder_reserve(struct journal_builder *b, size_t size)
+{
+	if (b->room - b->size < size) {
+		size_t room = b->room ? b->room : 4096;
+		char *data;
+
+		while (room - b->size < size)
+			room *= 2;
+		data = realloc(b->data, room);
+		if (!data)
+			return NULL;
+		b->data = data;
+		b->room = room;
+	}
+	return b->data + b->size;
+}
+
+static void builder_end_field(struct journal_builder *b, const char *end)
+{
+	ASSERT(b->n < JOURNAL_FIELDS_MAX);
+	b->size = (size_t)(end - b->data);
+	b->ends[b->n++] = b->size;
+}
+
+static int builder_text(struct journal_builder *b, const char *field)
+{
+	size_t size = strlen(field);
+	char *to = builder_reserve(b, size);
+
+	if (!to)
+		return -ENOMEM;
+	builder_end_field(b, (char *)mempcpy(to, field, size));
+	return 0;
+}
+
+/* "EXECSNOOP_EXE=" and so on, made once: they come with every entry. */
+#define PREFIX "EXECSNOOP_"
+static struct {
+	char text[sizeof(PREFIX) + 32];
+	size_t size;
+} names[KEYS_];
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void make_names(void)
+{
+	for (unsigned key = 0; key < KEYS_; key++) {
+		const char *name = key_name((enum key)key);
+		char *to = names[key].text;
+
+		ASSERT(strlen(name) < 32);
+		to = (char *)mempcpy(to, PREFIX, sizeof(PREFIX) - 1);
+		for (; *name; name++)
+			*to++ = *name >= 'a' && *name <= 'z' ? (char)(*name - 'a' + 'A') : *name;
+		*to++ = '=';
+		names[key].size = (size_t)(to - names[key].text);
+	}
+}
+
+static struct bytes name_of(enum key key)
+{
+	return (struct bytes){ names[key].text, names[key].size };
+}
+
+/* "NAME=" and room for a value of `size` bytes: where that goes. NULL without memory. */
+static char *builder_field(struct journal_builder *b, struct bytes name, size_t size)
+{
+	char *to = builder_reserve(b, name.size + size);
+
+	return to ? (char *)mempcpy(to, name.data, name.size) : NULL;
+}
+
+static int builder_bytes(struct journal_builder *b, struct bytes name, struct bytes value)
+{
+	char *to = builder_field(b, name, value.size);
+
+	if (!to)
+		return -ENOMEM;
+	builder_end_field(b, (char *)mempcpy(to, value.data, value.size));
+	return 0;
+}
+
+static int on_number(void *userdata, enum key key, int64_t value)
+{
+	char digits[EVENT_NUMBER_SIZE];
+	size_t size = event_number_format(digits, key, value);
+
+	return builder_bytes(userdata, name_of(key), (struct bytes){ digits, size });
+}
+
+static int on_truth(void *userdata, enum key key)
+{
+	return builder_bytes(userdata, name_of(key), BYTES("true"));
+}
+
+static int on_text(void *userdata, enum key key, const char *value)
+{
+	return builder_bytes(userdata, name_of(key), bytes_of(value));
+}
+
+static int on_time(void *userdata, enum key key, uint64_t ns)
+{
+	char time[EVENT_TIME_SIZE];
+
+	event_time_format(time, ns);
+	return builder_bytes(userdata, name_of(key), bytes_of(time));
+}
+
+static int on_bytes(void *userdata, enum key key, struct bytes value)
+{
+	return builder_bytes(userdata, name_of(key), value);
+}
+
+/* The first `most` items, each a field of that name, as long as `spare` iovecs stay for what comes later. */
+static int builder_repeat(struct journal_builder *b, struct bytes name, struct bytes items, size_t most, size_t spare)
+{
+	struct bytes item;
+
+	for (size_t at = 0, i = 0; i < most && nulstr_next(items, &at, &item); i++) {
+		size_t iovecs = memchr(item.data, '\n', item.size) ? IOVECS_NEWLINE : IOVECS_PLAIN;
+		int r;
+
+		if (b->repeated + iovecs + spare > IOVECS_REPEATED)
+			break;
+		r = builder_bytes(b, name, item);
+		if (r < 0)
+			return r;
+		b->repeated += iovecs;
+	}
+	return 0;
+}
+
+static int on_list(void *userdata, enum key key, struct bytes items)
+{
+	struct journal_builder *b = userdata;
+	char *to;
+
+	if (key == KEY_INCOMPLETE)
+		return builder_repeat(b, name_of(key), items, INCOMPLETE_, 0);
+	if (key != KEY_ARGS)
+		return builder_repeat(b, BYTES(PREFIX "ANCESTOR="), items, ANCESTORS_MAX, 0);
+	to = builder_field(b, name_of(key), quote_args_size(items));
+	if (!to)
+		return -ENOMEM;
+	builder_end_field(b, quote_args(to, items));
+	return builder_repeat(b, BYTES(PREFIX "ARG="), items, ARGS_MAX, IOVECS_ANCESTORS);
+}
+
+/* EXECSNOOP_ENV=NAME=VALUE for each chosen variable, as many as there is room for (77 at least): a field can come
+ * more than once, and a field's name may not have the small letters that a variable's may. */
+static int on_object(void *userdata, enum key key, struct bytes items)
+{
+	return builder_repeat(userdata, name_of(key), items, SIZE_MAX, IOVECS_ANCESTORS);
+}
+
+static const struct event_visitor visitor = {
+	.number = on_number,
+	.truth = on_truth,
+	.text = on_text,
+	.time = on_time,
+	.bytes = on_bytes,
+	.list = on_list,
+	.object = on_object,
+};
+
+static int builder_message(struct journal_builder *b, const struct event *event)
+{
+	char *to = builder_reserve(b, sizeof("MESSAGE=") + MESSAGE_SIZE);
+
+	if (!to)
+		return -ENOMEM;
+	to = (char *)mempcpy(to, "MESSAGE=", sizeof("MESSAGE=") - 1);
+	journal_message(to, MESSAGE_SIZE, event);
+	builder_end_field(b, to + strlen(to));
+	return 0;
+}
+
+static int builder_fill(struct journal_builder *b, const struct event *event, key_set keys)
+{
+	int r;
+
+	b->size = 0;
+	b->n = 0;
+	b->repeated = 0;
+	r = builder_message(b, event);
+	if (r == 0)
+		r = builder_text(b, kinds[event->type].id);
+	if (r == 0)
+		r = builder_text(b, kinds[event->type].priority);
+	if (r == 0)
+		r = builder_text(b, "SYSLOG_IDENTIFIER=execsnoopd");
+	if (r == 0)
+		r = event_visit(event, keys, &visitor, b);
+	return r;
+}
+
+static int entry_new(struct journal_entry **ret, const struct journal_builder *b)
+{
+	size_t size = sizeof(struct journal_entry) + b->n * sizeof(struct iovec) + b->size, begin = 0;
+	struct journal_entry *entry = malloc(size);
+	char *data;
+
+	if (!entry)
+		return -ENOMEM;
+	*entry = (struct journal_entry){ .size = size, .n = (int)b->n };
+	data = (char *)&entry->fields[b->n];
+	if (b->size > 0)
+		memcpy(data, b->data, b->size);
+	for (size_t i = 0; i < b->n; i++) {
+		entry->fields[i] = (struct iovec){ data + begin, b->ends[i] - begin };
+		begin = b->ends[i];
+	}
+	*ret = entry;
+	return 0;
+}
+
+int journal_entry_new(struct journal_entry **ret, struct journal_builder *b, const struct event *event, key_set keys)
+{
+	int r;
+
+	pthread_once(&names_once, make_names);
+	r = builder_fill(b, event, keys);
+	if (r == 0)
+		r = entry_new(ret, b);
+	/* A long command line now and then shall not be held for ever. */
+	if (b->room > SCRATCH_KEPT) {
+		free(TAKE_PTR(b->data));
+		b->room = 0;
+	}
+	return r;
+}
+
+void journal_builder_finish(struct journal_builder *builder)
+{
+	free(TAKE_PTR(builder->data));
+	builder->room = 0;
+}
+
+int journal_entry_archive(struct journal_entry **entry, struct archive *a)
+{
+	struct journal_entry *e = *entry;
+	struct journal_builder b = { .n = e ? (size_t)e->n : 0 };
+	struct loss loss = e ? e->loss : (struct loss){};
+	bool is_lost = e && e->is_lost, is_free = e && e->is_free;
+	struct bytes data = {};
+	int r;
+
+	/* The fields stand one behind the other. */
+	for (size_t i = 0; i < b.n; i++)
+		b.ends[i] = b.size += e->fields[i].iov_len;
+	if (e)
+		data = (struct bytes){ (const char *)&e->fields[b.n], b.size };
+	archive_count(a, &b.n, JOURNAL_FIELDS_MAX);
+	archive_raw(a, b.ends, b.n * sizeof(b.ends[0]));
+	archive_bytes(a, &data);
+	ARCHIVE(a, loss);
+	archive_flag(a, &is_lost);
+	archive_flag(a, &is_free);
+	if (!archive_is_reading(a))
+		return archive_error(a);
+	for (size_t i = 0; i < b.n; i++)
+		if (b.ends[i] > data.size || (i > 0 && b.ends[i] < b.ends[i - 1]))
+			archive_fail(a);
+	if (b.n == 0 || b.ends[b.n - 1] != data.size)
+		archive_fail(a);
+	if (archive_error(a) < 0)
+		return archive_error(a);
+	b.data = (char *)data.data;
+	b.size = data.size;
+	r = entry_new(entry, &b);
+	if (r < 0)
+		return r;
+	(*entry)->loss = loss;
+	(*entry)->is_lost = is_lost;
+	(*entry)->is_free = is_free;
+	return 0;
+}

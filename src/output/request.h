@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One line that a subscriber sent: what it asks for, or why not (CONTRACT section 3). */
+#ifndef EXECSNOOP_REQUEST_H
+#define EXECSNOOP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <yajl/yajl_gen.h>
+
+#include "model/event.h"
+#include "model/filter.h"
+#include "util/cleanup.h"
+
+#define REQUEST_LINE_MAX 65536 /* bytes of a line, with its end */
+#define REQUEST_DEPTH_MAX 4    /* of nested arrays and objects */
+#define REQUEST_FIELDS_MAX 256 /* entries of `fields` */
+#define REQUEST_REASON_SIZE 256
+
+struct request {
+	bool stats; /* {"stats":true}; else a subscription */
+	bool snapshot;
+	bool keys_given;
+	key_set keys;
+	struct filter *filter; /* owned */
+};
+
+/* What the peer wrote is strict JSON in UTF-8, and each key comes once: what two readers could read in two ways is
+ * refused, so that a typing error is not a filter. The strings of the filter are UTF-8 without NUL.
+ *
+ * 0; -EINVAL with a reason (plain ASCII) that can be sent to the peer; -ENOMEM. */
+int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE]);
+void request_clear(struct request *request);
+
+/* A subscription as keys of the object that is open: a request made of them asks for the same. `keys` is what
+ * stands in `fields`. */
+void request_gen(const struct request *request, yajl_gen gen);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The sink that feeds all peers. They stand in a list; a peer may end at any time it is written to, so whoever walks the list takes
+ * the next one first.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "output/json.h"
+#include "output/server_internal.h"
+
+#define WAIT_MS 100 /* at once, for those whose queues are half full */
+
+void server_note(struct server *server, int level, const char *format, ...)
+{
+	char message[512];
+	va_list args;
+
+	if (!server->config.note)
+		return;
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	server->config.note(server->config.userdata, level, message);
+}
+
+int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter)
+{
+	const struct settings *settings = server->config.settings;
+	struct subscriber_config config = {
+		.queue = settings->socket.queue,
+		.disconnect = settings->socket.slow == SLOW_DISCONNECT,
+		.keys = keys,
+		.filter = filter,
+		.boot = server->config.boot,
+		.json = server->json,
+		.budget = &server->budget,
+	};
+
+	return subscriber_new(ret, fd, &config, server->table);
+}
+
+/* The sink. */
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
+static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
+{
+	uint64_t now = now_ms();
+	struct peer *next;
+	nfds_t n = 0, i = 0;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		if (subscriber_has_output(peer->subscriber))
+			fds[n++] = (struct pollfd){ .fd = peer->fd, .events = POLLOUT };
+	if (n == 0 || now >= deadline || (poll(fds, n, (int)(deadline - now)) < 0 && errno != EINTR))
+		return false;
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (i < n && fds[i].fd == peer->fd && fds[i++].revents)
+			peer_write(peer);
+	}
+	return true;
+}
+
+static void drain_for(struct server *server, unsigned timeout_ms)
+{
+	_cleanup_free_ struct pollfd *fds = calloc(server->stats.subscribers + 1, sizeof(*fds));
+	uint64_t deadline = now_ms() + timeout_ms;
+
+	while (fds && drain_some(server, fds, deadline))
+		;
+}
+
+/* Until all is out, or time is up: who has not read half of its queue by then is not waited for again. */
+static void wait_for_readers(struct server *server)
+{
+	uint64_t began = now_ms(), took;
+
+	drain_for(server, server->drain_budget_ms < WAIT_MS ? server->drain_budget_ms : WAIT_MS);
+	took = now_ms() - began;
+	server->drain_budget_ms = took < server->drain_budget_ms ? server->drain_budget_ms - (unsigned)took : 0;
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		peer->stands |= subscriber_is_half_full(peer->subscriber);
+}
+
+/* The peer whose snapshot has not moved for longest; NULL: there is no snapshot under way. */
+static struct peer *find_stalled(struct server *server)
+{
+	struct peer *found = NULL;
+	uint64_t moved, least = UINT64_MAX;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (subscriber_snapshot_moved(peer->subscriber, &moved) && moved < least) {
+			found = peer;
+			least = moved;
+		}
+	}
+	return found;
+}
+
+void server_bound_snapshots(struct server *server)
+{
+	const size_t most = server->config.settings->socket.snapshot_memory;
+	struct peer *peer;
+
+	while (proctable_retained_bytes(server->table) + subscriber_portions() > most &&
+	       (peer = find_stalled(server))) {
+		server->stats.snapshots_ended++;
+		server_note(server, server_note_level(server, LOG_INFO),
+			    "the snapshot of subscriber %d (uid %u) is not read, and ends: snapshot_memory is used up",
+			    (int)peer->cred.pid, (unsigned)peer->cred.uid);
+		subscriber_end_snapshot(peer->subscriber);
+		/* The caller may be walking the list. */
+		if (subscriber_is_too_slow(peer->subscriber))
+			sd_event_source_set_enabled(server->sweep, SD_EVENT_ONESHOT);
+	}
+}
+
+/* Sends away those that are too slow, where no event comes that would. */
+static int on_sweep(sd_event_source *source, void *userdata)
+{
+	struct server *server = userdata;
+	struct peer *next;
+
+	(void)source;
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (subscriber_is_too_slow(peer->subscriber))
+			peer_write(peer);
+	}
+	return 0;
+}
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	struct server *server = (struct server *)sink;
+	bool behind = false;
+
+	server_bound_snapshots(server);
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (peer->leaving)
+			continue;
+		server_work(server, peer, false);
+		subscriber_event(peer->subscriber, event, encoder);
+		behind |= server->drain_budget_ms > 0 && !peer->stands && subscriber_is_half_full(peer->subscriber);
+	}
+	server_work(server, NULL, false);
+	if (behind)
+		wait_for_readers(server);
+}
+
+static void on_flush(struct sink *sink)
+{
+	struct server *server = (struct server *)sink;
+	struct peer *next;
+
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		next = peer->next;
+		if (subscriber_is_too_slow(peer->subscriber) ||
+		    (!peer->blocked && subscriber_has_output(peer->subscriber))) {
+			server_work(server, peer, false);
+			server_worked(server, peer_write(peer) ? peer : NULL);
+		}
+	}
+}
+
+static void on_fork(struct sink *sink, const struct process *child)
+{
+	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+		subscriber_fork(peer->subscriber, child);
+}
+
+static void on_process_exit(struct sink *sink, const struct process *process)
+{
+	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+		subscriber_exit(peer->subscriber, process);
+}
+
+static const struct sink_ops ops = {
+	.event = on_event,
+	.flush = on_flush,
+	.fork = on_fork,
+	.exit = on_process_exit,
+};
+
+int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
+	       int listen_fd)
+{
+	_cleanup_(server_free_p) struct server *server = calloc(1, sizeof(*server));
+	int r;
+
+	if (!server)
+		return -ENOMEM;
+	server->sink.ops = &ops;
+	server->event = event;
+	server->table = table;
+	server->config = *config;
+	server->fd = -1;
+	server->work = config->checkpoint ? &checkpoint_page(config->checkpoint)->work : &server->no_work;
+	r = json_new(&server->json);
+	if (r == 0)
+		r = server_keep_init(server);
+	if (r >= 0)
+		r = sd_event_add_defer(event, &server->sweep, on_sweep, server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
+	if (r >= 0)
+		r = server_listen(server, listen_fd);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(server);
+	return 0;
+}
+
+void server_drain(struct server *server, unsigned timeout_ms)
+{
+	server_listen_no_more(server);
+	drain_for(server, timeout_ms);
+}
+
+void server_set_drain_budget(struct server *server, unsigned ms)
+{
+	server->drain_budget_ms = ms;
+}
+
+struct server *server_leave(struct server *server, bool listens)
+{
+	for (struct peer *peer = server ? server->peers : NULL, *next; peer; peer = next) {
+		next = peer->next;
+		sd_event_source_disable_unref(peer->source);
+		sd_event_source_disable_unref(peer->deadline);
+		subscriber_free(peer->subscriber);
+		close(peer->fd);
+		free(peer->input);
+		free(peer);
+	}
+	if (server)
+		server->peers = NULL;
+	if (server && listens)
+		server->socket_file = socket_file_leave(server->socket_file);
+	return server_free(server);
+}
+
+struct server *server_free(struct server *server)
+{
+	if (!server)
+		return NULL;
+	while (server->peers)
+		peer_end(server->peers, "is left: the daemon ends");
+	sd_event_source_disable_unref(server->keep);
+	sd_event_source_disable_unref(server->sweep);
+	server_listen_end(server);
+	json_free(server->json);
+	free(server);
+	return NULL;
+}
+
+struct sink *server_sink(struct server *server)
+{
+	return &server->sink;
+}
+
+int server_reload(struct server *server, const struct settings *settings)
+{
+	const struct settings_output *old = &server->config.settings->socket.output;
+	bool same = settings_output_equal(old, &settings->socket.output);
+	struct peer *next;
+	int r = server_set_access(server, settings);
+
+	if (r < 0)
+		return r;
+	server->config.settings = settings;
+	server_allow_files(server);
+	server_check_access(server);
+	for (struct peer *peer = server->peers; peer; peer = next) {
+		_cleanup_(filter_free_p) struct filter *filter = NULL;
+
+		next = peer->next;
+		subscriber_set_limits(peer->subscriber, settings->socket.queue,
+				      settings->socket.slow == SLOW_DISCONNECT);
+		if (same || peer->own_subscription)
+			continue;
+		r = settings_filter(&settings->socket.output, &filter);
+		if (r == 0)
+			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
+		if (r == 0) {
+			TAKE_PTR(filter);
+			peer_note(peer);
+		} else
+			peer_end(peer, "cannot be given its new filter");
+	}
+	return 0;
+}
+
+void server_stats(const struct server *server, struct server_stats *ret)
+{
+	*ret = server->stats;
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		struct subscriber_stats stats;
+
+		subscriber_stats(peer->subscriber, &stats);
+		ret->events += stats.events;
+		ret->lost += stats.lost;
+		ret->queue += stats.queue;
+		if (stats.queue_peak > ret->queue_peak)
+			ret->queue_peak = stats.queue_peak;
+	}
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What server.c and server_*.c share. For nobody else. */
+#ifndef EXECSNOOP_SERVER_INTERNAL_H
+#define EXECSNOOP_SERVER_INTERNAL_H
+
+#include <sys/socket.h>
+#include <time.h>
+
+#include "output/server.h"
+#include "output/socket_file.h"
+#include "output/subscriber.h"
+
+#define TURNS_SURVIVED 1000 /* of a peer: then the death of an earlier daemon is forgotten */
+#define LEAVE_US 2000000    /* for a peer that is sent away to read why */
+
+struct peer {
+	struct server *server;
+	struct peer *next, *previous;
+	int fd;
+	unsigned slot; /* no other has it: its name in systemd's store */
+	sd_event_source *source;
+	sd_event_source *deadline; /* of one that is leaving */
+	struct subscriber *subscriber;
+	struct ucred cred;
+	uint64_t since_us;		     /* CLOCK_MONOTONIC when it came */
+	uint64_t moved_us;		     /* and when it last read something */
+	uint64_t written;		     /* bytes, then */
+	struct checkpoint_subscriber *place; /* it is kept over a crash; NULL: not yet */
+	char *input;			     /* REQUEST_LINE_MAX bytes while there is something in it; else NULL */
+	size_t input_size;
+	bool more;	     /* there is a whole line in it */
+	bool blocked;	     /* output waits for EPOLLOUT */
+	bool requests_ended; /* half-closed */
+	bool leaving;	     /* close when all is written */
+	bool stands;	     /* it was waited for in vain */
+	bool own_subscription;
+	unsigned turns; /* since a daemon died while it worked for it; up to TURNS_SURVIVED */
+};
+
+struct server {
+	struct sink sink;
+	sd_event *event;
+	struct proctable *table;
+	struct server_config config;
+	struct json *json;
+	struct budget budget;
+	struct checkpoint_work *work;	/* in the checkpoint, or */
+	struct checkpoint_work no_work; /* where there is none */
+	int fd;
+	struct socket_file *socket_file; /* NULL: the socket is systemd's */
+	sd_event_source *source, *pause, *keep, *sweep;
+	bool accept_paused;	  /* what accept needs: it was said */
+	unsigned drain_budget_ms; /* server_set_drain_budget: what is left of it */
+	struct peer *peers;
+	unsigned slot;			      /* the one that was given last */
+	time_t noted_at;		      /* the second of the last notes, */
+	unsigned noted;			      /* and how many there were in it */
+	uint64_t refusals, refusals_noted_us; /* not noted yet; when they may be */
+	struct server_stats stats;	      /* without what living peers have */
+};
+
+/* server.c. A line for the log, if anybody wants it. */
+__attribute__((format(printf, 3, 4))) void server_note(struct server *server, int level, const char *format, ...);
+/* Of a line that a peer can cause: some a second are worth it. */
+int server_note_level(struct server *server, int level);
+/* As many snapshots go on as snapshot_memory has room for what they keep; the one that has not moved for longest ends first. */
+void server_bound_snapshots(struct server *server);
+/* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
+int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter);
+
+/* server_places.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
+const char *server_refusal(struct server *server, uid_t uid);
+/* It was refused; told in the log now and then. */
+void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason);
+
+/* For which peer something is done from now on, for whoever comes after a crash; NULL: for none. */
+static inline void server_work(struct server *server, const struct peer *peer, bool is_own)
+{
+	server->work->is_own = is_own;
+	/* A compiler barrier is enough: who reads it comes after this process. */
+	__atomic_store_n(&server->work->slot, peer ? peer->slot : 0, __ATOMIC_RELEASE);
+}
+
+/* That is done. */
+static inline void server_worked(struct server *server, struct peer *peer)
+{
+	server_work(server, NULL, false);
+	if (peer && peer->place && peer->place->deaths > 0 && ++peer->turns == TURNS_SURVIVED)
+		peer->place->deaths = 0;
+}
+
+/* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
+int server_listen(struct server *server, int listen_fd);
+/* As many open files as the settings' subscribers may need; a note where that is forbidden. */
+void server_allow_files(struct server *server);
+/* Mode and group of the socket's file as new settings have them. 0; -ESRCH: there is no such group; -errno. A failure is noted. */
+int server_set_access(struct server *server, const struct settings *settings);
+void server_listen_no_more(struct server *server);
+/* Closes the socket, and removes its file as server_free() has it. */
+void server_listen_end(struct server *server);
+
+/* server_access.c. Ends the connections that mode and group of the socket's file would not let in. */
+void server_check_access(struct server *server);
+
+/* server_peer.c. A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
+int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber);
+void peer_link(struct peer *peer);
+/* What waits for it, as far as it takes it. False: the peer is gone. */
+bool peer_write(struct peer *peer);
+void peer_end(struct peer *peer, const char *why);
+/* Whoever is sent away goes after LEAVE_US, whether it has read why or not. 0 or -errno. */
+int peer_set_deadline(struct peer *peer);
+/* Its name in systemd's store. */
+bool slot_is_taken(const struct server *server, unsigned slot);
+void shutdown_and_close(int fd);
+void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot);
+
+/* What stands of one peer in the archive before its subscriber. */
+struct kept {
+	unsigned slot;
+	struct bytes subscription, input;
+	bool own_subscription, more, requests_ended, leaving;
+	struct ucred cred;
+};
+
+/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
+ * no UTF-8. */
+struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter);
+/* A subscriber that asks for what was kept. 0 or -errno. */
+int peer_subscription(struct server *server, int fd, const struct kept *kept, struct subscriber **ret);
+/* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
+int peer_follow_settings(struct server *server, struct subscriber *subscriber, const struct kept *kept);
+/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. 0 or -errno. */
+int peer_restore(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept);
+
+/* server_keep.c: over a crash. Soon all that last are kept. */
+int server_keep_init(struct server *server);
+void server_keep_soon(struct server *server);
+/* A place in the checkpoint; false: there is none. Its connection is in systemd's store, or will be at once. */
+bool peer_enter_checkpoint(struct peer *peer);
+/* Out of the checkpoint and the store, if it is there. */
+void peer_leave_checkpoint(struct peer *peer);
+/* What it asks for has changed. */
+void peer_note(struct peer *peer);
+
+#endif

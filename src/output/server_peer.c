@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Peers are strangers: what one does ends that one at most. Requests are read also from a peer that reads nothing (a
+ * new filter is just what one needs that cannot follow), but only as long as its subscriber takes answers: so a peer's
+ * memory is its queue, one request line, and a few answers, whatever it sends.
+ *
+ * A turn of a peer is one read, the requests that are whole (as many as there may be answers), and one portion of
+ * output; then the loop goes on, and looks at the ring buffer first. Requests that are left wait for EPOLLOUT: the
+ * socket is writable as soon as there is room for their answers.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <syslog.h>
+
+#include "output/reply.h"
+#include "output/request.h"
+#include "output/server_internal.h"
+#include "util/charge.h"
+
+#define LISTED_MAX 1024 /* subscribers in an answer, the newest */
+
+void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot)
+{
+	snprintf(ret, FDSTORE_NAME_MAX, "subscriber-%u", slot);
+}
+
+bool slot_is_taken(const struct server *server, unsigned slot)
+{
+	for (const struct peer *peer = server->peers; peer; peer = peer->next)
+		if (peer->slot == slot)
+			return true;
+	return false;
+}
+
+/* What it sent and nobody read would make the close a reset. A duplicate in systemd's store shall not keep it open. */
+void shutdown_and_close(int fd)
+{
+	char rest[16384];
+
+	shutdown(fd, SHUT_RDWR);
+	for (int i = 0; i < 64 && recv(fd, rest, sizeof(rest), MSG_DONTWAIT) > 0; i++)
+		;
+	close(fd);
+}
+
+void peer_end(struct peer *peer, const char *why)
+{
+	struct server *server = peer->server;
+	struct subscriber_stats stats = {};
+
+	if (peer->subscriber)
+		subscriber_stats(peer->subscriber, &stats);
+	server_note(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid,
+		    (unsigned)peer->cred.uid, why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
+	server->stats.events += stats.events;
+	server->stats.lost += stats.lost;
+	server->stats.subscribers--;
+	if (stats.queue_peak > server->stats.queue_peak)
+		server->stats.queue_peak = stats.queue_peak;
+	if (peer->next)
+		peer->next->previous = peer->previous;
+	if (peer->previous)
+		peer->previous->next = peer->next;
+	else
+		server->peers = peer->next;
+	sd_event_source_disable_unref(peer->source);
+	sd_event_source_disable_unref(peer->deadline);
+	peer_leave_checkpoint(peer);
+	subscriber_free(peer->subscriber);
+	shutdown_and_close(peer->fd);
+	free(peer->input);
+	free(peer);
+}
+
+static void peer_watch(struct peer *peer)
+{
+	uint32_t events = 0;
+
+	if (peer->blocked || peer->more)
+		events |= EPOLLOUT;
+	if (!peer->more && !peer->requests_ended && !peer->leaving && subscriber_takes_answers(peer->subscriber))
+		events |= EPOLLIN;
+	sd_event_source_set_io_events(peer->source, events);
+}
+
+bool peer_write(struct peer *peer)
+{
+	int r = subscriber_write(peer->subscriber);
+
+	if (r == SUBSCRIBER_E_SLOW) {
+		server_note(peer->server, server_note_level(peer->server, LOG_NOTICE),
+			    "subscriber %d (uid %u) is too slow and is disconnected", (int)peer->cred.pid,
+			    (unsigned)peer->cred.uid);
+		peer_end(peer, "was too slow");
+		return false;
+	}
+	if (r < 0 || (peer->leaving && r == 0)) {
+		peer_end(peer, r < 0 ? "is gone" : "was sent away");
+		return false;
+	}
+	if (subscriber_written(peer->subscriber) != peer->written) {
+		peer->written = subscriber_written(peer->subscriber);
+		sd_event_now(peer->server->event, CLOCK_MONOTONIC, &peer->moved_us);
+	}
+	peer->blocked = r != 0;
+	peer_watch(peer);
+	server_bound_snapshots(peer->server);
+	return true;
+}
+
+/* Answers. */
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	(void)source;
+	(void)usec;
+	peer_end(userdata, "did not read why it was sent away");
+	return 0;
+}
+
+int peer_set_deadline(struct peer *peer)
+{
+	int r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, LEAVE_US, 0,
+					   on_deadline, peer);
+
+	return r < 0 ? r : 0;
+}
+
+/* Debug only: who sends nonsense shall not fill the log with it, and gets the reason itself. */
+static int reply_rejected(struct peer *peer, const char *reason)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	yajl_gen gen = reply_begin("rejected");
+	int r;
+
+	if (!gen)
+		return -ENOMEM;
+	reply_pair(gen, "reason", reason);
+	r = reply_end(gen, &line);
+	if (r == 0)
+		r = subscriber_finish(peer->subscriber, line);
+	if (r == 0)
+		r = peer_set_deadline(peer);
+	if (r < 0)
+		return r;
+	peer->leaving = true;
+	peer_leave_checkpoint(peer);
+	server_note(peer->server, LOG_DEBUG, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
+		    (unsigned)peer->cred.uid, reason);
+	return 0;
+}
+
+static void gen_peer(yajl_gen gen, const struct peer *peer)
+{
+	struct subscriber_stats stats;
+
+	subscriber_stats(peer->subscriber, &stats);
+	yajl_gen_map_open(gen);
+	reply_count(gen, "pid", (uint64_t)peer->cred.pid);
+	reply_count(gen, "uid", peer->cred.uid);
+	reply_count(gen, "gid", peer->cred.gid);
+	reply_count(gen, "events", stats.events);
+	reply_count(gen, "lost", stats.lost);
+	reply_count(gen, "queue", stats.queue);
+	reply_count(gen, "queue_peak", stats.queue_peak);
+	reply_count(gen, "queue_limit", stats.queue_limit);
+	reply_count(gen, "filter_bytes", stats.filter);
+	reply_count(gen, "snapshot_bytes", stats.portion);
+	yajl_gen_map_close(gen);
+}
+
+/* All memory for which a subscriber can be blamed, but for its queue. */
+static void gen_snapshots(yajl_gen gen, const struct server *server)
+{
+	uint64_t under_way = 0, requests = 0, moved;
+
+	for (const struct peer *peer = server->peers; peer; peer = peer->next) {
+		under_way += subscriber_snapshot_moved(peer->subscriber, &moved);
+		requests += peer->input ? charge_of(REQUEST_LINE_MAX) : 0;
+	}
+	reply_map(gen, "snapshots");
+	reply_count(gen, "under_way", under_way);
+	reply_count(gen, "memory", proctable_retained_bytes(server->table) + subscriber_portions());
+	reply_count(gen, "memory_limit", server->config.settings->socket.snapshot_memory);
+	reply_count(gen, "ended", server->stats.snapshots_ended);
+	yajl_gen_map_close(gen);
+	reply_count(gen, "requests_bytes", requests);
+}
+
+static int reply_stats(struct peer *peer)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	struct server *server = peer->server;
+	yajl_gen gen = reply_begin("stats");
+	unsigned listed = 0;
+	int r;
+
+	if (!gen)
+		return -ENOMEM;
+	if (server->config.stats)
+		server->config.stats(server->config.userdata, gen);
+	reply_count(gen, "accepted", server->stats.accepted);
+	reply_count(gen, "refused", server->stats.refused);
+	gen_snapshots(gen, server);
+	reply_text(gen, "subscribers");
+	yajl_gen_array_open(gen);
+	for (struct peer *other = server->peers; other && listed < LISTED_MAX; other = other->next, listed++)
+		gen_peer(gen, other);
+	yajl_gen_array_close(gen);
+	if (server->stats.subscribers > listed)
+		reply_count(gen, "subscribers_not_listed", server->stats.subscribers - listed);
+	r = reply_end(gen, &line);
+	return r < 0 ? r : subscriber_say(peer->subscriber, line);
+}
+
+/* Requests. */
+
+static int peer_subscribe(struct peer *peer, struct request *request)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	yajl_gen gen = reply_begin("subscribed");
+	int r;
+
+	if (!gen)
+		return -ENOMEM;
+	if (!request->keys_given)
+		request->keys = peer->server->config.settings->socket.output.fields;
+	request_gen(request, gen);
+	r = reply_end(gen, &line);
+	if (r == 0)
+		r = subscriber_configure(peer->subscriber, request->keys, request->filter, true);
+	if (r < 0)
+		return r;
+	request->filter = NULL;
+	peer->own_subscription = true;
+	peer_note(peer);
+	r = subscriber_say(peer->subscriber, line);
+	if (r == 0 && request->snapshot)
+		r = subscriber_join(peer->subscriber, true);
+	return r;
+}
+
+static int peer_request(struct peer *peer, const char *line, size_t size)
+{
+	char reason[REQUEST_REASON_SIZE];
+	struct request request;
+	int r = request_parse(&request, line, size, reason);
+
+	if (r == -EINVAL)
+		return reply_rejected(peer, reason);
+	if (r < 0)
+		return r;
+	/* Else there would be no room for lines. */
+	if (!request.stats && filter_memory(request.filter) > peer->server->config.settings->socket.queue / 2)
+		r = reply_rejected(peer, "the filter takes more memory than half of the queue");
+	else
+		r = request.stats ? reply_stats(peer) : peer_subscribe(peer, &request);
+	request_clear(&request);
+	return r;
+}
+
+/* Takes the whole lines out of the input, as long as there may be answers. */
+static int peer_lines(struct peer *peer)
+{
+	const char *end = NULL;
+	size_t at = 0;
+	int r = 0;
+
+	while (r == 0 && !peer->leaving) {
+		end = memchr(peer->input + at, '\n', peer->input_size - at);
+		if (!end || !subscriber_takes_answers(peer->subscriber))
+			break;
+		r = peer_request(peer, peer->input + at, (size_t)(end - peer->input) - at);
+		at = (size_t)(end - peer->input) + 1;
+	}
+	if (r == 0 && !peer->leaving && !end && peer->input_size - at == REQUEST_LINE_MAX)
+		r = reply_rejected(peer, "the line is longer than 64 KiB");
+	peer->more = end && !peer->leaving;
+	peer->input_size = peer->leaving ? 0 : peer->input_size - at;
+	memmove(peer->input, peer->input + at, peer->input_size);
+	return r;
+}
+
+/* One read: 0 or -errno. Half-closed (`echo ... | nc -U`): there are no more requests, but it listens on. */
+static int peer_receive(struct peer *peer)
+{
+	ssize_t n = recv(peer->fd, peer->input + peer->input_size, REQUEST_LINE_MAX - peer->input_size, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	peer->input_size += (size_t)n;
+	if (n > 0)
+		return 0;
+	peer->requests_ended = true;
+	peer_note(peer);
+	/* The last line may lack its end. */
+	if (peer->input_size > 0)
+		peer->input[peer->input_size++] = '\n';
+	return 0;
+}
+
+/* 0 or -errno: it cannot be read, or not be answered. */
+static int peer_read(struct peer *peer)
+{
+	int r = 0;
+
+	if (!peer->input) {
+		peer->input = malloc(REQUEST_LINE_MAX);
+		if (!peer->input)
+			return -ENOMEM;
+		peer->input_size = 0;
+	}
+	/* What is there goes first: a line that is not whole then has room. */
+	if (!peer->more && !peer->requests_ended)
+		r = peer_receive(peer);
+	if (r == 0)
+		r = peer_lines(peer);
+	if (peer->input_size == 0) {
+		free(peer->input);
+		peer->input = NULL;
+	}
+	return r;
+}
+
+/* False: the peer is gone. */
+static bool peer_turn(struct peer *peer, uint32_t revents)
+{
+	if (revents & (EPOLLERR | EPOLLHUP)) {
+		peer_end(peer, "hung up");
+		return false;
+	}
+	if (revents & EPOLLOUT && !peer_write(peer))
+		return false;
+	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
+		peer_end(peer, "could not be answered");
+		return false;
+	}
+	if (subscriber_is_too_slow(peer->subscriber) || (!peer->blocked && subscriber_has_output(peer->subscriber)))
+		return peer_write(peer);
+	peer_watch(peer);
+	return true;
+}
+
+static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct peer *peer = userdata;
+	struct server *server = peer->server;
+
+	(void)source;
+	(void)fd;
+	server_work(server, peer, revents & EPOLLIN || peer->more || subscriber_is_costly(peer->subscriber));
+	server_worked(server, peer_turn(peer, revents) ? peer : NULL);
+	return 0;
+}
+
+int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	int r;
+
+	if (!peer)
+		return -ENOMEM;
+	r = sd_event_add_io(server->event, &peer->source, fd, EPOLLIN | EPOLLOUT, on_peer, peer);
+	if (r < 0) {
+		free(peer);
+		return r;
+	}
+	peer->server = server;
+	peer->fd = fd;
+	peer->subscriber = subscriber;
+	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->moved_us);
+	/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
+	peer->blocked = true;
+	*ret = peer;
+	return 0;
+}
+
+void peer_link(struct peer *peer)
+{
+	struct server *server = peer->server;
+
+	peer->next = server->peers;
+	if (peer->next)
+		peer->next->previous = peer;
+	server->peers = peer;
+	server->stats.subscribers++;
+}

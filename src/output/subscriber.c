@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What goes out, in this order: what is queued from before the snapshot (answers); the snapshot's lines, made as
+ * they are read; `live`; what happened since. So there are two buffers: `before`, and `queue`, which waits while a
+ * snapshot is under way. What a new snapshot finds in the queue moves to `before`, but counts as queue until it is
+ * out: else each further snapshot that is asked for and not read would free the queue for as much again. All that both
+ * hold is charged to the queue, but for the snapshot's own lines.
+ *
+ * An answer is held here too, beside the buffer: when the buffer has let go of it, it is written.
+ */
+#include "output/subscriber.h"
+
+#include <errno.h>
+#include <time.h>
+
+/* In one turn; the ring buffer comes first again after that. */
+#define TURN_MAX (256 << 10) /* bytes */
+#define LOOKS_MAX 4096	     /* processes that are held against the filter for a snapshot, */
+#define LOOK_STEPS 1000000   /* and what that may cost (glob.h) */
+
+#define PORTION (32 << 10)	/* bytes of a snapshot that are made at once */
+#define ANSWERS_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
+
+struct subscriber {
+	/* First what is looked at for each event that it does not want: with a thousand subscribers that is most of the work. */
+	bool joined;
+	bool follows;	   /* the filter wants to know of forks and ends */
+	bool filter_stale; /* and could not note a fork */
+	bool dropping, too_slow;
+	int fd;
+	struct subscriber_config config;
+	struct joined since;
+	struct proctable *table;
+	struct line_queue *before, *queue;
+	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
+	size_t counted; /* of it, in `portions` */
+	struct line *answers[SUBSCRIBER_ANSWERS_MAX];
+	struct proctable_cursor *cursor;  /* of the snapshot under way */
+	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
+	struct filter_place undecided_at; /* and goes on here */
+	struct budget_share share;	  /* if the filter has patterns */
+	/* A loss that has no line yet. */
+	uint64_t lost_count, lost_first, lost_last;
+	uint64_t events, lost;
+	uint64_t last_seq;		      /* of what it was given */
+	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
+};
+
+static size_t portions; /* of all subscribers */
+
+static void take_filter(struct subscriber *s, struct filter *filter)
+{
+	s->config.filter = filter;
+	s->follows = filter && filter_has_tree(filter);
+	s->undecided_at = (struct filter_place){ 0 };
+	if (filter && filter_has_patterns(filter))
+		budget_join(&s->share, s->config.budget);
+	else
+		budget_leave(&s->share);
+}
+
+static void drop_cursor(struct subscriber *s)
+{
+	s->cursor = proctable_cursor_free(s->cursor);
+	s->undecided = false;
+}
+
+int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_config *config, struct proctable *table)
+{
+	_cleanup_(subscriber_free_p) struct subscriber *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->fd = fd;
+	s->table = table;
+	r = line_queue_new(&s->before, SIZE_MAX);
+	if (r == 0)
+		r = line_queue_new(&s->queue, config->queue);
+	if (r == 0 && config->filter)
+		r = filter_follow(config->filter, table);
+	if (r < 0)
+		return r;
+	s->config = *config;
+	take_filter(s, config->filter);
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+struct subscriber *subscriber_free(struct subscriber *s)
+{
+	if (!s)
+		return NULL;
+	proctable_cursor_free(s->cursor);
+	budget_leave(&s->share);
+	filter_free(s->config.filter);
+	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++)
+		line_unref(s->answers[i]);
+	portions -= s->counted;
+	line_queue_free(s->before);
+	line_queue_free(s->queue);
+	free(s);
+	return NULL;
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* A line that is this subscriber's alone. */
+static int push_own(struct subscriber *s, struct line_queue *buffer, const struct event *event)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	int r = json_event(s->config.json, &line, event, s->config.keys);
+
+	return r < 0 ? r : line_queue_push_always(buffer, line);
+}
+
+/* The loss stands before whatever comes next. */
+static int say_lost(struct subscriber *s)
+{
+	struct event event = {
+		.type = EVENT_LOST,
+		.time = now(CLOCK_REALTIME),
+		.lost = { .where = LOST_SUBSCRIBER,
+			  .count = s->lost_count,
+			  .first_seq = s->lost_first,
+			  .last_seq = s->lost_last },
+	};
+	int r = push_own(s, s->queue, &event);
+
+	if (r == 0) {
+		s->lost_count = 0;
+		s->dropping = false;
+	}
+	return r;
+}
+
+/* Memory of the snapshot's lines. */
+static size_t portion_held(const struct subscriber *s)
+{
+	size_t before = line_queue_held(s->before);
+
+	return before < s->portion ? before : s->portion;
+}
+
+static void count_portion(struct subscriber *s)
+{
+	size_t now = portion_held(s);
+
+	portions += now - s->counted;
+	s->counted = now;
+}
+
+size_t subscriber_portions(void)
+{
+	return portions;
+}
+
+/* `before`, to put something in. */
+static struct line_queue *before_queue(struct subscriber *s)
+{
+	if (line_queue_is_empty(s->before))
+		s->portion = 0;
+	return s->before;
+}
+
+/* Of what counts as queue, all that reading makes less. */
+static size_t held_to_read(const struct subscriber *s)
+{
+	return line_queue_held(s->queue) + line_queue_held(s->before) - portion_held(s);
+}
+
+/* What counts as queue. */
+static size_t held(const struct subscriber *s)
+{
+	return held_to_read(s) + filter_memory(s->config.filter);
+}
+
+static bool has_room(const struct subscriber *s, const struct line *line)
+{
+	size_t limit = line_queue_limit(s->queue), used = held(s);
+
+	return used <= limit && line_queue_cost(s->queue, line) <= limit - used;
+}
+
+/* There is room again: half of it, so that not every line that gets out is paid with another `lost`. */
+static bool may_resume(const struct subscriber *s)
+{
+	return s->dropping && held_to_read(s) <= line_queue_limit(s->queue) / 2;
+}
+
+static void lose(struct subscriber *s, const struct event *event)
+{
+	if (s->lost_count++ == 0)
+		s->lost_first = s->lost_last = 0;
+	if (s->lost_first == 0)
+		s->lost_first = event->seq;
+	if (event->seq != 0)
+		s->lost_last = event->seq;
+	s->lost++;
+	s->dropping = true;
+	if (s->config.disconnect)
+		s->too_slow = true;
+}
+
+/* What it was given that is not out yet, for whoever comes after a crash. */
+static void note(struct subscriber *s)
+{
+	struct checkpoint_stream *checkpoint = s->checkpoint;
+	uint64_t first = s->lost_count ? s->lost_first : 0, waiting = s->lost_count;
+
+	if (!checkpoint)
+		return;
+	/* What is out first is asked last. */
+	waiting += line_queue_events(s->queue, &first);
+	waiting += line_queue_events(s->before, &first);
+	checkpoint->waiting = waiting;
+	checkpoint->first_seq = waiting ? first : 0;
+	checkpoint->last_seq = waiting ? s->last_seq : 0;
+	checkpoint->mid_line = line_queue_has_long_line(s->before) || line_queue_has_long_line(s->queue);
+	checkpoint->in_snapshot = s->cursor != NULL;
+	checkpoint->joined = s->joined;
+	checkpoint->told_all = s->since.told_all;
+	checkpoint->joined_ns = s->since.boot_ns;
+}
+
+static enum filter_result wants(struct subscriber *s, const struct event *event)
+{
+	if (event->type == EVENT_EXITED && !event_was_told(event, &s->since))
+		return FILTER_NO;
+	return s->config.filter ? filter_ask(s->config.filter, event, &s->share) : FILTER_YES;
+}
+
+/* Known before it is encoded: a line is not shorter than its arguments. */
+static bool is_too_large(const struct subscriber *s, const struct event *event)
+{
+	return event->process && s->config.keys & KEY_BIT(KEY_ARGS) &&
+	       event->process->image.args.size > line_queue_limit(s->queue);
+}
+
+static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
+{
+	struct line *line;
+
+	if (may_resume(s))
+		say_lost(s);
+	if (s->dropping || is_too_large(s, event) || encoder_line(encoder, s->config.keys, &line) < 0 ||
+	    !has_room(s, line) || line_queue_push_always(s->queue, line) != 0)
+		lose(s, event);
+	else
+		s->events++;
+}
+
+void subscriber_event(struct subscriber *s, const struct event *event, struct encoder *encoder)
+{
+	enum filter_result r;
+
+	if (s->filter_stale && filter_follow(s->config.filter, s->table) == 0)
+		s->filter_stale = false;
+	if (!s->joined || s->too_slow)
+		return;
+	r = wants(s, event);
+	if (r == FILTER_NO)
+		return;
+	if (r == FILTER_YES)
+		take(s, event, encoder);
+	else
+		lose(s, event);
+	if (event->seq != 0)
+		s->last_seq = event->seq;
+	note(s);
+}
+
+void subscriber_fork(struct subscriber *s, const struct process *child)
+{
+	if (s->follows && filter_note_fork(s->config.filter, child) < 0)
+		s->filter_stale = true;
+}
+
+void subscriber_exit(struct subscriber *s, const struct process *process)
+{
+	if (s->follows)
+		filter_note_exit(s->config.filter, process);
+}
+
+/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is dropped, and one
+ * that is out in part already must not be. */
+static void end_portion(struct subscriber *s)
+{
+	if (!s->cursor)
+		return;
+	drop_cursor(s);
+	if (portion_held(s) > 2 * PORTION)
+		line_queue_drop_snapshot(s->before);
+	s->portion = 0;
+	if (held(s) > line_queue_limit(s->queue) + 2 * PORTION)
+		s->too_slow = true;
+	count_portion(s);
+}
+
+int subscriber_join(struct subscriber *s, bool snapshot)
+{
+	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
+	int r = snapshot ? proctable_cursor_new(&cursor, s->table) : 0;
+
+	/* What is queued is older than the snapshot. */
+	if (r == 0 && snapshot)
+		r = line_queue_move(before_queue(s), s->queue);
+	if (r < 0)
+		return r;
+	end_portion(s);
+	s->cursor = TAKE_PTR(cursor);
+	s->joined = true;
+	s->since = (struct joined){
+		.clock = proctable_clock(s->table),
+		.told_all = snapshot,
+		.boot_ns = now(CLOCK_BOOTTIME),
+	};
+	note(s);
+	return 0;
+}
+
+int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filter, bool anew)
+{
+	int r = filter ? filter_follow(filter, s->table) : 0;
+
+	if (r == 0 && s->lost_count > 0)
+		r = say_lost(s);
+	if (r < 0)
+		return r;
+	if ((s->cursor && anew) || (s->config.filter && !filter_is_empty(s->config.filter))) {
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
+	}
+	if (anew)
+		end_portion(s);
+	filter_free(s->config.filter);
+	s->filter_stale = false;
+	take_filter(s, filter);
+	s->config.keys = keys;
+	note(s);
+	return 0;
+}
+
+void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
+{
+	line_queue_set_limit(s->queue, queue);
+	s->config.queue = queue;
+	s->config.disconnect = disconnect;
+}
+
+bool subscriber_snapshot_moved(const struct subscriber *s, uint64_t *ret)
+{
+	if (s->cursor)
+		*ret = proctable_cursor_moved(s->cursor);
+	return s->cursor;
+}
+
+/* What is queued, as a loss: it may be about processes that are not told of any more. */
+static void lose_queue(struct subscriber *s)
+{
+	uint64_t first = 0, count = line_queue_events(s->queue, &first);
+
+	if (count > 0) {
+		s->lost_first = first;
+		s->lost_last = s->lost_count > 0 ? s->lost_last : s->last_seq;
+		s->lost_count += count;
+		s->lost += count;
+		s->dropping = true;
+	}
+	line_queue_clear(s->queue);
+}
+
+/* `live`, behind what is missing. */
+static int push_live(struct subscriber *s, size_t missing)
+{
+	struct event event = {
+		.type = EVENT_LOST,
+		.time = now(CLOCK_REALTIME),
+		.lost = { .where = LOST_SUBSCRIBER, .count = missing },
+	};
+	int r = missing > 0 ? push_own(s, before_queue(s), &event) : 0;
+
+	event = (struct event){ .type = EVENT_LIVE, .time = event.time };
+	return r < 0 ? r : push_own(s, before_queue(s), &event);
+}
+
+void subscriber_end_snapshot(struct subscriber *s)
+{
+	size_t missing;
+
+	if (!s->cursor)
+		return;
+	missing = proctable_cursor_left(s->cursor) + s->undecided + line_queue_drop_snapshot(s->before);
+	drop_cursor(s);
+	if (missing > 0) {
+		lose_queue(s);
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
+	}
+	if (push_live(s, missing) < 0 || s->config.disconnect)
+		s->too_slow = true;
+	/* A line that is out in part must follow, and is charged to the queue now: it may be too much for that. */
+	s->portion = 0;
+	if (held(s) > line_queue_limit(s->queue))
+		s->too_slow = true;
+	count_portion(s);
+	note(s);
+}
+
+/* A place for an answer; NULL if answers that are not written yet take all of them, or too much memory. */
+static struct line **answer_place(struct subscriber *s)
+{
+	struct line **place = NULL;
+	size_t unread = 0;
+
+	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++) {
+		if (s->answers[i] && s->answers[i]->refs == 1)
+			s->answers[i] = line_unref(s->answers[i]);
+		if (s->answers[i])
+			unread += s->answers[i]->held;
+		else
+			place = &s->answers[i];
+	}
+	return unread <= ANSWERS_HELD ? place : NULL;
+}
+
+bool subscriber_takes_answers(struct subscriber *s)
+{
+	return answer_place(s);
+}
+
+/* Between two lines of a snapshot, or behind the events that came before it. */
+static int push_answer(struct subscriber *s, struct line *line)
+{
+	int r = s->lost_count > 0 && !s->cursor ? say_lost(s) : 0;
+
+	return r < 0 ? r : line_queue_push_always(s->cursor ? before_queue(s) : s->queue, line);
+}
+
+int subscriber_say(struct subscriber *s, struct line *line)
+{
+	struct line **place = answer_place(s);
+	int r;
+
+	ASSERT(place);
+	r = push_answer(s, line);
+	if (r == 0)
+		*place = line_ref(line);
+	return r;
+}
+
+int subscriber_finish(struct subscriber *s, struct line *line)
+{
+	int r = push_answer(s, line);
+
+	if (r < 0)
+		return r;
+	if (s->cursor)
+		line_queue_clear(s->queue);
+	end_portion(s);
+	s->joined = false;
+	s->lost_count = 0;
+	note(s);
+	return 0;
+}
+
+/* A line of the snapshot's. */
+static int push_portion(struct subscriber *s, const struct event *event)
+{
+	struct line_queue *before = before_queue(s);
+	size_t held = line_queue_held(before);
+	int r = push_own(s, before, event);
+
+	s->portion += line_queue_held(before) - held;
+	return r;
+}
+
+/* The process that the snapshot is at: if the filter has no answer within the steps, it is at it next time too. */
+static int snapshot_look(struct subscriber *s, const struct process *process, int64_t *steps)
+{
+	struct event event = {
+		.type = EVENT_STARTED,
+		.snapshot = true,
+		.boot = s->config.boot,
+		.process = process,
+		.source = process->source,
+		.time = process->start_time,
+	};
+	enum filter_result r = FILTER_YES;
+
+	if (s->config.filter)
+		r = filter_try(s->config.filter, &event, &s->undecided_at, steps);
+	s->undecided = r == FILTER_MORE;
+	if (r == FILTER_MORE)
+		return 0;
+	s->undecided_at = (struct filter_place){ 0 };
+	return r == FILTER_YES ? push_portion(s, &event) : 0;
+}
+
+/* The next process of the snapshot, or its end: 1, as long as lines of it are not out, so that there is nothing between those and
+ * `live`. */
+static int snapshot_step(struct subscriber *s, int64_t *steps)
+{
+	const struct entry *entry = s->undecided ? proctable_cursor_at(s->cursor) : proctable_cursor_next(s->cursor);
+
+	if (entry)
+		return snapshot_look(s, &entry->process, steps);
+	if (!line_queue_is_empty(s->before))
+		return 1;
+	drop_cursor(s);
+	return push_live(s, 0);
+}
+
+static int outcome(int r)
+{
+	return r == LINE_QUEUE_E_BLOCKED ? SUBSCRIBER_E_BLOCKED : r == LINE_QUEUE_E_MORE ? SUBSCRIBER_E_MORE : r;
+}
+
+static int write_portion(struct subscriber *s)
+{
+	size_t turn = 0, looks = 0;
+	int64_t steps = LOOK_STEPS;
+	int r;
+
+	if (s->too_slow)
+		return SUBSCRIBER_E_SLOW;
+	/* The snapshot in portions: as much as is written at once, not more, whatever the size of the table. */
+	do {
+		for (; s->cursor && line_queue_held(s->before) < PORTION && looks < LOOKS_MAX && steps > 0; looks++) {
+			r = snapshot_step(s, &steps);
+			if (r < 0)
+				return r;
+			if (r > 0)
+				break;
+		}
+		turn += line_queue_size(s->before);
+		r = line_queue_write(s->before, s->fd, TURN_MAX);
+		if (r != 0)
+			return outcome(r);
+	} while (s->cursor && turn < TURN_MAX && looks < LOOKS_MAX && steps > 0);
+	if (s->cursor)
+		return SUBSCRIBER_E_MORE;
+	r = line_queue_write(s->queue, s->fd, TURN_MAX);
+	/* Also where nothing new happens: the loss is told as soon as there is room. */
+	if (r >= 0 && s->lost_count > 0 && may_resume(s)) {
+		int told = say_lost(s);
+
+		if (told < 0)
+			return told;
+		if (r == 0)
+			r = line_queue_write(s->queue, s->fd, TURN_MAX);
+	}
+	return outcome(r);
+}
+
+int subscriber_write(struct subscriber *s)
+{
+	int r = write_portion(s);
+
+	count_portion(s);
+	note(s);
+	return r;
+}
+
+bool subscriber_is_too_slow(const struct subscriber *s)
+{
+	return s->too_slow;
+}
+
+uint64_t subscriber_written(const struct subscriber *s)
+{
+	return line_queue_written(s->before) + line_queue_written(s->queue);
+}
+
+bool subscriber_is_dropping(const struct subscriber *s)
+{
+	return s->dropping;
+}
+
+bool subscriber_is_half_full(const struct subscriber *s)
+{
+	return held_to_read(s) > line_queue_limit(s->queue) / 2;
+}
+
+bool subscriber_is_costly(const struct subscriber *s)
+{
+	return s->cursor && s->share.budget;
+}
+
+bool subscriber_has_output(const struct subscriber *s)
+{
+	return s->cursor || s->too_slow || !line_queue_is_empty(s->before) || !line_queue_is_empty(s->queue) ||
+	       s->lost_count > 0;
+}
+
+void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
+{
+	*ret = (struct subscriber_stats){
+		.events = s->events,
+		.lost = s->lost,
+		.queue = held_to_read(s),
+		.filter = filter_memory(s->config.filter),
+		.portion = portion_held(s),
+		.queue_peak = line_queue_peak(s->queue),
+		.queue_limit = line_queue_limit(s->queue),
+		.in_snapshot = s->cursor,
+	};
+}
+
+int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set *lines)
+{
+	int r = line_queue_archive(s->before, a, lines);
+
+	if (r == 0)
+		r = line_queue_archive(s->queue, a, lines);
+	if (r == 0)
+		r = proctable_cursor_archive(&s->cursor, s->table, a);
+	if (r == 0)
+		r = filter_archive(s->config.filter, a);
+	ARCHIVE(a, s->portion);
+	archive_flag(a, &s->joined);
+	archive_flag(a, &s->filter_stale);
+	archive_flag(a, &s->undecided);
+	joined_archive(&s->since, a);
+	ARCHIVE(a, s->lost_count);
+	ARCHIVE(a, s->lost_first);
+	ARCHIVE(a, s->lost_last);
+	archive_flag(a, &s->dropping);
+	archive_flag(a, &s->too_slow);
+	ARCHIVE(a, s->events);
+	ARCHIVE(a, s->lost);
+	ARCHIVE(a, s->last_seq);
+	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
+	count_portion(s);
+	return r < 0 ? r : archive_error(a);
+}
+
+void subscriber_set_checkpoint(struct subscriber *s, struct checkpoint_stream *checkpoint)
+{
+	s->checkpoint = checkpoint;
+	note(s);
+}
+
+int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *left)
+{
+	int r = 0;
+
+	s->since = (struct joined){
+		.clock = proctable_clock(s->table),
+		.told_all = left->told_all,
+		.resumed = true,
+		.boot_ns = left->joined_ns,
+	};
+	s->joined = left->joined;
+	s->lost_count = s->lost = left->waiting;
+	s->lost_first = left->first_seq;
+	s->lost_last = s->last_seq = left->last_seq;
+	if (s->lost_count > 0)
+		r = say_lost(s);
+	return r == 0 && left->in_snapshot ? subscriber_join(s, true) : r;
+}
+
+key_set subscriber_keys(const struct subscriber *s)
+{
+	return s->config.keys;
+}
+
+struct filter *subscriber_filter(const struct subscriber *s)
+{
+	return s->config.filter;
+}

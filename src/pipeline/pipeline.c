@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One record in, at most two events out (a loss before it, and its own).
+ *
+ * Numbers: every event but snapshot lines gets the next seq, before any filter. An exit is an event only if
+ * somebody can have been told of the process: by an event, or by a snapshot that was begun while it was in the
+ * table. So a process that never execs is silent (unless forks = yes); and where only snapshots told of it, its end
+ * has no number: in streams that had no such snapshot it would be missing.
+ *
+ * Time: a process keeps the start_time that it was given when it became known; its end_time is that plus the
+ * time it ran by the boot clock, so that they agree to the nanosecond whatever the clock did meanwhile. An
+ * event's own time is by the clock of now.
+ */
+#include "pipeline/pipeline.h"
+
+#include <errno.h>
+#include <sys/sysinfo.h>
+
+#include "model/cgroup.h"
+#include "output/encoder.h"
+#include "pipeline/arg_chunks.h"
+#include "pipeline/decode.h"
+#include "util/nulstr.h"
+
+#define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
+#define ENDED_MAX 256		  /* a power of two */
+#define ARG_CHUNKS_MAX (64 << 20) /* bytes of memory, unless args_limit wants more */
+
+struct pipeline {
+	struct pipeline_config config;
+	struct proctable *table;
+	struct sink *sinks;
+	struct encoder encoder;
+	struct decoded decoded;
+	struct arg_chunks *chunks;
+	/* Who ended lately, by tgid: on kernels before 6.16 two threads may both be the last one. */
+	struct {
+		uint64_t start;
+		uint32_t tgid;
+	} ended[ENDED_MAX];
+	char container_id[CGROUP_NAME_SIZE];
+	struct pipeline_stats stats;
+	int64_t epoch;
+	uint64_t listed;		  /* pipeline_set_listed */
+	uint64_t shown;			  /* pipeline_resume: snapshots had all that had begun by then */
+	bool live;			  /* before, records only move the table */
+	bool replay;			  /* pipeline_set_replay */
+	uint32_t lost_events, lost_forks; /* as far as told */
+	uint64_t untold;		  /* ends that could not be told, until the next `lost` */
+	struct dedup *dedup;		  /* not owned; NULL: there is only one ring */
+	enum pipeline_dedup which;
+};
+
+/* What was told, for whoever comes after a crash. */
+static void note(struct pipeline *p)
+{
+	struct checkpoint_counters *checkpoint = p->config.checkpoint;
+
+	if (!checkpoint)
+		return;
+	checkpoint->seq = p->stats.seq;
+	checkpoint->untold = p->untold;
+	checkpoint->listed = p->listed;
+	checkpoint_loss(checkpoint)->lost_events = p->lost_events;
+	checkpoint_loss(checkpoint)->lost_forks = p->lost_forks;
+}
+
+/* Sinks. */
+
+/* The end of a process that only some streams know. */
+static bool is_numberless(const struct event *event)
+{
+	return event->type == EVENT_EXITED && event->told == 0 && !event->process->execed;
+}
+
+static void emit(struct pipeline *p, struct event *event)
+{
+	event->boot = p->config.boot;
+	event->seq = is_numberless(event) ? 0 : ++p->stats.seq;
+	event->position = proctable_clock(p->table);
+	p->stats.events[event->type]++;
+	p->encoder.event = event;
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		sink->ops->event(sink, event, &p->encoder);
+	encoder_clear(&p->encoder);
+	/* Only now: after a crash within this the record comes again, and so does its number. */
+	note(p);
+}
+
+static void note_fork(struct pipeline *p, const struct process *child)
+{
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->fork)
+			sink->ops->fork(sink, child);
+}
+
+static void note_exit(struct pipeline *p, const struct process *process)
+{
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->exit)
+			sink->ops->exit(sink, process);
+}
+
+static uint64_t date(const struct pipeline *p, uint64_t boot_ns)
+{
+	return (uint64_t)((int64_t)boot_ns + p->epoch);
+}
+
+static void emit_process(struct pipeline *p, enum event_type type, struct entry *entry, const struct process *process,
+			 uint64_t boot_time)
+{
+	struct event event = {
+		.type = type,
+		.time = date(p, boot_time),
+		.process = process,
+		.source = process->source,
+		.born = entry->born,
+	};
+
+	if (!entry->told)
+		entry->told = proctable_clock(p->table);
+	event.told = entry->told;
+	emit(p, &event);
+}
+
+/* Pieces of arguments. */
+
+static struct arg_chunks_key list_of(const struct decoded *d, uint32_t kind)
+{
+	return (struct arg_chunks_key){ .kind = kind, .tgid = d->head->tgid, .time = d->head->time };
+}
+
+static int piece_record(struct pipeline *p, const struct decoded *d)
+{
+	return arg_chunks_add(p->chunks, list_of(d, d->head->kind), d->position, d->piece);
+}
+
+/* Puts the arguments of an exec or error together. What came in pieces is to be dropped after the event. */
+static void attach_args(struct pipeline *p, struct decoded *d)
+{
+	struct image *image = &d->process.image;
+	struct bytes came = d->args_before ? arg_chunks_find(p->chunks, list_of(d, RECORD_ARGS)) : BYTES_NONE;
+	bool came_whole = came.size == d->args_before;
+
+	if (came.data)
+		image->args = came;
+	if (!image->args.data && came_whole && image->args_size == 0)
+		image->args = BYTES("");
+	if (image->args.data && image->args.size < image->args_size) {
+		image->args.size = nulstr_cut(image->args, image->args.size);
+		image->args_truncated = true;
+	}
+	if (!image->args.data && image->args_size > 0) {
+		/* Not one byte of them: say that there were some. */
+		image->args = BYTES("");
+		image->args_truncated = true;
+	}
+	if (!came_whole)
+		p->stats.args_shortened++;
+}
+
+/* Of the environment, what was asked for; as take_args. */
+static void take_env(struct pipeline *p, struct decoded *d)
+{
+	struct image *image = &d->process.image;
+	struct bytes came = d->env_before ? arg_chunks_find(p->chunks, list_of(d, RECORD_ENV)) : BYTES_NONE;
+	struct bytes block = came.data ? came : image->env;
+
+	image->env = BYTES_NONE;
+	if (d->env_size == 0 || !p->config.environment)
+		return;
+	if (block.size < d->env_size || environment_choose(p->config.environment, block, &image->env) < 0)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+}
+
+static void drop_pieces(struct pipeline *p, const struct decoded *d)
+{
+	if (d->args_before)
+		arg_chunks_drop(p->chunks, list_of(d, RECORD_ARGS));
+	if (d->env_before)
+		arg_chunks_drop(p->chunks, list_of(d, RECORD_ENV));
+}
+
+/* Masks what [redact] says. Whether something changed; the bytes are valid until the next call. */
+static bool mask(void *userdata, struct image *image)
+{
+	struct pipeline *p = userdata;
+	int args = 0, env = 0;
+
+	if (p->config.redact && image->args.data)
+		args = redact_args(p->config.redact, image->args, &image->args);
+	if (p->config.redact && image->env.data)
+		env = redact_env(p->config.redact, image->env, &image->env);
+	/* No memory to mask them: nobody may see them. */
+	if (args < 0) {
+		image->args = BYTES("");
+		image->args_truncated = true;
+	}
+	if (env < 0) {
+		image->env = BYTES_NONE;
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+	}
+	return args != 0 || env != 0;
+}
+
+/* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked secrets. */
+static void enrich(struct pipeline *p, struct image *image)
+{
+	if (image->cgroup.data) {
+		image->unit = cgroup_unit(image->cgroup);
+		image->container_id = cgroup_container_id(image->cgroup, p->container_id);
+	}
+	mask(p, image);
+}
+
+/* Records. */
+
+/* Somebody can have been told of it: by an event, or by a snapshot. */
+static bool is_public(const struct pipeline *p, const struct entry *entry)
+{
+	return entry->told || entry->born <= proctable_last_snapshot(p->table) || entry->process.start <= p->shown;
+}
+
+/* Ends a process: its event, if it is to have one, and its place in the table. */
+static void end_process(struct pipeline *p, struct entry *entry, struct event *event, uint64_t boot_time)
+{
+	event->type = EVENT_EXITED;
+	event->time = date(p, boot_time);
+	event->process = &entry->process;
+	event->born = entry->born;
+	event->told = entry->told;
+	event->end.running_ns = boot_time > entry->process.start ? boot_time - entry->process.start : 0;
+	if (p->live && is_public(p, entry))
+		emit(p, event);
+	note_exit(p, &entry->process);
+	p->ended[entry->process.tgid % ENDED_MAX].tgid = entry->process.tgid;
+	p->ended[entry->process.tgid % ENDED_MAX].start = entry->process.start;
+	proctable_remove(p->table, entry);
+}
+
+static bool has_ended(const struct pipeline *p, uint32_t tgid, uint64_t start)
+{
+	return p->ended[tgid % ENDED_MAX].tgid == tgid && p->ended[tgid % ENDED_MAX].start == start;
+}
+
+/* The entry of that tgid is another process's, whose end was lost: it ended before this one began. */
+static void end_stale(struct pipeline *p, uint32_t tgid, uint64_t start, uint64_t boot_time)
+{
+	struct entry *entry = proctable_find(p->table, tgid, 0);
+	struct event event = { .source = SOURCE_RESYNC };
+
+	if (entry && entry->process.start != start)
+		end_process(p, entry, &event, boot_time);
+}
+
+/* As the table has them, which is what an exec record brings from the kernel. */
+static struct bytes ancestors_of(struct pipeline *p, const struct process *process, char *buffer, size_t size)
+{
+	return (struct bytes){ buffer, proctable_ancestors(p->table, process, buffer, size) };
+}
+
+static int fork_record(struct pipeline *p, const struct decoded *d)
+{
+	struct process child = d->process;
+	char ancestors[ANCESTORS_SIZE];
+	struct entry *entry;
+	int r;
+
+	if (child.kernel_thread && !p->config.kernel_threads)
+		return 0;
+	child.start_time = date(p, child.start);
+	end_stale(p, child.tgid, child.start, child.start);
+	child.ancestors = ancestors_of(p, &child, ancestors, sizeof(ancestors));
+	r = proctable_fork(p->table, &entry, &child);
+	/* A fork that waited over a crash is not told, though the table may have found the child since. */
+	if (r == PROCTABLE_E_KNOWN && p->replay)
+		entry = proctable_find(p->table, child.tgid, child.start);
+	else if (r != 0)
+		return r == PROCTABLE_E_KNOWN ? 0 : r;
+	else
+		note_fork(p, &entry->process);
+	if (p->config.forks && p->live)
+		emit_process(p, EVENT_FORKED, entry, &entry->process, d->head->time);
+	return 0;
+}
+
+/* Is that exec in already: told by two probes, or seen by the list? */
+static bool is_exec_known(const struct pipeline *p, const struct process *known, const struct process *process)
+{
+	if (p->replay || known->exec_id < process->exec_id)
+		return false;
+	if (known->exec_id > process->exec_id || known->source == SOURCE_PROBE)
+		return true;
+	/* What the probe saw is more than what /proc says. Once that was told, it stays, unless the exec was not over then. */
+	return p->live && !known->execing;
+}
+
+static int exec_record(struct pipeline *p, struct decoded *d)
+{
+	struct process *process = &d->process;
+	struct entry *entry;
+	bool fresh;
+	int r;
+
+	attach_args(p, d);
+	take_env(p, d);
+	enrich(p, &process->image);
+	end_stale(p, process->tgid, process->start, process->start);
+	entry = proctable_find(p->table, process->tgid, process->start);
+	if (entry && is_exec_known(p, &entry->process, process)) {
+		r = 0;
+		goto out;
+	}
+	fresh = !entry; /* its fork was lost */
+	process->start_time = entry ? entry->process.start_time : date(p, process->start);
+	r = entry ? proctable_exec(p->table, &entry, process) : proctable_add(p->table, &entry, process);
+	if (r < 0)
+		goto out;
+	if (fresh)
+		note_fork(p, &entry->process);
+	if (p->live) {
+		/* The table may have kept less of the arguments; this event has them all. */
+		struct process whole = entry->process;
+
+		whole.image.args = process->image.args;
+		whole.image.args_truncated = process->image.args_truncated;
+		emit_process(p, EVENT_STARTED, entry, &whole, d->head->time);
+	}
+	r = 0;
+out:
+	drop_pieces(p, d);
+	return r;
+}
+
+/*
+ * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were both the last
+ * (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end.
+ */
+static void unknown_exit(struct pipeline *p, const struct decoded *d)
+{
+	const struct process process = { .tgid = d->head->tgid, .start = d->head->start };
+	bool is_event = p->config.forks || d->exit->flags & EXIT_F_EXECED;
+	bool is_kept_out = d->exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads;
+
+	/* For who may have it in a list that was read before. */
+	note_exit(p, &process);
+	if (p->live && is_event && !is_kept_out && process.start >= p->listed &&
+	    !has_ended(p, process.tgid, process.start))
+		p->untold++;
+	note(p);
+}
+
+static int exit_record(struct pipeline *p, const struct decoded *d)
+{
+	const struct record_exit *exit = d->exit;
+	struct entry *entry = proctable_find(p->table, d->head->tgid, d->head->start);
+	struct event event = {
+		.end = {
+			.status_known = true,
+			.status = exit->status,
+			.cpu_known = exit->flags & EXIT_F_CPU,
+			.rss_known = exit->flags & EXIT_F_RSS,
+			.io_known = exit->flags & EXIT_F_IO,
+			.cpu_user_ns = d->cpu_user_ns,
+			.cpu_system_ns = d->cpu_system_ns,
+			.max_rss_bytes = exit->max_rss_bytes,
+			.read_bytes = exit->read_bytes,
+			.write_bytes = exit->write_bytes,
+		},
+	};
+
+	if (!entry) {
+		unknown_exit(p, d);
+		return 0;
+	}
+	event.source = entry->process.source;
+	end_process(p, entry, &event, d->head->time);
+	return 0;
+}
+
+static int error_record(struct pipeline *p, struct decoded *d)
+{
+	struct process *process = &d->process;
+	struct entry *entry = proctable_find(p->table, process->tgid, process->start);
+	struct event event = {
+		.type = EVENT_ERROR,
+		.time = date(p, d->head->time),
+		.process = process,
+		.error = d->error,
+	};
+
+	attach_args(p, d);
+	if (d->error_flags & (ERROR_F_ARGS_FAULT | ERROR_F_ARGS_CUT)) {
+		if (!process->image.args.data)
+			process->image.args = BYTES("");
+		process->image.args_truncated = true;
+		/* They were counted only as far as they were read. */
+		process->image.argc = 0;
+		process->image.args_size = 0;
+	}
+	enrich(p, &process->image);
+	process->start_time = entry ? entry->process.start_time : date(p, process->start);
+	if (entry) {
+		event.born = entry->born;
+		event.told = entry->told;
+	}
+	if (p->live)
+		emit(p, &event);
+	drop_pieces(p, d);
+	return 0;
+}
+
+/* Loss. */
+
+static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
+{
+	/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was
+	 * reserved before a loss that another record told of already. */
+	int32_t events = (int32_t)(lost_events - p->lost_events), forks = (int32_t)(lost_forks - p->lost_forks);
+	struct event event = { .type = EVENT_LOST, .time = date(p, boot_time), .lost.where = LOST_KERNEL };
+
+	if (events < 0)
+		events = 0;
+	if (forks < 0)
+		forks = 0;
+	p->lost_events += (uint32_t)events;
+	p->lost_forks += (uint32_t)forks;
+	p->stats.lost_events += (uint32_t)events;
+	p->stats.lost_forks += (uint32_t)forks;
+	/* A lost fork is a lost event only where forks are events. */
+	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0) + skipped + p->untold;
+	p->stats.untold += p->untold;
+	p->untold = 0;
+	if (event.lost.count > 0 && p->live)
+		emit(p, &event);
+}
+
+int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
+{
+	lose(p, lost_events, lost_forks, skipped, boot_time);
+	return 0;
+}
+
+void pipeline_skipped(struct pipeline *p, uint64_t skipped, uint64_t boot_time)
+{
+	lose(p, p->lost_events, p->lost_forks, skipped, boot_time);
+}
+
+/* 1: it is the second of two, and left out. */
+static int is_duplicate(struct pipeline *p, const struct decoded *d)
+{
+	struct twin twin = {
+		.kind = d->head->kind,
+		.tgid = d->head->tgid,
+		.tid = d->head->tid,
+		.start = d->head->start,
+		.time = d->head->time,
+	};
+
+	if (!p->dedup || twin.kind == RECORD_ARGS || twin.kind == RECORD_ENV)
+		return 0;
+	if (twin.kind == RECORD_EXEC)
+		twin.which = d->process.exec_id;
+	if (twin.kind == RECORD_ERROR) {
+		twin.which = (uint64_t)d->error;
+		twin.by_time = true;
+	}
+	if (p->which == PIPELINE_FIRST)
+		return dedup_note(p->dedup, &twin);
+	if (!dedup_find(p->dedup, &twin))
+		return 0;
+	if (twin.kind == RECORD_EXEC || twin.kind == RECORD_ERROR)
+		drop_pieces(p, d);
+	return 1;
+}
+
+int pipeline_record(struct pipeline *p, const void *data, size_t size)
+{
+	struct decoded *d = &p->decoded;
+	int r = decode_record(d, data, size);
+
+	p->stats.records++;
+	if (r < 0) {
+		p->stats.malformed++;
+		return r;
+	}
+	lose(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
+	r = is_duplicate(p, d);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	switch (d->head->kind) {
+	case RECORD_FORK:
+		return fork_record(p, d);
+	case RECORD_EXEC:
+		return exec_record(p, d);
+	case RECORD_EXIT:
+		return exit_record(p, d);
+	case RECORD_ERROR:
+		return error_record(p, d);
+	case RECORD_ARGS:
+	case RECORD_ENV:
+		return piece_record(p, d);
+	}
+	return 0;
+}
+
+/* The rest. */
+
+/* Arguments and environments of as many execs as can be under way, and one more. */
+static size_t arg_chunks_most(const struct pipeline_config *config)
+{
+	const size_t one = config->args_limit + RECORD_CHUNK;
+	const size_t most = 2 * ((size_t)get_nprocs_conf() + 1) * one;
+
+	return most < ARG_CHUNKS_MAX ? most : ARG_CHUNKS_MAX < 4 * one ? 4 * one : ARG_CHUNKS_MAX;
+}
+
+int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
+{
+	_cleanup_(pipeline_free_p) struct pipeline *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->config = *config;
+	p->stats.seq = config->seq;
+	r = proctable_new(&p->table, config->table_memory);
+	if (r < 0)
+		return r;
+	r = encoder_init(&p->encoder);
+	if (r == 0)
+		r = arg_chunks_new(&p->chunks, config->args_limit + RECORD_CHUNK, arg_chunks_most(config));
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(p);
+	return 0;
+}
+
+struct pipeline *pipeline_free(struct pipeline *p)
+{
+	if (!p)
+		return NULL;
+	arg_chunks_free(p->chunks);
+	encoder_destroy(&p->encoder);
+	proctable_free(p->table);
+	free(p);
+	return NULL;
+}
+
+struct proctable *pipeline_table(struct pipeline *p)
+{
+	return p->table;
+}
+
+void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
+{
+	*ret = p->stats;
+	ret->arg_chunks_bytes = arg_chunks_memory(p->chunks);
+}
+
+void pipeline_add_sink(struct pipeline *p, struct sink *sink)
+{
+	struct sink **last = &p->sinks;
+
+	while (*last)
+		last = &(*last)->next;
+	sink->next = NULL;
+	*last = sink;
+}
+
+void pipeline_remove_sink(struct pipeline *p, struct sink *sink)
+{
+	for (struct sink **at = &p->sinks; *at; at = &(*at)->next) {
+		if (*at == sink) {
+			*at = sink->next;
+			sink->next = NULL;
+			return;
+		}
+	}
+}
+
+void pipeline_set_epoch(struct pipeline *p, int64_t offset)
+{
+	p->epoch = offset;
+}
+
+void pipeline_set_redact(struct pipeline *p, struct redact *redact)
+{
+	p->config.redact = redact;
+	if (redact && !redact_is_empty(redact))
+		proctable_change_images(p->table, mask, p);
+}
+
+/* At the start, the same once more: now its arguments could be read. */
+static bool completes(const struct pipeline *p, const struct process *known, const struct process *found)
+{
+	return !p->live && known->exec_id == found->exec_id &&
+	       known->image.incomplete & INCOMPLETE_BIT(INCOMPLETE_ARGS) && found->image.args.data;
+}
+
+int pipeline_found(struct pipeline *p, const struct process *process, uint64_t boot_time)
+{
+	struct process found = *process;
+	char ancestors[ANCESTORS_SIZE];
+	struct entry *entry;
+	int r;
+
+	if (found.kernel_thread && !p->config.kernel_threads)
+		return 0;
+	end_stale(p, found.tgid, found.start, found.start);
+	entry = proctable_find(p->table, found.tgid, found.start);
+	if (entry && entry->process.exec_id >= found.exec_id && !completes(p, &entry->process, &found))
+		return 0;
+	found.start_time = entry ? entry->process.start_time : date(p, found.start);
+	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
+	if (found.image.env.data && p->config.environment &&
+	    environment_choose(p->config.environment, found.image.env, &found.image.env) < 0)
+		return -ENOMEM;
+	enrich(p, &found.image);
+	if (entry) {
+		r = proctable_exec(p->table, &entry, &found);
+	} else {
+		r = proctable_add(p->table, &entry, &found);
+		if (r == 0)
+			note_fork(p, &entry->process);
+	}
+	if (r == 0 && p->live && (found.execed || p->config.forks))
+		emit_process(p, found.execed ? EVENT_STARTED : EVENT_FORKED, entry, &entry->process, boot_time);
+	return r < 0 ? r : 0;
+}
+
+void pipeline_set_listed(struct pipeline *p, uint64_t boot_time)
+{
+	p->listed = boot_time;
+}
+
+void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
+{
+	struct event event = { .source = SOURCE_RESYNC };
+
+	end_process(p, entry, &event, boot_time);
+}
+
+void pipeline_go_live(struct pipeline *p)
+{
+	p->live = true;
+}
+
+void pipeline_set_dedup(struct pipeline *p, struct dedup *dedup, enum pipeline_dedup which)
+{
+	p->dedup = dedup;
+	p->which = which;
+}
+
+void pipeline_set_replay(struct pipeline *p, bool replay)
+{
+	p->replay = replay;
+}
+
+void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left, uint64_t shown)
+{
+	struct entry *entry = proctable_next(p->table, NULL);
+
+	for (; entry; entry = proctable_next(p->table, entry))
+		if (entry->process.execed || p->config.forks)
+			entry->told = proctable_clock(p->table);
+	p->stats.seq = left->seq;
+	p->shown = shown;
+	p->untold = left->untold;
+	p->listed = left->listed;
+	p->lost_events = left->losses[left->probes].lost_events;
+	p->lost_forks = left->losses[left->probes].lost_forks;
+	note(p);
+}
+
+void pipeline_set_lost(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks)
+{
+	p->lost_events = lost_events;
+	p->lost_forks = lost_forks;
+	note(p);
+}
+
+/* By this daemon's configuration, which may be another than the one that the image was kept by. */
+static int refine_restored(void *userdata, struct image *image)
+{
+	struct pipeline *p = userdata;
+	int r = 0;
+
+	if (!p->config.environment)
+		image->env = BYTES_NONE;
+	else if (image->env.data)
+		r = environment_choose(p->config.environment, image->env, &image->env);
+	enrich(p, image);
+	return r < 0 ? r : 0;
+}
+
+static void remove_kernel_threads(struct pipeline *p)
+{
+	struct entry *entry = proctable_next(p->table, NULL), *next;
+
+	for (; entry; entry = next) {
+		next = proctable_next(p->table, entry);
+		if (entry->process.kernel_thread)
+			proctable_remove(p->table, entry);
+	}
+}
+
+int pipeline_archive(struct pipeline *p, struct archive *a)
+{
+	int r;
+
+	ARCHIVE(a, p->stats);
+	ARCHIVE(a, p->lost_events);
+	ARCHIVE(a, p->lost_forks);
+	ARCHIVE(a, p->untold);
+	ARCHIVE(a, p->listed);
+	ARCHIVE(a, p->shown);
+	ARCHIVE(a, p->ended);
+	r = arg_chunks_archive(p->chunks, a);
+	if (r == 0)
+		r = proctable_archive(p->table, a, refine_restored, p);
+	if (r == 0 && archive_is_reading(a)) {
+		if (!p->config.kernel_threads)
+			remove_kernel_threads(p);
+		p->live = true;
+		note(p);
+	}
+	return r;
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+	arg_chunks_expire(p->chunks);
+	for (struct sink *sink = p->sinks; sink; sink = sink->next)
+		if (sink->ops->flush)
+			sink->ops->flush(sink);
+}

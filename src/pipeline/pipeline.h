@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Records in, events out: decode, keep the table, number the events, hand them to the sinks. No
+ * descriptor, no event loop, no clock of its own: a test feeds it bytes and a fake sink.
+ *
+ * Two phases. While loading, the probes are attached already and their records are waiting:
+ * pipeline_found puts in what runs already, and then the records that wait are folded into the table in
+ * silence. Then it is live: each record makes its event. A record that tells what the iterator had seen
+ * already is known by its start or exec_id, and makes none; while loading it takes the place of what /proc said.
+ *
+ * Long arguments come in pieces before the record that they belong to (record.h) and are kept, bounded
+ * in number and size, until it comes.
+ */
+#ifndef EXECSNOOP_PIPELINE_H
+#define EXECSNOOP_PIPELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "handover/archive.h"
+#include "handover/checkpoint.h"
+#include "model/environment.h"
+#include "model/process.h"
+#include "model/proctable.h"
+#include "model/redact.h"
+#include "output/sink.h"
+#include "pipeline/dedup.h"
+#include "util/cleanup.h"
+
+struct pipeline;
+
+struct pipeline_config {
+	uint64_t boot;	     /* process_id_format */
+	bool forks;	     /* forked events */
+	bool kernel_threads; /* have them in the table */
+	uint64_t args_limit;
+	uint64_t table_memory;
+	uint64_t seq;				/* number of the last event before these; 0 at first */
+	struct checkpoint_counters *checkpoint; /* where it notes seq and what loss was told; borrowed, NULL: nowhere */
+	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
+	struct environment *environment; /* [probes] env */
+	struct redact *redact;		 /* [redact] */
+};
+
+struct pipeline_stats {
+	uint64_t seq;		       /* of the last event */
+	uint64_t events[EVENT_TYPES_]; /* by type */
+	uint64_t records;
+	uint64_t lost_events, lost_forks; /* by the kernel */
+	uint64_t untold;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
+	uint64_t malformed;	 /* records that decode refused; never seen on a sound machine */
+	uint64_t args_shortened; /* execs whose arguments came incomplete */
+	size_t arg_chunks_bytes; /* memory of arguments whose records have not come yet */
+};
+
+int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);
+struct pipeline *pipeline_free(struct pipeline *pipeline);
+DEFINE_CLEANUP(struct pipeline *, pipeline_free);
+
+struct proctable *pipeline_table(struct pipeline *pipeline);
+void pipeline_stats(const struct pipeline *pipeline, struct pipeline_stats *ret);
+
+/* Sinks are borrowed, and get every event from now on, in the order they were added. */
+void pipeline_add_sink(struct pipeline *pipeline, struct sink *sink);
+void pipeline_remove_sink(struct pipeline *pipeline, struct sink *sink);
+
+/* CLOCK_REALTIME - CLOCK_BOOTTIME in ns: how boot times become dates. Tell it at the beginning, and when
+ * it stepped; every process keeps the start_time that it was given first. */
+void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
+
+/* What is masked from now on; the old one may be freed after. What the table holds already is as it was masked then. */
+void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
+
+/*
+ * A process that runs already (process.source says how it was found). Live, it is announced: as `started`, or
+ * `forked` where it never called exec and those are asked for. If it is in the table, only an exec that was
+ * missed changes anything. 0 or -errno.
+ */
+int pipeline_found(struct pipeline *pipeline, const struct process *process, uint64_t boot_time);
+
+/*
+ * When the list of what runs was begun to be read, CLOCK_BOOTTIME. Who had begun before and is not in the table was ending then: its end is
+ * no loss.
+ */
+void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
+
+/* A process of the table that is no more there: its end was lost. */
+void pipeline_gone(struct pipeline *pipeline, struct entry *entry, uint64_t boot_time);
+
+/* The end of loading: from here on records make events. */
+void pipeline_go_live(struct pipeline *pipeline);
+
+/* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
+int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
+
+/* What the kernel had lost by now (record_head.lost_x), and nothing that was recorded before it waits; `skipped` more, by probes
+ * that could not run. */
+int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
+		  uint64_t boot_time);
+/* Only the latter. */
+void pipeline_skipped(struct pipeline *pipeline, uint64_t skipped, uint64_t boot_time);
+
+/*
+ * Records that another daemon's probes wrote, and ours behind them. FIRST: what the table knows and tells is noted; SECOND: what
+ * was noted is left out, with its pieces; NULL ends it. twins is borrowed.
+ */
+enum pipeline_dedup { PIPELINE_FIRST, PIPELINE_SECOND };
+void pipeline_set_dedup(struct pipeline *pipeline, struct dedup *dedup, enum pipeline_dedup which);
+/*
+ * Records that were waiting when a daemon crashed, over a table that was read after that, of processes that were there then: an
+ * exec that the table knows already is an event all the same.
+ */
+void pipeline_set_replay(struct pipeline *pipeline, bool replay);
+/* The counters of loss in the records from now on begin there: they are another ring's. */
+void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
+
+/* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and what
+ * the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
+int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
+
+/*
+ * Goes on where a daemon which crashed was: with the counters that it had noted, and a table that holds who was there then. Told of may be
+ * who called exec, and, in a snapshot, who had begun by `shown` (CLOCK_BOOTTIME): only their ends are events.
+ */
+void pipeline_resume(struct pipeline *pipeline, const struct checkpoint_counters *left, uint64_t shown);
+
+/* No more records for now: the sinks write. */
+void pipeline_flush(struct pipeline *pipeline);
+
+#endif

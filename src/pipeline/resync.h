@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Makes the table agree with the kernel: who runs, by the kernel's own list, and what it runs, by /proc. At the start
+ * all at once; after a loss bit by bit, between two drains of the ring buffer.
+ */
+#ifndef EXECSNOOP_RESYNC_H
+#define EXECSNOOP_RESYNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernel/probe.h"
+#include "pipeline/pipeline.h"
+#include "settings/settings.h"
+#include "util/cleanup.h"
+
+struct resync;
+
+/* probe and pipeline are borrowed; the resync is a sink of the pipeline, which must outlive it. */
+int resync_new(struct resync **ret, struct probe *probe, struct pipeline *pipeline, const struct settings *settings);
+struct resync *resync_free(struct resync *resync);
+DEFINE_CLEANUP(struct resync *, resync_free);
+
+/* At the start, before the pipeline is live: puts everything in that was born before (CLOCK_BOOTTIME), parents first. 0 or
+ * -errno. */
+int resync_load(struct resync *resync, uint64_t before);
+
+/* Begins to compare; nothing if it is under way. 0 or -errno. */
+int resync_begin(struct resync *resync);
+bool resync_is_under_way(const struct resync *resync);
+
+/* It has nothing to do until more records are drained. */
+bool resync_waits(const struct resync *resync);
+
+enum {
+	RESYNC_AGAIN = 1, /* it is over, and one more is wanted: an exec or an end was under way */
+};
+
+/* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over then; what was mended stays mended). */
+int resync_step(struct resync *resync, uint64_t boot_time);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A list of free blocks for each size, in steps that waste little. */
+#include "util/pool.h"
+
+#include <stdlib.h>
+
+#define STEP 32
+
+struct block {
+	struct block *next;
+};
+
+static struct block *lists[POOL_LARGEST / STEP + 1];
+static size_t kept;
+
+static size_t rounded(size_t size)
+{
+	return (size + STEP - 1) / STEP * STEP;
+}
+
+void *pool_take(size_t size)
+{
+	struct block **list, *block;
+
+	if (POOL_PASSES || size > POOL_LARGEST)
+		return malloc(size);
+	size = rounded(size);
+	list = &lists[size / STEP];
+	block = *list;
+	if (!block)
+		return malloc(size);
+	*list = block->next;
+	kept -= size;
+	return block;
+}
+
+void pool_give(void *at, size_t size)
+{
+	struct block *block = at;
+
+	size = rounded(size);
+	if (POOL_PASSES || !block || size == 0 || size > POOL_LARGEST || kept + size > POOL_KEPT) {
+		free(block);
+		return;
+	}
+	block->next = lists[size / STEP];
+	lists[size / STEP] = block;
+	kept += size;
+}
+
+void pool_trim(size_t keep)
+{
+	/* The large ones first: they are few. */
+	for (size_t i = POOL_LARGEST / STEP; i > 0 && kept > keep; i--) {
+		while (lists[i] && kept > keep) {
+			struct block *block = lists[i];
+
+			lists[i] = block->next;
+			kept -= i * STEP;
+			free(block);
+		}
+	}
+}
+
+size_t pool_kept(void)
+{
+	return kept;
+}

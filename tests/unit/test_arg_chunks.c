@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lists put together, and the pieces that are none. */
+#include "pipeline/arg_chunks.h"
+
+#include "tap.h"
+
+static const struct arg_chunks_key key = { .kind = 1, .tgid = 2, .time = 3 };
+
+TEST(arg_chunks_make_a_list)
+{
+	_cleanup_(arg_chunks_free_p) struct arg_chunks *chunks = NULL;
+
+	CHECK_INT(arg_chunks_new(&chunks, 100, 1 << 20), 0);
+	CHECK_INT(arg_chunks_add(chunks, key, 0, BYTES("a\0b")), 0);
+	CHECK_INT(arg_chunks_add(chunks, key, 3, BYTES("\0c\0")), 0);
+	/* Behind a hole. */
+	CHECK_INT(arg_chunks_add(chunks, key, 9, BYTES("d")), 0);
+	CHECK(bytes_equal(arg_chunks_find(chunks, key), BYTES("a\0b\0c\0")));
+	arg_chunks_drop(chunks, key);
+	CHECK(!arg_chunks_find(chunks, key).data);
+}
+
+/* It takes no place, and so pushes nobody out; and there is no memory that it could be copied to. */
+TEST(empty_piece_is_none)
+{
+	_cleanup_(arg_chunks_free_p) struct arg_chunks *chunks = NULL;
+	struct arg_chunks_key other = key;
+	size_t memory;
+
+	CHECK_INT(arg_chunks_new(&chunks, 100, 1 << 20), 0);
+	memory = arg_chunks_memory(chunks);
+	CHECK_INT(arg_chunks_add(chunks, key, 0, BYTES("")), 0);
+	CHECK_INT(arg_chunks_add(chunks, key, 0, BYTES_NONE), 0);
+	CHECK(!arg_chunks_find(chunks, key).data);
+	CHECK_INT(arg_chunks_memory(chunks), memory);
+	CHECK_INT(arg_chunks_add(chunks, key, 0, BYTES("a")), 0);
+	for (other.time = 4; other.time < 5000; other.time++)
+		CHECK_INT(arg_chunks_add(chunks, other, 0, BYTES("")), 0);
+	CHECK_INT(arg_chunks_add(chunks, key, 1, BYTES("")), 0);
+	CHECK_INT(arg_chunks_add(chunks, key, 1, BYTES("b")), 0);
+	CHECK(bytes_equal(arg_chunks_find(chunks, key), BYTES("ab")));
+}
+
+TAP_MAIN

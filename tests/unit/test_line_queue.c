@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "output/line_queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/socket.h>
+
+#include "tap.h"
+#include "util/pool.h"
+
+static int fds[2];
+
+static void begin(void)
+{
+	int size = 4096;
+
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+}
+
+static struct line *line(size_t size, int fill)
+{
+	struct line *l;
+
+	CHECK_INT(line_new(&l, size), 0);
+	memset(l->data, fill, size);
+	l->data[size - 1] = '\n';
+	return l;
+}
+
+/* Pushes a line of its own. */
+static int push(struct line_queue *b, size_t size, int fill)
+{
+	_cleanup_(line_unref_p) struct line *l = line(size, fill);
+
+	return line_queue_push(b, l);
+}
+
+/* Reads all that is there. */
+static size_t take(char *to, size_t room)
+{
+	size_t n = 0;
+	ssize_t r;
+
+	while ((r = read(fds[1], to + n, room - n)) > 0)
+		n += (size_t)r;
+	return n;
+}
+
+TEST(lines_come_out_whole_and_in_order)
+{
+	static char got[1 << 20], wanted[1 << 20];
+	struct line_queue *b;
+	size_t n = 0, w = 0;
+	int r;
+
+	begin();
+	CHECK_INT(line_queue_new(&b, 1 << 20), 0);
+	for (int i = 0; i < 1000; i++) {
+		size_t size = (size_t)(i * 37 % 900 + 1);
+
+		CHECK_INT(push(b, size, 'a' + i % 26), 0);
+		memset(wanted + w, 'a' + i % 26, size);
+		w += size;
+		wanted[w - 1] = '\n';
+	}
+	CHECK_INT(line_queue_size(b), w);
+	CHECK(line_queue_held(b) >= w && line_queue_peak(b) == line_queue_held(b));
+	while ((r = line_queue_write(b, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED) {
+		size_t before = n;
+
+		n += take(got + n, sizeof(got) - n);
+		CHECK(n > before);
+		CHECK_INT(line_queue_size(b), w - n);
+	}
+	CHECK_INT(r, 0);
+	n += take(got + n, sizeof(got) - n);
+	CHECK_INT(n, w);
+	CHECK(memcmp(got, wanted, w) == 0);
+	CHECK(line_queue_is_empty(b));
+	line_queue_free(b);
+}
+
+TEST(what_does_not_fit_is_not_taken)
+{
+	_cleanup_(line_unref_p) struct line *large = line(1000, 'a'), *small = line(1, 'b');
+	struct line_queue *b;
+
+	CHECK(large->held >= 1000 + sizeof(*large) && small->held >= 1 + sizeof(*small));
+	/* Not even alone. */
+	CHECK_INT(line_queue_new(&b, large->held - 1), 0);
+	CHECK_INT(line_queue_push(b, large), LINE_QUEUE_E_FULL);
+	CHECK(line_queue_is_empty(b) && line_queue_held(b) == 0);
+	line_queue_set_limit(b, large->held + small->held - 1);
+	CHECK_INT(line_queue_push(b, large), 0);
+	CHECK_INT(line_queue_push(b, small), LINE_QUEUE_E_FULL);
+	line_queue_set_limit(b, large->held + small->held);
+	CHECK_INT(line_queue_push(b, small), 0);
+	CHECK_INT(line_queue_held(b), large->held + small->held);
+	line_queue_set_limit(b, 50);
+	CHECK_INT(line_queue_push(b, small), LINE_QUEUE_E_FULL);
+	CHECK_INT(line_queue_size(b), 1001);
+	line_queue_set_limit(b, SIZE_MAX);
+	CHECK_INT(push(b, 5000, 'b'), 0);
+	line_queue_free(b);
+}
+
+/* What malloc(3) says is in use. */
+static size_t in_use(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+TEST(what_is_held_is_what_the_memory_is)
+{
+	static const size_t sizes[] = { 1, 20, 33, 900, 40000, 70000, 3000000 };
+	size_t lines = line_memory();
+
+	if (POOL_PASSES || getenv("VALGRIND"))
+		return; /* they have allocators of their own */
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t before, taken;
+		struct line_queue *b;
+
+		pool_trim(0);
+		before = in_use();
+		CHECK_INT(line_queue_new(&b, 4 << 20), 0);
+		while (push(b, sizes[i], 'a') == 0)
+			;
+		pool_trim(0);
+		taken = in_use() - before;
+		/* All but the first ring, the buffer itself and what malloc keeps is charged, and not much that is not there. */
+		CHECK(taken <= line_queue_held(b) + 4096);
+		CHECK(taken >= line_queue_held(b) / 10 * 9);
+		CHECK(line_queue_held(b) <= 4 << 20);
+		CHECK(line_memory() > lines && line_memory() - lines <= line_queue_held(b));
+		line_queue_clear(b);
+		CHECK_INT(line_queue_held(b), 0);
+		CHECK_INT(line_memory(), lines);
+		line_queue_free(b);
+	}
+}
+
+TEST(a_line_is_shared)
+{
+	struct line *l = line(10, 'x');
+	struct line_queue *a, *b;
+
+	CHECK_INT(line_queue_new(&a, 1000), 0);
+	CHECK_INT(line_queue_new(&b, 1000), 0);
+	CHECK_INT(line_queue_push(a, l), 0);
+	CHECK_INT(line_queue_push(b, l), 0);
+	CHECK_INT(l->refs, 3);
+	line_unref(l);
+	line_queue_free(a);
+	CHECK_INT(l->refs, 1);
+	line_queue_free(b);
+}
+
+TEST(a_turn_has_an_end)
+{
+	struct line_queue *b;
+	int size = 1 << 20;
+
+	begin();
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	for (int i = 0; i < 200; i++)
+		CHECK_INT(push(b, 100, 'a'), 0);
+	CHECK_INT(line_queue_write(b, fds[0], 1), LINE_QUEUE_E_MORE);
+	CHECK_INT(line_queue_size(b), 20000 - 6400); /* one writev */
+	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), 0);
+	line_queue_free(b);
+}
+
+TEST(a_reader_that_is_gone_is_an_error_and_no_signal)
+{
+	struct line_queue *b;
+
+	begin();
+	close(fds[1]);
+	CHECK_INT(line_queue_new(&b, 1000), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), -EPIPE);
+	line_queue_free(b);
+}
+
+TEST(it_writes_to_pipes_too)
+{
+	struct line_queue *b;
+	char got[16];
+
+	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
+	CHECK_INT(line_queue_new(&b, 1000), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), 0);
+	CHECK_INT(read(fds[0], got, sizeof(got)), 10);
+	line_queue_free(b);
+}
+
+TEST(a_write_may_end_anywhere)
+{
+	static char got[8192];
+	struct line *l;
+	struct line_queue *b;
+	size_t n = 0;
+
+	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
+	CHECK_INT(fcntl(fds[1], F_SETPIPE_SZ, 4096), 4096);
+	CHECK_INT(line_new(&l, 6001), 0);
+	for (size_t i = 0; i < 2000; i++)
+		memcpy(l->data + 3 * i, "\xe2\x82\xac", 3);
+	l->data[6000] = '\n';
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	CHECK_INT(line_queue_push(b, l), 0);
+	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK_INT(line_queue_size(b), 6001 - 4096); /* within a character */
+	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK_INT(read(fds[0], got, 4096), 4096);
+	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), 0);
+	n = 4096 + (size_t)read(fds[0], got + 4096, 4096);
+	CHECK_INT(n, 6001);
+	CHECK(memcmp(got, l->data, n) == 0);
+	CHECK_INT(l->refs, 1);
+	line_unref(l);
+	line_queue_free(b);
+}
+
+TEST(what_is_forgotten_is_not_held)
+{
+	struct line *l = line(10, 'x');
+	struct line_queue *b;
+
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	line_queue_clear(b);
+	for (int i = 0; i < 100; i++)
+		CHECK_INT(line_queue_push(b, l), 0);
+	line_queue_clear(b);
+	CHECK_INT(l->refs, 1);
+	CHECK(line_queue_is_empty(b));
+	CHECK_INT(line_queue_push(b, l), 0);
+	CHECK_INT(line_queue_size(b), 10);
+	line_unref(l);
+	line_queue_free(b);
+}
+
+TEST(lines_move_behind_others)
+{
+	static char got[32768];
+	struct line_queue *to, *from;
+	size_t n;
+
+	begin();
+	CHECK_INT(line_queue_new(&to, 10), 0);
+	CHECK_INT(line_queue_new(&from, SIZE_MAX), 0);
+	/* Partly written, to an empty one. */
+	for (int i = 0; i < 10; i++)
+		CHECK_INT(push(from, 3000, '0' + i), 0);
+	CHECK_INT(line_queue_write(from, fds[0], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	n = take(got, sizeof(got));
+	CHECK(n > 0 && n < 30000);
+	CHECK_INT(line_queue_move(to, from), 0);
+	CHECK(line_queue_is_empty(from));
+	CHECK_INT(line_queue_size(to), 30000 - n);
+	CHECK_INT(push(from, 5, 'z'), 0);
+	CHECK_INT(line_queue_move(to, from), 0);
+	while (line_queue_write(to, fds[0], SIZE_MAX) == LINE_QUEUE_E_BLOCKED)
+		n += take(got + n, sizeof(got) - n);
+	n += take(got + n, sizeof(got) - n);
+	CHECK_INT(n, 30005);
+	for (size_t i = 0; i < 30000; i++)
+		CHECK(got[i] == (i % 3000 == 2999 ? '\n' : '0' + (int)(i / 3000)));
+	CHECK(memcmp(got + 30000, "zzzz\n", 5) == 0);
+	line_queue_free(to);
+	line_queue_free(from);
+}
+
+TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
+{
+	static char got[4 << 20];
+	struct line_queue *b;
+	size_t n = 0, in_part = 0;
+	int r;
+
+	/* The size that it has by itself. */
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	for (int i = 0; i < 3000; i++)
+		CHECK_INT(push(b, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
+	CHECK_INT(push(b, LINE_QUEUE_PIECE, 'y'), 0);
+	CHECK(!line_queue_has_long_line(b));
+	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
+		CHECK(r == LINE_QUEUE_E_MORE || r == LINE_QUEUE_E_BLOCKED);
+		n += take(got + n, sizeof(got) - n);
+		CHECK(got[n - 1] == '\n');
+	}
+	/* One that is too long for that goes in pieces, and says so before the first is out. */
+	CHECK_INT(push(b, LINE_QUEUE_PIECE + 1, 'z'), 0);
+	CHECK(line_queue_has_long_line(b));
+	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
+		n += take(got + n, sizeof(got) - n);
+		in_part += got[n - 1] == 'z';
+		CHECK(line_queue_has_long_line(b));
+	}
+	CHECK_INT(in_part, 1);
+	CHECK(!line_queue_has_long_line(b));
+	line_queue_free(b);
+}
+
+TEST(events_are_counted_and_the_first_is_known)
+{
+	struct line *event = line(100, 'e'), *lost = line(100, 'l');
+	uint64_t first = 77;
+	struct line_queue *b;
+
+	begin();
+	event->events = 1;
+	event->seq = 5;
+	lost->events = 30;
+	lost->seq = 6;
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	CHECK_INT(push(b, 10, 'a'), 0);
+	CHECK_INT(line_queue_events(b, &first), 0);
+	CHECK_INT(first, 77);
+	CHECK_INT(line_queue_push(b, event), 0);
+	CHECK_INT(line_queue_push(b, lost), 0);
+	CHECK_INT(line_queue_events(b, &first), 31);
+	CHECK_INT(first, 5);
+	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), 0);
+	CHECK_INT(line_queue_events(b, &first), 0);
+	line_unref(event);
+	line_unref(lost);
+	line_queue_free(b);
+}
+
+TAP_MAIN

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Real processes, with a list and a ring of the test's own: what is listed, and the ring's two positions. */
+#include "pipeline/resync.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "records.h"
+#include "tap.h"
+
+static struct record_running list[16];
+static size_t listed, given;
+static uint64_t produced, consumed;
+
+uint64_t probe_produced(const struct probe *probe)
+{
+	(void)probe;
+	return produced;
+}
+
+uint64_t probe_consumed(const struct probe *probe)
+{
+	(void)probe;
+	return consumed;
+}
+
+int probe_running(struct probe *probe, struct task_list **ret)
+{
+	(void)probe;
+	*ret = NULL;
+	given = 0;
+	return 0;
+}
+
+struct task_list *task_list_free(struct task_list *running)
+{
+	return running;
+}
+
+int task_list_read(struct task_list *running, const struct record_running **ret)
+{
+	size_t n = listed - given;
+
+	(void)running;
+	*ret = &list[given];
+	given = listed;
+	return (int)n;
+}
+
+static struct event ends[16];
+static size_t started, ended;
+static enum source source; /* of the last that started */
+
+static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+{
+	(void)sink;
+	(void)encoder;
+	if (event->type == EVENT_EXITED)
+		ends[ended++] = *event;
+	if (event->type == EVENT_STARTED) {
+		started++;
+		source = event->source;
+	}
+}
+
+static const struct sink_ops ops = { .event = on_event };
+static struct sink sink = { .ops = &ops };
+static struct pipeline *pipeline;
+static struct resync *resync;
+static struct settings settings = { .probes.args_limit = 4096 };
+
+static unsigned long long start_of(pid_t pid)
+{
+	char path[64], text[1024] = "", *at;
+	unsigned long long ticks = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	CHECK(f && fread(text, 1, sizeof(text) - 1, f) > 0);
+	fclose(f);
+	at = strrchr(text, ')') + 2;
+	for (int field = 3; field < 22; field++)
+		at = strchr(at, ' ') + 1;
+	ticks = strtoull(at, NULL, 10);
+	return ticks * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
+}
+
+static void feed(void)
+{
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+}
+
+static void begin(void)
+{
+	const struct pipeline_config config = { .args_limit = 4096, .table_memory = 1 << 20 };
+
+	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_add_sink(pipeline, &sink);
+	CHECK_INT(resync_new(&resync, NULL, pipeline, &settings), 0);
+}
+
+/* It is in the table and not in the list, which is read. */
+static void begin_with(pid_t pid)
+{
+	begin();
+	pipeline_go_live(pipeline);
+	make_exec((unsigned)pid, start_of(pid), 2000, "x", 2, 1);
+	feed();
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(resync_step(resync, 3000), 0);
+}
+
+static void end(void)
+{
+	resync = resync_free(resync);
+	pipeline = pipeline_free(pipeline);
+}
+
+/* Until it waits for the ring, or is over; what the last step returned. */
+static int step(void)
+{
+	int r;
+
+	do
+		r = resync_step(resync, 3000);
+	while (r == 0 && resync_is_under_way(resync) && !resync_waits(resync));
+	return r;
+}
+
+/* A record is reserved, and not committed. */
+static void hold_up(void)
+{
+	produced += 100;
+}
+
+static void let_go(void)
+{
+	consumed = produced;
+}
+
+static void list_it(pid_t pid, uint64_t exec_id, uint64_t flags)
+{
+	struct record_running *running = &list[listed++];
+
+	*running = (struct record_running){ .flags = flags };
+	record_process(&running->process, (unsigned)pid, start_of(pid), 1, 1, "listed");
+	running->process.exec_id = exec_id;
+	running->process.flags = PROCESS_F_EXECED;
+}
+
+static pid_t waiting_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		/* Where a check fails, it would keep the test's standard output open. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	return pid;
+}
+
+static void kill_child(pid_t pid)
+{
+	siginfo_t info;
+
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+}
+
+static void end_child(pid_t pid)
+{
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+}
+
+/* Its end is recorded, behind a record that is not complete for long. */
+TEST(end_behind_an_incomplete_record_is_told_as_it_was)
+{
+	pid_t pid = waiting_child();
+	unsigned long long start = start_of(pid);
+
+	begin_with(pid);
+	kill_child(pid);
+	hold_up();
+	for (int i = 0; i < 1000; i++)
+		step();
+	CHECK_INT(ended, 0);
+	CHECK(resync_is_under_way(resync) && resync_waits(resync));
+	make_exit((unsigned)pid, start, 2500, 9);
+	feed();
+	let_go();
+	step();
+	CHECK(!resync_is_under_way(resync));
+	CHECK_INT(ended, 1);
+	CHECK(ends[0].end.status_known);
+	CHECK_INT(ends[0].end.status, 9);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
+/* The list was read before that record was complete: what is behind it may be the end of what is listed. */
+TEST(comparison_waits_for_what_was_recorded_while_the_list_was_read)
+{
+	pid_t pid = waiting_child();
+
+	begin();
+	pipeline_go_live(pipeline);
+	list_it(pid, 5, 0);
+	hold_up();
+	CHECK_INT(resync_begin(resync), 0);
+	for (int i = 0; i < 1000; i++)
+		step();
+	CHECK_INT(started, 0);
+	make_exec((unsigned)pid, start_of(pid), 5, "x", 2, 1);
+	feed();
+	let_go();
+	step();
+	CHECK(!resync_is_under_way(resync));
+	CHECK_INT(started, 1);
+	CHECK_INT(source, SOURCE_PROBE);
+	end_child(pid);
+	end();
+}
+
+/* /proc may show its arguments already, as if they were of the exec that the list says. */
+TEST(exec_between_list_and_look_up_is_told_once)
+{
+	pid_t pid = waiting_child();
+
+	begin();
+	pipeline_go_live(pipeline);
+	list_it(pid, 5, 0);
+	CHECK_INT(resync_begin(resync), 0);
+	for (int i = 0; i < 2; i++)
+		CHECK_INT(resync_step(resync, 3000), 0);
+	hold_up();
+	while (!resync_waits(resync))
+		CHECK_INT(resync_step(resync, 3000), 0);
+	CHECK_INT(started, 0);
+	make_exec((unsigned)pid, start_of(pid), 6, "x", 2, 1);
+	feed();
+	let_go();
+	while (resync_is_under_way(resync))
+		CHECK_INT(resync_step(resync, 3000), 0);
+	CHECK_INT(started, 1);
+	CHECK_INT(source, SOURCE_PROBE);
+	end_child(pid);
+	end();
+}
+
+TEST(an_end_that_is_lost_is_told_once)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	kill_child(pid);
+	step();
+	CHECK(!resync_is_under_way(resync));
+	CHECK_INT(ended, 1);
+	CHECK(!ends[0].end.status_known);
+	CHECK_INT(ends[0].source, SOURCE_RESYNC);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
+/* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a zombie. */
+TEST(end_of_a_process_that_was_missed_brings_no_phantom)
+{
+	for (int while_reading = 0; while_reading < 2; while_reading++) {
+		pid_t pid = waiting_child();
+
+		begin();
+		pipeline_go_live(pipeline);
+		list_it(pid, 5, 0);
+		CHECK_INT(resync_begin(resync), 0);
+		if (!while_reading)
+			CHECK_INT(resync_step(resync, 3000), 0);
+		make_exit((unsigned)pid, start_of(pid), 2500, 9);
+		feed();
+		step();
+		CHECK(!resync_is_under_way(resync));
+		CHECK_INT(started, 0);
+		CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
+		end_child(pid);
+		end();
+		listed = 0;
+	}
+}
+
+TEST(exec_under_way_is_told_by_its_record)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	started = 0;
+	list_it(pid, 2001, RUNNING_F_EXECING);
+	step();
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), RESYNC_AGAIN);
+	CHECK_INT(started, 0);
+	make_exec((unsigned)pid, start_of(pid), 2001, "x", 2, 1);
+	feed();
+	CHECK_INT(started, 1);
+	CHECK_INT(source, SOURCE_PROBE);
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), 0);
+	CHECK_INT(started, 1);
+	end_child(pid);
+	end();
+}
+
+TEST(exec_whose_record_is_lost_is_told_once_it_is_over)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	started = 0;
+	list_it(pid, 2001, RUNNING_F_EXECING);
+	step();
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), RESYNC_AGAIN);
+	CHECK_INT(started, 0);
+	list[0].flags = 0;
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), 0);
+	CHECK_INT(started, 1);
+	CHECK_INT(source, SOURCE_RESYNC);
+	end_child(pid);
+	end();
+}
+
+/* Its record may be lost or yet to come. Here it is lost. */
+TEST(end_under_way_is_told_once_it_is_over)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	step();
+	list_it(pid, 2000, RUNNING_F_ENDING);
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), RESYNC_AGAIN);
+	CHECK_INT(ended, 0);
+	listed = 0;
+	kill_child(pid);
+	CHECK_INT(resync_begin(resync), 0);
+	CHECK_INT(step(), 0);
+	CHECK_INT(ended, 1);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
+/* Nor as the parent that a child of it names: it may have passed the tracepoint before it had a probe. */
+TEST(process_that_is_ending_at_the_start_is_not_put_in)
+{
+	pid_t pid = waiting_child(), child = waiting_child();
+
+	begin();
+	list_it(pid, 5, RUNNING_F_ENDING);
+	list_it(child, 5, 0);
+	list[1].process.ppid = (unsigned)pid;
+	list[1].process.parent_start = start_of(pid);
+	CHECK_INT(resync_load(resync, UINT64_MAX), 0);
+	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
+	CHECK(proctable_find(pipeline_table(pipeline), (unsigned)child, 0));
+	end_child(pid);
+	end_child(child);
+	end();
+}
+
+/* Another one, whose file does not answer. */
+TEST(exec_that_is_never_over_hides_the_one_before_not_for_ever)
+{
+	pid_t pid = waiting_child();
+	int r = RESYNC_AGAIN;
+
+	begin_with(pid);
+	started = 0;
+	list_it(pid, 2001, RUNNING_F_EXECING);
+	step();
+	for (int i = 0; r == RESYNC_AGAIN && i < 100; i++) {
+		CHECK_INT(resync_begin(resync), 0);
+		r = step();
+	}
+	CHECK_INT(r, 0);
+	CHECK_INT(started, 1);
+	end_child(pid);
+	end();
+}
+
+TEST(exec_under_way_at_the_start_is_told_by_its_record)
+{
+	pid_t pid = waiting_child();
+
+	begin();
+	list_it(pid, 5, RUNNING_F_EXECING);
+	CHECK_INT(resync_load(resync, UINT64_MAX), 0);
+	pipeline_go_live(pipeline);
+	for (int i = 0; i < 2; i++) {
+		make_exec((unsigned)pid, start_of(pid), 5, "x", 2, 1);
+		feed();
+		CHECK_INT(started, 1);
+	}
+	end_child(pid);
+	end();
+}
+
+TEST(a_hidden_process_is_not_gone)
+{
+	pid_t pid = waiting_child();
+
+	begin_with(pid);
+	step();
+	CHECK(!resync_is_under_way(resync));
+	CHECK_INT(ended, 0);
+	end_child(pid);
+	end();
+}
+
+static void *wait_in_thread(void *argument)
+{
+	(void)argument;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pause();
+	return NULL;
+}
+
+/* Its leader is a zombie. */
+TEST(a_process_whose_leader_has_ended_is_not_gone)
+{
+	char path[64], text[512] = "";
+	pid_t pid = fork();
+	FILE *f;
+
+	if (pid == 0) {
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, wait_in_thread, NULL);
+		pthread_exit(NULL);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	while (!strstr(text, ") Z ")) {
+		f = fopen(path, "re");
+		CHECK(f && fgets(text, sizeof(text), f));
+		fclose(f);
+	}
+	begin_with(pid);
+	step();
+	CHECK(!resync_is_under_way(resync));
+	CHECK_INT(ended, 0);
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
+	end();
+}
+
+TAP_MAIN
