@@ -10,8 +10,8 @@ import subprocess
 import threading
 import time
 
-from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized, main, odd, run, seconds,
-                 start_and_end, test)
+from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, Failure, Scratch, check, check_seq, copy_of, equal, is_sanitized, main, odd,
+                 run, seconds, start_and_end, test)
 
 # Others may run these tests as well, on the same kernel.
 STORM = "storm-of-%d" % os.getpid()
@@ -400,12 +400,13 @@ def as_many_as_max_subscribers_whatever_the_soft_limit_of_files():
 
 @test
 def every_filter_key():
-    with Daemon() as daemon:
+    with Daemon() as daemon, Scratch() as folder:
+        copy = copy_of(ODD, folder, "odd")
         client = daemon.connect()
         client.wait_live()
         with open("/proc/self/comm") as f:
             own_comm = f.read().strip()
-        a = subprocess.Popen([ODD, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[])
+        a = subprocess.Popen([copy, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[])
         a.wait()
         b = run("/bin/true", "second")
         c = odd("exec", "/nonexistent/x")
@@ -447,7 +448,7 @@ def every_filter_key():
                 equal(answer[key], wanted, "the answer's", key)
             reader.begin = len(reader.events)
             readers.append(reader)
-        subprocess.Popen([ODD, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[]).wait()
+        subprocess.Popen([copy, "exit", "3", "first arg"], user=12345, group=12346, extra_groups=[]).wait()
         run("/bin/true", "second")
         run("sh", "-c", "(/bin/true grandchild; %s exec /nonexistent/x); true" % ODD)
         marker = run(ODD, "exit", "0")

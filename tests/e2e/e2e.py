@@ -314,6 +314,26 @@ class Daemon:
             equal(status, 0, "the daemon's exit status")
 
 
+class Scratch:
+    """A temporary folder that every user can reach, unlike a checkout below /root; removed at the end."""
+
+    def __enter__(self):
+        self.path = os.path.realpath(tempfile.mkdtemp(prefix="execsnoopd-test-"))
+        os.chmod(self.path, 0o755)
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def copy_of(program, folder, name):
+    """A copy that every user can execute."""
+    path = os.path.join(os.fsencode(folder), os.fsencode(name))
+    shutil.copy(program, path)
+    os.chmod(path, 0o755)
+    return path
+
+
 def odd(*args, **more):
     """Starts the helper program of odd.c; arguments may be bytes."""
     return subprocess.Popen([ODD, *args], **more)

@@ -15,28 +15,16 @@ import stat
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unicodedata
 
 import e2e
-from e2e import ODD, SLOW, Client, Daemon, Failure, check, equal, main, needs, odd, run, seconds, start_and_end, test, unescape
+from e2e import (ODD, SLOW, Client, Daemon, Failure, Scratch, check, copy_of, equal, main, needs, odd, run, seconds,
+                 start_and_end, test, unescape)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 WAYS = ("kprobe-multi", "fexit", "kprobe", "tracepoint")  # to see failed execs
-
-
-class Scratch:
-    """A folder of its own, gone afterwards."""
-
-    def __enter__(self):
-        self.path = os.path.realpath(tempfile.mkdtemp(prefix="execsnoopd-odd-"))
-        os.chmod(self.path, 0o755)
-        return self.path
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def read(path):
@@ -183,10 +171,7 @@ def live(config=None):
 
 
 def copy_of_odd(folder, name=b"copy"):
-    path = os.path.join(os.fsencode(folder), name)
-    shutil.copy(ODD, path)
-    os.chmod(path, 0o755)
-    return path
+    return copy_of(ODD, folder, name)
 
 
 # Arguments.
@@ -612,7 +597,7 @@ def ids_and_capabilities():
     daemon, stream = live()
     with daemon, Scratch() as folder:
         nobody = {"user": 65534, "group": 65533, "extra_groups": []}
-        Subject(ODD, "wait", "0", **nobody).finish(stream)
+        Subject(copy_of_odd(folder), "wait", "0", **nobody).finish(stream)
         setuid = copy_of_odd(folder, b"setuid")
         os.chown(setuid, 12345, 12346)
         os.chmod(setuid, 0o6755)

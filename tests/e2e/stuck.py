@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from e2e import BUILD, ODD, Client, Daemon, at_best, check, equal, main, needs, odd, test
+from e2e import BUILD, ODD, Client, Daemon, at_best, check, copy_of, equal, main, needs, odd, test
 
 STUCK = os.path.join(BUILD, "tests", "e2e", "stuck")
 NOBODY = 65534
@@ -37,6 +37,7 @@ class Stuck:
         self.device = os.path.join(self.dir, "fuse")
         os.mknod(self.device, 0o600 | 0o020000, os.makedev(10, 229))
         os.chmod(self.device, 0o666)
+        self.program = copy_of(STUCK, self.dir, "stuck")
 
     def folder(self, i):
         return os.path.join(self.dir, "%s-%d" % (self.how, i))
@@ -47,7 +48,7 @@ class Stuck:
     def start(self):
         for i in range(self.count):
             os.mkdir(self.folder(i), 0o755)
-            self.servers.append(subprocess.Popen([STUCK, self.device, self.folder(i), NAME, self.how, *self.args(i)[1:]],
+            self.servers.append(subprocess.Popen([self.program, self.device, self.folder(i), NAME, self.how, *self.args(i)[1:]],
                                                  stdout=subprocess.PIPE, user=NOBODY, group=NOBODY, extra_groups=[]))
         return self
 
