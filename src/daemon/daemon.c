@@ -17,11 +17,11 @@
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 #include <systemd/sd-id128.h>
-#include <time.h>
 
 #include "config.h"
 #include "daemon/daemon_internal.h"
 #include "daemon/stats.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/notify.h"
 
@@ -31,21 +31,13 @@
 /* An ordinary value is drawn once from each boot's own id; it is no secret. */
 #define BOOT_APPLICATION SD_ID128_MAKE(6d, 4e, 1f, 0b, 52, 3a, 47, 9c, 9a, 60, d3, 0c, 7b, 8e, 25, f4)
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Figures. */
 
 static void send_status(void *userdata)
 {
 	struct daemon *d = userdata;
 	struct pipeline_stats stats;
-	uint64_t now = now_us();
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
 
 	pipeline_stats(d->pipeline, &stats);
 	if (stats.seq == d->status_seq || now - d->status_us < STATUS_PAUSE_US)
@@ -64,7 +56,7 @@ static struct daemon_stats stats_of(const struct daemon *d)
 		.pipeline = d->pipeline,
 		.probe = d->probe,
 		.journal = d->journal,
-		.uptime_s = (now_us() - d->started_us) / 1000000,
+		.uptime_s = (clock_us(CLOCK_MONOTONIC) - d->started_us) / 1000000,
 		.turns = d->turns,
 	};
 }
@@ -80,7 +72,6 @@ static void gen_stats(void *userdata, yajl_gen gen)
 
 static void complain(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	log_write(level, "%s", message);
 }
 
@@ -142,7 +133,6 @@ static int on_failed(void *userdata, int error)
 
 static void on_note(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	log_write(level, "%s", message);
 }
 
@@ -301,8 +291,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 {
 	struct daemon *d = userdata;
 
-	(void)source;
-	(void)info;
 	return sd_event_exit(d->event, DAEMON_OK);
 }
 
@@ -311,9 +299,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	struct daemon *d = userdata;
 	int r;
 
-	(void)source;
-	(void)info;
-	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now_us());
+	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_us(CLOCK_MONOTONIC));
 	r = daemon_reload(d);
 	if (r < 0)
 		log_error("the configuration was not reloaded; the old one stays in force");
@@ -327,8 +313,6 @@ static int on_stats(sd_event_source *source, const struct signalfd_siginfo *info
 {
 	struct daemon_stats figures = stats_of(userdata);
 
-	(void)source;
-	(void)info;
 	stats_log(&figures);
 	return 0;
 }
@@ -380,7 +364,6 @@ static int watchdog_push(void *userdata)
 
 static void watchdog_feed(void *userdata)
 {
-	(void)userdata;
 	notify_send("WATCHDOG=1");
 }
 
@@ -488,7 +471,7 @@ static int daemon_start(struct daemon *d)
 	sd_id128_t id;
 	int r;
 
-	d->started_us = now_us();
+	d->started_us = clock_us(CLOCK_MONOTONIC);
 	/* Before anything else can have a descriptor where those are that were passed. */
 	r = fdstore_new(&d->store);
 	if (r < 0) {
@@ -556,7 +539,7 @@ int daemon_run(const struct daemon_options *options)
 		/* What loading took (the kernel's type information, above all) is not needed any more. */
 		malloc_trim(0);
 		log_info("watching %u processes; ready after %llu ms", d.loaded_processes,
-			 (unsigned long long)(now_us() - d.started_us) / 1000);
+			 (unsigned long long)(clock_us(CLOCK_MONOTONIC) - d.started_us) / 1000);
 		notify_send("READY=1\nSTATUS=%zu processes", proctable_count(pipeline_table(d.pipeline)));
 		r = turns_run(d.event, &d.turns);
 		if (r < 0) {

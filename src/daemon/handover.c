@@ -9,10 +9,10 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "daemon/daemon_internal.h"
 #include "daemon/unit_job.h"
+#include "util/clock.h"
 #include "util/log.h"
 #include "util/notify.h"
 
@@ -28,14 +28,6 @@
 #define PATIENCE_MS 1000 /* for readers, while what waited in the last daemon's ring is told */
 #define JOB_MS 200	 /* for systemd to say what it is about to do */
 #define TRIES 4		 /* of going on from one checkpoint; systemd gives up after five starts in ten seconds */
-
-static uint64_t boot_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* What was left under that name; NULL: nothing, or nothing that can be read. Once: what the daemon dies of is not given
  * to the next one again. */
@@ -242,7 +234,7 @@ static int resume_after_crash(struct daemon *d)
 	int r;
 
 	if (before == 0)
-		before = boot_ns();
+		before = clock_ns(CLOCK_BOOTTIME);
 	log_notice("the last daemon did not end in order; going on behind event %llu",
 		   (unsigned long long)d->left->counters.seq);
 	r = daemon_start_probe(d);

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-login.h>
-#include <time.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define SYSTEMD "org.freedesktop.systemd1"
 
@@ -31,23 +31,15 @@ static int find_job(sd_bus *bus, const char *unit, uint32_t *ret_id, char **ret_
 	return r;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Connects. A call would wait for that itself, but for 25 seconds: late in a shutdown nobody answers any more. */
 static int open_bus(sd_bus **ret, unsigned timeout_ms)
 {
-	uint64_t deadline = now_us() + (uint64_t)timeout_ms * 1000, now;
+	uint64_t deadline = clock_us(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000, now;
 	int r = sd_bus_open_system(ret);
 
 	while (r >= 0 && sd_bus_is_ready(*ret) == 0) {
 		r = sd_bus_process(*ret, NULL);
-		now = now_us();
+		now = clock_us(CLOCK_MONOTONIC);
 		if (now >= deadline)
 			return -ETIMEDOUT;
 		if (r == 0)

@@ -23,7 +23,6 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	struct watchdog_path now;
 	int r;
 
-	(void)usec;
 	watchdog->ops.look(watchdog->userdata, &now);
 	if (is_stuck(&watchdog->last, &now)) {
 		r = watchdog->ops.push(watchdog->userdata);

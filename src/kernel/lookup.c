@@ -23,9 +23,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "kernel/procfs.h"
+#include "util/clock.h"
 
 /* Without any progress, and not for want of a CPU: */
 #define PATIENCE_MS 50	      /* the first time; then half of it, and so on */
@@ -69,14 +69,6 @@ struct lookup {
 	unsigned stuck;
 	uint64_t locked_ms, total_ms;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* The child. */
 
@@ -187,7 +179,8 @@ static void end_child(struct lookup *lookup)
 	*dying = lookup->pid;
 	lookup->pid = 0;
 	lookup->busy = false;
-	for (uint64_t end = now_ms() + DYING_WAIT_MS; *dying && now_ms() < end; reap(lookup))
+	for (uint64_t end = clock_ms(CLOCK_MONOTONIC) + DYING_WAIT_MS; *dying && clock_ms(CLOCK_MONOTONIC) < end;
+	     reap(lookup))
 		usleep(100);
 }
 
@@ -251,7 +244,7 @@ static bool is_stuck(struct lookup *lookup)
 {
 	uint32_t done = __atomic_load_n(&lookup->board->done, __ATOMIC_ACQUIRE);
 	uint32_t part = __atomic_load_n(&lookup->board->part, __ATOMIC_RELAXED);
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
 
 	if (done != lookup->seen_done || part != lookup->seen_part) {
 		lookup->seen_done = done;
@@ -279,7 +272,7 @@ static void answer_nothing(struct lookup *lookup)
 /* What it was reading is left out from now on. */
 static void give_up_part(struct lookup *lookup)
 {
-	uint64_t spent = now_ms() - lookup->since_ms;
+	uint64_t spent = clock_ms(CLOCK_MONOTONIC) - lookup->since_ms;
 	struct slot *slot;
 
 	end_child(lookup);
@@ -334,7 +327,7 @@ static void begin(struct lookup *lookup)
 	}
 	board->used = 0;
 	board->part = PROCFS_;
-	lookup->since_ms = now_ms();
+	lookup->since_ms = clock_ms(CLOCK_MONOTONIC);
 	lookup->seen_done = board->done;
 	lookup->seen_part = PROCFS_;
 	lookup->busy = wake_child(lookup);

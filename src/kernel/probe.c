@@ -240,9 +240,6 @@ static int choose_programs(struct probe *probe, const struct btf *btf, struct pr
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
-	(void)level;
-	(void)format;
-	(void)args;
 	return 0;
 }
 

@@ -176,7 +176,6 @@ static int read_cwd(struct procfs *procfs, int dir, const struct record_running 
 
 static int read_args(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
-	(void)listed;
 	return procfs_read_args(&procfs->args, dir, procfs->args_limit, image);
 }
 
@@ -186,7 +185,6 @@ static int read_env(struct procfs *procfs, int dir, const struct record_running 
 	struct bytes block;
 	int r;
 
-	(void)listed;
 	if (!procfs->env_wanted)
 		return 0;
 	r = bytebuf_read_file(&procfs->env, dir, "environ", procfs->args_limit, &block);
@@ -201,7 +199,6 @@ static int read_exe_dev(struct procfs *procfs, int dir, const struct record_runn
 {
 	struct statx st;
 
-	(void)procfs;
 	if (!needs_exe_dev(listed) || !image->exe.data)
 		return 0;
 	is_unnamed(dir, "exe", &st);
@@ -220,7 +217,6 @@ static int read_cgroup(struct procfs *procfs, int dir, const struct record_runni
 	struct bytes text;
 	int r;
 
-	(void)listed;
 	r = bytebuf_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
 	if (r >= 0)
 		image->cgroup = hierarchy_path(text);

@@ -45,9 +45,6 @@ int task_list_new(struct task_list **ret, const struct bpf_program *iterate)
 
 static int to_nobody(void *userdata, const void *data, size_t size)
 {
-	(void)userdata;
-	(void)data;
-	(void)size;
 	return 0;
 }
 

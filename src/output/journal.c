@@ -6,9 +6,9 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "util/budget.h"
+#include "util/clock.h"
 
 struct journal {
 	struct sink sink;
@@ -56,7 +56,6 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 	enum filter_result r = FILTER_YES;
 	const struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
 
-	(void)encoder;
 	if (!journal->table || event->type == EVENT_LIVE)
 		return;
 	if (journal->behind)
@@ -170,14 +169,6 @@ static int write_snapshot(struct journal *journal)
 	return 0;
 }
 
-static uint64_t now(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* For whoever comes after a crash; what waits is the journal writer's to note. */
 static void note_joined(struct journal *journal)
 {
@@ -194,7 +185,7 @@ int journal_join(struct journal *journal, struct proctable *table)
 	journal->since = (struct joined){
 		.clock = proctable_clock(table),
 		.told_all = journal->snapshot,
-		.boot_ns = now(CLOCK_BOOTTIME),
+		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
 	follow(journal);
 	note_joined(journal);
@@ -222,7 +213,7 @@ void journal_resume(struct journal *journal, struct proctable *table, const stru
 		.count = left->waiting,
 		.first_seq = left->first_seq,
 		.last_seq = left->last_seq,
-		.time = now(CLOCK_REALTIME),
+		.time = clock_ns(CLOCK_REALTIME),
 	};
 
 	journal->table = table;

@@ -149,7 +149,6 @@ static int add_field(struct request *request, const char *key, const char *text,
 {
 	enum key wanted;
 
-	(void)key;
 	if (strcmp(text, "all") == 0)
 		request->keys |= KEYS_ALL;
 	else if (strcmp(text, "basic") == 0)

@@ -8,10 +8,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <syslog.h>
-#include <time.h>
 
 #include "output/json.h"
 #include "output/server_internal.h"
+#include "util/clock.h"
 
 #define WAIT_MS 100 /* at once, for those whose queues are half full */
 
@@ -46,18 +46,10 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ke
 
 /* The sink. */
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 /* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
 static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms(CLOCK_MONOTONIC);
 	struct peer *next;
 	nfds_t n = 0, i = 0;
 
@@ -77,7 +69,7 @@ static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadl
 static void drain_for(struct server *server, unsigned timeout_ms)
 {
 	_cleanup_free_ struct pollfd *fds = calloc(server->stats.subscribers + 1, sizeof(*fds));
-	uint64_t deadline = now_ms() + timeout_ms;
+	uint64_t deadline = clock_ms(CLOCK_MONOTONIC) + timeout_ms;
 
 	while (fds && drain_some(server, fds, deadline))
 		;
@@ -86,10 +78,10 @@ static void drain_for(struct server *server, unsigned timeout_ms)
 /* Until all is out, or time is up: who has not read half of its queue by then is not waited for again. */
 static void wait_for_readers(struct server *server)
 {
-	uint64_t began = now_ms(), took;
+	uint64_t began = clock_ms(CLOCK_MONOTONIC), took;
 
 	drain_for(server, server->drain_budget_ms < WAIT_MS ? server->drain_budget_ms : WAIT_MS);
-	took = now_ms() - began;
+	took = clock_ms(CLOCK_MONOTONIC) - began;
 	server->drain_budget_ms = took < server->drain_budget_ms ? server->drain_budget_ms - (unsigned)took : 0;
 	for (struct peer *peer = server->peers; peer; peer = peer->next)
 		peer->stands |= subscriber_is_half_full(peer->subscriber);
@@ -134,7 +126,6 @@ static int on_sweep(sd_event_source *source, void *userdata)
 	struct server *server = userdata;
 	struct peer *next;
 
-	(void)source;
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
 		if (subscriber_is_too_slow(peer->subscriber))

@@ -94,7 +94,6 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 	unsigned kept = 0;
 	bool more = false;
 
-	(void)source;
 	/* Not before systemd has taken what waits: what comes and goes meanwhile makes no message at all. */
 	if (notify_waiting() > 0) {
 		server_keep_soon(server);

@@ -85,8 +85,6 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct server *server = userdata;
 
-	(void)source;
-	(void)usec;
 	return sd_event_source_set_enabled(server->source, SD_EVENT_ON);
 }
 
@@ -110,8 +108,6 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 {
 	struct server *server = userdata;
 
-	(void)source;
-	(void)revents;
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
 		struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };

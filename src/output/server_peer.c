@@ -115,8 +115,6 @@ bool peer_write(struct peer *peer)
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	(void)source;
-	(void)usec;
 	peer_end(userdata, "did not read why it was sent away");
 	return 0;
 }
@@ -349,8 +347,6 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
 	struct peer *peer = userdata;
 	struct server *server = peer->server;
 
-	(void)source;
-	(void)fd;
 	server_work(server, peer, revents & EPOLLIN || peer->more || subscriber_is_costly(peer->subscriber));
 	server_worked(server, peer_turn(peer, revents) ? peer : NULL);
 	return 0;

@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "output/json.h"
 #include "output/subscriber.h"
+#include "util/clock.h"
 
 #define SNAPSHOT_MEMORY (64 << 20) /* as [socket] snapshot_memory has it by default */
 #define QUEUE (16 << 20)	   /* the longest line that args_limit has by default fits in */
@@ -106,8 +106,6 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 {
 	struct stdout_output *stdout_output = userdata;
 
-	(void)source;
-	(void)fd;
 	if (revents & (EPOLLERR | EPOLLHUP))
 		lose_reader(stdout_output, EPIPE);
 	else
@@ -213,21 +211,17 @@ int stdout_output_join(struct stdout_output *stdout_output)
 
 void stdout_output_drain(struct stdout_output *stdout_output, unsigned timeout_ms)
 {
-	struct timespec begin, now;
-	int left = (int)timeout_ms;
+	uint64_t now = clock_ms(CLOCK_MONOTONIC), end = now + timeout_ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	while (!stdout_output->gone && subscriber_has_output(stdout_output->subscriber) && left > 0) {
+	for (; !stdout_output->gone && subscriber_has_output(stdout_output->subscriber) && now < end;
+	     now = clock_ms(CLOCK_MONOTONIC)) {
 		struct pollfd fd = { .fd = stdout_output->fd, .events = POLLOUT };
 		int r;
 
-		if (poll(&fd, 1, left) < 0 && errno != EINTR)
+		if (poll(&fd, 1, (int)(end - now)) < 0 && errno != EINTR)
 			return;
 		r = subscriber_write(stdout_output->subscriber);
 		if (r < 0 || r == SUBSCRIBER_E_SLOW)
 			return;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = (int)timeout_ms -
-		       (int)((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000);
 	}
 }

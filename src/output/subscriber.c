@@ -11,7 +11,8 @@
 #include "output/subscriber.h"
 
 #include <errno.h>
-#include <time.h>
+
+#include "util/clock.h"
 
 /* In one turn; the ring buffer comes first again after that. */
 #define TURN_MAX (256 << 10) /* bytes */
@@ -103,14 +104,6 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	return NULL;
 }
 
-static uint64_t now(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* A line that is this subscriber's alone. */
 static int push_own(struct subscriber *s, struct line_queue *buffer, const struct event *event)
 {
@@ -125,7 +118,7 @@ static int say_lost(struct subscriber *s)
 {
 	struct event event = {
 		.type = EVENT_LOST,
-		.time = now(CLOCK_REALTIME),
+		.time = clock_ns(CLOCK_REALTIME),
 		.lost = { .where = LOST_SUBSCRIBER,
 			  .count = s->lost_count,
 			  .first_seq = s->lost_first,
@@ -319,7 +312,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
 		.told_all = snapshot,
-		.boot_ns = now(CLOCK_BOOTTIME),
+		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
 	note(s);
 	return 0;
@@ -334,7 +327,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	if (r < 0)
 		return r;
 	if ((s->cursor && anew) || (s->config.filter && !filter_is_empty(s->config.filter))) {
-		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
 	}
 	if (anew)
 		end_portion(s);
@@ -380,7 +373,7 @@ static int push_live(struct subscriber *s, size_t missing)
 {
 	struct event event = {
 		.type = EVENT_LOST,
-		.time = now(CLOCK_REALTIME),
+		.time = clock_ns(CLOCK_REALTIME),
 		.lost = { .where = LOST_SUBSCRIBER, .count = missing },
 	};
 	int r = missing > 0 ? push_own(s, before_queue(s), &event) : 0;
@@ -399,7 +392,7 @@ void subscriber_end_snapshot(struct subscriber *s)
 	drop_cursor(s);
 	if (missing > 0) {
 		lose_queue(s);
-		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = now(CLOCK_BOOTTIME) };
+		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
 	}
 	if (push_live(s, missing) < 0 || s->config.disconnect)
 		s->too_slow = true;

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/pool.h"
 
 /* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
@@ -68,14 +68,6 @@ struct consumer {
 };
 
 /* Clocks. */
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* CLOCK_REALTIME - CLOCK_BOOTTIME, read as close together as three tries get. */
 static int64_t read_epoch(void)
@@ -141,7 +133,7 @@ static int on_record(void *userdata, const void *data, size_t size)
 		     "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
 		r = 0;
 	}
-	if (r == 0 && consumer->turn_ends_us && clock_ns(CLOCK_MONOTONIC) / 1000 > consumer->turn_ends_us)
+	if (r == 0 && consumer->turn_ends_us && clock_us(CLOCK_MONOTONIC) > consumer->turn_ends_us)
 		consumer->cut = true;
 	return r < 0 ? r : consumer->cut;
 }
@@ -231,7 +223,7 @@ static void plan_next(struct consumer *consumer, int r)
 /* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do soon. */
 static bool mend(struct consumer *consumer, bool caught_up)
 {
-	uint64_t now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 	int r = 0;
 
 	if (!consumer->resync)
@@ -259,7 +251,7 @@ static bool mend(struct consumer *consumer, bool caught_up)
 static void look_for_loss(struct consumer *consumer, bool idle)
 {
 	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME);
-	uint64_t skipped = look_at_skipped(consumer, clock_ns(CLOCK_MONOTONIC) / 1000, idle);
+	uint64_t skipped = look_at_skipped(consumer, clock_us(CLOCK_MONOTONIC), idle);
 	uint32_t lost_events, lost_forks;
 
 	if (skipped > 0)
@@ -272,7 +264,7 @@ static void look_for_loss(struct consumer *consumer, bool idle)
 
 static void drop_twins(struct consumer *consumer)
 {
-	if (!consumer->dedup || clock_ns(CLOCK_MONOTONIC) / 1000 <= consumer->dedup_until_us ||
+	if (!consumer->dedup || clock_us(CLOCK_MONOTONIC) <= consumer->dedup_until_us ||
 	    probe_consumed(consumer->probe) < consumer->dedup_end)
 		return;
 	pipeline_set_dedup(consumer->pipeline, NULL, PIPELINE_SECOND);
@@ -285,7 +277,7 @@ int consumer_drain(struct consumer *consumer)
 
 	check_epoch(consumer);
 	consumer->cut = false;
-	consumer->turn_ends_us = clock_ns(CLOCK_MONOTONIC) / 1000 + TURN_US;
+	consumer->turn_ends_us = clock_us(CLOCK_MONOTONIC) + TURN_US;
 	n = probe_drain(consumer->probe, DRAIN_MAX, on_record, consumer);
 	consumer->turn_ends_us = 0;
 	if (n < 0)
@@ -383,16 +375,11 @@ int consumer_turn(struct consumer *consumer)
 
 static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	(void)source;
-	(void)fd;
-	(void)revents;
 	return consumer_turn(userdata);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	(void)source;
-	(void)usec;
 	return consumer_turn(userdata);
 }
 
@@ -490,7 +477,7 @@ int consumer_set_probe(struct consumer *consumer, struct probe *probe, struct pr
 	pipeline_set_lost(consumer->pipeline, lost_events, lost_forks);
 	if (consumer->dedup) {
 		pipeline_set_dedup(consumer->pipeline, consumer->dedup, PIPELINE_SECOND);
-		consumer->dedup_until_us = clock_ns(CLOCK_MONOTONIC) / 1000 + DEDUP_US;
+		consumer->dedup_until_us = clock_us(CLOCK_MONOTONIC) + DEDUP_US;
 		consumer->dedup_end = probe_produced(probe);
 	}
 	return 0;

@@ -36,10 +36,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <time.h>
 
 #include "kernel/lookup.h"
 #include "pipeline/decode.h"
+#include "util/clock.h"
 
 /* In one step: */
 #define READ_MAX 1024	 /* processes read from the kernel's list, 1 to 2 us each */
@@ -173,9 +173,6 @@ static void finish(struct resync *c)
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
-	(void)event;
-	(void)encoder;
 }
 
 static void on_exit_of(struct sink *sink, const struct process *process)
@@ -395,11 +392,9 @@ static int read_list(struct resync *c, size_t most, bool *ret_end)
 int resync_load(struct resync *c, uint64_t before)
 {
 	bool end = false;
-	struct timespec now;
 	int r;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	pipeline_set_listed(c->pipeline, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	pipeline_set_listed(c->pipeline, clock_ns(CLOCK_BOOTTIME));
 	r = probe_running(c->probe, &c->running);
 	while (r == 0 && !end)
 		r = read_list(c, READ_MAX, &end);

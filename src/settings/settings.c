@@ -161,7 +161,6 @@ static int on_value(void *userdata, const char *section, const char *name, const
 	char buffer[512];
 	int result;
 
-	(void)placeholder;
 	if (!settings_has_section(section)) {
 		problem(r, *section ? "unknown section [%s]" : "a key before any section%s", section);
 		return 1;

@@ -2,15 +2,8 @@
 #include "util/budget.h"
 
 #include <stddef.h>
-#include <time.h>
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
+#include "util/clock.h"
 
 void budget_join(struct budget_share *share, struct budget *budget)
 {
@@ -20,7 +13,7 @@ void budget_join(struct budget_share *share, struct budget *budget)
 	budget->shares++;
 	/* One that left and comes again has what it had. */
 	if (share->filled_ns == 0)
-		*share = (struct budget_share){ budget, BUDGET_STEPS, now_ns() };
+		*share = (struct budget_share){ budget, BUDGET_STEPS, clock_ns(CLOCK_MONOTONIC) };
 }
 
 void budget_leave(struct budget_share *share)
@@ -33,7 +26,7 @@ void budget_leave(struct budget_share *share)
 int64_t *budget_steps(struct budget_share *share)
 {
 	int64_t whole = BUDGET_STEPS / share->budget->shares;
-	uint64_t now = now_ns(), passed = now - share->filled_ns;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), passed = now - share->filled_ns;
 
 	/* Much longer than it takes to fill up. */
 	if (passed > 1000000000)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define FIRST_PAUSE_US 10000 /* until it is tried again, doubled up to the last */
 #define LAST_PAUSE_US 200000
@@ -40,14 +41,6 @@ static struct {
 	notify_note note;
 	void *userdata;
 } queue = { .end = &queue.first };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 __attribute__((format(printf, 2, 3))) static void say(int level, const char *format, ...)
 {
@@ -192,8 +185,8 @@ static void taken(void)
 static void stuck(void)
 {
 	if (queue.stuck_us == 0)
-		queue.stuck_us = now_us();
-	if (queue.noted || now_us() - queue.stuck_us < NOTE_AFTER_US)
+		queue.stuck_us = clock_us(CLOCK_MONOTONIC);
+	if (queue.noted || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < NOTE_AFTER_US)
 		return;
 	queue.noted = true;
 	say(LOG_WARNING, "the service manager has taken no message for %d s; %zu wait", NOTE_AFTER_US / 1000000,
@@ -229,9 +222,6 @@ static void send_some(void)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	(void)source;
-	(void)usec;
-	(void)userdata;
 	queue.pause_us = queue.pause_us * 2 < LAST_PAUSE_US ? queue.pause_us * 2 : LAST_PAUSE_US;
 	send_some();
 	return 0;
@@ -328,11 +318,11 @@ size_t notify_waiting(void)
 bool notify_flush(unsigned timeout_ms)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
-	uint64_t end = now_us() + (uint64_t)timeout_ms * 1000;
+	uint64_t end = clock_us(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000;
 
 	for (;;) {
 		send_some();
-		if (queue.count == 0 || now_us() >= end)
+		if (queue.count == 0 || clock_us(CLOCK_MONOTONIC) >= end)
 			return queue.count == 0;
 		nanosleep(&pause, NULL);
 	}

@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "util/turns.h"
 
-#include <time.h>
-
-static uint64_t now_us(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
+#include "util/clock.h"
 
 static void note(uint64_t *longest, uint64_t took)
 {
@@ -26,11 +18,11 @@ static int turn(sd_event *event, struct turns *turns)
 		r = sd_event_wait(event, UINT64_MAX);
 	if (r <= 0)
 		return r;
-	began = now_us(CLOCK_MONOTONIC);
-	cpu_began = now_us(CLOCK_THREAD_CPUTIME_ID);
+	began = clock_us(CLOCK_MONOTONIC);
+	cpu_began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	r = sd_event_dispatch(event);
-	note(&turns->max_cpu_us, now_us(CLOCK_THREAD_CPUTIME_ID) - cpu_began);
-	note(&turns->max_us, now_us(CLOCK_MONOTONIC) - began);
+	note(&turns->max_cpu_us, clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu_began);
+	note(&turns->max_us, clock_us(CLOCK_MONOTONIC) - began);
 	return r;
 }
 

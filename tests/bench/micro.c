@@ -17,13 +17,13 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "allocations.h"
 #include "kernel/probe.h"
 #include "output/subscriber.h"
 #include "pipeline/pipeline.h"
+#include "util/clock.h"
 
 #define RECORDS_MAX 65536
 #define SUBSCRIBERS_MAX 1000
@@ -36,21 +36,12 @@ struct recording {
 
 static struct recording recording;
 
-static uint64_t now(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Recording. */
 
 static int keep(void *userdata, const void *data, size_t size)
 {
 	const struct record_head *head = data;
 
-	(void)userdata;
 	if (size < sizeof(*head) || head->size > size || recording.count == RECORDS_MAX)
 		return 0;
 	recording.records[recording.count] = aligned_alloc(8, (size + 7) & ~(size_t)7);
@@ -189,7 +180,7 @@ static void play(struct pipeline *pipeline)
 /* Nanoseconds. */
 static double yardstick(void)
 {
-	uint64_t begin = now(CLOCK_PROCESS_CPUTIME_ID);
+	uint64_t begin = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	static volatile unsigned long long n = 1234567890;
 	const int rounds = 100000;
 	char line[2048];
@@ -203,7 +194,7 @@ static double yardstick(void)
 			n, "2026-11-23T21:16:07.653936855Z", "8040ef965e8ef083-255", n,
 			"2026-11-23T21:16:07.653936855Z", n, "bash", n, n, n, "/usr/bin/tar", "tar", "--version", n,
 			"/usr/local/share/somewhere", "/system.slice/something.service", n, n, n, n);
-	return (double)(now(CLOCK_PROCESS_CPUTIME_ID) - begin) / rounds;
+	return (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - begin) / rounds;
 }
 
 static int join(struct outputs *o, size_t count, int fd, struct pipeline *pipeline, struct json *json)
@@ -238,20 +229,20 @@ static int do_run(const char *path, double seconds, size_t subscribers)
 	pipeline_go_live(pipeline);
 	play(pipeline);
 	allocations = 0;
-	end = now(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
+	end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)(seconds * 1e9);
 	/* The best tenth of a second: what others on the machine take can only make it worse. */
 	outputs.events = 0;
 	for (uint64_t all = 0;;) {
-		uint64_t begin = now(CLOCK_PROCESS_CPUTIME_ID), before = outputs.events, took;
+		uint64_t begin = clock_ns(CLOCK_PROCESS_CPUTIME_ID), before = outputs.events, took;
 
 		do {
 			play(pipeline);
-			took = now(CLOCK_PROCESS_CPUTIME_ID) - begin;
+			took = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - begin;
 		} while (took < 100000000 && seconds > 0);
 		ns = (double)took / (double)(outputs.events - before);
 		if (all++ == 0 || ns < best)
 			best = ns;
-		if (now(CLOCK_MONOTONIC) >= end)
+		if (clock_ns(CLOCK_MONOTONIC) >= end)
 			break;
 	}
 	printf("{\"events\": %llu, \"ns_per_event\": %.1f, \"events_per_second\": %.0f, \"allocations_per_event\": %.3f, "

@@ -34,7 +34,6 @@ static void die(const char *what)
 
 static void *sleep_for_ever(void *unused)
 {
-	(void)unused;
 	for (;;)
 		pause();
 	return NULL;
@@ -69,7 +68,6 @@ static void *exec_argument(void *argument)
 
 static void *exit_seven(void *unused)
 {
-	(void)unused;
 	/* The leader is a zombie by then or soon will be: either way it is not the last. */
 	exit(7);
 	return NULL;
@@ -77,7 +75,6 @@ static void *exit_seven(void *unused)
 
 static void *sleep_then_end(void *unused)
 {
-	(void)unused;
 	usleep(50000);
 	return NULL;
 }
@@ -100,7 +97,6 @@ static void *outlive_leader(void *unused)
 	char path[64], text[512] = "";
 	FILE *f;
 
-	(void)unused;
 	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)getpid());
 	while (!strstr(text, ") Z ")) {
 		f = fopen(path, "r");

@@ -75,7 +75,6 @@ static int on_number(void *userdata, const char *text, size_t size)
 
 static int on_boolean(void *userdata, int value)
 {
-	(void)userdata;
 	ASSERT(value); /* flags are true or not there */
 	return 1;
 }
@@ -117,7 +116,6 @@ static int on_start_array(void *userdata)
 
 static int on_end_array(void *userdata)
 {
-	(void)userdata;
 	return 1;
 }
 

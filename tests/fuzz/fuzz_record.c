@@ -11,8 +11,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 {
 	struct line *line;
 
-	(void)sink;
-	(void)event;
 	if (encoder_line(encoder, KEYS_ALL, &line) == 0)
 		ASSERT(line->size > 2 && line->data[0] == '{' && line->data[line->size - 1] == '\n');
 }

@@ -12,7 +12,6 @@ static unsigned told;
 
 static void complain(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	told += level == LOG_ERR;
 	if (strncmp(message, "fuzz:", 5) != 0)
 		abort();

@@ -48,7 +48,6 @@ static bool was_exit[SEQ_MAX]; /* by number */
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
 	if (event->seq < SEQ_MAX)
 		was_exit[event->seq] = event->type == EVENT_EXITED;
 	for (size_t i = 0; i < SUBSCRIBERS; i++)

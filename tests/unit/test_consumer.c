@@ -23,48 +23,38 @@ __typeof__(probe_skipped) __wrap_probe_skipped;
 
 int __wrap_probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
 {
-	(void)probe;
-	(void)most;
-	(void)on_record;
-	(void)userdata;
 	return 0;
 }
 
 void __wrap_probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
 {
-	(void)probe;
 	*ret_events = kernel.lost_events;
 	*ret_forks = 0;
 }
 
 uint64_t __wrap_probe_produced(const struct probe *probe)
 {
-	(void)probe;
 	return kernel.waiting;
 }
 
 uint64_t __wrap_probe_consumed(const struct probe *probe)
 {
-	(void)probe;
 	return 0;
 }
 
 uint64_t __wrap_probe_waiting(const struct probe *probe)
 {
-	(void)probe;
 	return kernel.waiting;
 }
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
-	(void)clock;
 	*ret = (struct timespec){ .tv_sec = kernel.seconds };
 	return 0;
 }
 
 void __wrap_probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
 {
-	(void)probe;
 	*ret_events = kernel.skipped_events;
 	*ret_forks = kernel.skipped_forks;
 }
@@ -73,8 +63,6 @@ static uint64_t told;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
-	(void)encoder;
 	CHECK_INT(event->type, EVENT_LOST);
 	told += event->lost.count;
 }

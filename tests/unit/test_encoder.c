@@ -47,7 +47,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 {
 	struct line *held[SETS];
 
-	(void)sink;
 	seen++;
 	for (unsigned i = 0; i < SETS; i++) {
 		key_set keys = keys_of(i);

@@ -210,7 +210,6 @@ static char notes[1000];
 
 static void on_note(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "<%d>%s\n", level, message);
 }
 

@@ -42,7 +42,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	struct seen *s = &seen[count++];
 	struct line *line, *again;
 
-	(void)sink;
 	*s = (struct seen){ .type = event->type, .seq = event->seq, .time = event->time, .source = event->source };
 	if (event->process) {
 		const struct image *image = &event->process->image;
@@ -753,8 +752,6 @@ static char env_of_last[256], cgroup_of_last[256];
 
 static void keep_image(struct sink *s, const struct event *event, struct encoder *encoder)
 {
-	(void)s;
-	(void)encoder;
 	image_of_last = event->process->image;
 	if (image_of_last.env.data)
 		memcpy(env_of_last, image_of_last.env.data, image_of_last.env.size);

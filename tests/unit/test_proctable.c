@@ -1168,7 +1168,6 @@ static unsigned changed;
 /* "secret" becomes "***masked***". */
 static bool change(void *userdata, struct image *image)
 {
-	(void)userdata;
 	changed++;
 	if (!image->args.data || !memmem(image->args.data, image->args.size, "secret", 6))
 		return false;

@@ -19,19 +19,16 @@ static uint64_t produced, consumed;
 
 uint64_t probe_produced(const struct probe *probe)
 {
-	(void)probe;
 	return produced;
 }
 
 uint64_t probe_consumed(const struct probe *probe)
 {
-	(void)probe;
 	return consumed;
 }
 
 int probe_running(struct probe *probe, struct task_list **ret)
 {
-	(void)probe;
 	*ret = NULL;
 	given = 0;
 	return 0;
@@ -46,7 +43,6 @@ int task_list_read(struct task_list *running, const struct record_running **ret)
 {
 	size_t n = listed - given;
 
-	(void)running;
 	*ret = &list[given];
 	given = listed;
 	return (int)n;
@@ -58,8 +54,6 @@ static enum source source; /* of the last that started */
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
-	(void)encoder;
 	if (event->type == EVENT_EXITED)
 		ends[ended++] = *event;
 	if (event->type == EVENT_STARTED) {
@@ -426,7 +420,6 @@ TEST(a_hidden_process_is_not_gone)
 
 static void *wait_in_thread(void *argument)
 {
-	(void)argument;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pause();
 	return NULL;

@@ -66,7 +66,6 @@ int __wrap_sd_event_now(sd_event *e, clockid_t clock, uint64_t *ret)
 
 static void on_note(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	CHECK(message[0] && !strchr(message, '\n'));
 	if (level > 4)
 		return;
@@ -76,7 +75,6 @@ static void on_note(void *userdata, int level, const char *message)
 
 static void on_stats(void *userdata, yajl_gen gen)
 {
-	(void)userdata;
 	yajl_gen_string(gen, (const unsigned char *)"own", 3);
 	yajl_gen_integer(gen, 7);
 }

@@ -13,7 +13,6 @@ static unsigned count, warnings;
 
 static void complain(void *userdata, int level, const char *message)
 {
-	(void)userdata;
 	if (level == LOG_ERR)
 		count++;
 	else

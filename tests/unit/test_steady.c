@@ -18,7 +18,6 @@ static unsigned long events, bytes;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
 	events++;
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
 		subscriber_event(subscribers[i], event, encoder);
@@ -29,7 +28,6 @@ static void on_flush(struct sink *sink)
 	static char rest[1 << 20];
 	ssize_t n;
 
-	(void)sink;
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
 		while (subscriber_has_output(subscribers[i])) {
 			subscriber_write(subscribers[i]);

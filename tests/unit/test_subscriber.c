@@ -18,7 +18,6 @@ static size_t size;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	(void)sink;
 	if (subscriber)
 		subscriber_event(subscriber, event, encoder);
 }
