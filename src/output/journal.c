@@ -72,6 +72,7 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 
 static void sink_flush(struct sink *sink)
 {
+	budget_turn(&journal_of(sink)->budget);
 	journal_writer_wake(journal_of(sink)->writer);
 }
 
@@ -119,7 +120,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 		return r;
 	}
 	journal->filter = config->filter;
-	budget_join(&journal->share, &journal->budget);
+	budget_join(&journal->share, &journal->budget, 0);
 	*ret = journal;
 	return 0;
 }

@@ -28,7 +28,8 @@ void server_note(struct server *server, int level, const char *format, ...)
 	server->config.note(server->config.userdata, level, message);
 }
 
-int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter)
+int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
+		      struct filter *filter)
 {
 	const struct settings *settings = server->config.settings;
 	struct subscriber_config config = {
@@ -39,6 +40,7 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ke
 		.boot = server->config.boot,
 		.json = server->json,
 		.budget = &server->budget,
+		.uid = uid,
 	};
 
 	return subscriber_new(ret, fd, &config, server->table);
@@ -157,6 +159,7 @@ static void on_flush(struct sink *sink)
 	struct server *server = (struct server *)sink;
 	struct peer *next;
 
+	budget_turn(&server->budget);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
 		if (subscriber_is_too_slow(peer->subscriber) ||

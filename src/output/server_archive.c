@@ -77,7 +77,7 @@ int peer_subscription(struct server *server, int fd, const struct kept *kept, st
 	if (r == -EINVAL && !kept->own_subscription)
 		r = 0; /* that of the configuration, which it is given then */
 	if (r == 0)
-		r = server_subscriber(server, ret, fd, request.keys, request.filter);
+		r = server_subscriber(server, ret, fd, kept->cred.uid, request.keys, request.filter);
 	if (r < 0)
 		request_clear(&request);
 	return r;

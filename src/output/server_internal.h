@@ -66,7 +66,8 @@ int server_note_level(struct server *server, int level);
 /* As many snapshots go on as snapshot_memory has room for what they keep; the one that has not moved for longest ends first. */
 void server_bound_snapshots(struct server *server);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
-int server_subscriber(struct server *server, struct subscriber **ret, int fd, key_set keys, struct filter *filter);
+int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
+		      struct filter *filter);
 
 /* server_places.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
 const char *server_refusal(struct server *server, uid_t uid);

@@ -49,7 +49,7 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	int r = settings_filter(&settings->socket.output, &filter);
 
 	if (r == 0)
-		r = server_subscriber(server, &subscriber, fd, settings->socket.output.fields, filter);
+		r = server_subscriber(server, &subscriber, fd, cred->uid, settings->socket.output.fields, filter);
 	if (r < 0)
 		return r;
 	TAKE_PTR(filter);

@@ -81,6 +81,7 @@ static void on_flush(struct sink *sink)
 {
 	struct stdout_output *stdout_output = (struct stdout_output *)sink;
 
+	budget_turn(&stdout_output->budget);
 	if (!stdout_output->blocked)
 		write_out(stdout_output);
 }

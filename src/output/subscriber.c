@@ -55,7 +55,7 @@ static void take_filter(struct subscriber *s, struct filter *filter)
 	s->follows = filter && filter_has_tree(filter);
 	s->undecided_at = (struct filter_place){ 0 };
 	if (filter && filter_has_patterns(filter))
-		budget_join(&s->share, s->config.budget);
+		budget_join(&s->share, s->config.budget, s->config.uid);
 	else
 		budget_leave(&s->share);
 }

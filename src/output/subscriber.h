@@ -41,6 +41,7 @@ struct subscriber_config {
 	uint64_t boot;	       /* for the ids of the snapshot */
 	struct json *json;     /* for lines of its own; borrowed, may be shared with others */
 	struct budget *budget; /* of all filters; borrowed */
+	uid_t uid;	       /* whose part of the budget its filter may use */
 };
 
 /* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.

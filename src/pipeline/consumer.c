@@ -22,7 +22,7 @@
 /* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
  * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
 #define DRAIN_MAX 256
-#define TURN_US 10000	    /* in one turn; a record that is under way then is finished */
+#define TURN_US 10000	    /* of CPU time in one turn; a record that is under way then is finished */
 #define DRAIN_PAUSE_US 5000 /* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300  /* after a wake-up: what follows a fork, its exec above all, is there soon */
 #define DRAIN_GROWTH 4	    /* of the pause, from turn to turn */
@@ -50,7 +50,8 @@ struct consumer {
 	const struct consumer_ops *ops;
 	void *userdata;
 	sd_event_source *timer;
-	uint64_t turn_ends_us; /* 0: whenever the ring is empty */
+	uint64_t turn_ends_us; /* not before; 0: whenever the ring is empty */
+	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
 	bool cut;	       /* it ended before */
 	uint64_t pause_us;     /* before the next turn; 0 while the reader sleeps */
 	int64_t epoch;
@@ -123,6 +124,24 @@ __attribute__((format(printf, 3, 4))) static void note(struct consumer *consumer
 	consumer->ops->note(consumer->userdata, level, message);
 }
 
+/* Where other programs have the CPU, a turn may take long by the clock and have done little: then it continues, or each turn would be
+ * one record, and the ring buffer would fill. */
+static bool is_turn_over(struct consumer *consumer)
+{
+	uint64_t now_us, took_us;
+
+	if (consumer->turn_ends_us == 0)
+		return false;
+	now_us = clock_us(CLOCK_MONOTONIC);
+	if (now_us <= consumer->turn_ends_us)
+		return false;
+	took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - consumer->turn_cpu_us;
+	if (took_us >= TURN_US)
+		return true;
+	consumer->turn_ends_us = now_us + TURN_US - took_us;
+	return false;
+}
+
 static int on_record(void *userdata, const void *data, size_t size)
 {
 	struct consumer *consumer = userdata;
@@ -133,8 +152,8 @@ static int on_record(void *userdata, const void *data, size_t size)
 		     "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
 		r = 0;
 	}
-	if (r == 0 && consumer->turn_ends_us && clock_us(CLOCK_MONOTONIC) > consumer->turn_ends_us)
-		consumer->cut = true;
+	if (r == 0)
+		consumer->cut = is_turn_over(consumer);
 	return r < 0 ? r : consumer->cut;
 }
 
@@ -277,6 +296,7 @@ int consumer_drain(struct consumer *consumer)
 
 	check_epoch(consumer);
 	consumer->cut = false;
+	consumer->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	consumer->turn_ends_us = clock_us(CLOCK_MONOTONIC) + TURN_US;
 	n = probe_drain(consumer->probe, DRAIN_MAX, on_record, consumer);
 	consumer->turn_ends_us = 0;

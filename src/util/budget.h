@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the filters of many streams may cost, in steps of the size of a nanosecond (glob.h), whatever the patterns and the
- * events are. Each stream whose filter has patterns has a share of it, which fills up again with time. So all filters
- * together hold up the loop for BUDGET_STEPS at most, and take half of its time, and a stream that asks for too much loses
- * events itself, and no other does.
+ * events are. It is divided among the users whose streams have filters with patterns, and a user's part among that user's
+ * streams. So a stream that asks for too much loses events itself, and no other does, and more connections give a user
+ * nothing more.
+ *
+ * A share is filled by turns of the consumer, not by the clock: where other programs have the CPU, the clock would leave all
+ * that the daemon gets of it to the filters. In one turn all filters together take BUDGET_STEPS at most, and in turn after
+ * turn BUDGET_TURN_STEPS each. A new share has what one turn gives, since connections may come and go faster than shares are
+ * filled.
  *
  * An event may cost BUDGET_FREE_STEPS beyond that: about what it costs to send it. Most filters never need more.
  */
@@ -11,25 +16,34 @@
 #define EXECSNOOP_BUDGET_H
 
 #include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
 
 #define BUDGET_STEPS 12000000
-#define BUDGET_NS_PER_STEP 2 /* of the time in which a share fills up */
+#define BUDGET_TURN_STEPS 4000000
 #define BUDGET_FREE_STEPS 1024
 
 /* All zero: there are no shares. */
 struct budget {
-	unsigned shares;
+	LIST_HEAD(, budget_share) shares;
+	unsigned users; /* that have one */
+	uint64_t turns;
 };
 
 struct budget_share {
 	struct budget *budget; /* NULL: none */
+	LIST_ENTRY(budget_share) next;
+	uid_t uid;
+	unsigned siblings; /* shares of the same user, this one among them */
 	int64_t left;
-	uint64_t filled_ns; /* CLOCK_MONOTONIC */
+	uint64_t filled; /* in that turn */
 };
 
-/* A full one, if it never had one; nothing, if it has one. The budget is borrowed; NULL: no share. */
-void budget_join(struct budget_share *share, struct budget *budget);
+/* Nothing, if it has a share. The budget is borrowed; NULL: no share. What has a share must not move in memory. */
+void budget_join(struct budget_share *share, struct budget *budget, uid_t uid);
 void budget_leave(struct budget_share *share);
+/* The consumer begins another turn. */
+void budget_turn(struct budget *budget);
 /* The steps that it may take now: what was taken is to be taken off. */
 int64_t *budget_steps(struct budget_share *share);
 

@@ -10,7 +10,9 @@ static struct {
 	uint64_t skipped_events, skipped_forks;
 	uint64_t waiting; /* bytes in the ring */
 	uint32_t lost_events;
-	time_t seconds;
+	time_t seconds, cpu_seconds;
+	unsigned records;  /* that are drained in one turn, each of which takes a second */
+	bool is_cpu_taken; /* by other programs */
 } kernel;
 
 __typeof__(clock_gettime) __wrap_clock_gettime;
@@ -23,7 +25,15 @@ __typeof__(probe_skipped) __wrap_probe_skipped;
 
 int __wrap_probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
 {
-	return 0;
+	unsigned n = 0;
+	int r = 0;
+
+	for (; n < kernel.records && n < most && r == 0; n++) {
+		kernel.seconds++;
+		kernel.cpu_seconds += !kernel.is_cpu_taken;
+		r = on_record(userdata, "", 0);
+	}
+	return (int)n;
 }
 
 void __wrap_probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
@@ -49,7 +59,7 @@ uint64_t __wrap_probe_waiting(const struct probe *probe)
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
 {
-	*ret = (struct timespec){ .tv_sec = kernel.seconds };
+	*ret = (struct timespec){ .tv_sec = clock == CLOCK_THREAD_CPUTIME_ID ? kernel.cpu_seconds : kernel.seconds };
 	return 0;
 }
 
@@ -67,6 +77,13 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	told += event->lost.count;
 }
 
+static unsigned noted;
+
+static void on_note(void *userdata, int level, const char *message)
+{
+	noted++;
+}
+
 static const struct sink_ops ops = { .event = on_event };
 static struct sink sink = { .ops = &ops };
 static struct pipeline *pipeline;
@@ -75,15 +92,15 @@ static struct consumer *consumer;
 static void begin(bool forks)
 {
 	static const struct pipeline_config config = { .args_limit = 1 << 20, .table_memory = 1 << 20 };
-	static const struct consumer_ops none;
+	static const struct consumer_ops notes = { .note = on_note };
 
 	memset(&kernel, 0, sizeof(kernel));
 	kernel.seconds = 1000;
-	told = 0;
+	told = noted = 0;
 	CHECK_INT(pipeline_new(&pipeline, &config), 0);
 	pipeline_add_sink(pipeline, &sink);
 	pipeline_go_live(pipeline);
-	CHECK_INT(consumer_new(&consumer, NULL, pipeline, forks, NULL, &none, NULL), 0);
+	CHECK_INT(consumer_new(&consumer, NULL, pipeline, forks, NULL, &notes, NULL), 0);
 	CHECK_INT(consumer_set_probe(consumer, NULL, NULL), 0);
 }
 
@@ -189,6 +206,19 @@ TEST(what_was_skipped_before_us_is_not_ours_to_tell)
 	CHECK_INT(consumer_set_probe(consumer, NULL, NULL), 0);
 	CHECK_INT(after(7, 8), 0);
 	CHECK_INT(after(8, 9), 2);
+	end();
+}
+
+TEST(turn_ends_when_it_took_much_cpu_time)
+{
+	begin(false);
+	kernel.records = 5;
+	consumer_drain(consumer);
+	CHECK_INT(noted, 1);
+	/* Other programs have the CPU: that says nothing about what is done for one record. */
+	kernel.is_cpu_taken = true;
+	consumer_drain(consumer);
+	CHECK_INT(noted, 1 + 5);
 	end();
 }
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "util/budget.h"
+
+#include "tap.h"
+
+#define STREAMS 64
+
+/* Takes all that the share has; returns how much that was. */
+static int64_t take_all(struct budget_share *share)
+{
+	int64_t *left = budget_steps(share), taken = *left;
+
+	*left = 0;
+	return taken;
+}
+
+/* Connections that come and go in each turn. */
+static int64_t take_with_new_shares(struct budget *budget, unsigned count)
+{
+	struct budget_share shares[STREAMS] = {};
+	int64_t taken = 0;
+
+	CHECK(count <= STREAMS);
+	for (unsigned i = 0; i < count; i++)
+		budget_join(&shares[i], budget, 1000);
+	for (unsigned i = 0; i < count; i++)
+		taken += take_all(&shares[i]);
+	for (unsigned i = 0; i < count; i++)
+		budget_leave(&shares[i]);
+	return taken;
+}
+
+TEST(one_stream_has_all_of_it)
+{
+	struct budget budget = {};
+	struct budget_share share = {};
+
+	budget_join(&share, &budget, 0);
+	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
+	CHECK_INT(take_all(&share), 0);
+	budget_turn(&budget);
+	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
+	for (int i = 0; i < 100; i++)
+		budget_turn(&budget);
+	CHECK_INT(take_all(&share), BUDGET_STEPS);
+}
+
+TEST(all_streams_together_have_no_more)
+{
+	struct budget budget = {};
+	struct budget_share shares[STREAMS] = {};
+	int64_t taken = 0;
+
+	for (unsigned i = 0; i < STREAMS; i++)
+		budget_join(&shares[i], &budget, i % 7);
+	for (int i = 0; i < 100; i++)
+		budget_turn(&budget);
+	for (unsigned i = 0; i < STREAMS; i++)
+		taken += take_all(&shares[i]);
+	CHECK(taken <= BUDGET_STEPS && taken > BUDGET_STEPS - STREAMS);
+	budget_turn(&budget);
+	taken = 0;
+	for (unsigned i = 0; i < STREAMS; i++)
+		taken += take_all(&shares[i]);
+	CHECK(taken <= BUDGET_TURN_STEPS && taken > BUDGET_TURN_STEPS - STREAMS);
+}
+
+TEST(new_connections_give_a_user_nothing_more)
+{
+	struct budget budget = {};
+	struct budget_share other = {};
+
+	budget_join(&other, &budget, 0);
+	for (int turn = 0; turn < 1000; turn++) {
+		CHECK(take_with_new_shares(&budget, STREAMS) <= BUDGET_TURN_STEPS / 2);
+		/* And the other user loses nothing by them. */
+		CHECK(take_all(&other) >= BUDGET_TURN_STEPS / 2);
+		budget_turn(&budget);
+	}
+}
+
+TEST(stream_that_changes_its_filter_is_not_given_another_share)
+{
+	struct budget budget = {};
+	struct budget_share share = {};
+
+	budget_join(&share, &budget, 0);
+	budget_turn(&budget);
+	CHECK(take_all(&share) > 0);
+	for (int i = 0; i < 10; i++) {
+		budget_leave(&share);
+		budget_join(&share, &budget, 0);
+		CHECK_INT(take_all(&share), 0);
+	}
+}
+
+TEST(share_grows_when_others_leave)
+{
+	struct budget budget = {};
+	struct budget_share shares[3] = {};
+
+	budget_join(&shares[0], &budget, 1);
+	budget_join(&shares[1], &budget, 1);
+	budget_join(&shares[2], &budget, 2);
+	for (int i = 0; i < 10; i++)
+		budget_turn(&budget);
+	CHECK_INT(take_all(&shares[0]), BUDGET_STEPS / 4);
+	CHECK_INT(take_all(&shares[2]), BUDGET_STEPS / 2);
+	budget_leave(&shares[1]);
+	budget_leave(&shares[1]);
+	budget_leave(&shares[2]);
+	budget_turn(&budget);
+	CHECK_INT(take_all(&shares[0]), BUDGET_TURN_STEPS);
+}
+
+TAP_MAIN
