@@ -17,11 +17,11 @@ static __always_inline long user_string(void *to, u32 size, const void *from)
 	return 1;
 }
 
-#define ARGS_STEPS 8   /* pieces in one verified loop */
+#define ARGS_BATCH 8   /* pieces in one verified loop */
 #define ARGS_ROUNDS 64 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 
 /* Where a long list stands is kept here, for the reason that walk_name() gives. */
-struct pieces {
+struct args_chunk {
 	u64 from; /* of the user's memory */
 	u64 left; /* bytes still to be sent */
 	struct record_args args;
@@ -30,15 +30,15 @@ struct pieces {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCHES_);
+	__uint(max_entries, SCRATCH_SLOTS);
 	__type(key, u32);
-	__type(value, struct pieces);
-} pieces SEC(".maps");
+	__type(value, struct args_chunk);
+} args_chunks SEC(".maps");
 
 /* Before any piece of that kind: which record they will belong to. */
-static __always_inline void args_begin(u32 of, u32 kind, u64 time, u64 start, u32 tgid)
+static __always_inline void args_begin(u32 slot, u32 kind, u64 time, u64 start, u32 tgid)
 {
-	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
 
 	if (!p)
 		return;
@@ -48,7 +48,7 @@ static __always_inline void args_begin(u32 of, u32 kind, u64 time, u64 start, u3
 }
 
 /* Sends the `n` bytes that stand in `bytes`. */
-static __always_inline void args_piece(struct pieces *p, u32 n)
+static __always_inline void args_chunk_send(struct args_chunk *p, u32 n)
 {
 	p->args.head.size = sizeof(struct record_args) + n;
 	p->args.head.lost_events = *(volatile u32 *)&shared.lost_events;
@@ -58,16 +58,16 @@ static __always_inline void args_piece(struct pieces *p, u32 n)
 	*(volatile u64 *)&p->args.position += n;
 }
 
-/* Goes on for ARGS_STEPS; 0 when there is no more to do. */
-__attribute__((noinline)) int args_some(u32 of)
+/* Goes on for ARGS_BATCH; 0 when there is no more to do. */
+__attribute__((noinline)) int args_batch(u32 slot)
 {
-	volatile struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	volatile struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
 	u64 left;
 	u32 n;
 
 	if (!p)
 		return 0;
-	for (int i = 0; i < ARGS_STEPS; i++) {
+	for (int i = 0; i < ARGS_BATCH; i++) {
 		left = p->left;
 		if (left == 0)
 			return 0;
@@ -77,7 +77,7 @@ __attribute__((noinline)) int args_some(u32 of)
 			return 0;
 		if (bpf_probe_read_user((void *)p->bytes, n, (void *)p->from))
 			return 0;
-		args_piece((struct pieces *)p, n);
+		args_chunk_send((struct args_chunk *)p, n);
 		p->from += n;
 		p->left -= n;
 	}
@@ -85,16 +85,16 @@ __attribute__((noinline)) int args_some(u32 of)
 }
 
 /* Sends [from, from + size) of the user's memory, as far as it can be read. */
-static __always_inline void args_send(u32 of, u64 from, u64 size)
+static __always_inline void args_send(u32 slot, u64 from, u64 size)
 {
-	struct pieces *p = bpf_map_lookup_elem(&pieces, &of);
+	struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
 
 	if (!p)
 		return;
 	p->from = from;
 	p->left = size;
 	for (int i = 0; i < ARGS_ROUNDS; i++)
-		if (!args_some(of))
+		if (!args_batch(slot))
 			break;
 }
 

@@ -2,7 +2,7 @@
 /* Failed execs. It shares the ring buffer and the counters of lifecycle.bpf.c. */
 #include "failed_exec_attach.bpf.h"
 
-static __always_inline bool error_later(struct attempt *attempt, s64 ret)
+static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret)
 {
 	return false;
 }

@@ -18,11 +18,11 @@
 #endif
 
 /* registers: the one argument. */
-__attribute__((noinline)) int enter(u64 registers)
+__attribute__((noinline)) int call_entered(u64 registers)
 {
-	struct given given = given_by(false, (void *)bpf_get_current_task(), (void *)registers);
+	struct passed passed = passed_read(false, (void *)bpf_get_current_task(), (void *)registers);
 
-	return attempt_begin(given.filename, given.argv, given.dirfd, given.width);
+	return pending_call_add(passed.filename, passed.argv, passed.dirfd, passed.width);
 }
 
 /*
@@ -35,7 +35,7 @@ struct {
 	__uint(max_entries, 8192);
 	__type(key, u64); /* task_struct */
 	__type(value, u8);
-} returning SEC(".maps");
+} expected_returns SEC(".maps");
 
 /* Does the kernel itself exec (kernel_execve() for a usermode helper, kernel/umh.c)? There is no system call then. It is a
  * kernel thread's child, and its first exec. */
@@ -45,36 +45,36 @@ static __always_inline bool is_helper(struct task_struct *task)
 }
 
 SEC("?tp_btf/sched_process_exec")
-int probe_exec_note(void *ctx)
+int probe_exec_expect(void *ctx)
 {
 	u64 task = bpf_get_current_task();
 	u8 one = 1;
 
 	if (!settings.prepared)
-		attempt_forget();
+		pending_call_forget();
 	/* The tracepoints are not passed by what has become a 32-bit program (kernel/trace/trace_syscalls.c, trace_get_syscall_nr()). */
 	if (settings.preempted_returns == RECORD_TRACEPOINTS && is_compat(false, (void *)task))
 		return 0;
-	if (!is_helper((void *)task) && bpf_map_update_elem(&returning, &task, &one, BPF_ANY) == 0)
+	if (!is_helper((void *)task) && bpf_map_update_elem(&expected_returns, &task, &one, BPF_ANY) == 0)
 		__sync_fetch_and_add(&shared.made_up_events, 1);
 	return 0;
 }
 
-static __always_inline int preempted_exit(bool often, u32 of, s64 ret, u64 registers)
+static __always_inline int preemptible_return(bool often, u32 slot, s64 ret, u64 registers)
 {
 	u64 task = bpf_get_current_task();
 
-	if (settings.preempted_returns && ret >= 0 && bpf_map_delete_elem(&returning, &task) == 0)
+	if (settings.preempted_returns && ret >= 0 && bpf_map_delete_elem(&expected_returns, &task) == 0)
 		__sync_fetch_and_add(&shared.made_up_events, -1);
-	return error_exit(often, of, ret, registers);
+	return failed_exec_return(often, slot, ret, registers);
 }
 
 /* The returns of all the functions, since 6.14: the function graph tracer, which runs it with preemption off and has a return for
  * each call there is (kernel/trace/fprobe.c; fgraph.c, function_graph_enter_regs()). */
 SEC("?kretprobe.multi")
-int multi_leave(struct pt_regs *ctx)
+int kprobe_multi_exit(struct pt_regs *ctx)
 {
-	return error_exit(true, SCRATCH_ERROR, RESULT(ctx), 0);
+	return failed_exec_return(true, SCRATCH_EXECVE, RESULT(ctx), 0);
 }
 
 /* Trampolines; the daemon names the functions. The first argument is not read as ctx[0]: on 5.10 the type information of
@@ -90,64 +90,64 @@ static __always_inline u64 first_argument(void *ctx)
 SEC("?fentry")
 int fentry_execve(void *ctx)
 {
-	return enter(first_argument(ctx));
+	return call_entered(first_argument(ctx));
 }
 
 SEC("?fentry")
 int fentry_execveat(void *ctx)
 {
-	return enter(first_argument(ctx));
+	return call_entered(first_argument(ctx));
 }
 
 SEC("?fentry")
 int fentry_compat_execve(void *ctx)
 {
-	return enter(first_argument(ctx));
+	return call_entered(first_argument(ctx));
 }
 
 SEC("?fentry")
 int fentry_compat_execveat(void *ctx)
 {
-	return enter(first_argument(ctx));
+	return call_entered(first_argument(ctx));
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_execve, const struct pt_regs *regs, long ret)
 {
-	return preempted_exit(true, SCRATCH_ERROR, ret, first_argument(ctx));
+	return preemptible_return(true, SCRATCH_EXECVE, ret, first_argument(ctx));
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_execveat, const struct pt_regs *regs, long ret)
 {
-	return preempted_exit(false, SCRATCH_ERROR_AT, ret, first_argument(ctx));
+	return preemptible_return(false, SCRATCH_EXECVEAT, ret, first_argument(ctx));
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_compat_execve, const struct pt_regs *regs, long ret)
 {
-	return preempted_exit(false, SCRATCH_COMPAT, ret, first_argument(ctx));
+	return preemptible_return(false, SCRATCH_COMPAT_EXECVE, ret, first_argument(ctx));
 }
 
 SEC("?fexit")
 int BPF_PROG(fexit_compat_execveat, const struct pt_regs *regs, long ret)
 {
-	return preempted_exit(false, SCRATCH_COMPAT_AT, ret, first_argument(ctx));
+	return preemptible_return(false, SCRATCH_COMPAT_EXECVEAT, ret, first_argument(ctx));
 }
 
 /* Kprobes, of all the functions. They are not preempted. They have entries on all kernels, since the returns can run out
- * (attempt_begin()). */
+ * (pending_call_add()). */
 
 SEC("?kprobe")
-int kprobe_enter(struct pt_regs *ctx)
+int kprobe_entry(struct pt_regs *ctx)
 {
-	return enter(ARGUMENT(ctx));
+	return call_entered(ARGUMENT(ctx));
 }
 
 SEC("?kretprobe")
-int kretprobe_leave(struct pt_regs *ctx)
+int kprobe_exit(struct pt_regs *ctx)
 {
-	return error_exit(true, SCRATCH_ERROR, RESULT(ctx), 0);
+	return failed_exec_return(true, SCRATCH_EXECVE, RESULT(ctx), 0);
 }
 
 /*
@@ -157,23 +157,23 @@ int kretprobe_leave(struct pt_regs *ctx)
  */
 
 SEC("?tracepoint/syscalls/sys_enter_execve")
-int probe_enter_execve(struct sys_enter *ctx)
+int tracepoint_enter_execve(struct sys_enter *ctx)
 {
-	return attempt_begin(ctx->args[0], ctx->args[1], AT_FDCWD, 8);
+	return pending_call_add(ctx->args[0], ctx->args[1], AT_FDCWD, 8);
 }
 
 SEC("?tracepoint/syscalls/sys_enter_execveat")
-int probe_enter_execveat(struct sys_enter *ctx)
+int tracepoint_enter_execveat(struct sys_enter *ctx)
 {
-	return attempt_begin(ctx->args[1], ctx->args[2], ctx->args[0], 8);
+	return pending_call_add(ctx->args[1], ctx->args[2], ctx->args[0], 8);
 }
 
 /* Of both. What the program may not read itself, the first word, are the caller's registers up to 6.12 (kernel/trace/trace_syscalls.c,
  * perf_call_bpf_exit()); they are taken from there before 5.15 only. */
 SEC("?tracepoint/syscalls/sys_exit_execve")
-int probe_leave(struct sys_exit *ctx)
+int tracepoint_exit(struct sys_exit *ctx)
 {
-	return preempted_exit(true, SCRATCH_ERROR, ctx->ret, settings.registers ? 0 : first_argument(ctx));
+	return preemptible_return(true, SCRATCH_EXECVE, ctx->ret, settings.registers ? 0 : first_argument(ctx));
 }
 
 #endif

@@ -8,7 +8,7 @@
  * same thread, still in the same system call.
  *
  * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without any
- * (failed_exec.bpf.c). The one that has several forms is not declared at all: see schedule().
+ * (failed_exec.bpf.c). The one that has several forms is not declared at all: see task_work_schedule().
  */
 #ifndef EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
 #define EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
@@ -16,10 +16,10 @@
 #include "failed_exec_attach.bpf.h"
 
 #define BPF_F_NO_PREALLOC 1
-#define TOUCH_PART 256
+#define FAULT_IN_PART 256
 /* Steps: of as many arguments as argv_send() reads, and bytes as [probes] args_limit lets through (src/settings_table.c), each with a
  * page to be touched. */
-#define TOUCH_MAX (2 * (ARGV_ROUNDS * ARGV_STEPS + (8 << 20) / TOUCH_PART))
+#define FAULT_IN_STEPS_MAX (2 * (ARGV_ROUNDS * ARGV_BATCH + (8 << 20) / FAULT_IN_PART))
 
 /* include/uapi/linux/bpf.h, kernel/bpf/helpers.c. struct bpf_map must be a struct for the prototypes to agree. */
 struct bpf_task_work {
@@ -32,7 +32,7 @@ extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
 /* Where the walk over argv stands that does nothing but touch: in a map, for the reason that walk_name() gives. */
-struct touching {
+struct fault_in {
 	u64 argv;
 	u64 string;  /* the rest of the argument at hand; 0: none */
 	u64 left;    /* bytes that are wanted */
@@ -40,10 +40,10 @@ struct touching {
 	u32 touched; /* what is to be read now: its first byte, its last */
 };
 
-struct later {
+struct deferred_call {
 	struct bpf_task_work work;
 	s64 ret;
-	struct touching touching;
+	struct fault_in fault_in;
 };
 
 struct {
@@ -51,8 +51,8 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024); /* threads between a failure and user space at one time */
 	__type(key, u64);	   /* task_struct */
-	__type(value, struct later);
-} laters SEC(".maps");
+	__type(value, struct deferred_call);
+} deferred_calls SEC(".maps");
 
 /*
  * Who touches a page may wait for it, and here it is not the traced program that wants it. So only such pages are touched as come by
@@ -85,7 +85,7 @@ static __always_inline bool is_local(u64 magic)
 	return false;
 }
 
-static long look_at(struct task_struct *task, struct vm_area_struct *area, bool *comes)
+static long check_area(struct task_struct *task, struct vm_area_struct *area, bool *may_touch)
 {
 	struct file *file = BPF_CORE_READ(area, vm_file);
 	struct inode *inode;
@@ -95,25 +95,26 @@ static long look_at(struct task_struct *task, struct vm_area_struct *area, bool 
 	if (BPF_CORE_READ(area, vm_flags) & VM_DEVICE)
 		return 0;
 	inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
-	*comes = !file || (S_IS_REGULAR(BPF_CORE_READ(inode, i_mode)) && is_local(BPF_CORE_READ(inode, i_sb, s_magic)));
+	*may_touch = !file ||
+		     (S_IS_REGULAR(BPF_CORE_READ(inode, i_mode)) && is_local(BPF_CORE_READ(inode, i_sb, s_magic)));
 	return 0;
 }
 
 /* Has the page of an address in memory, if it comes by itself. */
-static __always_inline bool touch(u64 address)
+static __always_inline bool fault_in_page(u64 address)
 {
-	bool comes = false;
+	bool may_touch = false;
 	char byte;
 
 	if (bpf_probe_read_user(&byte, 1, (void *)address) == 0)
 		return true;
 	/* It takes the lock of the memory only if that is free: else it returns -EBUSY. */
-	bpf_find_vma(bpf_get_current_task_btf(), address, look_at, &comes, 0);
-	return comes && bpf_copy_from_user(&byte, 1, (void *)address) == 0;
+	bpf_find_vma(bpf_get_current_task_btf(), address, check_area, &may_touch, 0);
+	return may_touch && bpf_copy_from_user(&byte, 1, (void *)address) == 0;
 }
 
 /* Reads the next pointer. False: it is not in memory. */
-static __always_inline bool read_pointer(struct touching *t)
+static __always_inline bool read_pointer(struct fault_in *t)
 {
 	/* Little-endian: a narrow one is the beginning of a wide one. */
 	if (t->width == 4 ? bpf_probe_read_user(&t->string, 4, (void *)t->argv)
@@ -126,9 +127,9 @@ static __always_inline bool read_pointer(struct touching *t)
 }
 
 /* Reads an argument, or a part of a long one. */
-static __always_inline bool read_part(struct touching *t)
+static __always_inline bool read_part(struct fault_in *t)
 {
-	char bytes[TOUCH_PART];
+	char bytes[FAULT_IN_PART];
 	long n = bpf_probe_read_user_str(bytes, sizeof(bytes), (void *)t->string);
 
 	if (n < 0)
@@ -139,10 +140,10 @@ static __always_inline bool read_part(struct touching *t)
 }
 
 /* A step: reads, or touches what could not be read. 1 at the end. */
-static long touch_once(u64 index, struct later **later)
+static long fault_in_step(u64 index, struct deferred_call **deferred_call)
 {
-	struct touching *t = &(*later)->touching;
-	u64 at = t->string ? t->string : t->argv, size = t->string ? TOUCH_PART : t->width;
+	struct fault_in *t = &(*deferred_call)->fault_in;
+	u64 at = t->string ? t->string : t->argv, size = t->string ? FAULT_IN_PART : t->width;
 
 	if (t->string ? read_part(t) : read_pointer(t)) {
 		t->touched = 0;
@@ -151,27 +152,27 @@ static long touch_once(u64 index, struct later **later)
 	if (t->touched == 2)
 		return 1;
 	/* The first byte is there and the read failed: the rest is in the next page. */
-	return !touch(t->touched++ ? at + size - 1 : at);
+	return !fault_in_page(t->touched++ ? at + size - 1 : at);
 }
 
-static int later_send(struct bpf_map *map, void *key, void *value)
+static int deferred_run(struct bpf_map *map, void *key, void *value)
 {
-	struct later *later = value;
+	struct deferred_call *deferred_call = value;
 	u64 task = bpf_get_current_task();
-	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &task);
+	struct pending_call *call = bpf_map_lookup_elem(&pending_calls, &task);
 	u32 at;
 
-	if (attempt) {
-		later->touching.argv = attempt->argv;
-		later->touching.width = attempt->width;
-		later->touching.left = settings.args_limit;
-		bpf_loop(TOUCH_MAX, touch_once, &later, 0);
+	if (call) {
+		deferred_call->fault_in.argv = call->argv;
+		deferred_call->fault_in.width = call->width;
+		deferred_call->fault_in.left = settings.args_limit;
+		bpf_loop(FAULT_IN_STEPS_MAX, fault_in_step, &deferred_call, 0);
 	}
 	/* The scratch memory is this CPU's. */
 	bpf_preempt_disable();
-	at = error_leave(SCRATCH_LATE, error_caller(SCRATCH_LATE), later->ret);
+	at = failed_exec_record(SCRATCH_DEFERRED, failed_exec_caller(SCRATCH_DEFERRED), deferred_call->ret);
 	if (at)
-		error_finish(SCRATCH_LATE, at);
+		failed_exec_finish(SCRATCH_DEFERRED, at);
 	bpf_preempt_enable();
 	bpf_map_delete_elem(map, &task);
 	return 0;
@@ -182,7 +183,7 @@ static int later_send(struct bpf_map *map, void *key, void *value)
  * bpf_task_work_schedule_signal_impl() (ea0714d61dea) with a fifth, that the verifier gives. The daemon puts the call in, of
  * whichever there is; libbpf would compare their types.
  */
-static __always_inline int schedule(struct task_struct *task, struct bpf_task_work *work)
+static __always_inline int task_work_schedule(struct task_struct *task, struct bpf_task_work *work)
 {
 	int r;
 
@@ -194,28 +195,28 @@ static __always_inline int schedule(struct task_struct *task, struct bpf_task_wo
 		     "r0 = %[mark]\n"
 		     "%[r] = r0\n"
 		     : [r] "=r"(r)
-		     : [task] "r"(task), [work] "r"(work), [map] "r"(&laters), [callback] "r"(later_send),
+		     : [task] "r"(task), [work] "r"(work), [map] "r"(&deferred_calls), [callback] "r"(deferred_run),
 		       [mark] "i"(RECORD_CALL_MARK)
 		     : "r0", "r1", "r2", "r3", "r4", "r5", "memory");
 	return r;
 }
 
-static __always_inline bool error_later(struct attempt *attempt, s64 ret)
+static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret)
 {
-	static const struct later empty;
+	static const struct deferred_call empty;
 	u64 task = bpf_get_current_task();
-	struct later *later;
+	struct deferred_call *deferred_call;
 
 	/* Its memory is gone: there is nothing to wait for. */
-	if (attempt->mm != (u64)BPF_CORE_READ((struct task_struct *)task, mm))
+	if (call->mm != (u64)BPF_CORE_READ((struct task_struct *)task, mm))
 		return false;
-	if (bpf_map_update_elem(&laters, &task, &empty, BPF_ANY))
+	if (bpf_map_update_elem(&deferred_calls, &task, &empty, BPF_ANY))
 		return false;
-	later = bpf_map_lookup_elem(&laters, &task);
-	if (!later)
+	deferred_call = bpf_map_lookup_elem(&deferred_calls, &task);
+	if (!deferred_call)
 		return false;
-	later->ret = ret;
-	return schedule(bpf_get_current_task_btf(), &later->work) == 0;
+	deferred_call->ret = ret;
+	return task_work_schedule(bpf_get_current_task_btf(), &deferred_call->work) == 0;
 }
 
 #endif

@@ -16,82 +16,82 @@
 #include "args.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-#define EARLY_FILENAME 232
+#define EARLY_PATH_SIZE 232
 
-struct attempt {
+struct pending_call {
 	u64 filename;
 	u64 argv;
 	u64 mm;
 	u64 time; /* of the failure; 0: none yet */
 	s32 dirfd;
-	u32 early_size; /* of `early`, with its NUL; 0: it could not be read yet */
-	u32 width;	/* of a pointer of the caller: 8, or 4 of a 32-bit one */
+	u32 early_path_size; /* of `early`, with its NUL; 0: it could not be read yet */
+	u32 width;	     /* of a pointer of the caller: 8, or 4 of a 32-bit one */
 	u32 spare;
-	char early[EARLY_FILENAME];
+	char early_path[EARLY_PATH_SIZE];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192); /* threads within execve at one time */
 	__type(key, u64);	   /* task_struct */
-	__type(value, struct attempt);
-} attempts SEC(".maps");
+	__type(value, struct pending_call);
+} pending_calls SEC(".maps");
 
 /*
- * Keeps what is known at the entry. If there is no room, attempt_complete() looks into the registers. An attempt that is there
+ * Keeps what is known at the entry. If there is no room, pending_call_complete() looks into the registers. An attempt that is there
  * already has never ended for us: its return was not seen (a kretprobe has some ten instances, kernel/kprobes.c,
- * register_kretprobe()), and it failed, or attempt_forget() had seen it.
+ * register_kretprobe()), and it failed, or pending_call_forget() had seen it.
  */
-__attribute__((noinline)) int attempt_begin(u64 filename, u64 argv, s32 dirfd, u32 width)
+__attribute__((noinline)) int pending_call_add(u64 filename, u64 argv, s32 dirfd, u32 width)
 {
 	u64 task = bpf_get_current_task();
-	struct attempt attempt = {
+	struct pending_call call = {
 		.filename = filename,
 		.argv = argv,
 		.mm = (u64)BPF_CORE_READ((struct task_struct *)task, mm),
 		.dirfd = dirfd,
 		.width = width,
 	};
-	long n = user_string(attempt.early, sizeof(attempt.early), (void *)filename);
+	long n = user_string(call.early_path, sizeof(call.early_path), (void *)filename);
 
-	attempt.early_size = n > 0 ? n : 0;
+	call.early_path_size = n > 0 ? n : 0;
 	/* An int: before 6.4 (d7ba4cc900bf) the map's own function returns one, which the verifier calls directly. */
-	if ((int)bpf_map_update_elem(&attempts, &task, &attempt, BPF_NOEXIST) == -EEXIST) {
+	if ((int)bpf_map_update_elem(&pending_calls, &task, &call, BPF_NOEXIST) == -EEXIST) {
 		if (!settings.preempted_returns)
 			lost_count(RECORD_ERROR);
-		bpf_map_update_elem(&attempts, &task, &attempt, BPF_ANY);
+		bpf_map_update_elem(&pending_calls, &task, &call, BPF_ANY);
 	}
 	return 0;
 }
 
 /* Of an exec that succeeded: its exit may show under another name, or not at all. */
-static __always_inline int attempt_forget(void)
+static __always_inline int pending_call_forget(void)
 {
 	u64 task = bpf_get_current_task();
 
-	bpf_map_delete_elem(&attempts, &task);
+	bpf_map_delete_elem(&pending_calls, &task);
 	return 0;
 }
 
 SEC("?tp_btf/sched_process_exec")
 int probe_exec_forget(void *ctx)
 {
-	return attempt_forget();
+	return pending_call_forget();
 }
 
 /* The same on kernels without type information of their own. */
 SEC("?raw_tp/sched_process_exec")
-int plain_exec_forget(void *ctx)
+int fallback_exec_forget(void *ctx)
 {
-	return attempt_forget();
+	return pending_call_forget();
 }
 
 /* Of a thread that ends: a failure whose return was not seen. */
-static __always_inline int attempt_abandon(void)
+static __always_inline int pending_call_abandon(void)
 {
 	u64 task = bpf_get_current_task();
 
-	if (bpf_map_lookup_elem(&attempts, &task) && bpf_map_delete_elem(&attempts, &task) == 0)
+	if (bpf_map_lookup_elem(&pending_calls, &task) && bpf_map_delete_elem(&pending_calls, &task) == 0)
 		lost_count(RECORD_ERROR);
 	return 0;
 }
@@ -99,25 +99,25 @@ static __always_inline int attempt_abandon(void)
 SEC("?tp_btf/sched_process_exit")
 int probe_exit_abandon(void *ctx)
 {
-	return attempt_abandon();
+	return pending_call_abandon();
 }
 
 SEC("?raw_tp/sched_process_exit")
-int plain_exit_abandon(void *ctx)
+int fallback_exit_abandon(void *ctx)
 {
-	return attempt_abandon();
+	return pending_call_abandon();
 }
 
 /* Registers. Those of a 32-bit caller have the arguments in other places on x86, and pointers have four bytes. */
 
-struct given {
+struct passed {
 	u64 filename, argv;
 	s32 dirfd;
 	u32 width;
 };
 
-#define PICK_CALL(at, first, second, third, width) \
-	((at) ? (struct given){ second, third, first, width } : (struct given){ first, second, AT_FDCWD, width })
+#define PASSED(at, first, second, third, width) \
+	((at) ? (struct passed){ second, third, first, width } : (struct passed){ first, second, AT_FDCWD, width })
 
 /* Is it within a call of a 32-bit caller; or behind an exec, has it become one? */
 static __always_inline bool is_compat(bool typed, struct task_struct *task)
@@ -132,26 +132,26 @@ static __always_inline bool is_compat(bool typed, struct task_struct *task)
 #if defined(__TARGET_ARCH_x86)
 #define X32_CALL 0x40000000 /* arch/x86/include/uapi/asm/unistd.h, __X32_SYSCALL_BIT */
 
-static __always_inline struct given given_by(bool typed, struct task_struct *task, const struct pt_regs *regs)
+static __always_inline struct passed passed_read(bool typed, struct task_struct *task, const struct pt_regs *regs)
 {
 	u32 call = PEEK(typed, regs, orig_ax);
 
 	if (is_compat(typed, task))
-		return PICK_CALL(call == 358, (u32)PEEK(typed, regs, bx), (u32)PEEK(typed, regs, cx),
-				 (u32)PEEK(typed, regs, dx), 4);
-	return PICK_CALL(call == 322 || call == (X32_CALL | 545), PEEK(typed, regs, di), PEEK(typed, regs, si),
-			 PEEK(typed, regs, dx), call & X32_CALL ? 4 : 8);
+		return PASSED(call == 358, (u32)PEEK(typed, regs, bx), (u32)PEEK(typed, regs, cx),
+			      (u32)PEEK(typed, regs, dx), 4);
+	return PASSED(call == 322 || call == (X32_CALL | 545), PEEK(typed, regs, di), PEEK(typed, regs, si),
+		      PEEK(typed, regs, dx), call & X32_CALL ? 4 : 8);
 }
 #else
-static __always_inline struct given given_by(bool typed, struct task_struct *task, const struct pt_regs *regs)
+static __always_inline struct passed passed_read(bool typed, struct task_struct *task, const struct pt_regs *regs)
 {
 	u64 first = PEEK(typed, regs, orig_x0); /* regs[0] has the result */
 	u64 second = PEEK(typed, regs, regs[1]), third = PEEK(typed, regs, regs[2]);
 	s32 call = PEEK(typed, regs, syscallno);
 
 	if (is_compat(typed, task))
-		return PICK_CALL(call == 387, (u32)first, (u32)second, (u32)third, 4);
-	return PICK_CALL(call == 281, first, second, third, 8);
+		return PASSED(call == 387, (u32)first, (u32)second, (u32)third, 4);
+	return PASSED(call == 281, first, second, third, 8);
 }
 #endif
 
@@ -165,8 +165,8 @@ struct prepared {
 	u64 start;	 /* of the process: its threads may end meanwhile, but for this one */
 	u32 begun, done; /* by the writer: one at a time */
 	s32 dirfd;
-	u32 early_size;
-	char early[EARLY_FILENAME];
+	u32 early_path_size;
+	char early_path[EARLY_PATH_SIZE];
 };
 
 #define PREPARED_BITS 9
@@ -192,19 +192,19 @@ int probe_prepare(void *ctx)
 	struct task_struct *task = bpf_get_current_task_btf();
 	u64 address = bpf_get_current_task(); /* the verifier knows no numbers in typed pointers */
 	struct prepared *slot = prepared_of(address);
-	struct given given;
+	struct passed passed;
 	long n;
 
 	if (!slot)
 		return 0;
 	__sync_fetch_and_add(&slot->begun, 1);
 	if (*(volatile u32 *)&slot->begun == *(volatile u32 *)&slot->done + 1) {
-		given = given_by(true, task, (void *)bpf_task_pt_regs(task));
+		passed = passed_read(true, task, (void *)bpf_task_pt_regs(task));
 		slot->task = address;
 		slot->start = task->group_leader->start_boottime;
-		slot->dirfd = given.dirfd;
-		n = user_string(slot->early, sizeof(slot->early), (void *)given.filename);
-		slot->early_size = n > 0 ? n : 0;
+		slot->dirfd = passed.dirfd;
+		n = user_string(slot->early_path, sizeof(slot->early_path), (void *)passed.filename);
+		slot->early_path_size = n > 0 ? n : 0;
 	} else {
 		slot->task = 0; /* at worst it was the other one's, and neither path is known */
 	}
@@ -213,7 +213,7 @@ int probe_prepare(void *ctx)
 }
 
 /* The path is all that there may be. */
-static __always_inline void recall_prepared(struct attempt *attempt)
+static __always_inline void prepared_recall(struct pending_call *call)
 {
 	u64 task = bpf_get_current_task();
 	volatile struct prepared *slot = prepared_of(task);
@@ -225,11 +225,11 @@ static __always_inline void recall_prepared(struct attempt *attempt)
 	if (begun != slot->done || slot->task != task ||
 	    slot->start != BPF_CORE_READ((struct task_struct *)task, group_leader, start_boottime))
 		return;
-	bpf_probe_read_kernel(attempt->early, sizeof(attempt->early), (void *)slot->early);
-	attempt->early_size = slot->early_size;
-	attempt->dirfd = slot->dirfd;
+	bpf_probe_read_kernel(call->early_path, sizeof(call->early_path), (void *)slot->early_path);
+	call->early_path_size = slot->early_path_size;
+	call->dirfd = slot->dirfd;
 	if (slot->begun != begun)
-		attempt->early_size = 0;
+		call->early_path_size = 0;
 }
 
 /*
@@ -239,38 +239,38 @@ static __always_inline void recall_prepared(struct attempt *attempt)
  * caller's, where the kernel cannot be asked for them (bpf_task_pt_regs() is there since 5.15); 0: not known. A function of its own,
  * since it is long.
  */
-__attribute__((noinline)) int attempt_complete(u64 registers)
+__attribute__((noinline)) int pending_call_complete(u64 registers)
 {
 	u64 address = bpf_get_current_task();
 	struct task_struct *task = (void *)address;
-	struct attempt attempt = { .dirfd = AT_FDCWD, .width = 8 };
-	struct given given;
+	struct pending_call call = { .dirfd = AT_FDCWD, .width = 8 };
+	struct passed passed;
 
-	if (!settings.prepared && bpf_map_lookup_elem(&attempts, &address))
+	if (!settings.prepared && bpf_map_lookup_elem(&pending_calls, &address))
 		return 0;
-	attempt.mm = (u64)BPF_CORE_READ(task, mm);
-	if (attempt.mm && !(BPF_CORE_READ(task, mm, start_code) | BPF_CORE_READ(task, mm, end_code))) {
+	call.mm = (u64)BPF_CORE_READ(task, mm);
+	if (call.mm && !(BPF_CORE_READ(task, mm, start_code) | BPF_CORE_READ(task, mm, end_code))) {
 		/* Behind the point of no return: a new memory, of which it was not said yet where its code is, what
 		 * fs/binfmt_elf.c, load_elf_binary(), does last of all. */
-		attempt.mm = 0;
+		call.mm = 0;
 		if (settings.prepared)
-			recall_prepared(&attempt);
+			prepared_recall(&call);
 	} else {
 		if (settings.registers) {
 			struct task_struct *self = bpf_get_current_task_btf();
 
-			given = given_by(true, self, (void *)bpf_task_pt_regs(self));
+			passed = passed_read(true, self, (void *)bpf_task_pt_regs(self));
 		} else if (registers) {
-			given = given_by(false, task, (void *)registers);
+			passed = passed_read(false, task, (void *)registers);
 		} else {
 			return 0;
 		}
-		attempt.filename = given.filename;
-		attempt.argv = given.argv;
-		attempt.dirfd = given.dirfd;
-		attempt.width = given.width;
+		call.filename = passed.filename;
+		call.argv = passed.argv;
+		call.dirfd = passed.dirfd;
+		call.width = passed.width;
 	}
-	bpf_map_update_elem(&attempts, &address, &attempt, BPF_ANY);
+	bpf_map_update_elem(&pending_calls, &address, &call, BPF_ANY);
 	return 0;
 }
 

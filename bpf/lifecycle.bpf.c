@@ -6,48 +6,48 @@
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 {
-	at_work_set(RECORD_FORK, 1);
+	first_running_set(RECORD_FORK, 1);
 	fork_emit(true, parent, child);
-	at_work_set(RECORD_FORK, 0);
+	first_running_set(RECORD_FORK, 0);
 	return 0;
 }
 
 SEC("?tp_btf/sched_process_fork")
-int BPF_PROG(again_fork, struct task_struct *parent, struct task_struct *child)
+int BPF_PROG(second_fork, struct task_struct *parent, struct task_struct *child)
 {
-	return again(RECORD_FORK) ? fork_emit(true, parent, child) : 0;
+	return take_over(RECORD_FORK) ? fork_emit(true, parent, child) : 0;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	at_work_set(RECORD_EXEC, 1);
+	first_running_set(RECORD_EXEC, 1);
 	exec_emit(true, SCRATCH_EXEC, task, old_pid, bprm);
-	at_work_set(RECORD_EXEC, 0);
+	first_running_set(RECORD_EXEC, 0);
 	return 0;
 }
 
 SEC("?tp_btf/sched_process_exec")
-int BPF_PROG(again_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+int BPF_PROG(second_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	return again(RECORD_EXEC) ? exec_emit(true, SCRATCH_EXEC_AGAIN, task, old_pid, bprm) : 0;
+	return take_over(RECORD_EXEC) ? exec_emit(true, SCRATCH_SECOND_EXEC, task, old_pid, bprm) : 0;
 }
 
 /* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_group_dead, struct task_struct *task, bool group_dead)
 {
-	at_work_set(RECORD_EXIT, 1);
+	first_running_set(RECORD_EXIT, 1);
 	if (group_dead)
 		exit_emit(true, THREADS_EXIT, task);
-	at_work_set(RECORD_EXIT, 0);
+	first_running_set(RECORD_EXIT, 0);
 	return 0;
 }
 
 SEC("?tp_btf/sched_process_exit")
-int BPF_PROG(again_exit, struct task_struct *task, bool group_dead)
+int BPF_PROG(second_exit, struct task_struct *task, bool group_dead)
 {
-	return again(RECORD_EXIT) && group_dead ? exit_emit(true, THREADS_EXIT_AGAIN, task) : 0;
+	return take_over(RECORD_EXIT) && group_dead ? exit_emit(true, THREADS_SECOND_EXIT, task) : 0;
 }
 
 /* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
@@ -59,7 +59,7 @@ int BPF_PROG(probe_exit_live, struct task_struct *task)
 }
 
 SEC("iter/task")
-int iterate(struct bpf_iter__task *ctx)
+int iterate_tasks(struct bpf_iter__task *ctx)
 {
 	struct record_running running = {};
 	struct task_struct *task = ctx->task;

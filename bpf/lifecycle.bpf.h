@@ -35,7 +35,7 @@ static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
 }
 
-static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
+static __always_inline u32 exec_exe(bool typed, u32 slot, struct scratch *s, u32 at, struct task_struct *task,
 				    struct file *file, struct mount *root)
 {
 	struct record_exec *r = &s->exec;
@@ -63,7 +63,7 @@ static __always_inline u32 exec_exe(bool typed, u32 of, struct scratch *s, u32 a
 	}
 	if (is_unlinked(typed, dentry))
 		r->flags |= EXEC_F_EXE_DELETED;
-	at = path_walk(typed, of, s, at, &r->exe, vfsmount, dentry, root, &cut);
+	at = path_walk(typed, slot, s, at, &r->exe, vfsmount, dentry, root, &cut);
 	if (cut)
 		r->flags |= EXEC_F_EXE_CUT;
 	return at;
@@ -82,7 +82,7 @@ static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *
 }
 
 /* Reads `size` bytes of the user's memory into the record, or sends them in pieces before it. */
-static __always_inline u32 exec_strings(u32 of, struct scratch *s, u32 at, u32 kind, struct part *part, u64 from,
+static __always_inline u32 exec_strings(u32 slot, struct scratch *s, u32 at, u32 kind, struct part *part, u64 from,
 					u64 size, u64 time, u64 *ret_before)
 {
 	u32 n;
@@ -92,8 +92,8 @@ static __always_inline u32 exec_strings(u32 of, struct scratch *s, u32 at, u32 k
 	*ret_before = 0;
 	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
 		*ret_before = size;
-		args_begin(of, kind, time, s->exec.process.start, s->exec.process.tgid);
-		args_send(of, from, size);
+		args_begin(slot, kind, time, s->exec.process.start, s->exec.process.tgid);
+		args_send(slot, from, size);
 		return at;
 	}
 	n = size;
@@ -105,10 +105,10 @@ static __always_inline u32 exec_strings(u32 of, struct scratch *s, u32 at, u32 k
 	return at + n;
 }
 
-static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *task, pid_t old_pid,
+static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *task, pid_t old_pid,
 				     struct linux_binprm *bprm)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	struct owner owner = {};
@@ -128,21 +128,21 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
 	at = sizeof(*r);
-	at = exec_exe(typed, of, s, at, task, file, root);
+	at = exec_exe(typed, slot, s, at, task, file, root);
 	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, of, s, at, task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
+	at = place_fill(typed, slot, s, at, task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
 	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;
 	size = r->args_size < settings.args_limit ? r->args_size : settings.args_limit;
-	at = exec_strings(of, s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
+	at = exec_strings(slot, s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
 	r->env_size = r->env_before = 0;
 	r->env.offset = r->env.size = 0;
 	if (settings.env_wanted) {
 		start = PEEK(typed, mm, env_start);
 		r->env_size = PEEK(typed, mm, env_end) - start;
 		size = r->env_size < settings.args_limit ? r->env_size : settings.args_limit;
-		at = exec_strings(of, s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
+		at = exec_strings(slot, s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
 	}
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
 	asm volatile("" : "+r"(at));
@@ -151,8 +151,8 @@ static __always_inline int exec_emit(bool typed, u32 of, struct task_struct *tas
 	return 0;
 }
 
-#define THREAD_STEPS 64	  /* in one verified piece */
-#define THREAD_PIECES 512 /* 32,768 threads */
+#define THREADS_BATCH 64   /* in one verified piece */
+#define THREADS_ROUNDS 512 /* 32,768 threads */
 
 /* What all threads together used; and where the walk over them stands. */
 struct threads {
@@ -164,29 +164,29 @@ struct threads {
 	u32 spare;
 };
 
-enum threads_of { THREADS_EXIT, THREADS_EXIT_AGAIN, THREADS_ };
+enum threads_slot { THREADS_EXIT, THREADS_SECOND_EXIT, THREADS_SLOTS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, THREADS_);
+	__uint(max_entries, THREADS_SLOTS);
 	__type(key, u32);
 	__type(value, struct threads);
 } threads SEC(".maps");
 
-static __always_inline struct threads *threads_get(u32 of)
+static __always_inline struct threads *threads_get(u32 slot)
 {
-	return bpf_map_lookup_elem(&threads, &of);
+	return bpf_map_lookup_elem(&threads, &slot);
 }
 
-/* Continues for THREAD_STEPS. */
-__attribute__((noinline)) int threads_some(u32 of)
+/* Continues for THREADS_BATCH. */
+__attribute__((noinline)) int threads_batch(u32 slot)
 {
-	volatile struct threads *t = threads_get(of);
+	volatile struct threads *t = threads_get(slot);
 	struct task_struct *task;
 
 	if (!t)
 		return 0;
-	for (int i = 0; i < THREAD_STEPS; i++) {
+	for (int i = 0; i < THREADS_BATCH; i++) {
 		if (!t->node || t->node == t->head)
 			return 0;
 		task = (void *)t->node - bpf_core_field_offset(struct task_struct, thread_node);
@@ -230,9 +230,9 @@ static __always_inline void threads_begin(bool typed, struct threads *t, struct 
 }
 
 /* A function of its own: clang would take what an `exists` guards out of the loop that this is in. */
-__attribute__((noinline)) int threads_again(u32 of)
+__attribute__((noinline)) int threads_restart(u32 slot)
 {
-	struct threads *t = threads_get(of);
+	struct threads *t = threads_get(slot);
 
 	if (t)
 		threads_begin(false, t, (void *)t->signal);
@@ -269,32 +269,32 @@ static __always_inline bool threads_settled(bool typed, const struct threads *t,
  * lock as thread_group_cputime() (kernel/sched/cputime.c) is; but it cannot take the lock, so it begins the walk again as long as the
  * limit of all its steps allows. False: that was not enough.
  */
-static __always_inline bool threads_sum(bool typed, u32 of, struct threads *t, struct task_struct *task,
+static __always_inline bool threads_sum(bool typed, u32 slot, struct threads *t, struct task_struct *task,
 					struct signal_struct *signal)
 {
 	t->signal = (u64)signal;
 	threads_begin(typed, t, signal);
 	if (typed)
 		threads_typed(t, task);
-	for (int i = 0; i < THREAD_PIECES; i++) {
+	for (int i = 0; i < THREADS_ROUNDS; i++) {
 		if (threads_settled(typed, t, signal))
 			return true;
 		if (t->node == t->head || !t->node)
-			threads_again(of);
-		threads_some(of);
+			threads_restart(slot);
+		threads_batch(slot);
 	}
 	return threads_settled(typed, t, signal);
 }
 
-static __always_inline void exit_usage(bool typed, u32 of, struct record_exit *r, struct task_struct *task,
+static __always_inline void exit_usage(bool typed, u32 slot, struct record_exit *r, struct task_struct *task,
 				       struct signal_struct *signal)
 {
-	struct threads *t = threads_get(of);
+	struct threads *t = threads_get(slot);
 
 	r->flags |= EXIT_F_RSS;
 	r->max_rss_bytes = PEEK(typed, signal, maxrss) * settings.page_size;
 	r->utime_ns = r->stime_ns = r->runtime_ns = r->read_bytes = r->write_bytes = 0;
-	if (!t || !threads_sum(typed, of, t, task, signal))
+	if (!t || !threads_sum(typed, slot, t, task, signal))
 		return;
 	r->flags |= EXIT_F_CPU;
 	if (bpf_core_field_exists(signal->ioac.read_bytes))
@@ -306,7 +306,7 @@ static __always_inline void exit_usage(bool typed, u32 of, struct record_exit *r
 	r->write_bytes = t->write_bytes;
 }
 
-static __always_inline int exit_emit(bool typed, u32 of, struct task_struct *task)
+static __always_inline int exit_emit(bool typed, u32 slot, struct task_struct *task)
 {
 	struct task_struct *leader = PEEK(typed, task, group_leader);
 	struct signal_struct *signal = PEEK(typed, task, signal);
@@ -321,7 +321,7 @@ static __always_inline int exit_emit(bool typed, u32 of, struct task_struct *tas
 								  : PEEK(typed, leader, exit_code);
 	flags = process_flags(typed, leader);
 	r.flags = (flags & PROCESS_F_KTHREAD ? EXIT_F_KTHREAD : 0) | (flags & PROCESS_F_EXECED ? EXIT_F_EXECED : 0);
-	exit_usage(typed, of, &r, task, signal);
+	exit_usage(typed, slot, &r, task, signal);
 	head_set(&r.head, RECORD_EXIT, sizeof(r), time, PEEK(typed, leader, start_boottime), tgid,
 		 PEEK(typed, task, pid));
 	emit(&r, sizeof(r), RECORD_EXIT);

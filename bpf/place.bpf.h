@@ -6,18 +6,18 @@
 #include "walk_cgroup.bpf.h"
 #include "walk_path.bpf.h"
 
-#define ANCESTOR_STEPS 16 /* in one verified piece */
-#define ANCESTOR_PIECES 32
+#define ANCESTORS_BATCH 16 /* in one verified piece */
+#define ANCESTORS_ROUNDS 32
 
 /* The comms of parent, grandparent, ... up to pid 1. walk.dentry is the task whose parent comes next. */
-__attribute__((noinline)) int ancestors_some(u32 of)
+__attribute__((noinline)) int ancestors_batch(u32 slot)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	struct task_struct *task, *parent;
 
 	if (!s)
 		return WALK_CUT;
-	for (int i = 0; i < ANCESTOR_STEPS; i++) {
+	for (int i = 0; i < ANCESTORS_BATCH; i++) {
 		task = (void *)*(volatile u64 *)&s->walk.dentry;
 		parent = BPF_CORE_READ(task, real_parent, group_leader);
 		/* The idle task is nobody's parent in the eyes of users. */
@@ -30,7 +30,7 @@ __attribute__((noinline)) int ancestors_some(u32 of)
 	return WALK_ON;
 }
 
-/* As walk_typed(). */
+/* As path_typed(). */
 static __always_inline int ancestors_typed(struct scratch *s, struct task_struct *task)
 {
 	struct task_struct *parent;
@@ -67,7 +67,7 @@ struct owner {
 };
 
 /* If they are too many, those that were reached: the nearest. */
-static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+static __always_inline u32 ancestors_walk(bool typed, u32 slot, struct scratch *s, u32 at, struct part *part,
 					  struct task_struct *task, const struct owner *owner, bool *ret_cut)
 {
 	struct task_struct *from = typed && owner->task ? owner->task->group_leader : NULL;
@@ -80,8 +80,8 @@ static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s,
 		outcome = walk_comm(s, from) ? ancestors_typed(s, from) : WALK_CUT;
 	else if (tgid && tgid == owner->tgid)
 		outcome = ancestors_typed(s, from);
-	for (int i = 0; i < ANCESTOR_PIECES && outcome == WALK_ON; i++)
-		outcome = ancestors_some(of);
+	for (int i = 0; i < ANCESTORS_ROUNDS && outcome == WALK_ON; i++)
+		outcome = ancestors_batch(slot);
 	*ret_cut = outcome != WALK_DONE;
 	part->offset = at;
 	part->size = s->walk.at - at;
@@ -89,18 +89,18 @@ static __always_inline u32 ancestors_walk(bool typed, u32 of, struct scratch *s,
 }
 
 /* Where a process is: what exec and error records both tell. */
-static __always_inline u32 place_fill(bool typed, u32 of, struct scratch *s, u32 at, struct task_struct *task,
+static __always_inline u32 place_fill(bool typed, u32 slot, struct scratch *s, u32 at, struct task_struct *task,
 				      const struct owner *owner, struct mount *root, struct part *cwd,
 				      struct part *cgroup, struct part *ancestors, u32 *flags)
 {
 	struct fs_struct *fs = PEEK(typed, task, fs);
 	bool cut;
 
-	at = path_walk(typed, of, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), root, &cut);
+	at = path_walk(typed, slot, s, at, cwd, PEEK(typed, fs, pwd.mnt), PEEK(typed, fs, pwd.dentry), root, &cut);
 	if (cut)
 		*flags |= PLACE_F_CWD_CUT;
-	at = cgroup_walk(typed, of, s, at, cgroup, task, flags);
-	at = ancestors_walk(typed, of, s, at, ancestors, task, owner, &cut);
+	at = cgroup_walk(typed, slot, s, at, cgroup, task, flags);
+	at = ancestors_walk(typed, slot, s, at, ancestors, task, owner, &cut);
 	if (cut)
 		*flags |= PLACE_F_ANCESTORS_CUT;
 	return at;

@@ -22,20 +22,20 @@ struct {
 	__uint(max_entries, RECORD_EXIT + 1);
 	__type(key, u32);
 	__type(value, u32);
-} at_work SEC(".maps");
+} first_running SEC(".maps");
 
-static __always_inline void at_work_set(u32 kind, u32 value)
+static __always_inline void first_running_set(u32 kind, u32 value)
 {
-	u32 *is = settings.preempted ? bpf_map_lookup_elem(&at_work, &kind) : NULL;
+	u32 *is = settings.preempted ? bpf_map_lookup_elem(&first_running, &kind) : NULL;
 
 	if (is)
 		*(volatile u32 *)is = value;
 }
 
 /* Of the second program: is there something to make up for? */
-static __always_inline bool again(u32 kind)
+static __always_inline bool take_over(u32 kind)
 {
-	u32 *is = bpf_map_lookup_elem(&at_work, &kind);
+	u32 *is = bpf_map_lookup_elem(&first_running, &kind);
 
 	if (!is || !*(volatile u32 *)is)
 		return false;

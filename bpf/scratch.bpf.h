@@ -17,15 +17,15 @@
 #include <bpf/bpf_helpers.h>
 
 /* Each program has its own: a trampoline's program may be preempted, and another run on its CPU meanwhile. */
-enum scratch_of {
+enum scratch_slot {
 	SCRATCH_EXEC, /* the daemon makes room for these two alone where the others are not used */
-	SCRATCH_EXEC_AGAIN,
-	SCRATCH_ERROR,
-	SCRATCH_ERROR_AT,
-	SCRATCH_COMPAT,
-	SCRATCH_COMPAT_AT,
-	SCRATCH_LATE,
-	SCRATCHES_
+	SCRATCH_SECOND_EXEC,
+	SCRATCH_EXECVE,
+	SCRATCH_EXECVEAT,
+	SCRATCH_COMPAT_EXECVE,
+	SCRATCH_COMPAT_EXECVEAT,
+	SCRATCH_DEFERRED,
+	SCRATCH_SLOTS
 };
 
 /* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). No write begins behind SCRATCH_START, and below it there is
@@ -61,14 +61,14 @@ struct scratch {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SCRATCHES_);
+	__uint(max_entries, SCRATCH_SLOTS);
 	__type(key, u32);
 	__type(value, struct scratch);
 } scratch SEC(".maps");
 
-static __always_inline struct scratch *scratch_get(u32 of)
+static __always_inline struct scratch *scratch_get(u32 slot)
 {
-	return bpf_map_lookup_elem(&scratch, &of);
+	return bpf_map_lookup_elem(&scratch, &slot);
 }
 
 /* An offset that the verifier believes in. In assembly, since clang compares one copy and uses another. */

@@ -23,7 +23,7 @@ static __always_inline bool is_half_way(struct task_struct *task)
 	return mm && !BPF_CORE_READ(mm, start_code) && !BPF_CORE_READ(mm, end_code);
 }
 
-#define LIVING_STEPS 64
+#define LIVING_BATCH 64
 
 /*
  * A leader that has ended (pthread_exit() in main()) is a zombie without memory, folders and namespaces until the last thread
@@ -35,7 +35,7 @@ __attribute__((noinline)) u64 living_thread(u64 leader)
 	struct task_struct *task = (void *)leader;
 	struct list_head *node;
 
-	for (int i = 0; i < LIVING_STEPS; i++) {
+	for (int i = 0; i < LIVING_BATCH; i++) {
 		node = BPF_CORE_READ(task, thread_node.next);
 		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
 		/* Around the list there is its head, in signal_struct. */

@@ -44,9 +44,9 @@ static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u
 static u32 first_choice_at;
 
 /* Looks through the links from walk.dentry on, up to their head, walk.root; walk.leaf becomes the node in the hierarchy of the lowest rank. */
-__attribute__((noinline)) int cgroup_v1_some(u32 of)
+__attribute__((noinline)) int cgroup_v1_find(u32 slot)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
 	struct kernfs_node *node;
 	u32 rank;
@@ -73,7 +73,7 @@ __attribute__((noinline)) int cgroup_v1_some(u32 of)
 }
 
 /* The place in one of the v1 hierarchies; `node` if it is the root of all. */
-static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 of, struct scratch *s, struct css_set *set,
+static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 slot, struct scratch *s, struct css_set *set,
 							  struct kernfs_node *node)
 {
 	const struct list_head *link = PEEK(typed, set, cgrp_links.next);
@@ -92,28 +92,28 @@ static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 of, st
 	walk->root = (u64)set + bpf_core_field_offset(struct css_set, cgrp_links);
 	walk->rank = RECORD_HIERARCHIES;
 	walk->leaf = (u64)node;
-	cgroup_v1_some(of);
+	cgroup_v1_find(slot);
 	return (void *)walk->leaf;
 }
 
-#define CGROUP_STEPS 64
-#define CGROUP_PIECES 34       /* PATH_MAX / 2 components */
-#define CGROUP_PIECES_MAX 256  /* 16,384 components, for which the kernel has a GiB of ancestors (struct cgroup) */
+#define CGROUP_BATCH 64
+#define CGROUP_ROUNDS 34       /* PATH_MAX / 2 components */
+#define CGROUP_ROUNDS_MAX 256  /* 16,384 components, for which the kernel has a GiB of ancestors (struct cgroup) */
 #define CGROUP_LAST_SIZE 512   /* of a path that is too long: at least so many bytes of its last components, */
 #define CGROUP_FIRST_NAMES 12u /* and so many of its first ones, */
 #define CGROUP_NAME_SIZE 256   /* of each no more than this, with the NUL: no name of a unit or container is longer */
 
 /* A cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node): the same walk. walk.dentry is the node. */
-__attribute__((noinline)) int cgroup_some(u32 of)
+__attribute__((noinline)) int cgroup_batch(u32 slot)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
 	struct kernfs_node *node, *parent;
 
 	if (!s)
 		return WALK_CUT;
 	walk = &s->walk;
-	for (int i = 0; i < CGROUP_STEPS; i++) {
+	for (int i = 0; i < CGROUP_BATCH; i++) {
 		node = (void *)walk->dentry;
 		parent = kernfs_parent(false, node);
 		if (!parent)
@@ -131,9 +131,9 @@ __attribute__((noinline)) int cgroup_some(u32 of)
 }
 
 /* Again from the leaf, but the first `skip` of the components are not written. */
-__attribute__((noinline)) int cgroup_again(u32 of, u32 skip)
+__attribute__((noinline)) int cgroup_rewalk(u32 slot, u32 skip)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	int outcome = WALK_ON;
 
 	if (!s)
@@ -141,8 +141,8 @@ __attribute__((noinline)) int cgroup_again(u32 of, u32 skip)
 	s->walk.dentry = s->walk.leaf;
 	s->walk.skip = skip;
 	s->walk.names = 0;
-	for (int i = 0; i < CGROUP_PIECES_MAX && outcome == WALK_ON; i++)
-		outcome = cgroup_some(of);
+	for (int i = 0; i < CGROUP_ROUNDS_MAX && outcome == WALK_ON; i++)
+		outcome = cgroup_batch(slot);
 	return outcome;
 }
 
@@ -150,26 +150,26 @@ __attribute__((noinline)) int cgroup_again(u32 of, u32 skip)
  * The ends of a path that is too long: the last components, an empty one, and the first ones, which say what unit and what container
  * it is. A user that may make cgroups below one can make it too long.
  */
-__attribute__((noinline)) int cgroup_ends(u32 of)
+__attribute__((noinline)) int cgroup_ends(u32 slot)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
 	u32 all, last;
 
 	if (!s)
 		return WALK_CUT;
 	walk = &s->walk;
-	all = cgroup_again(of, -1) == WALK_DONE ? -1 - walk->skip : 0;
+	all = cgroup_rewalk(slot, -1) == WALK_DONE ? -1 - walk->skip : 0;
 	walk->ends = true;
 	walk->at = walk->begin;
 	walk->limit = walk->begin + CGROUP_LAST_SIZE;
-	cgroup_again(of, 0);
+	cgroup_rewalk(slot, 0);
 	last = walk->names;
 	s->bytes[bounded(walk->at)] = '\0';
 	walk->at++;
 	walk->limit = walk->begin + RECORD_PATH_MAX;
 	if (all)
-		cgroup_again(of, all > last + CGROUP_FIRST_NAMES ? all - CGROUP_FIRST_NAMES : last);
+		cgroup_rewalk(slot, all > last + CGROUP_FIRST_NAMES ? all - CGROUP_FIRST_NAMES : last);
 	return WALK_CUT;
 }
 
@@ -194,7 +194,7 @@ static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *n
 	return outcome;
 }
 
-static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+static __always_inline u32 cgroup_walk(bool typed, u32 slot, struct scratch *s, u32 at, struct part *part,
 				       struct task_struct *task, u32 *flags)
 {
 	struct css_set *set;
@@ -214,16 +214,16 @@ static __always_inline u32 cgroup_walk(bool typed, u32 of, struct scratch *s, u3
 	s->walk.leaf = (u64)node;
 	/* In the root alone: then it may be that v1 is in use. */
 	if (settings.hierarchies[0] && node && !kernfs_parent(typed, node))
-		s->walk.dentry = s->walk.leaf = (u64)cgroup_v1_node(typed, of, s, set, node);
+		s->walk.dentry = s->walk.leaf = (u64)cgroup_v1_node(typed, slot, s, set, node);
 	else if (typed)
 		outcome = cgroup_typed(s, node);
 	else
 		s->walk.dentry = (u64)node;
-	for (int i = 0; i < CGROUP_PIECES && outcome == WALK_ON; i++)
-		outcome = cgroup_some(of);
+	for (int i = 0; i < CGROUP_ROUNDS && outcome == WALK_ON; i++)
+		outcome = cgroup_batch(slot);
 	if (outcome != WALK_DONE) {
 		*flags |= PLACE_F_CGROUP_CUT;
-		cgroup_ends(of);
+		cgroup_ends(slot);
 	}
 	part->offset = at;
 	part->size = s->walk.at - at;

@@ -5,8 +5,8 @@
 
 #include "scratch.bpf.h"
 
-#define WALK_STEPS 16	/* in one verified piece */
-#define WALK_PIECES 256 /* PATH_MAX / 2 components, and as many mounts on the way */
+#define PATH_BATCH 16	/* in one verified piece */
+#define PATH_ROUNDS 256 /* PATH_MAX / 2 components, and as many mounts on the way */
 
 /* Where a dentry keeps its name if it is short. */
 static __always_inline const u64 *short_name(struct dentry *dentry)
@@ -48,7 +48,7 @@ static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry
 }
 
 /* One component, or one mount on the way. */
-static __always_inline int walk_once(struct scratch *s)
+static __always_inline int path_step(struct scratch *s)
 {
 	volatile struct walk *walk = &s->walk;
 	struct vfsmount *vfsmount = (void *)walk->vfsmount;
@@ -72,15 +72,15 @@ static __always_inline int walk_once(struct scratch *s)
 	return walk_name(s, RECORD_PATH_MAX, BPF_CORE_READ(dentry, d_name.name)) ? WALK_ON : WALK_CUT;
 }
 
-/* Goes on for WALK_STEPS. */
-__attribute__((noinline)) int walk_some(u32 of)
+/* Goes on for PATH_BATCH. */
+__attribute__((noinline)) int path_batch(u32 slot)
 {
-	struct scratch *s = scratch_get(of);
+	struct scratch *s = scratch_get(slot);
 
 	if (!s)
 		return WALK_CUT;
-	for (int i = 0; i < WALK_STEPS; i++) {
-		int outcome = walk_once(s);
+	for (int i = 0; i < PATH_BATCH; i++) {
+		int outcome = path_step(s);
 
 		if (outcome != WALK_ON)
 			return outcome;
@@ -105,9 +105,9 @@ static __always_inline bool is_topmost(struct scratch *s, struct vfsmount *vfsmo
 
 /*
  * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
- * begin in. WALK_ON: the rest is walk_some()'s.
+ * begin in. WALK_ON: the rest is path_batch()'s.
  */
-static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
+static __always_inline int path_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
 				      struct mount *topmost)
 {
 	struct dentry *root = vfsmount->mnt_root, *parent;
@@ -137,7 +137,7 @@ static __always_inline int walk_typed(struct scratch *s, struct vfsmount *vfsmou
  * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then. root: of the namespace that the mount
  * is likely to be in; NULL: not known.
  */
-static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 at, struct part *part,
+static __always_inline u32 path_walk(bool typed, u32 slot, struct scratch *s, u32 at, struct part *part,
 				     struct vfsmount *vfsmount, struct dentry *dentry, struct mount *root,
 				     bool *ret_cut)
 {
@@ -148,9 +148,9 @@ static __always_inline u32 path_walk(bool typed, u32 of, struct scratch *s, u32 
 	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
 	at = walk_begin(s, at, RECORD_PATH_MAX);
 	if (typed)
-		outcome = walk_typed(s, vfsmount, dentry, root);
-	for (int i = 0; i < WALK_PIECES && outcome == WALK_ON; i++)
-		outcome = walk_some(of);
+		outcome = path_typed(s, vfsmount, dentry, root);
+	for (int i = 0; i < PATH_ROUNDS && outcome == WALK_ON; i++)
+		outcome = path_batch(slot);
 	part->offset = at;
 	part->size = 0;
 	*ret_cut = outcome != WALK_DONE;

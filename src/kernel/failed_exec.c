@@ -147,11 +147,11 @@ static int open_object(struct failed_exec *e, const struct rung *attach_method, 
 	if (entries == ENTRIES_NONE) {
 		e->keepers[0] = take(e, "probe_prepare");
 	} else if (!attach_method->preempted) {
-		e->keepers[0] = take(e, attach_method->btf ? "probe_exec_forget" : "plain_exec_forget");
-		e->keepers[1] = take(e, attach_method->btf ? "probe_exit_abandon" : "plain_exit_abandon");
+		e->keepers[0] = take(e, attach_method->btf ? "probe_exec_forget" : "fallback_exec_forget");
+		e->keepers[1] = take(e, attach_method->btf ? "probe_exit_abandon" : "fallback_exit_abandon");
 	}
 	if (attach_method->preempted)
-		e->returning = take(e, "probe_exec_note");
+		e->returning = take(e, "probe_exec_expect");
 	return r;
 }
 
@@ -231,7 +231,7 @@ static int try_multi(struct failed_exec *e, const struct rung *attach_method)
 	r = open_object(e, attach_method, ENTRIES_NONE);
 	if (r < 0)
 		return r;
-	leave = e->leaves[0] = take(e, "multi_leave");
+	leave = e->leaves[0] = take(e, "kprobe_multi_exit");
 	r = load_object(e, attach_method);
 	if (r == 0)
 		r = attach_keepers(e);
@@ -329,8 +329,8 @@ static int try_kprobe(struct failed_exec *e, const struct rung *attach_method)
 	r = open_object(e, attach_method, ENTRIES_SEEN);
 	if (r < 0)
 		return r;
-	enter = take(e, "kprobe_enter");
-	leave = take(e, "kretprobe_leave");
+	enter = take(e, "kprobe_entry");
+	leave = take(e, "kprobe_exit");
 	r = load_object(e, attach_method);
 	if (r == 0)
 		r = attach_keepers(e);
@@ -418,10 +418,10 @@ static int attach_tracepoints(struct failed_exec *e, const struct rung *attach_m
 	static const struct {
 		const char *name, *program;
 	} wanted[] = {
-		{ "sys_exit_execve", "probe_leave" },
-		{ "sys_exit_execveat", "probe_leave" },
-		{ "sys_enter_execve", "probe_enter_execve" },
-		{ "sys_enter_execveat", "probe_enter_execveat" },
+		{ "sys_exit_execve", "tracepoint_exit" },
+		{ "sys_exit_execveat", "tracepoint_exit" },
+		{ "sys_enter_execve", "tracepoint_enter_execve" },
+		{ "sys_enter_execveat", "tracepoint_enter_execveat" },
 	};
 	enum entries entries = entries_of(attach_method);
 	size_t count = entries == ENTRIES_NONE ? 2 : 4;

@@ -3,7 +3,7 @@
  * Loading and attaching, and the reader's side of the ring buffer. Failed execs are failed_exec.c's.
  *
  * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has. A kernel without BTF of its
- * own takes none of the programs that are attached by type, and a verifier may know less of types: then it is the plain ones
+ * own takes none of the programs that are attached by type, and a verifier may know less of types: then the fallback is loaded
  * (bpf/fallback.bpf.h).
  *
  * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
@@ -41,8 +41,8 @@ struct probe {
 	struct ringbuf *ring;
 	struct failed_exec *errors;
 	__u32 layouts_tried;
-	bool plain; /* the programs of bpf/fallback.bpf.h */
-	bool kept;  /* in systemd's store */
+	bool fallback; /* the programs of bpf/fallback.bpf.h */
+	bool kept;     /* in systemd's store */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
@@ -65,7 +65,7 @@ static void read_hierarchies(struct record_settings *config)
 			      RECORD_HIERARCHIES);
 }
 
-/* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than plain_list walks over. */
+/* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than fallback_tasklist walks over. */
 static uint32_t list_size(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/loadavg", "re");
@@ -211,20 +211,21 @@ static bool preempts_at_tracepoints(void)
 static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
 	struct lifecycle_bpf *skel = probe->skel;
-	struct bpf_program *const second[] = { skel->progs.again_fork, skel->progs.again_exec, skel->progs.again_exit };
+	struct bpf_program *const second[] = { skel->progs.second_fork, skel->progs.second_exec,
+					       skel->progs.second_exit };
 	int exit_arguments;
 
-	bpf_program__set_autoattach(skel->progs.iterate, false);
-	bpf_program__set_autoattach(skel->progs.plain_list, false);
-	bpf_map__set_autocreate(skel->maps.list, probe->plain);
-	bpf_program__set_autoload(skel->progs.plain_fork, probe->plain);
-	bpf_program__set_autoload(skel->progs.plain_exec, probe->plain);
-	bpf_program__set_autoload(skel->progs.plain_exit, probe->plain);
-	bpf_program__set_autoload(skel->progs.plain_list, probe->plain);
-	bpf_program__set_autoload(skel->progs.probe_fork, !probe->plain);
-	bpf_program__set_autoload(skel->progs.probe_exec, !probe->plain);
-	bpf_program__set_autoload(skel->progs.iterate, !probe->plain);
-	if (probe->plain)
+	bpf_program__set_autoattach(skel->progs.iterate_tasks, false);
+	bpf_program__set_autoattach(skel->progs.fallback_tasklist, false);
+	bpf_map__set_autocreate(skel->maps.tasklist, probe->fallback);
+	bpf_program__set_autoload(skel->progs.fallback_fork, probe->fallback);
+	bpf_program__set_autoload(skel->progs.fallback_exec, probe->fallback);
+	bpf_program__set_autoload(skel->progs.fallback_exit, probe->fallback);
+	bpf_program__set_autoload(skel->progs.fallback_tasklist, probe->fallback);
+	bpf_program__set_autoload(skel->progs.probe_fork, !probe->fallback);
+	bpf_program__set_autoload(skel->progs.probe_exec, !probe->fallback);
+	bpf_program__set_autoload(skel->progs.iterate_tasks, !probe->fallback);
+	if (probe->fallback)
 		return 0;
 	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++)
 		bpf_program__set_autoload(second[i], preempts_at_tracepoints());
@@ -289,9 +290,9 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	bpf_map__set_max_entries(probe->skel->maps.ring, (uint32_t)settings->probes.ring_buffer);
 	/* For each CPU. Those of failed execs are in the other object. */
 	bpf_map__set_max_entries(probe->skel->maps.scratch, config->preempted ? 2 : 1);
-	bpf_map__set_max_entries(probe->skel->maps.pieces, config->preempted ? 2 : 1);
-	if (probe->plain)
-		bpf_map__set_max_entries(probe->skel->maps.list, list_size());
+	bpf_map__set_max_entries(probe->skel->maps.args_chunks, config->preempted ? 2 : 1);
+	if (probe->fallback)
+		bpf_map__set_max_entries(probe->skel->maps.tasklist, list_size());
 	r = lifecycle_bpf__load(probe->skel);
 	snprintf(what, sizeof(what), "loading the probes%s%s", settings->probes.btf ? " by the types in " : "",
 		 settings->probes.btf ? settings->probes.btf : "");
@@ -312,14 +313,14 @@ static int attach(struct probe *probe)
 	} order[] = {
 		{ skel->progs.probe_exit_group_dead, &skel->links.probe_exit_group_dead },
 		{ skel->progs.probe_exit_live, &skel->links.probe_exit_live },
-		{ skel->progs.plain_exit, &skel->links.plain_exit },
-		{ skel->progs.again_exit, &skel->links.again_exit },
+		{ skel->progs.fallback_exit, &skel->links.fallback_exit },
+		{ skel->progs.second_exit, &skel->links.second_exit },
 		{ skel->progs.probe_exec, &skel->links.probe_exec },
-		{ skel->progs.plain_exec, &skel->links.plain_exec },
-		{ skel->progs.again_exec, &skel->links.again_exec },
+		{ skel->progs.fallback_exec, &skel->links.fallback_exec },
+		{ skel->progs.second_exec, &skel->links.second_exec },
 		{ skel->progs.probe_fork, &skel->links.probe_fork },
-		{ skel->progs.plain_fork, &skel->links.plain_fork },
-		{ skel->progs.again_fork, &skel->links.again_fork },
+		{ skel->progs.fallback_fork, &skel->links.fallback_fork },
+		{ skel->progs.second_fork, &skel->links.second_fork },
 	};
 
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
@@ -349,7 +350,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	libbpf_set_print(quiet);
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	has_own_btf = !settings->probes.btf || access("/sys/kernel/btf/vmlinux", F_OK) == 0;
-	probe->plain = !has_own_btf;
+	probe->fallback = !has_own_btf;
 	config = (struct record_settings){
 		.args_limit = settings->probes.args_limit,
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
@@ -364,9 +365,9 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	if (bpf_diagnose_ring_sleeps(btf))
 		return refuse(reason, (struct bpf_facts){ .ring_sleeps = true });
 	r = load(probe, settings, &config, btf, reason);
-	if (!probe->plain && (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE)) {
+	if (!probe->fallback && (r == PROBE_E_UNSUPPORTED || r == PROBE_E_PRIVILEGE)) {
 		/* What verifiers know of types differs between kernels; the other way is taken by all of them. */
-		probe->plain = true;
+		probe->fallback = true;
 		r = load(probe, settings, &config, btf, reason);
 	}
 	if (r != 0)
@@ -411,7 +412,7 @@ struct probe *probe_free(struct probe *probe)
 
 bool probe_is_plain(const struct probe *probe)
 {
-	return probe->plain;
+	return probe->fallback;
 }
 
 const char *probe_errors_kind(const struct probe *probe)
@@ -435,7 +436,7 @@ static void add_program(const struct bpf_program *program, struct probe_stats *s
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
 		return;
-	if (strncmp(bpf_program__name(program), "again_", 6) != 0)
+	if (strncmp(bpf_program__name(program), "second_", 7) != 0)
 		stats->skipped += info.recursion_misses;
 	stats->runs += info.run_cnt;
 	stats->run_ns += info.run_time_ns;
@@ -468,8 +469,8 @@ static size_t event_programs(const struct probe *probe, int ret[static EVENT_PRO
 	ret[n++] = bpf_program__fd(skel->progs.probe_exec);
 	ret[n++] = bpf_program__fd(skel->progs.probe_exit_group_dead);
 	ret[n++] = bpf_program__fd(skel->progs.probe_exit_live);
-	ret[n++] = bpf_program__fd(skel->progs.plain_exec);
-	ret[n++] = bpf_program__fd(skel->progs.plain_exit);
+	ret[n++] = bpf_program__fd(skel->progs.fallback_exec);
+	ret[n++] = bpf_program__fd(skel->progs.fallback_exit);
 	for (size_t i = 0; n < EVENT_PROGRAMS_MAX && (leave = failed_exec_leave(probe->errors, i)); i++)
 		ret[n++] = bpf_program__fd(leave);
 	return n;
@@ -477,7 +478,7 @@ static size_t event_programs(const struct probe *probe, int ret[static EVENT_PRO
 
 static int fork_program(const struct probe *probe)
 {
-	return bpf_program__fd(probe->plain ? probe->skel->progs.plain_fork : probe->skel->progs.probe_fork);
+	return bpf_program__fd(probe->fallback ? probe->skel->progs.fallback_fork : probe->skel->progs.probe_fork);
 }
 
 void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
@@ -524,12 +525,12 @@ void probe_keep(struct probe *probe, uint32_t set)
 		probe->skel->links.probe_exec,
 		probe->skel->links.probe_exit_group_dead,
 		probe->skel->links.probe_exit_live,
-		probe->skel->links.plain_fork,
-		probe->skel->links.plain_exec,
-		probe->skel->links.plain_exit,
-		probe->skel->links.again_fork,
-		probe->skel->links.again_exec,
-		probe->skel->links.again_exit,
+		probe->skel->links.fallback_fork,
+		probe->skel->links.fallback_exec,
+		probe->skel->links.fallback_exit,
+		probe->skel->links.second_fork,
+		probe->skel->links.second_exec,
+		probe->skel->links.second_exit,
 	};
 	int fds[EVENT_PROGRAMS_MAX];
 	size_t n = event_programs(probe, fds);
@@ -581,10 +582,10 @@ int probe_stats(struct probe *probe, struct probe_stats *ret)
 
 int probe_running(struct probe *probe, struct task_list **ret)
 {
-	const struct bpf_map *map = probe->skel->maps.list;
+	const struct bpf_map *map = probe->skel->maps.tasklist;
 
-	if (!probe->plain)
-		return task_list_new(ret, probe->skel->progs.iterate);
-	return task_list_new_plain(ret, bpf_program__fd(probe->skel->progs.plain_list), bpf_map__fd(map),
+	if (!probe->fallback)
+		return task_list_new(ret, probe->skel->progs.iterate_tasks);
+	return task_list_new_plain(ret, bpf_program__fd(probe->skel->progs.fallback_tasklist), bpf_map__fd(map),
 				   bpf_map__max_entries(map));
 }

@@ -209,9 +209,9 @@ static bool check_verifier(const char *path, bool typed, const char *types)
 		bpf_object__for_each_program (program, object) {
 			const char *name = bpf_program__name(program);
 
-			bpf_program__set_autoload(program, (strncmp(name, "plain", 5) == 0) != typed &&
+			bpf_program__set_autoload(program, (strncmp(name, "fallback", 8) == 0) != typed &&
 								   strcmp(name, "probe_exit_group_dead") != 0 &&
-								   strcmp(name, "again_exit") != 0);
+								   strcmp(name, "second_exit") != 0);
 		}
 		good = bpf_object__load(object) == 0;
 	}
