@@ -194,12 +194,12 @@ static int go_on(struct daemon *d)
 /* When the last stream joined that was shown all that was there. */
 static uint64_t last_snapshot(const struct checkpoint_page *left)
 {
-	uint64_t last = left->journal.joined && left->journal.told_all ? left->journal.joined_ns : 0;
+	uint64_t last = left->journal.joined && left->journal.had_snapshot ? left->journal.joined_ns : 0;
 
 	for (size_t i = 0; i < CHECKPOINT_SUBSCRIBERS; i++) {
 		const struct checkpoint_subscriber *subscriber = &left->subscribers[i];
 
-		if (subscriber->slot != 0 && subscriber->stream.told_all && subscriber->stream.joined_ns > last)
+		if (subscriber->slot != 0 && subscriber->stream.had_snapshot && subscriber->stream.joined_ns > last)
 			last = subscriber->stream.joined_ns;
 	}
 	return last;

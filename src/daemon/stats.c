@@ -42,7 +42,7 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_count(gen, "error", probe.lost_error);
 	reply_count(gen, "args", probe.lost_args);
 	reply_count(gen, "skipped", probe.skipped);
-	reply_count(gen, "untold", pipeline.untold);
+	reply_count(gen, "untold", pipeline.unreported);
 	reply_count(gen, "args_shortened", pipeline.args_shortened);
 	reply_count(gen, "malformed", pipeline.malformed);
 	yajl_gen_map_close(gen);
@@ -65,7 +65,7 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_count(gen, "table", proctable_bytes(table) - proctable_retained_bytes(table));
 	reply_count(gen, "retained", proctable_retained_bytes(table));
 	reply_count(gen, "pieces", pipeline.arg_chunks_bytes);
-	reply_count(gen, "pool", pool_kept());
+	reply_count(gen, "pool", pool_free_bytes());
 	yajl_gen_map_close(gen);
 	if (figures->journal) {
 		struct journal_stats journal;

@@ -26,9 +26,9 @@ struct checkpoint_stream {
 	uint64_t waiting, first_seq, last_seq; /* events that it was given, and that are not out */
 	uint64_t joined_ns;		       /* CLOCK_BOOTTIME */
 	uint8_t joined;
-	uint8_t told_all;    /* it had, or has, a snapshot of when it joined */
-	uint8_t in_snapshot; /* and that is not out yet */
-	uint8_t mid_line;    /* a line may be out in part */
+	uint8_t had_snapshot; /* it had, or has, a snapshot of when it joined */
+	uint8_t in_snapshot;  /* and that is not out yet */
+	uint8_t mid_line;     /* a line may be out in part */
 };
 
 struct checkpoint_subscriber {
@@ -49,9 +49,9 @@ struct checkpoint_loss {
 
 struct checkpoint_counters {
 	uint64_t seq;
-	uint64_t untold; /* pipeline.h; losses that no event has told yet */
-	uint64_t listed; /* pipeline_set_listed() */
-	int64_t epoch;	 /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
+	uint64_t unreported; /* pipeline.h; losses that no event has told yet */
+	uint64_t listed;     /* pipeline_set_listed() */
+	int64_t epoch;	     /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
 	/* Of the two sets of probes in the store (probe_kept_name): the one whose ring the next daemon goes on with, and the one
 	 * that is read now. They differ while a daemon takes over. */
 	uint32_t probes, reads;

@@ -284,7 +284,7 @@ static void give_up_part(struct lookup *lookup)
 		lookup->stuck++;
 	if (lookup->board->done == lookup->board->count)
 		return;
-	if (lookup->board->part < PROCFS_ && !(slot->skip & PROCFS_BIT(lookup->board->part)))
+	if (lookup->board->part < PROCFS_MAX && !(slot->skip & PROCFS_BIT(lookup->board->part)))
 		slot->skip |= PROCFS_BIT(lookup->board->part);
 	else
 		answer_nothing(lookup);
@@ -297,7 +297,7 @@ static void answer_here(struct lookup *lookup)
 
 	for (uint32_t i = board->done; i < board->count; i++)
 		board->slots[i].skip |= board->slots[i].query.kind == LOOKUP_LISTED ? PROCFS_WAITING
-										    : PROCFS_BIT(PROCFS_) - 1;
+										    : PROCFS_BIT(PROCFS_MAX) - 1;
 	answer_some(lookup, board);
 }
 
@@ -326,10 +326,10 @@ static void begin(struct lookup *lookup)
 			slot->skip |= PROCFS_WAITING;
 	}
 	board->used = 0;
-	board->part = PROCFS_;
+	board->part = PROCFS_MAX;
 	lookup->since_ms = clock_ms(CLOCK_MONOTONIC);
 	lookup->seen_done = board->done;
-	lookup->seen_part = PROCFS_;
+	lookup->seen_part = PROCFS_MAX;
 	lookup->busy = wake_child(lookup);
 	if (!lookup->busy)
 		answer_here(lookup);

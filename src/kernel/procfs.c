@@ -387,7 +387,7 @@ static int read_parts(struct procfs *procfs, int dir, const struct record_runnin
 	static const struct {
 		int (*read)(struct procfs *, int, const struct record_running *, struct image *);
 		enum incomplete missing;
-	} parts[PROCFS_] = {
+	} parts[PROCFS_MAX] = {
 		[PROCFS_EXE] = { read_exe, INCOMPLETE_EXE },
 		[PROCFS_CWD] = { read_cwd, INCOMPLETE_CWD },
 		[PROCFS_CGROUP] = { read_cgroup, INCOMPLETE_CGROUP },
@@ -397,7 +397,7 @@ static int read_parts(struct procfs *procfs, int dir, const struct record_runnin
 	};
 	int r = 0;
 
-	for (unsigned i = 0; r != -ENOMEM && i < PROCFS_; i++) {
+	for (unsigned i = 0; r != -ENOMEM && i < PROCFS_MAX; i++) {
 		if (skip & PROCFS_BIT(i)) {
 			if (is_wanted(procfs, i, listed))
 				image->incomplete |= INCOMPLETE_BIT(parts[i].missing);
@@ -406,7 +406,7 @@ static int read_parts(struct procfs *procfs, int dir, const struct record_runnin
 		show_part(procfs, (enum procfs_part)i);
 		r = parts[i].read(procfs, dir, listed, image);
 	}
-	show_part(procfs, PROCFS_);
+	show_part(procfs, PROCFS_MAX);
 	return r == -ENOMEM ? r : 0;
 }
 

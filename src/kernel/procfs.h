@@ -23,7 +23,7 @@ enum procfs_part {
 	PROCFS_ARGS,
 	PROCFS_ENV,
 	PROCFS_EXE_DEV, /* where the kernel's list has another than stat(2) */
-	PROCFS_
+	PROCFS_MAX
 };
 #define PROCFS_BIT(part) (1u << (part))
 /* The parts that may wait for the process: procfs.c says why. */
@@ -53,7 +53,7 @@ size_t procfs_result_max(const struct procfs *procfs);
  */
 int procfs_read(struct procfs *procfs, struct process *process, const struct record_running *listed, unsigned skip);
 
-/* Where to write which part is being read (enum procfs_part), for someone who watches; PROCFS_: none. NULL: nowhere. */
+/* Where to write which part is being read (enum procfs_part), for someone who watches; PROCFS_MAX: none. NULL: nowhere. */
 void procfs_show_part(struct procfs *procfs, uint32_t *part);
 
 /* Read the environment too, as image.env, all of it (up to args_limit bytes). At first it is not. */

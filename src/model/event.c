@@ -81,15 +81,15 @@ static const char *const keys[] = {
 	[KEY_FIRST_SEQ] = "first_seq",
 	[KEY_LAST_SEQ] = "last_seq",
 };
-_Static_assert(sizeof(keys) / sizeof(keys[0]) == KEYS_, "every key has a name");
-_Static_assert(KEYS_ < 64, "a key_set holds them all");
+_Static_assert(sizeof(keys) / sizeof(keys[0]) == KEY_MAX, "every key has a name");
+_Static_assert(KEY_MAX < 64, "a key_set holds them all");
 
 const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT(KEY_PPID) | KEY_BIT(KEY_PARENT_COMM) |
 			   KEY_BIT(KEY_PID) | KEY_BIT(KEY_UID) | KEY_BIT(KEY_GID) | KEY_BIT(KEY_COMM) |
 			   KEY_BIT(KEY_EXE) | KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_RUNNING_TIME_NS) |
 			   KEY_BIT(KEY_ERROR_CODE);
 
-static const char *const types[EVENT_TYPES_] = {
+static const char *const types[EVENT_TYPE_MAX] = {
 	[EVENT_STARTED] = "started", [EVENT_EXITED] = "exited", [EVENT_ERROR] = "error",
 	[EVENT_FORKED] = "forked",   [EVENT_LOST] = "lost",	[EVENT_LIVE] = "live",
 };
@@ -104,27 +104,27 @@ static const char *const places[] = {
 
 const char *key_name(enum key key)
 {
-	ASSERT((unsigned)key < KEYS_);
+	ASSERT((unsigned)key < KEY_MAX);
 	return keys[key];
 }
 
-bool event_was_told(const struct event *event, const struct joined *joined)
+bool event_was_announced(const struct event *event, const struct joined *joined)
 {
 	const struct process *process = event->process;
 
-	if (event->told > joined->clock)
+	if (event->announced > joined->clock)
 		return true;
 	if (event->born > joined->clock)
 		return false;
 	/* In a table made anew nobody is told yet. What had begun before the stream joined was in its snapshot; what began
 	 * after it is told of when it calls exec. */
-	return joined->resumed && process->start > joined->boot_ns ? process->execed : joined->told_all;
+	return joined->resumed && process->start > joined->boot_ns ? process->execed : joined->had_snapshot;
 }
 
 void joined_archive(struct joined *joined, struct archive *a)
 {
 	ARCHIVE(a, joined->clock);
-	archive_flag(a, &joined->told_all);
+	archive_flag(a, &joined->had_snapshot);
 	archive_flag(a, &joined->resumed);
 	ARCHIVE(a, joined->boot_ns);
 }
@@ -139,7 +139,7 @@ bool key_has_raw(enum key key)
 
 bool key_by_name(struct bytes name, enum key *ret)
 {
-	for (enum key key = 0; key < KEYS_; key++) {
+	for (enum key key = 0; key < KEY_MAX; key++) {
 		if (bytes_equal(name, bytes_of(keys[key]))) {
 			*ret = key;
 			return true;
@@ -150,13 +150,13 @@ bool key_by_name(struct bytes name, enum key *ret)
 
 const char *event_type_name(enum event_type type)
 {
-	ASSERT((unsigned)type < EVENT_TYPES_);
+	ASSERT((unsigned)type < EVENT_TYPE_MAX);
 	return types[type];
 }
 
 bool event_type_by_name(struct bytes name, enum event_type *ret)
 {
-	for (enum event_type type = 0; type < EVENT_TYPES_; type++) {
+	for (enum event_type type = 0; type < EVENT_TYPE_MAX; type++) {
 		if (bytes_equal(name, bytes_of(types[type]))) {
 			*ret = type;
 			return true;
@@ -268,7 +268,7 @@ static void incomplete(struct walk *w, unsigned parts)
 
 	if (!parts || !wants(w, KEY_INCOMPLETE))
 		return;
-	for (size_t i = 0; i < INCOMPLETE_; i++)
+	for (size_t i = 0; i < INCOMPLETE_MAX; i++)
 		if (parts & INCOMPLETE_BIT(i))
 			at += (size_t)snprintf(names + at, sizeof(names) - at, "%s", keys[of[i]]) + 1;
 	w->result = w->visitor->list(w->userdata, KEY_INCOMPLETE, (struct bytes){ names, at });

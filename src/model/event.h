@@ -13,7 +13,7 @@
 #include "model/process.h"
 #include "util/bytes.h"
 
-enum event_type { EVENT_STARTED, EVENT_EXITED, EVENT_ERROR, EVENT_FORKED, EVENT_LOST, EVENT_LIVE, EVENT_TYPES_ };
+enum event_type { EVENT_STARTED, EVENT_EXITED, EVENT_ERROR, EVENT_FORKED, EVENT_LOST, EVENT_LIVE, EVENT_TYPE_MAX };
 
 enum lost_where {
 	LOST_KERNEL,
@@ -83,13 +83,13 @@ enum key {
 	KEY_WHERE,
 	KEY_FIRST_SEQ,
 	KEY_LAST_SEQ,
-	KEYS_
+	KEY_MAX
 };
 
 /* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are whole. */
 typedef uint64_t key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
-#define KEYS_ALL (KEY_BIT(KEYS_) - 1)
+#define KEYS_ALL (KEY_BIT(KEY_MAX) - 1)
 extern const key_set KEYS_BASIC; /* the keys of the original tool, bold in the contract */
 
 const char *key_name(enum key key);
@@ -107,9 +107,9 @@ struct event {
 	enum source source;	       /* of this event (an exit found by a resync has that) */
 
 	/* For sinks, not for encoders; see proctable.h for this clock. */
-	uint64_t position; /* of this event */
-	uint64_t born;	   /* when the process entered the table */
-	uint64_t told;	   /* of its first started or forked event; 0: none was */
+	uint64_t position;  /* of this event */
+	uint64_t born;	    /* when the process entered the table */
+	uint64_t announced; /* of its first started or forked event; 0: none was */
 
 	struct {
 		uint64_t running_ns; /* end - start, on the boot clock */
@@ -127,13 +127,13 @@ struct event {
 
 /* How a stream joined: which processes it was told of. */
 struct joined {
-	uint64_t clock;	  /* of the table */
-	bool told_all;	  /* by a snapshot, of all that were there */
-	bool resumed;	  /* after a crash: the table was made anew, and up to `clock` only boot_ns tells */
-	uint64_t boot_ns; /* CLOCK_BOOTTIME when it joined */
+	uint64_t clock;	   /* of the table */
+	bool had_snapshot; /* by a snapshot, of all that were there */
+	bool resumed;	   /* after a crash: the table was made anew, and up to `clock` only boot_ns tells */
+	uint64_t boot_ns;  /* CLOCK_BOOTTIME when it joined */
 };
 /* Was it told of the process that ends? */
-bool event_was_told(const struct event *event, const struct joined *joined);
+bool event_was_announced(const struct event *event, const struct joined *joined);
 void joined_archive(struct joined *joined, struct archive *archive);
 
 /*

@@ -8,8 +8,8 @@
  * by asking each event's parents, since a process whose parent has ended gets another one, and stays in its tree.
  * A process is in a tree if its tgid is the root's (now, or when it appears later: a root may be named before it runs),
  * or if its parent was in it when it was forked. Each process has two bits, for the plain and for the excluding
- * entries; the children inherit both. The set has only processes that the table has: filter_note_exit takes out
- * what filter_note_fork put in, after the process's last event has passed.
+ * entries; the children inherit both. The set has only processes that the table has: filter_exit takes out
+ * what filter_fork put in, after the process's last event has passed.
  *
  * Globs are glob.c's and not fnmatch's; that file says why.
  */
@@ -70,16 +70,16 @@ struct items {
 struct filter {
 	uint32_t given;		   /* bit 1 << key: it has items */
 	uint32_t only;		   /* the one number that passes quick_key */
-	enum filter_key quick_key; /* FILTER_KEYS_: no key is so simple */
+	enum filter_key quick_key; /* FILTER_KEY_MAX: no key is so simple */
 	size_t n_entries;
 	size_t n_patterns, n_searches, n_tables; /* of them, those that search, and their tables */
 	size_t size;				 /* bytes of entries */
 	size_t memory;				 /* but for the members */
-	struct items keys[FILTER_KEYS_];
+	struct items keys[FILTER_KEY_MAX];
 	struct members members;
 };
 
-static const char *const names[FILTER_KEYS_] = {
+static const char *const names[FILTER_KEY_MAX] = {
 	[FILTER_TYPES] = "types",
 	[FILTER_PID] = "pid",
 	[FILTER_PPID] = "ppid",
@@ -98,13 +98,13 @@ static const char *const names[FILTER_KEYS_] = {
 
 const char *filter_key_name(enum filter_key key)
 {
-	ASSERT(key < FILTER_KEYS_);
+	ASSERT(key < FILTER_KEY_MAX);
 	return names[key];
 }
 
 bool filter_key_by_name(struct bytes name, enum filter_key *ret)
 {
-	for (unsigned i = 0; i < FILTER_KEYS_; i++) {
+	for (unsigned i = 0; i < FILTER_KEY_MAX; i++) {
 		if (bytes_equal(name, bytes_of(names[i]))) {
 			*ret = (enum filter_key)i;
 			return true;
@@ -119,8 +119,8 @@ int filter_new(struct filter **ret)
 
 	if (!filter)
 		return -ENOMEM;
-	filter->quick_key = FILTER_KEYS_;
-	filter->memory = charge_of(sizeof(*filter)) + FILTER_KEYS_ * charge_of(0);
+	filter->quick_key = FILTER_KEY_MAX;
+	filter->memory = charge_of(sizeof(*filter)) + FILTER_KEY_MAX * charge_of(0);
 	*ret = filter;
 	return 0;
 }
@@ -144,7 +144,7 @@ struct filter *filter_free(struct filter *filter)
 {
 	if (!filter)
 		return NULL;
-	for (size_t key = 0; key < FILTER_KEYS_; key++) {
+	for (size_t key = 0; key < FILTER_KEY_MAX; key++) {
 		for (size_t i = 0; i < filter->keys[key].count; i++)
 			item_free(&filter->keys[key].items[i]);
 		free(filter->keys[key].items);
@@ -241,7 +241,7 @@ static void note_quick(struct filter *filter, enum filter_key key)
 		filter->quick_key = key;
 		filter->only = items->items[0].number;
 	} else if (filter->quick_key == key) {
-		filter->quick_key = FILTER_KEYS_;
+		filter->quick_key = FILTER_KEY_MAX;
 	}
 }
 
@@ -283,7 +283,7 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 	const char *reason = NULL;
 	int r;
 
-	ASSERT(key < FILTER_KEYS_);
+	ASSERT(key < FILTER_KEY_MAX);
 	ASSERT(entry.data);
 	r = check_room(filter, key, entry, ret_reason);
 	if (r < 0)
@@ -335,7 +335,7 @@ fail:
 
 const char *filter_entry(const struct filter *filter, enum filter_key key, size_t i)
 {
-	ASSERT(key < FILTER_KEYS_);
+	ASSERT(key < FILTER_KEY_MAX);
 	return i < filter->keys[key].count ? filter->keys[key].items[i].entry : NULL;
 }
 
@@ -448,7 +448,7 @@ static uint32_t process_trees(const struct filter *filter, const struct process 
 	return trees;
 }
 
-int filter_note_fork(struct filter *filter, const struct process *child)
+int filter_fork(struct filter *filter, const struct process *child)
 {
 	uint32_t trees;
 
@@ -458,7 +458,7 @@ int filter_note_fork(struct filter *filter, const struct process *child)
 	return trees ? members_add(&filter->members, child->tgid, child->start, trees) : 0;
 }
 
-void filter_note_exit(struct filter *filter, const struct process *process)
+void filter_exit(struct filter *filter, const struct process *process)
 {
 	if (filter_has_tree(filter))
 		members_remove(&filter->members, process->tgid, process->start);
@@ -470,7 +470,7 @@ int filter_follow(struct filter *filter, const struct proctable *table)
 		return 0;
 	/* Parents come first, so one walk finds all. */
 	for (const struct entry *e = proctable_next(table, NULL); e; e = proctable_next(table, e)) {
-		int r = filter_note_fork(filter, &e->process);
+		int r = filter_fork(filter, &e->process);
 
 		if (r < 0)
 			return r;
@@ -626,7 +626,7 @@ enum filter_result filter_try(const struct filter *filter, const struct event *e
 	if (left == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
 		return FILTER_YES;
 	ASSERT(event->process);
-	if (filter->quick_key != FILTER_KEYS_ && number_of(event, filter->quick_key) != filter->only)
+	if (filter->quick_key != FILTER_KEY_MAX && number_of(event, filter->quick_key) != filter->only)
 		return FILTER_NO;
 	for (left &= UINT32_MAX << place->key; left; left &= left - 1) {
 		enum filter_key key = (enum filter_key)__builtin_ctz(left);

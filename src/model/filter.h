@@ -36,7 +36,7 @@ enum filter_key {
 	FILTER_CGROUP,
 	FILTER_CONTAINER_ID,
 	FILTER_ERROR,
-	FILTER_KEYS_
+	FILTER_KEY_MAX
 };
 
 struct filter;
@@ -72,8 +72,8 @@ bool filter_is_empty(const struct filter *filter);
  * -ENOMEM of either, or a resync, filter_follow may be called again: it only adds. */
 bool filter_has_tree(const struct filter *filter);
 int filter_follow(struct filter *filter, const struct proctable *table);
-int filter_note_fork(struct filter *filter, const struct process *child);
-void filter_note_exit(struct filter *filter, const struct process *process);
+int filter_fork(struct filter *filter, const struct process *child);
+void filter_exit(struct filter *filter, const struct process *process);
 
 /* Which processes are in its trees, for an archive; read, it adds to those that it knows. The entries are the owner's to
  * keep. filter NULL: none are written, and what is read is left. 0 or -errno, also of the archive. */

@@ -32,7 +32,7 @@ enum incomplete {
 	INCOMPLETE_ANCESTORS,
 	INCOMPLETE_EXE_DEV, /* not unique: the superblock's */
 	INCOMPLETE_ARGS,    /* nobody could read them */
-	INCOMPLETE_
+	INCOMPLETE_MAX
 };
 #define INCOMPLETE_BIT(part) (1u << (part))
 

@@ -52,7 +52,7 @@ void held_unref(struct proctable *table, struct held *held)
 			table->retained_bytes -= charge_of(held->size);
 			table->retained_args -= held->args;
 		}
-		pool_give(held, held->size);
+		pool_free(held, held->size);
 	}
 }
 
@@ -209,7 +209,7 @@ static void version_free(struct proctable *table, struct version *version)
 	table->bytes -= charge_of(version->size);
 	list_remove(table, version);
 	held_unref(table, version->held);
-	pool_give(version, version->size);
+	pool_free(version, version->size);
 }
 
 /* It is current no longer. */
@@ -249,9 +249,9 @@ static void image_cut_args(const struct proctable *table, struct image *image, s
 {
 	size_t others = table->args - table->retained_args - leaving, size = image->args.size;
 
-	if (size <= PROCTABLE_ARGS_KEPT || (others <= table->memory && size <= table->memory - others))
+	if (size <= PROCTABLE_ARGS_MAX || (others <= table->memory && size <= table->memory - others))
 		return;
-	image->args.size = nulstr_cut(image->args, PROCTABLE_ARGS_KEPT);
+	image->args.size = nulstr_cut(image->args, PROCTABLE_ARGS_MAX);
 	image->args_truncated = true;
 }
 
@@ -295,7 +295,7 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		return 0;
 	}
 	size += sizeof(*held);
-	held = pool_take(size);
+	held = pool_alloc(size);
 	if (!held)
 		return -ENOMEM;
 	held->size = size;
@@ -327,7 +327,7 @@ int version_new(struct version **ret, const struct process *process, const struc
 	if (parent_comm.size > COMM_MAX)
 		parent_comm.size = COMM_MAX;
 	size = sizeof(*version) + comm.size + parent_comm.size + ancestors.size;
-	version = pool_take(size);
+	version = pool_alloc(size);
 	if (!version)
 		return -ENOMEM;
 	version->size = size;
@@ -535,7 +535,7 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 		return r;
 	version->entry.process.start_time = entry->process.start_time;
 	version->entry.born = entry->born;
-	version->entry.told = entry->told;
+	version->entry.announced = entry->announced;
 	version->entry.seen = entry->seen;
 	version->from = ++table->clock;
 	list_insert_after(table, version, old);

@@ -10,7 +10,7 @@
  * size of the table.
  *
  * What a fork shares (the image) is held once, by reference. `memory` bounds the bytes of arguments
- * held: beyond it a new image keeps PROCTABLE_ARGS_KEPT of them and says args_truncated.
+ * held: beyond it a new image keeps PROCTABLE_ARGS_MAX of them and says args_truncated.
  */
 #ifndef EXECSNOOP_PROCTABLE_H
 #define EXECSNOOP_PROCTABLE_H
@@ -21,7 +21,7 @@
 #include "model/process.h"
 #include "util/cleanup.h"
 
-#define PROCTABLE_ARGS_KEPT 4096
+#define PROCTABLE_ARGS_MAX 4096
 
 struct proctable;
 struct proctable_cursor;
@@ -29,10 +29,10 @@ struct proctable_cursor;
 /* One version of a process; owned by the table. `process` and its bytes live as long as it. */
 struct entry {
 	struct process process;
-	uint64_t born; /* clock at which the process (not this version) came in */
-	uint64_t told; /* clock of its first started or forked event; 0: none yet */
-	bool seen;     /* for the user's sweeps (resync); not touched by the table */
-		       /* the rest is proctable.c's */
+	uint64_t born;	    /* clock at which the process (not this version) came in */
+	uint64_t announced; /* clock of its first started or forked event; 0: none yet */
+	bool seen;	    /* for the user's sweeps (resync); not touched by the table */
+			    /* the rest is proctable.c's */
 };
 
 int proctable_new(struct proctable **ret, size_t memory);
@@ -99,7 +99,7 @@ const struct entry *proctable_cursor_at(const struct proctable_cursor *cursor);
 uint64_t proctable_last_snapshot(const struct proctable *table);
 /* How many it has still to give, and when it gave the last: of two cursors of a table, the one with the smaller number moved
  * earlier. */
-size_t proctable_cursor_left(const struct proctable_cursor *cursor);
+size_t proctable_cursor_remaining(const struct proctable_cursor *cursor);
 uint64_t proctable_cursor_moved(const struct proctable_cursor *cursor);
 uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor);
 

@@ -87,7 +87,7 @@ static void times_archive(struct version *version, struct archive *a)
 	ARCHIVE(a, version->from);
 	ARCHIVE(a, version->until);
 	ARCHIVE(a, version->entry.born);
-	ARCHIVE(a, version->entry.told);
+	ARCHIVE(a, version->entry.announced);
 }
 
 static int read_version(struct proctable *table, struct archive *a, struct images *images,
@@ -117,7 +117,7 @@ static int read_version(struct proctable *table, struct archive *a, struct image
 	version->from = times.from;
 	version->until = times.until;
 	version->entry.born = times.entry.born;
-	version->entry.told = times.entry.told;
+	version->entry.announced = times.entry.announced;
 	version_append(table, version);
 	return 0;
 }

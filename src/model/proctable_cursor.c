@@ -124,7 +124,7 @@ uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor)
 	return cursor->clock;
 }
 
-size_t proctable_cursor_left(const struct proctable_cursor *cursor)
+size_t proctable_cursor_remaining(const struct proctable_cursor *cursor)
 {
 	return cursor->table ? cursor->left : 0;
 }

@@ -33,7 +33,7 @@ static bool is_large(const struct event *event)
 }
 
 /* Where the text of some keys is in the line of all: pieces that follow each other are one. Returns how many. */
-static size_t find_spans(const struct encoder *encoder, key_set keys, struct span spans[static KEYS_ + 2])
+static size_t find_spans(const struct encoder *encoder, key_set keys, struct span spans[static KEY_MAX + 2])
 {
 	const struct line_map *map = &encoder->map;
 	bool first = true;
@@ -81,7 +81,7 @@ static int copy(const struct line *whole, const struct span *spans, size_t n, si
 /* The same line as json_event() makes of these keys. */
 static int cut(struct encoder *encoder, key_set keys, struct line **ret)
 {
-	struct span spans[KEYS_ + 2];
+	struct span spans[KEY_MAX + 2];
 	size_t n, size = 0;
 	int r = 0;
 

@@ -60,7 +60,7 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 		return;
 	if (journal->behind)
 		follow(journal);
-	if (event->type == EVENT_EXITED && !event_was_told(event, &journal->since))
+	if (event->type == EVENT_EXITED && !event_was_announced(event, &journal->since))
 		return;
 	if (journal->filter)
 		r = filter_ask(journal->filter, event, &journal->share);
@@ -80,7 +80,7 @@ static void sink_fork(struct sink *sink, const struct process *child)
 {
 	struct journal *journal = journal_of(sink);
 
-	if (journal->table && journal->filter && filter_note_fork(journal->filter, child) < 0)
+	if (journal->table && journal->filter && filter_fork(journal->filter, child) < 0)
 		journal->behind = true;
 }
 
@@ -89,7 +89,7 @@ static void sink_exit(struct sink *sink, const struct process *process)
 	struct journal *journal = journal_of(sink);
 
 	if (journal->filter)
-		filter_note_exit(journal->filter, process);
+		filter_exit(journal->filter, process);
 }
 
 static const struct sink_ops ops = {
@@ -160,7 +160,7 @@ static int write_snapshot(struct journal *journal)
 			.source = entry->process.source,
 			.position = journal->since.clock,
 			.born = entry->born,
-			.told = entry->told,
+			.announced = entry->announced,
 		};
 
 		if (!journal->filter || filter_pass(journal->filter, &event))
@@ -176,7 +176,7 @@ static void note_joined(struct journal *journal)
 	if (!journal->checkpoint)
 		return;
 	journal->checkpoint->joined_ns = journal->since.boot_ns;
-	journal->checkpoint->told_all = journal->since.told_all;
+	journal->checkpoint->had_snapshot = journal->since.had_snapshot;
 	journal->checkpoint->joined = true;
 }
 
@@ -185,7 +185,7 @@ int journal_join(struct journal *journal, struct proctable *table)
 	journal->table = table;
 	journal->since = (struct joined){
 		.clock = proctable_clock(table),
-		.told_all = journal->snapshot,
+		.had_snapshot = journal->snapshot,
 		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
 	follow(journal);
@@ -220,7 +220,7 @@ void journal_resume(struct journal *journal, struct proctable *table, const stru
 	journal->table = table;
 	journal->since = (struct joined){
 		.clock = proctable_clock(table),
-		.told_all = left->told_all,
+		.had_snapshot = left->had_snapshot,
 		.resumed = true,
 		.boot_ns = left->joined_ns,
 	};

@@ -24,10 +24,10 @@
 #define IOVECS_MAX 1024
 #define IOVECS_PLAIN 2
 #define IOVECS_NEWLINE 5
-#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_) * IOVECS_PLAIN) /* and INCOMPLETE, which is as plain */
+#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_MAX) * IOVECS_PLAIN) /* and INCOMPLETE, which is as plain */
 #define FIELDS_OWN 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
 #define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
-#define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEYS_) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
+#define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEY_MAX) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
 #define IOVECS_REPEATED (IOVECS_MAX - IOVECS_SINGLE)
 _Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
 _Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_PLAIN, "no more fields than iovecs");
@@ -36,7 +36,7 @@ _Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_PLAIN, "no more fields 
 
 static const struct {
 	const char *id, *priority;
-} kinds[EVENT_TYPES_] = {
+} kinds[EVENT_TYPE_MAX] = {
 	[EVENT_STARTED] = { "MESSAGE_ID=" MESSAGE_ID_STARTED, "PRIORITY=6" },
 	[EVENT_EXITED] = { "MESSAGE_ID=" MESSAGE_ID_EXITED, "PRIORITY=6" },
 	[EVENT_ERROR] = { "MESSAGE_ID=" MESSAGE_ID_ERROR, "PRIORITY=5" },
@@ -87,12 +87,12 @@ static int builder_text(struct journal_builder *b, const char *field)
 static struct {
 	char text[sizeof(PREFIX) + 32];
 	size_t size;
-} names[KEYS_];
+} names[KEY_MAX];
 static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 
 static void make_names(void)
 {
-	for (unsigned key = 0; key < KEYS_; key++) {
+	for (unsigned key = 0; key < KEY_MAX; key++) {
 		const char *name = key_name((enum key)key);
 		char *to = names[key].text;
 
@@ -184,7 +184,7 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 	char *to;
 
 	if (key == KEY_INCOMPLETE)
-		return builder_repeat(b, name_of(key), items, INCOMPLETE_, 0);
+		return builder_repeat(b, name_of(key), items, INCOMPLETE_MAX, 0);
 	if (key != KEY_ARGS)
 		return builder_repeat(b, BYTES(PREFIX "ANCESTOR="), items, ANCESTORS_MAX, 0);
 	to = builder_field(b, name_of(key), quote_args_size(items));

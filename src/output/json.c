@@ -36,7 +36,7 @@ struct json {
 	struct room text; /* a value made UTF-8, then its base64 */
 	struct room vars; /* struct var: the variables of an environment */
 	int r;		  /* of printing: 0 or -ENOMEM */
-	struct prefix keys[KEYS_], raw_keys[KEYS_];
+	struct prefix keys[KEY_MAX], raw_keys[KEY_MAX];
 	struct line_map *map; /* of json_event_map() */
 };
 
@@ -532,7 +532,7 @@ int json_new(struct json **ret)
 
 	if (!json)
 		return -ENOMEM;
-	for (unsigned i = 0; i < KEYS_; i++) {
+	for (unsigned i = 0; i < KEY_MAX; i++) {
 		make_prefix(json, &json->keys[i], (enum key)i, "");
 		make_prefix(json, &json->raw_keys[i], (enum key)i, "_raw");
 	}
@@ -560,7 +560,7 @@ static void map_key(struct json *json, enum key key)
 {
 	struct line_map *map = json->map;
 
-	ASSERT(map->count < KEYS_);
+	ASSERT(map->count < KEY_MAX);
 	map->keys[map->count].key = key;
 	map->keys[map->count++].at = json->out.used;
 }

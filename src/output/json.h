@@ -27,7 +27,7 @@ struct line_map {
 	struct {
 		enum key key;
 		size_t at;
-	} keys[KEYS_];
+	} keys[KEY_MAX];
 };
 /* The same, and where its keys are. */
 int json_event_map(struct json *json, struct line **ret, const struct event *event, key_set keys,

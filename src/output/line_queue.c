@@ -37,7 +37,7 @@ int line_new(struct line **ret, size_t size)
 
 	if (size > SIZE_MAX - sizeof(*line))
 		return -ENOMEM;
-	line = pool_take(sizeof(*line) + size);
+	line = pool_alloc(sizeof(*line) + size);
 	if (!line)
 		return -ENOMEM;
 	line->refs = 1;
@@ -87,7 +87,7 @@ struct line *line_unref(struct line *line)
 
 		all_lines -= line->held - (line->whole ? line->whole->held : 0);
 		line_unref(line->whole);
-		pool_give(line, sizeof(*line) + size);
+		pool_free(line, sizeof(*line) + size);
 	}
 	return NULL;
 }
@@ -126,7 +126,7 @@ static size_t grown(const struct line_queue *queue)
 
 static void free_room(const struct line_queue *queue)
 {
-	pool_give(queue->lines, queue->room * sizeof(struct line *));
+	pool_free(queue->lines, queue->room * sizeof(struct line *));
 }
 
 struct line_queue *line_queue_free(struct line_queue *queue)
@@ -148,7 +148,7 @@ void line_queue_set_limit(struct line_queue *queue, size_t limit)
 static int grow(struct line_queue *queue)
 {
 	size_t room = grown(queue);
-	struct line **lines = pool_take(room * sizeof(struct line *));
+	struct line **lines = pool_alloc(room * sizeof(struct line *));
 
 	if (!lines)
 		return -ENOMEM;
@@ -172,7 +172,7 @@ int line_queue_push_always(struct line_queue *queue, struct line *line)
 	queue->size += line->size;
 	queue->held += line->held;
 	queue->events += line->events;
-	queue->long_lines += line->size > LINE_QUEUE_PIECE;
+	queue->long_lines += line->size > LINE_QUEUE_WRITE_MAX;
 	if (queue->held > queue->peak)
 		queue->peak = queue->held;
 	return 0;
@@ -197,7 +197,7 @@ static void release(struct line_queue *queue, struct line *line)
 {
 	queue->held -= line->held;
 	queue->events -= line->events;
-	queue->long_lines -= line->size > LINE_QUEUE_PIECE;
+	queue->long_lines -= line->size > LINE_QUEUE_WRITE_MAX;
 	line_unref(line);
 }
 
@@ -307,7 +307,7 @@ static int gather_line(const struct line *line, size_t skip, size_t most, struct
 /* Whole lines, or a piece of one that is too long. */
 static int gather(const struct line_queue *queue, struct iovec iov[static BATCH])
 {
-	size_t room = LINE_QUEUE_PIECE;
+	size_t room = LINE_QUEUE_WRITE_MAX;
 	int n = 0;
 
 	for (size_t i = 0; n < BATCH && i < queue->count; i++) {

@@ -80,10 +80,10 @@ void line_queue_clear(struct line_queue *queue);
  * (-EPIPE, -ECONNRESET: the reader is gone).
  *
  * Whoever dies in it leaves a whole line at the end of what a Unix socket took: it is given whole lines of at most
- * LINE_QUEUE_PIECE bytes at once, which it takes all or not at all (unix_stream_sendmsg() has an skb for as much). Only a
+ * LINE_QUEUE_WRITE_MAX bytes at once, which it takes all or not at all (unix_stream_sendmsg() has an skb for as much). Only a
  * longer line goes in several pieces.
  */
-#define LINE_QUEUE_PIECE (32 << 10)
+#define LINE_QUEUE_WRITE_MAX (32 << 10)
 int line_queue_write(struct line_queue *queue, int fd, size_t most);
 
 size_t line_queue_size(const struct line_queue *queue); /* bytes of text, not yet written */

@@ -161,7 +161,7 @@ static int add_field(struct request *request, const char *key, const char *text,
 }
 
 /* The keys of a request: the filter's, and after them these. */
-enum { STATS = FILTER_KEYS_, SNAPSHOT, FIELDS };
+enum { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS };
 
 static bool find_key(const char *name, unsigned *ret)
 {
@@ -279,7 +279,7 @@ static void gen_fields(yajl_gen gen, key_set keys)
 		return;
 	}
 	yajl_gen_array_open(gen);
-	for (enum key key = 0; key < KEYS_; key++)
+	for (enum key key = 0; key < KEY_MAX; key++)
 		if (keys & KEY_BIT(key))
 			gen_text(gen, key_name(key));
 	yajl_gen_array_close(gen);
@@ -303,6 +303,6 @@ void request_gen(const struct request *request, yajl_gen gen)
 	gen_text(gen, "snapshot");
 	yajl_gen_bool(gen, request->snapshot);
 	gen_fields(gen, request->keys);
-	for (enum filter_key key = 0; key < FILTER_KEYS_; key++)
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		gen_entries(gen, request->filter, key);
 }

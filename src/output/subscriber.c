@@ -218,13 +218,13 @@ static void note(struct subscriber *s)
 	checkpoint->mid_line = line_queue_has_long_line(s->before) || line_queue_has_long_line(s->queue);
 	checkpoint->in_snapshot = s->cursor != NULL;
 	checkpoint->joined = s->joined;
-	checkpoint->told_all = s->since.told_all;
+	checkpoint->had_snapshot = s->since.had_snapshot;
 	checkpoint->joined_ns = s->since.boot_ns;
 }
 
 static enum filter_result wants(struct subscriber *s, const struct event *event)
 {
-	if (event->type == EVENT_EXITED && !event_was_told(event, &s->since))
+	if (event->type == EVENT_EXITED && !event_was_announced(event, &s->since))
 		return FILTER_NO;
 	return s->config.filter ? filter_ask(s->config.filter, event, &s->share) : FILTER_YES;
 }
@@ -271,14 +271,14 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 
 void subscriber_fork(struct subscriber *s, const struct process *child)
 {
-	if (s->follows && filter_note_fork(s->config.filter, child) < 0)
+	if (s->follows && filter_fork(s->config.filter, child) < 0)
 		s->filter_stale = true;
 }
 
 void subscriber_exit(struct subscriber *s, const struct process *process)
 {
 	if (s->follows)
-		filter_note_exit(s->config.filter, process);
+		filter_exit(s->config.filter, process);
 }
 
 /* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is dropped, and one
@@ -311,7 +311,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 	s->joined = true;
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
-		.told_all = snapshot,
+		.had_snapshot = snapshot,
 		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
 	note(s);
@@ -388,7 +388,7 @@ void subscriber_end_snapshot(struct subscriber *s)
 
 	if (!s->cursor)
 		return;
-	missing = proctable_cursor_left(s->cursor) + s->undecided + line_queue_drop_snapshot(s->before);
+	missing = proctable_cursor_remaining(s->cursor) + s->undecided + line_queue_drop_snapshot(s->before);
 	drop_cursor(s);
 	if (missing > 0) {
 		lose_queue(s);
@@ -644,7 +644,7 @@ int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *left
 
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
-		.told_all = left->told_all,
+		.had_snapshot = left->had_snapshot,
 		.resumed = true,
 		.boot_ns = left->joined_ns,
 	};

@@ -53,7 +53,7 @@ static size_t room_cost(size_t room)
 static void list_drop(struct arg_chunks *chunks, struct list *list)
 {
 	chunks->held -= room_cost(list->room);
-	pool_give(list->data, list->room);
+	pool_free(list->data, list->room);
 	*list = (struct list){};
 }
 
@@ -119,12 +119,12 @@ static int list_grow(struct arg_chunks *chunks, struct list *list, size_t size)
 		room = chunks->limit;
 	while (chunks->held + room_cost(room) > chunks->memory && (other = oldest(chunks, list)))
 		list_drop(chunks, other);
-	data = pool_take(room);
+	data = pool_alloc(room);
 	if (!data)
 		return -ENOMEM;
 	if (list->size > 0)
 		memcpy(data, list->data, list->size);
-	pool_give(list->data, list->room);
+	pool_free(list->data, list->room);
 	chunks->held += room_cost(room) - room_cost(list->room);
 	list->data = data;
 	list->room = room;

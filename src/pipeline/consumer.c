@@ -382,7 +382,7 @@ int consumer_turn(struct consumer *consumer)
 	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
 	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && probe_sleep(consumer->probe)) {
 		consumer->pause_us = 0;
-		pool_trim(POOL_KEPT_IDLE);
+		pool_trim(POOL_FREE_IDLE_MAX);
 		return sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
 	}
 	if (n > 0)

@@ -46,7 +46,7 @@ struct pipeline {
 	bool live;			  /* before, records only move the table */
 	bool replay;			  /* pipeline_set_replay */
 	uint32_t lost_events, lost_forks; /* as far as told */
-	uint64_t untold;		  /* ends that could not be told, until the next `lost` */
+	uint64_t unreported;		  /* ends that could not be told, until the next `lost` */
 	struct dedup *dedup;		  /* not owned; NULL: there is only one ring */
 	enum pipeline_dedup which;
 };
@@ -59,7 +59,7 @@ static void note(struct pipeline *p)
 	if (!checkpoint)
 		return;
 	checkpoint->seq = p->stats.seq;
-	checkpoint->untold = p->untold;
+	checkpoint->unreported = p->unreported;
 	checkpoint->listed = p->listed;
 	checkpoint_loss(checkpoint)->lost_events = p->lost_events;
 	checkpoint_loss(checkpoint)->lost_forks = p->lost_forks;
@@ -70,7 +70,7 @@ static void note(struct pipeline *p)
 /* The end of a process that only some streams know. */
 static bool is_numberless(const struct event *event)
 {
-	return event->type == EVENT_EXITED && event->told == 0 && !event->process->execed;
+	return event->type == EVENT_EXITED && event->announced == 0 && !event->process->execed;
 }
 
 static void emit(struct pipeline *p, struct event *event)
@@ -117,9 +117,9 @@ static void emit_process(struct pipeline *p, enum event_type type, struct entry 
 		.born = entry->born,
 	};
 
-	if (!entry->told)
-		entry->told = proctable_clock(p->table);
-	event.told = entry->told;
+	if (!entry->announced)
+		entry->announced = proctable_clock(p->table);
+	event.announced = entry->announced;
 	emit(p, &event);
 }
 
@@ -218,7 +218,7 @@ static void enrich(struct pipeline *p, struct image *image)
 /* Somebody can have been told of it: by an event, or by a snapshot. */
 static bool is_public(const struct pipeline *p, const struct entry *entry)
 {
-	return entry->told || entry->born <= proctable_last_snapshot(p->table) || entry->process.start <= p->shown;
+	return entry->announced || entry->born <= proctable_last_snapshot(p->table) || entry->process.start <= p->shown;
 }
 
 /* Ends a process: its event, if it is to have one, and its place in the table. */
@@ -228,7 +228,7 @@ static void end_process(struct pipeline *p, struct entry *entry, struct event *e
 	event->time = date(p, boot_time);
 	event->process = &entry->process;
 	event->born = entry->born;
-	event->told = entry->told;
+	event->announced = entry->announced;
 	event->end.running_ns = boot_time > entry->process.start ? boot_time - entry->process.start : 0;
 	if (p->live && is_public(p, entry))
 		emit(p, event);
@@ -346,7 +346,7 @@ static void unknown_exit(struct pipeline *p, const struct decoded *d)
 	note_exit(p, &process);
 	if (p->live && is_event && !is_kept_out && process.start >= p->listed &&
 	    !has_ended(p, process.tgid, process.start))
-		p->untold++;
+		p->unreported++;
 	note(p);
 }
 
@@ -402,7 +402,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	if (entry) {
 		event.born = entry->born;
-		event.told = entry->told;
+		event.announced = entry->announced;
 	}
 	if (p->live)
 		emit(p, &event);
@@ -428,9 +428,9 @@ static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, 
 	p->stats.lost_events += (uint32_t)events;
 	p->stats.lost_forks += (uint32_t)forks;
 	/* A lost fork is a lost event only where forks are events. */
-	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0) + skipped + p->untold;
-	p->stats.untold += p->untold;
-	p->untold = 0;
+	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0) + skipped + p->unreported;
+	p->stats.unreported += p->unreported;
+	p->unreported = 0;
 	if (event.lost.count > 0 && p->live)
 		emit(p, &event);
 }
@@ -663,10 +663,10 @@ void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left,
 
 	for (; entry; entry = proctable_next(p->table, entry))
 		if (entry->process.execed || p->config.forks)
-			entry->told = proctable_clock(p->table);
+			entry->announced = proctable_clock(p->table);
 	p->stats.seq = left->seq;
 	p->shown = shown;
-	p->untold = left->untold;
+	p->unreported = left->unreported;
 	p->listed = left->listed;
 	p->lost_events = left->losses[left->probes].lost_events;
 	p->lost_forks = left->losses[left->probes].lost_forks;
@@ -712,7 +712,7 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 	ARCHIVE(a, p->stats);
 	ARCHIVE(a, p->lost_events);
 	ARCHIVE(a, p->lost_forks);
-	ARCHIVE(a, p->untold);
+	ARCHIVE(a, p->unreported);
 	ARCHIVE(a, p->listed);
 	ARCHIVE(a, p->shown);
 	ARCHIVE(a, p->ended);

@@ -43,11 +43,11 @@ struct pipeline_config {
 };
 
 struct pipeline_stats {
-	uint64_t seq;		       /* of the last event */
-	uint64_t events[EVENT_TYPES_]; /* by type */
+	uint64_t seq;			 /* of the last event */
+	uint64_t events[EVENT_TYPE_MAX]; /* by type */
 	uint64_t records;
 	uint64_t lost_events, lost_forks; /* by the kernel */
-	uint64_t untold;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
+	uint64_t unreported;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
 	uint64_t malformed;	 /* records that decode refused; never seen on a sound machine */
 	uint64_t args_shortened; /* execs whose arguments came incomplete */
 	size_t arg_chunks_bytes; /* memory of arguments whose records have not come yet */

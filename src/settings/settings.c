@@ -412,7 +412,7 @@ bool string_list_equal(string_list a, string_list b)
 
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b)
 {
-	for (enum filter_key key = 0; key < FILTER_KEYS_; key++)
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		if (!string_list_equal(a->filter[key], b->filter[key]))
 			return false;
 	return a->fields == b->fields;
@@ -425,7 +425,7 @@ static int make_filter(const struct settings_output *output, struct filter **ret
 
 	if (r < 0)
 		return r;
-	for (enum filter_key key = 0; key < FILTER_KEYS_; key++) {
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++) {
 		for (string_list entry = output->filter[key]; entry && *entry; entry++) {
 			r = filter_add(filter, key, bytes_of(*entry), ret_reason);
 			if (r < 0)

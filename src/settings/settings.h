@@ -26,7 +26,7 @@ typedef char **string_list;
 struct settings_output {
 	bool fields_set; /* else [output] fields holds, already copied into fields */
 	key_set fields;
-	string_list filter[FILTER_KEYS_]; /* checked: each entry is one that filter_add takes */
+	string_list filter[FILTER_KEY_MAX]; /* checked: each entry is one that filter_add takes */
 };
 
 struct settings {

@@ -440,7 +440,7 @@ static void write_fields(FILE *out, key_set keys)
 		fputs("all", out);
 		return;
 	}
-	for (enum key key = 0; key < KEYS_; key++) {
+	for (enum key key = 0; key < KEY_MAX; key++) {
 		if (keys & KEY_BIT(key)) {
 			fprintf(out, "%s%s", comma, key_name(key));
 			comma = ", ";

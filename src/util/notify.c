@@ -38,7 +38,7 @@ static struct {
 	uint64_t stuck_us; /* since when nothing was taken; 0: it was */
 	size_t dropped;
 	bool noted;
-	notify_note note;
+	notify_log_fn note;
 	void *userdata;
 } queue = { .end = &queue.first };
 
@@ -227,7 +227,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int notify_watch(sd_event *event, notify_note note, void *userdata)
+int notify_watch(sd_event *event, notify_log_fn note, void *userdata)
 {
 	int r = sd_event_add_time_relative(event, &queue.timer, CLOCK_MONOTONIC, 0, 0, on_timer, NULL);
 

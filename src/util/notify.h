@@ -15,10 +15,10 @@
 #define NOTIFY_WAITING_MAX 4096 /* messages; what comes beyond that is dropped, and said so */
 
 /* Something for a person to know about the manager, with a level of syslog(3). */
-typedef void (*notify_note)(void *userdata, int level, const char *message);
+typedef void (*notify_log_fn)(void *userdata, int level, const char *message);
 
 /* Sends again by the loop's timer from now on. 0 or -errno. */
-int notify_watch(sd_event *event, notify_note note, void *userdata);
+int notify_watch(sd_event *event, notify_log_fn note, void *userdata);
 void notify_unwatch(void);
 
 /*

@@ -10,7 +10,7 @@ struct block {
 	struct block *next;
 };
 
-static struct block *lists[POOL_LARGEST / STEP + 1];
+static struct block *lists[POOL_BLOCK_MAX / STEP + 1];
 static size_t kept;
 
 static size_t rounded(size_t size)
@@ -18,11 +18,11 @@ static size_t rounded(size_t size)
 	return (size + STEP - 1) / STEP * STEP;
 }
 
-void *pool_take(size_t size)
+void *pool_alloc(size_t size)
 {
 	struct block **list, *block;
 
-	if (POOL_PASSES || size > POOL_LARGEST)
+	if (POOL_DISABLED || size > POOL_BLOCK_MAX)
 		return malloc(size);
 	size = rounded(size);
 	list = &lists[size / STEP];
@@ -34,12 +34,12 @@ void *pool_take(size_t size)
 	return block;
 }
 
-void pool_give(void *at, size_t size)
+void pool_free(void *at, size_t size)
 {
 	struct block *block = at;
 
 	size = rounded(size);
-	if (POOL_PASSES || !block || size == 0 || size > POOL_LARGEST || kept + size > POOL_KEPT) {
+	if (POOL_DISABLED || !block || size == 0 || size > POOL_BLOCK_MAX || kept + size > POOL_FREE_MAX) {
 		free(block);
 		return;
 	}
@@ -51,7 +51,7 @@ void pool_give(void *at, size_t size)
 void pool_trim(size_t keep)
 {
 	/* The large ones first: they are few. */
-	for (size_t i = POOL_LARGEST / STEP; i > 0 && kept > keep; i--) {
+	for (size_t i = POOL_BLOCK_MAX / STEP; i > 0 && kept > keep; i--) {
 		while (lists[i] && kept > keep) {
 			struct block *block = lists[i];
 
@@ -62,7 +62,7 @@ void pool_trim(size_t keep)
 	}
 }
 
-size_t pool_kept(void)
+size_t pool_free_bytes(void)
 {
 	return kept;
 }

@@ -11,29 +11,29 @@
 
 #include <stddef.h>
 
-#define POOL_LARGEST 65536	  /* larger blocks are not kept */
-#define POOL_KEPT (4 << 20)	  /* bytes, at most */
-#define POOL_KEPT_IDLE (64 << 10) /* what a quiet machine may have */
+#define POOL_BLOCK_MAX 65536	      /* larger blocks are not kept */
+#define POOL_FREE_MAX (4 << 20)	      /* bytes, at most */
+#define POOL_FREE_IDLE_MAX (64 << 10) /* what a quiet machine may have */
 
-#define POOL_PASSES 0 /* to malloc(3) and free(3) */
+#define POOL_DISABLED 0 /* to malloc(3) and free(3) */
 #if defined(__SANITIZE_ADDRESS__)
-#undef POOL_PASSES
-#define POOL_PASSES 1
+#undef POOL_DISABLED
+#define POOL_DISABLED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#undef POOL_PASSES
-#define POOL_PASSES 1
+#undef POOL_DISABLED
+#define POOL_DISABLED 1
 #endif
 #endif
 
 /* NULL: there is no memory. */
-void *pool_take(size_t size);
+void *pool_alloc(size_t size);
 /* size: what it was taken with. NULL is nothing. */
-void pool_give(void *block, size_t size);
+void pool_free(void *block, size_t size);
 
 /* Gives back what is more than `keep` bytes. */
 void pool_trim(size_t keep);
 /* Bytes that are kept. */
-size_t pool_kept(void);
+size_t pool_free_bytes(void);
 
 #endif

@@ -137,9 +137,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		p = line + 1;
 	}
-	if (filter_note_fork(filter, &process) == 0 && filter_note_fork(filter, &child) == 0)
+	if (filter_fork(filter, &process) == 0 && filter_fork(filter, &child) == 0)
 		check_pieces(filter, &event);
-	filter_note_exit(filter, &process);
-	filter_note_exit(filter, &child);
+	filter_exit(filter, &process);
+	filter_exit(filter, &child);
 	return 0;
 }

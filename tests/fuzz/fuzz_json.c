@@ -40,7 +40,7 @@ struct member {
 };
 
 struct seen {
-	struct member members[2 * KEYS_];
+	struct member members[2 * KEY_MAX];
 	size_t count;
 	int depth; /* 1: in the event */
 };

@@ -21,7 +21,7 @@ static void check(bool truth)
 
 static bool same_filter(const struct filter *a, const struct filter *b)
 {
-	for (enum filter_key key = 0; key < FILTER_KEYS_; key++) {
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++) {
 		for (size_t i = 0;; i++) {
 			const char *of_a = filter_entry(a, key, i), *of_b = filter_entry(b, key, i);
 

@@ -296,7 +296,7 @@ TEST(what_is_incomplete_is_named)
 	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_CWD) | INCOMPLETE_BIT(INCOMPLETE_EXE);
 	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|cwd|");
-	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_) - 1;
+	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_MAX) - 1;
 	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|filename|env|cwd|cgroup|ancestors|exe_dev|args|");
 }
@@ -444,7 +444,7 @@ TEST(only_the_keys_asked_for_and_type)
 	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
 
 	CHECK_STR(visit(&event, 0), "text type=exited\n");
-	for (unsigned i = 1; i < KEYS_; i++) {
+	for (unsigned i = 1; i < KEY_MAX; i++) {
 		enum key key = (enum key)i;
 		const char *all;
 
@@ -490,8 +490,8 @@ TEST(the_visitors_answer_ends_the_walk)
 
 TEST(keys_are_found_by_their_names)
 {
-	for (unsigned i = 0; i < KEYS_; i++) {
-		enum key key = KEYS_;
+	for (unsigned i = 0; i < KEY_MAX; i++) {
+		enum key key = KEY_MAX;
 
 		CHECK(key_by_name(bytes_of(key_name((enum key)i)), &key));
 		CHECK_INT(key, i);
@@ -512,9 +512,9 @@ TEST(other_names_are_no_keys)
 
 TEST(types_are_found_by_their_names)
 {
-	enum event_type type = EVENT_TYPES_;
+	enum event_type type = EVENT_TYPE_MAX;
 
-	for (unsigned i = 0; i < EVENT_TYPES_; i++) {
+	for (unsigned i = 0; i < EVENT_TYPE_MAX; i++) {
 		CHECK(event_type_by_name(bytes_of(event_type_name((enum event_type)i)), &type));
 		CHECK_INT(type, i);
 	}
@@ -529,7 +529,7 @@ TEST(six_keys_have_raw_twins)
 {
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < KEYS_; i++)
+	for (unsigned i = 0; i < KEY_MAX; i++)
 		count += key_has_raw((enum key)i);
 	CHECK_INT(count, 6);
 	CHECK(key_has_raw(KEY_ARGS) && key_has_raw(KEY_EXE) && key_has_raw(KEY_FILENAME) && key_has_raw(KEY_CWD) &&

@@ -232,7 +232,7 @@ static struct event event_of(enum event_type type, const struct process *process
 		.seq = ++seq,
 		.time = UINT64_C(1509722216890551865),
 		.process = process,
-		.told = UINT64_MAX,
+		.announced = UINT64_MAX,
 	};
 }
 
@@ -444,13 +444,13 @@ TEST(entry_stays_below_the_limits_with_newlines_everywhere)
 	event.end.status = SIGSEGV | 0x80;
 	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd = n;
 	process.image.cgroup = process.image.unit = process.image.container_id = n;
-	process.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_) - 1;
+	process.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_MAX) - 1;
 	process.image.args = process.ancestors = process.image.env = many("a\n");
 	entry = entry_of(&event);
 	CHECK(iovecs(entry) <= 1024 && iovecs(entry) > 950);
 	CHECK_INT(count(entry, "EXECSNOOP_ARG"), 100);
 	CHECK_INT(count(entry, "EXECSNOOP_ANCESTOR"), 40);
-	CHECK_INT(count(entry, "EXECSNOOP_INCOMPLETE"), INCOMPLETE_);
+	CHECK_INT(count(entry, "EXECSNOOP_INCOMPLETE"), INCOMPLETE_MAX);
 	CHECK(count(entry, "EXECSNOOP_ENV") >= 30);
 	process.image.env = many("ab");
 	CHECK(count(entry_of(&event), "EXECSNOOP_ENV") >= 77);
@@ -943,7 +943,7 @@ static void write_exit(struct journal *journal, const struct entry *entry)
 	struct event event = event_of(EVENT_EXITED, &entry->process);
 
 	event.born = entry->born;
-	event.told = entry->told;
+	event.announced = entry->announced;
 	event.position = proctable_clock(table);
 	write_event(journal, &event);
 }
@@ -952,8 +952,8 @@ static void write_start(struct journal *journal, struct entry *entry)
 {
 	struct event event = event_of(EVENT_STARTED, &entry->process);
 
-	entry->told = proctable_clock(table);
-	event.told = entry->told;
+	entry->announced = proctable_clock(table);
+	event.announced = entry->announced;
 	write_event(journal, &event);
 }
 
@@ -978,7 +978,7 @@ TEST(exited_only_of_processes_that_were_told_of)
 
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	old = add(1, 0);
-	old->told = proctable_clock(table);
+	old->announced = proctable_clock(table);
 	CHECK_INT(journal_join(journal, table), 0);
 	told = add(2, 1);
 	write_start(journal, told);
@@ -1005,7 +1005,7 @@ TEST(after_a_crash_what_waited_is_said_to_be_lost)
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	CHECK_INT(journal_new(&dead, &config), 0);
 	CHECK_INT(journal_join(dead, table), 0);
-	CHECK(checkpoint.joined && !checkpoint.told_all && checkpoint.joined_ns > 0);
+	CHECK(checkpoint.joined && !checkpoint.had_snapshot && checkpoint.joined_ns > 0);
 	set_gate(true);
 	for (unsigned pid = 1; pid <= 10; pid++)
 		write_start(dead, add(pid, 0));

@@ -119,7 +119,7 @@ TEST(what_is_held_is_what_the_memory_is)
 	static const size_t sizes[] = { 1, 20, 33, 900, 40000, 70000, 3000000 };
 	size_t lines = line_memory();
 
-	if (POOL_PASSES || getenv("VALGRIND"))
+	if (POOL_DISABLED || getenv("VALGRIND"))
 		return; /* they have allocators of their own */
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t before, taken;
@@ -290,7 +290,7 @@ TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
 	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
 	for (int i = 0; i < 3000; i++)
 		CHECK_INT(push(b, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
-	CHECK_INT(push(b, LINE_QUEUE_PIECE, 'y'), 0);
+	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX, 'y'), 0);
 	CHECK(!line_queue_has_long_line(b));
 	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
 		CHECK(r == LINE_QUEUE_E_MORE || r == LINE_QUEUE_E_BLOCKED);
@@ -298,7 +298,7 @@ TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
 		CHECK(got[n - 1] == '\n');
 	}
 	/* One that is too long for that goes in pieces, and says so before the first is out. */
-	CHECK_INT(push(b, LINE_QUEUE_PIECE + 1, 'z'), 0);
+	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX + 1, 'z'), 0);
 	CHECK(line_queue_has_long_line(b));
 	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
 		n += take(got + n, sizeof(got) - n);

@@ -313,7 +313,7 @@ TEST(a_full_table_keeps_less_but_tells_all)
 	feed();
 	CHECK_INT(seen[0].args_size, sizeof(block));
 	CHECK(!seen[0].truncated);
-	CHECK(seen[1].truncated && seen[1].args_size <= PROCTABLE_ARGS_KEPT && seen[1].args_size > 3900);
+	CHECK(seen[1].truncated && seen[1].args_size <= PROCTABLE_ARGS_MAX && seen[1].args_size > 3900);
 	CHECK_INT(seen[1].argc, 80);
 	end();
 }
@@ -442,7 +442,7 @@ TEST(end_of_who_was_ending_as_the_list_was_read_is_no_loss)
 		CHECK_INT(count, start - 2999);
 	}
 	pipeline_stats(pipeline, &stats);
-	CHECK_INT(stats.untold, 1);
+	CHECK_INT(stats.unreported, 1);
 	end();
 }
 
@@ -500,11 +500,11 @@ TEST(after_a_crash_it_goes_on)
 	record.exit.flags |= EXIT_F_EXECED;
 	record.head.lost_events = 5;
 	feed();
-	CHECK_INT(checkpoint.untold, 1);
+	CHECK_INT(checkpoint.unreported, 1);
 	CHECK_INT(pipeline_loss(pipeline, 5, 0, 0, 4000), 0);
 	CHECK_INT(count, 4);
 	CHECK_INT(seen[3].count, 1);
-	CHECK_INT(checkpoint.untold, 0);
+	CHECK_INT(checkpoint.unreported, 0);
 	CHECK_INT(checkpoint.seq, 7);
 	/* Of two that never called exec, one was in a snapshot. */
 	make_exit(15, 1100, 5000, 0);
@@ -626,7 +626,7 @@ TEST(an_end_whose_start_was_lost_is_lost_too)
 	CHECK_INT(seen[0].type, EVENT_LOST);
 	CHECK_INT(seen[0].count, 1);
 	pipeline_stats(pipeline, &stats);
-	CHECK_INT(stats.untold, 1);
+	CHECK_INT(stats.unreported, 1);
 	/* The second of two threads that were both the last. */
 	make_exec(12, 1000, 2000, "ls\0", 3, 1);
 	feed();

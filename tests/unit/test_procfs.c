@@ -750,7 +750,7 @@ TEST(what_is_left_out_is_said)
 	CHECK_INT(p.image.incomplete, 0);
 	procfs_show_part(kept, &part);
 	CHECK_INT(procfs_read(kept, &p, NULL, PROCFS_WAITING), 0);
-	CHECK_INT(part, PROCFS_);
+	CHECK_INT(part, PROCFS_MAX);
 	CHECK(!p.image.args.data);
 	check_bytes(p.image.cgroup, BYTES("/a"));
 	CHECK_INT(p.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_ARGS));

@@ -131,7 +131,7 @@ TEST(processes_are_found_by_tgid_and_start)
 	CHECK(!proctable_find(table, UINT32_MAX, 0));
 	CHECK_INT(proctable_clock(table), 1);
 	CHECK_INT(e->born, 1);
-	CHECK_INT(e->told, 0);
+	CHECK_INT(e->announced, 0);
 	CHECK(!e->seen);
 	proctable_remove(table, e);
 	CHECK(!proctable_find(table, 7, 0));
@@ -327,7 +327,7 @@ TEST(exec_makes_a_new_version)
 	struct entry *e = add(table, p);
 
 	add(table, some(8, 101));
-	e->told = 77;
+	e->announced = 77;
 	e->seen = true;
 	p = with_args(p, BYTES("new\0arg\0"));
 	p.start_time = 5;
@@ -340,7 +340,7 @@ TEST(exec_makes_a_new_version)
 	CHECK_INT(e->process.uid, 3);
 	CHECK_INT(e->process.start_time, 1100);
 	CHECK_INT(e->born, 1);
-	CHECK_INT(e->told, 77);
+	CHECK_INT(e->announced, 77);
 	CHECK(e->seen);
 	CHECK_INT(proctable_clock(table), 3);
 	CHECK_INT(proctable_count(table), 2);
@@ -411,15 +411,15 @@ TEST(beyond_memory_args_are_cut_between_two)
 TEST(one_argument_too_long_leaves_none)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(0);
-	struct bytes args = many_args(PROCTABLE_ARGS_KEPT + 1, PROCTABLE_ARGS_KEPT + 1);
+	struct bytes args = many_args(PROCTABLE_ARGS_MAX + 1, PROCTABLE_ARGS_MAX + 1);
 	struct entry *e = add(table, with_args(some(1, 1), args));
 
 	CHECK(e->process.image.args.data);
 	CHECK_INT(e->process.image.args.size, 0);
 	CHECK(e->process.image.args_truncated);
 	CHECK_INT(e->process.image.argc, 1);
-	e = add(table, with_args(some(2, 1), (struct bytes){ args.data + 1, PROCTABLE_ARGS_KEPT }));
-	CHECK_INT(e->process.image.args.size, PROCTABLE_ARGS_KEPT);
+	e = add(table, with_args(some(2, 1), (struct bytes){ args.data + 1, PROCTABLE_ARGS_MAX }));
+	CHECK_INT(e->process.image.args.size, PROCTABLE_ARGS_MAX);
 	CHECK(!e->process.image.args_truncated);
 	free((char *)args.data);
 }
@@ -643,7 +643,7 @@ TEST(retained_bytes_are_what_the_memory_is)
 		exec(table, with_args(some(i, i), BYTES("some\0arguments\0of a process\0")));
 	CHECK_INT(proctable_retained(table), 1000);
 	pool_trim(0);
-	if (!POOL_PASSES && !getenv("VALGRIND")) { /* they have allocators of their own */
+	if (!POOL_DISABLED && !getenv("VALGRIND")) { /* they have allocators of their own */
 		size_t taken = in_use() - before;
 
 		CHECK(proctable_bytes(table) - empty + 4096 >= taken);
@@ -651,9 +651,9 @@ TEST(retained_bytes_are_what_the_memory_is)
 		CHECK(proctable_retained_bytes(table) >= taken / 10 * 9);
 	}
 	/* The snapshot that moved last is known; each has all to give. */
-	CHECK_INT(proctable_cursor_left(cursors[0]), 500);
+	CHECK_INT(proctable_cursor_remaining(cursors[0]), 500);
 	proctable_cursor_next(cursors[0]);
-	CHECK_INT(proctable_cursor_left(cursors[0]), 499);
+	CHECK_INT(proctable_cursor_remaining(cursors[0]), 499);
 	CHECK(proctable_cursor_moved(cursors[0]) > proctable_cursor_moved(cursors[19]));
 	CHECK(proctable_cursor_moved(cursors[1]) < proctable_cursor_moved(cursors[19]));
 	for (size_t c = 0; c < 20; c++)
@@ -836,7 +836,7 @@ static struct bytes model_args(uint64_t image)
 
 static size_t model_cut(size_t size)
 {
-	return size <= PROCTABLE_ARGS_KEPT ? size : PROCTABLE_ARGS_KEPT / 10 * 10;
+	return size <= PROCTABLE_ARGS_MAX ? size : PROCTABLE_ARGS_MAX / 10 * 10;
 }
 
 static struct process model_process(const struct one *one, char text[static 128])
@@ -960,7 +960,7 @@ static size_t model_kept(const struct model *m, uint64_t image, size_t leaving)
 {
 	size_t size = model_args_size(image);
 
-	return size <= PROCTABLE_ARGS_KEPT || model_live_memory(m, leaving) + size <= LIMIT ? size : model_cut(size);
+	return size <= PROCTABLE_ARGS_MAX || model_live_memory(m, leaving) + size <= LIMIT ? size : model_cut(size);
 }
 
 static uint32_t model_free_pid(const struct model *m)

@@ -482,7 +482,7 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 	subscriber_set_checkpoint(subscriber, &checkpoint);
 	take_all();
 	CHECK_INT(checkpoint.waiting, 0);
-	CHECK(checkpoint.joined && checkpoint.told_all && !checkpoint.in_snapshot && checkpoint.joined_ns > 0);
+	CHECK(checkpoint.joined && checkpoint.had_snapshot && !checkpoint.in_snapshot && checkpoint.joined_ns > 0);
 	/* Some get out, some wait, some do not fit the queue. */
 	for (unsigned pid = 2; pid <= 100; pid++)
 		exec_of(pid);
@@ -521,7 +521,7 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 
 TEST(after_a_crash_a_snapshot_that_was_under_way_begins_anew)
 {
-	struct checkpoint_stream left = { .joined = true, .told_all = true, .in_snapshot = true };
+	struct checkpoint_stream left = { .joined = true, .had_snapshot = true, .in_snapshot = true };
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
 
 	begin();
