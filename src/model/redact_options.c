@@ -122,6 +122,12 @@ static bool is_quote(char c)
 	return c == '"' || c == '\'';
 }
 
+/* What ends a word of a shell (bash(1), Word Splitting). A value may contain the other blanks. */
+static bool ends_word(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n';
+}
+
 /* What a word goes on with: an option does not begin behind it. */
 static bool is_of_word(char c)
 {
@@ -178,7 +184,7 @@ static size_t value_end(struct bytes arg, size_t at, char outer)
 			i++;
 		else if (quote != '\0')
 			quote = c == quote ? '\0' : quote;
-		else if (is_blank(c) || (c == outer && i > at))
+		else if (ends_word(c) || (c == outer && i > at))
 			return i;
 		else if (is_quote(c))
 			quote = c;

@@ -115,13 +115,15 @@ static bool has_option_within(const struct input *input, struct bytes arg)
 	return false;
 }
 
-/* Words between single blanks, without quotes: the value of each option's word is gone. */
+/* Words as a shell ends them, without quotes: the value of each option's word is gone. */
 static void check_words(const struct input *input, struct bytes arg, struct bytes is)
 {
 	for (size_t at = 0; at < arg.size;) {
-		const char *end = memchr(arg.data + at, ' ', arg.size - at);
-		struct bytes word = { arg.data + at, (size_t)((end ? end : arg.data + arg.size) - arg.data) - at };
+		struct bytes word = { arg.data + at, 0 };
 		bool next = false;
+
+		while (at + word.size < arg.size && !strchr(" \t\n", word.data[word.size]))
+			word.size++;
 
 		for (size_t k = 0; k < input->options_count; k++) {
 			size_t value = value_begins(input->options[k], word, &next);

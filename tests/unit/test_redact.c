@@ -182,6 +182,8 @@ TEST(command_line_within_an_argument)
 	CHECK_STR(option("password", "sh|-c|--password  x y|"), "sh|-c|--password  [redacted] y|");
 	CHECK_STR(option("password", "sh|-c|a;mysql --password=x|"), "sh|-c|a;mysql --password=[redacted]|");
 	CHECK_STR(option("password", "sh|-c|a\n\t--password=x\nb|"), "sh|-c|a\n\t--password=[redacted]\nb|");
+	CHECK_STR(option("password", "sh|-c|a --password=x\ry\fz\vw b|"), "sh|-c|a --password=[redacted] b|");
+	CHECK_STR(option("password", "sh|-c|a --password=\rx b|"), "sh|-c|a --password=[redacted] b|");
 	CHECK_STR(option("-p", "sh|-c|mysql -px -h y; mysql -p x z|"),
 		  "sh|-c|mysql -p[redacted] -h y; mysql -p [redacted] z|");
 	CHECK_STR(option("password", "env|OPTIONS=--password=x|"), "env|OPTIONS=--password=[redacted]|");
