@@ -511,19 +511,15 @@ static const struct event_visitor visitor = {
 	.object = on_object,
 };
 
-static void make_prefix(struct json *json, struct prefix *prefix, enum key key, const char *more)
+static void make_prefix(struct prefix *prefix, enum key key, const char *more)
 {
-	char name[sizeof(prefix->text)];
-	int size = snprintf(name, sizeof(name), "%s%s", key_name(key), more);
+	const char *name = key_name(key);
+	char *end;
 
-	json->out.used = 0;
-	put_char(json, ',');
-	put_escaped(json, (struct bytes){ name, (size_t)size });
-	put_char(json, ':');
-	ASSERT(json->r < 0 || json->out.used <= sizeof(prefix->text));
-	prefix->size = json->out.used;
-	if (json->r == 0)
-		memcpy(prefix->text, json->out.data, prefix->size);
+	/* Letters and '_' alone: nothing in a name needs an escape. */
+	ASSERT(strlen(name) + strlen(more) + sizeof(",\"\":") <= sizeof(prefix->text));
+	end = stpcpy(stpcpy(stpcpy(stpcpy(prefix->text, ",\""), name), more), "\":");
+	prefix->size = (size_t)(end - prefix->text);
 }
 
 int json_new(struct json **ret)
@@ -533,12 +529,9 @@ int json_new(struct json **ret)
 	if (!json)
 		return -ENOMEM;
 	for (unsigned i = 0; i < KEY_MAX; i++) {
-		make_prefix(json, &json->keys[i], (enum key)i, "");
-		make_prefix(json, &json->raw_keys[i], (enum key)i, "_raw");
+		make_prefix(&json->keys[i], (enum key)i, "");
+		make_prefix(&json->raw_keys[i], (enum key)i, "_raw");
 	}
-	if (json->r < 0)
-		return json->r;
-	room_reset(&json->out);
 	*ret = TAKE_PTR(json);
 	return 0;
 }

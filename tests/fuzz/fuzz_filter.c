@@ -2,16 +2,32 @@
 /*
  * Lines "key=entry" until an empty line; what follows are the bytes of the event: comm, exe and the arguments. Checked
  * beyond "does not crash": what a filter took it gives back, a pattern without wildcards matches itself alone, and
- * an entry and its exclusion never let the same event pass or both refuse it. What it costs is counted: a pattern takes no
- * more steps than GLOB_STEPS_MAX, and a filter that is asked in pieces gives the same answer. The bytes of the event are
- * repeated up to 64 KiB, so that what grows faster than they do is seen.
+ * an entry and its exclusion never let the same event pass or both refuse it.
+ *
+ * What it costs is counted: a pattern takes no more steps than GLOB_STEPS_MAX, a filter no more than all its patterns over
+ * all texts, and a filter that is asked in pieces gives the same answer. The bytes of the event are repeated up to TEXT_MAX,
+ * so that what grows faster than they do is seen. fuzz_filter_long is the same with long texts, and also holds the CPU time
+ * against the steps.
  */
 #include <stdint.h>
+#include <time.h>
 
 #include "model/filter.h"
 #include "util/glob.h"
+#include "util/nulstr.h"
+
+#ifndef TEXT_MAX
+#define TEXT_MAX 256
+#endif
+#define IS_LONG (TEXT_MAX > 4096)
+#define PIECE 1000	   /* steps */
+#define NS_PER_STEP 200	   /* generously: the sanitizers take ten times as long */
+#define NS_FREE 50000000ll /* for a machine that is busy with something else, and a clock in ticks */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What all patterns of the filter may cost over the texts of the event, in steps; all other keys take a few each. */
+static int64_t steps_max;
 
 static bool passes_alone(enum filter_key key, struct bytes entry, bool exclude, const struct event *event, bool *ret)
 {
@@ -58,18 +74,39 @@ static void check_steps(const struct glob *glob, size_t pattern, struct bytes te
 	ASSERT((r == GLOB_YES) == glob_match(glob, text));
 }
 
+static int64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	ASSERT(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == 0);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* All at once: what it costs. */
+static bool check_cost(const struct filter *filter, const struct event *event)
+{
+	int64_t began = IS_LONG ? cpu_ns() : 0, steps = INT64_MAX, took;
+	struct filter_place place = { 0 };
+	enum filter_result r = filter_try(filter, event, &place, &steps);
+
+	took = INT64_MAX - steps;
+	ASSERT(r != FILTER_MORE && took <= steps_max);
+	ASSERT(!IS_LONG || cpu_ns() - began <= NS_FREE + NS_PER_STEP * took);
+	return r == FILTER_YES;
+}
+
 static void check_pieces(const struct filter *filter, const struct event *event)
 {
 	struct filter_place place = { 0 };
 	enum filter_result r;
 
 	do {
-		int64_t steps = 1000;
+		int64_t steps = PIECE;
 
 		r = filter_try(filter, event, &place, &steps);
 		ASSERT(steps > -20000);
 	} while (r == FILTER_MORE);
-	ASSERT((r == FILTER_YES) == filter_pass(filter, event));
+	ASSERT((r == FILTER_YES) == check_cost(filter, event));
 }
 
 static void check_glob(struct bytes pattern, struct bytes text)
@@ -91,15 +128,44 @@ static void check_glob(struct bytes pattern, struct bytes text)
 /* As often as it fits; a long one as it is. */
 static struct bytes repeated(struct bytes text)
 {
-	static char space[64 << 10];
+	static char space[TEXT_MAX];
 	size_t used = 0;
 
 	if (text.size == 0 || text.size > sizeof(space))
 		return text;
-	/* Most of the time, or there would be no more than a few hundred a second. */
-	for (size_t most = text.data[0] & 15 ? 512 : sizeof(space); used + text.size <= most; used += text.size)
+	for (; used + text.size <= sizeof(space); used += text.size)
 		memcpy(space + used, text.data, text.size);
-	return used > 0 ? (struct bytes){ space, used } : text;
+	return (struct bytes){ space, used };
+}
+
+/* No entry costs more than a glob over each argument and both ends of it (GLOB_STEPS_MAX), and a number or an error less. */
+static int64_t entry_steps(struct bytes entry, const struct process *process)
+{
+	struct bytes args = process->image.args, arg;
+	int64_t ret = 64 + GLOB_STEPS_MAX(entry.size, process->comm.size);
+
+	for (size_t at = 0; nulstr_next(args, &at, &arg);)
+		ret += GLOB_STEPS_MAX(entry.size, arg.size) + (int64_t)arg.size / 16;
+	return ret;
+}
+
+static void check_line(struct filter *filter, struct bytes line, const struct event *event)
+{
+	const char *is = line.size > 0 ? memchr(line.data, '=', line.size) : NULL, *reason = NULL;
+	const struct process *process = event->process;
+	struct bytes entry;
+	enum filter_key key;
+
+	if (!is || !filter_key_by_name((struct bytes){ line.data, (size_t)(is - line.data) }, &key))
+		return;
+	entry = (struct bytes){ is + 1, line.size - (size_t)(is + 1 - line.data) };
+	if (filter_add(filter, key, entry, &reason) < 0)
+		ASSERT(reason);
+	else
+		steps_max += entry_steps(entry, process);
+	check_entry(key, entry, event);
+	check_glob(entry, process->comm);
+	check_glob(entry, process->image.args);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -118,23 +184,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	process.image.args = repeated(process.comm);
 	if (filter_new(&filter) < 0)
 		return 0;
+	steps_max = 0;
 	while (p < rest) {
-		const char *line = memchr(p, '\n', (size_t)(rest - p)), *is;
-		enum filter_key key;
+		const char *line = memchr(p, '\n', (size_t)(rest - p));
 
 		if (!line)
 			line = rest;
-		is = memchr(p, '=', (size_t)(line - p));
-		if (is && filter_key_by_name((struct bytes){ p, (size_t)(is - p) }, &key)) {
-			struct bytes entry = { is + 1, (size_t)(line - is - 1) };
-			const char *reason = NULL;
-
-			if (filter_add(filter, key, entry, &reason) < 0)
-				ASSERT(reason);
-			check_entry(key, entry, &event);
-			check_glob(entry, process.comm);
-			check_glob(entry, process.image.args);
-		}
+		check_line(filter, (struct bytes){ p, (size_t)(line - p) }, &event);
 		p = line + 1;
 	}
 	if (filter_fork(filter, &process) == 0 && filter_fork(filter, &child) == 0)

@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* What the parser saw of one member of the object. */
 struct member {
 	char name[32];
+	size_t name_size;
 	char *data; /* strings, each behind its size_t */
 	size_t used, strings;
 	char number[32];
@@ -90,6 +91,7 @@ static int on_map_key(void *userdata, const unsigned char *text, size_t size)
 	m = &s->members[s->count++];
 	*m = (struct member){ 0 };
 	memcpy(m->name, text, size);
+	m->name_size = size;
 	return 1;
 }
 
@@ -145,12 +147,14 @@ static bool next_string(const struct member *m, size_t *at, struct bytes *ret)
 
 static const struct member *find(const struct seen *s, const char *name, const char *suffix)
 {
-	char whole[64];
+	size_t size = strlen(name), suffix_size = strlen(suffix);
 
-	snprintf(whole, sizeof(whole), "%s%s", name, suffix);
 	for (size_t i = 0; i < s->count; i++) {
-		if (strcmp(s->members[i].name, whole) == 0)
-			return &s->members[i];
+		const struct member *m = &s->members[i];
+
+		if (m->name_size == size + suffix_size && memcmp(m->name, name, size) == 0 &&
+		    memcmp(m->name + size, suffix, suffix_size) == 0)
+			return m;
 	}
 	return NULL;
 }
@@ -449,7 +453,7 @@ static void fill(struct process *p, struct event *event, unsigned flags, uint64_
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	_cleanup_(json_free_p) struct json *json = NULL;
+	static struct json *json;
 	struct bytes rest = { (const char *)data, size }, head = BYTES_NONE;
 	struct process process = { 0 };
 	struct event event = { .process = &process };
@@ -473,7 +477,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fill(&process, &event, flags, number);
 	if (event.type == EVENT_LOST || event.type == EVENT_LIVE)
 		event.process = NULL;
-	ASSERT(json_new(&json) == 0);
+	if (!json)
+		ASSERT(json_new(&json) == 0);
 	/* Twice: nothing of the first may be in the second. */
 	for (int i = 0; i < 2; i++) {
 		_cleanup_(line_unref_p) struct line *line = NULL;

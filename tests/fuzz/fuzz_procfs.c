@@ -29,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char root_path[64];
 static int root = -1, dir = -1;
+static bool is_made[5]; /* of `names` */
 
 static const char *const names[] = { "stat", "cmdline", "cgroup", "exe", "cwd" };
 enum { STAT, CMDLINE, CGROUP, EXE, CWD, FILES };
@@ -36,7 +37,8 @@ enum { STAT, CMDLINE, CGROUP, EXE, CWD, FILES };
 static void clean(void)
 {
 	for (int i = 0; i < FILES; i++)
-		unlinkat(dir, names[i], 0);
+		if (is_made[i])
+			unlinkat(dir, names[i], 0);
 	unlinkat(root, "42", AT_REMOVEDIR);
 	rmdir(root_path);
 }
@@ -161,8 +163,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	process.start = ticks * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
 	process.image.exe = BYTES("mine");
 	for (int i = 0; i < FILES; i++) {
-		unlinkat(dir, names[i], 0);
-		if (!next_part(&rest, &files[i]))
+		if (is_made[i])
+			unlinkat(dir, names[i], 0);
+		is_made[i] = next_part(&rest, &files[i]);
+		if (!is_made[i])
 			continue;
 		if (i < EXE)
 			make_file(i, files[i]);

@@ -6,6 +6,7 @@
  * what is held is charged.
  */
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,41 +19,45 @@
 
 #define SUBSCRIBERS 3
 #define PIDS 16
-#define QUEUE 65536
-#define SNAPSHOT_MEMORY (96 << 10)
+/* As small as they can be and still be exceeded: what is encoded is most of the time. */
+#define QUEUE (16 << 10)
+#define SNAPSHOT_MEMORY (40 << 10)
+#define ARGS_MAX 6000
 #define SEQ_MAX 4096
-#define STEPS_MAX 250
+#define STEPS_MAX 120
+#define RESTARTS_MAX 2
 #define BEYOND (4 * 65536) /* a portion, answers, and what one subscriber has without any line */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct consumer {
+struct client {
 	struct subscriber *subscriber;
 	key_set keys;
 	int fd, far;
 	bool snapshot_ends; /* events that waited may be gone */
 	uint64_t last;	    /* number seen, or lost */
 	size_t used;
-	char text[1 << 18];
+	char text[1 << 17]; /* the last, since leave() does not clear it */
 };
 
 static struct pipeline *pipeline;
 static struct json *json;
-static struct consumer readers[SUBSCRIBERS];
+static struct client clients[SUBSCRIBERS];
 static uint64_t clock_ns;
 static struct {
 	uint64_t start;
 	bool exists;
 } processes[PIDS];
 static bool was_exit[SEQ_MAX]; /* by number */
+static unsigned restarts;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	if (event->seq < SEQ_MAX)
 		was_exit[event->seq] = event->type == EVENT_EXITED;
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (readers[i].subscriber)
-			subscriber_event(readers[i].subscriber, event, encoder);
+		if (clients[i].subscriber)
+			subscriber_event(clients[i].subscriber, event, encoder);
 }
 
 static const struct sink_ops ops = { .event = on_event };
@@ -79,37 +84,37 @@ static struct pipeline *make_pipeline(void)
 	return ret;
 }
 
-static struct subscriber *make_subscriber(const struct consumer *reader, struct pipeline *p)
+static struct subscriber *make_subscriber(const struct client *client, struct pipeline *p)
 {
-	struct subscriber_config config = { .queue = QUEUE, .keys = reader->keys, .json = json };
+	struct subscriber_config config = { .queue = QUEUE, .keys = client->keys, .json = json };
 	struct subscriber *ret;
 
-	ASSERT(subscriber_new(&ret, reader->fd, &config, pipeline_table(p)) == 0);
+	ASSERT(subscriber_new(&ret, client->fd, &config, pipeline_table(p)) == 0);
 	return ret;
 }
 
-static void leave(struct consumer *reader)
+static void leave(struct client *client)
 {
-	if (!reader->subscriber)
+	if (!client->subscriber)
 		return;
-	subscriber_free(reader->subscriber);
-	close(reader->fd);
-	close(reader->far);
-	*reader = (struct consumer){};
+	subscriber_free(client->subscriber);
+	close(client->fd);
+	close(client->far);
+	memset(client, 0, offsetof(struct client, text));
 }
 
-static void come(struct consumer *reader, uint8_t how)
+static void come(struct client *client, uint8_t how)
 {
 	int fds[2], room = 4096;
 
-	leave(reader);
+	leave(client);
 	ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	reader->fd = fds[0];
-	reader->far = fds[1];
-	reader->keys = how & 2 ? KEYS_ALL : KEY_BIT(KEY_SEQ) | (how & 4 ? KEY_BIT(KEY_ARGS) : 0);
-	reader->subscriber = make_subscriber(reader, pipeline);
-	ASSERT(subscriber_join(reader->subscriber, how & 1) == 0);
+	client->fd = fds[0];
+	client->far = fds[1];
+	client->keys = how & 2 ? KEYS_ALL : KEY_BIT(KEY_SEQ) | (how & 4 ? KEY_BIT(KEY_ARGS) : 0);
+	client->subscriber = make_subscriber(client, pipeline);
+	ASSERT(subscriber_join(client->subscriber, how & 1) == 0);
 }
 
 static uint64_t number_behind(const char *line, const char *key)
@@ -122,7 +127,7 @@ static uint64_t number_behind(const char *line, const char *key)
 	return ret;
 }
 
-static void check_line(struct consumer *reader, const char *line)
+static void check_line(struct client *client, const char *line)
 {
 	uint64_t first = number_behind(line, "\"seq\":"), last = first;
 
@@ -134,46 +139,46 @@ static void check_line(struct consumer *reader, const char *line)
 	}
 	if (!first)
 		return;
-	ASSERT(first > reader->last && last >= first);
-	for (uint64_t missing = reader->last + 1; reader->last && missing < first; missing++)
+	ASSERT(first > client->last && last >= first);
+	for (uint64_t missing = client->last + 1; client->last && missing < first; missing++)
 		ASSERT(missing >= SEQ_MAX || was_exit[missing]);
-	reader->last = last;
+	client->last = last;
 }
 
 /* Reads some bytes. */
-static void read_some(struct consumer *reader, size_t most)
+static void read_some(struct client *client, size_t most)
 {
 	ssize_t n;
-	char *end, *at = reader->text;
+	char *end, *at = client->text;
 
-	if (most > sizeof(reader->text) - 1 - reader->used)
-		most = sizeof(reader->text) - 1 - reader->used;
-	n = read(reader->far, reader->text + reader->used, most);
+	if (most > sizeof(client->text) - 1 - client->used)
+		most = sizeof(client->text) - 1 - client->used;
+	n = read(client->far, client->text + client->used, most);
 	if (n <= 0)
 		return;
-	reader->used += (size_t)n;
-	for (; (end = memchr(at, '\n', reader->used - (size_t)(at - reader->text))); at = end + 1) {
+	client->used += (size_t)n;
+	for (; (end = memchr(at, '\n', client->used - (size_t)(at - client->text))); at = end + 1) {
 		*end = '\0';
-		check_line(reader, at);
+		check_line(client, at);
 	}
-	reader->used -= (size_t)(at - reader->text);
-	memmove(reader->text, at, reader->used);
-	ASSERT(reader->used < sizeof(reader->text) - 1);
+	client->used -= (size_t)(at - client->text);
+	memmove(client->text, at, client->used);
+	ASSERT(client->used < sizeof(client->text) - 1);
 }
 
-static void write_some(struct consumer *reader)
+static void write_some(struct client *client)
 {
-	int r = subscriber_write(reader->subscriber);
+	int r = subscriber_write(client->subscriber);
 
 	if (r < 0 || r == SUBSCRIBER_E_SLOW)
-		leave(reader);
+		leave(client);
 }
 
 static void process(uint8_t what, uint8_t which)
 {
-	static char args[16000];
+	static char args[ARGS_MAX + 1];
 	unsigned pid = 1 + which % PIDS;
-	size_t args_size = 1 + (which / PIDS) * (what & 8 ? 1000 : 50);
+	size_t args_size = 1 + (which / PIDS) * (what & 8 ? ARGS_MAX / 15 : 10);
 
 	clock_ns += 1000;
 	memset(args, what & 16 ? '\1' : 'a', args_size - 1);
@@ -193,18 +198,18 @@ static void process(uint8_t what, uint8_t which)
 	ASSERT(pipeline_record(pipeline, &record, record.head.size) == 0);
 }
 
-static void say(struct consumer *reader, size_t size)
+static void say(struct client *client, size_t size)
 {
 	struct line *line;
 
-	if (!subscriber_takes_answers(reader->subscriber))
+	if (!subscriber_takes_answers(client->subscriber))
 		return;
 	ASSERT(line_new(&line, size) == 0);
 	memset(line->data, ' ', size);
 	line->data[0] = '{';
 	line->data[size - 2] = '}';
 	line->data[size - 1] = '\n';
-	ASSERT(subscriber_say(reader->subscriber, line) == 0);
+	ASSERT(subscriber_say(client->subscriber, line) == 0);
 	line_unref(line);
 }
 
@@ -256,7 +261,7 @@ static void survive(int fd)
 	int r;
 
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (readers[i].subscriber)
+		if (clients[i].subscriber)
 			ASSERT(subscriber_new(&subscribers[i], null, &config, pipeline_table(to)) == 0);
 	r = restore(fd, to, subscribers);
 	for (size_t i = 0; r == 0 && i < SUBSCRIBERS; i++) {
@@ -285,8 +290,8 @@ static void restart(const uint8_t **data, size_t *size)
 	ASSERT(archive_new(&archive) == 0);
 	ASSERT(pipeline_archive(pipeline, archive) == 0);
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (readers[i].subscriber)
-			ASSERT(subscriber_archive(readers[i].subscriber, archive, &lines) == 0);
+		if (clients[i].subscriber)
+			ASSERT(subscriber_archive(clients[i].subscriber, archive, &lines) == 0);
 	ASSERT(archive_seal(archive, &fd) == 0);
 	archive_free(archive);
 	line_set_clear(&lines);
@@ -295,13 +300,13 @@ static void restart(const uint8_t **data, size_t *size)
 	close(bad);
 	to = make_pipeline();
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (readers[i].subscriber)
-			subscribers[i] = make_subscriber(&readers[i], to);
+		if (clients[i].subscriber)
+			subscribers[i] = make_subscriber(&clients[i], to);
 	ASSERT(restore(fd, to, subscribers) == 0);
 	close(fd);
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
-		subscriber_free(readers[i].subscriber);
-		readers[i].subscriber = subscribers[i];
+		subscriber_free(clients[i].subscriber);
+		clients[i].subscriber = subscribers[i];
 	}
 	pipeline_free(pipeline);
 	pipeline = to;
@@ -316,13 +321,13 @@ static size_t snapshots(void)
 static void bound_snapshots(void)
 {
 	while (snapshots() > SNAPSHOT_MEMORY) {
-		struct consumer *found = NULL;
+		struct client *found = NULL;
 		uint64_t least = UINT64_MAX, moved;
 
 		for (size_t i = 0; i < SUBSCRIBERS; i++) {
-			if (readers[i].subscriber && subscriber_snapshot_moved(readers[i].subscriber, &moved) &&
+			if (clients[i].subscriber && subscriber_snapshot_moved(clients[i].subscriber, &moved) &&
 			    moved < least) {
-				found = &readers[i];
+				found = &clients[i];
 				least = moved;
 			}
 		}
@@ -341,12 +346,12 @@ static void check_memory(void)
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
 		struct subscriber_stats stats;
 
-		if (!readers[i].subscriber)
+		if (!clients[i].subscriber)
 			continue;
 		/* The owner asks after each write: then answers that are out are let go. */
-		subscriber_takes_answers(readers[i].subscriber);
-		subscriber_stats(readers[i].subscriber, &stats);
-		cursors += subscriber_snapshot_moved(readers[i].subscriber, &moved);
+		subscriber_takes_answers(clients[i].subscriber);
+		subscriber_stats(clients[i].subscriber, &stats);
+		cursors += subscriber_snapshot_moved(clients[i].subscriber, &moved);
 		ASSERT(stats.queue <= QUEUE + BEYOND);
 		charged += stats.queue + stats.portion;
 	}
@@ -357,36 +362,37 @@ static void check_memory(void)
 static void step(const uint8_t **data, size_t *size)
 {
 	uint8_t what = next(data, size), how = next(data, size);
-	struct consumer *reader = &readers[what / 16 % SUBSCRIBERS];
+	struct client *client = &clients[what / 16 % SUBSCRIBERS];
 
 	if (what % 16 < 6)
 		process(how, next(data, size));
 	else if (what % 16 == 6)
-		come(reader, how);
-	else if (!reader->subscriber)
+		come(client, how);
+	else if (!client->subscriber)
 		return;
 	else if (what % 16 < 9)
-		write_some(reader);
+		write_some(client);
 	else if (what % 16 < 12)
-		read_some(reader, 1 + how * 64u);
+		read_some(client, 1 + how * 64u);
 	else if (what % 16 == 12)
-		ASSERT(subscriber_join(reader->subscriber, how & 1) == 0);
+		ASSERT(subscriber_join(client->subscriber, how & 1) == 0);
 	else if (what % 16 == 13)
-		say(reader, 3 + 200u * how);
-	else if (what % 16 == 14)
+		say(client, 3 + 100u * how);
+	else if (what % 16 == 14 && restarts++ < RESTARTS_MAX)
 		restart(data, size);
 	else if (how & 1)
-		leave(reader);
+		leave(client);
 	else
-		subscriber_end_snapshot(reader->subscriber);
+		subscriber_end_snapshot(client->subscriber);
 	/* As the server does it. */
-	if (reader->subscriber && subscriber_is_too_slow(reader->subscriber))
-		leave(reader);
+	if (client->subscriber && subscriber_is_too_slow(client->subscriber))
+		leave(client);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	clock_ns = 1000000;
+	restarts = 0;
 	memset(processes, 0, sizeof(processes));
 	if (!json)
 		ASSERT(json_new(&json) == 0);
@@ -398,14 +404,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	/* What waits comes to its end. */
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
-		for (unsigned turn = 0; readers[i].subscriber && turn < 1000; turn++) {
-			write_some(&readers[i]);
-			if (readers[i].subscriber)
-				read_some(&readers[i], sizeof(readers[i].text));
-			if (readers[i].subscriber && !subscriber_has_output(readers[i].subscriber))
+		for (unsigned turn = 0; clients[i].subscriber && turn < 1000; turn++) {
+			write_some(&clients[i]);
+			if (clients[i].subscriber)
+				read_some(&clients[i], sizeof(clients[i].text));
+			if (clients[i].subscriber && !subscriber_has_output(clients[i].subscriber))
 				break;
 		}
-		leave(&readers[i]);
+		leave(&clients[i]);
 	}
 	pipeline_free(pipeline);
 	ASSERT(line_memory() == 0 && subscriber_portions() == 0);

@@ -22,7 +22,7 @@ static union {
 static inline void record_begin(unsigned kind, size_t size, unsigned tgid, unsigned long long start,
 				unsigned long long time)
 {
-	memset(&record, 0, sizeof(record));
+	memset(&record, 0, size);
 	record.head.kind = kind;
 	record.head.size = (unsigned)size;
 	record.head.tgid = record.head.tid = tgid;
