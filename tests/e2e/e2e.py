@@ -495,8 +495,10 @@ def main():
             else:
                 print("ok %d - %s # SKIP %s" % (number, name, reason), flush=True)
             continue
+        began = time.monotonic()
         try:
             function()
+            print("# took %.1f s" % (time.monotonic() - began))
             print("ok %d - %s" % (number, name), flush=True)
         except Exception as error:
             failed += 1

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <sched.h>
+
+#include "fake_journald.h"
+#include "tap.h"
+#include "util/clock.h"
+
+/* Entries and `lost` make up every number from first to last, each once and in order. Returns how many were lost. */
+static uint64_t check_whole(uint64_t first, uint64_t last)
+{
+	uint64_t next = first, lost = 0;
+
+	for (size_t i = 0; i < n_sent; i++) {
+		if (strcmp(field(&sent[i], "EXECSNOOP_TYPE"), "lost") != 0) {
+			CHECK_INT(number(&sent[i], "EXECSNOOP_SEQ"), next);
+			next++;
+			continue;
+		}
+		CHECK_STR(field(&sent[i], "EXECSNOOP_WHERE"), "journal");
+		CHECK(!field(&sent[i], "EXECSNOOP_SEQ"));
+		CHECK_INT(number(&sent[i], "EXECSNOOP_FIRST_SEQ"), next);
+		next = number(&sent[i], "EXECSNOOP_LAST_SEQ") + 1;
+		CHECK_INT(number(&sent[i], "EXECSNOOP_COUNT"), next - number(&sent[i], "EXECSNOOP_FIRST_SEQ"));
+		lost += number(&sent[i], "EXECSNOOP_COUNT");
+	}
+	CHECK_INT(next, last + 1);
+	return lost;
+}
+
+TEST(full_queue_drops_and_says_so_without_a_later_event)
+{
+	struct journal *journal = joined(20000);
+	struct journal_stats stats;
+
+	set_gate(true);
+	for (int i = 0; i < 1000; i++) {
+		write_started(journal, 1);
+		flush(journal);
+		if (i == 0)
+			wait_until_inside();
+	}
+	journal_stats(journal, &stats);
+	CHECK_INT(stats.written, 0);
+	CHECK(stats.lost > 900 && stats.lost < 1000);
+	CHECK(stats.queue <= 20000 && stats.queue > 15000);
+	CHECK_INT(stats.queue, stats.queue_peak);
+	set_gate(false);
+	wait_for_sent(1000 - stats.lost + 1);
+	CHECK_INT(check_whole(1, 1000), stats.lost);
+	CHECK_STR(field(&sent[n_sent - 1], "EXECSNOOP_TYPE"), "lost");
+	CHECK_STR(field(&sent[n_sent - 1], "PRIORITY"), "4");
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 1000 - stats.lost + 1);
+}
+
+TEST(lost_comes_when_the_queue_is_half_empty)
+{
+	struct journal *journal = joined(20000);
+	struct journal_stats stats;
+	size_t first;
+
+	set_gate(true);
+	write_started(journal, 100);
+	flush(journal);
+	set_gate(false);
+	wait_for_sent(2);
+	journal_stats(journal, &stats);
+	CHECK(stats.lost > 50);
+	/* All that fitted, then the `lost`, then what comes now. */
+	first = 100 - (size_t)stats.lost;
+	wait_for_sent(first + 1);
+	write_started(journal, 1);
+	flush(journal);
+	wait_for_sent(first + 2);
+	CHECK_STR(field(&sent[first], "EXECSNOOP_TYPE"), "lost");
+	CHECK_INT(check_whole(1, 101), stats.lost);
+	CHECK(journal_free(journal, 10000) == NULL);
+}
+
+TEST(every_event_is_there_or_counted_whatever_the_pace)
+{
+	enum { COUNT = 60000 };
+	struct journal *journal = joined(60000);
+	uint64_t lost;
+
+	srand(4);
+	for (int i = 0; i < COUNT; i++) {
+		if (rand() % 300 == 0)
+			set_gate(rand() % 2);
+		if (rand() % 100 == 0)
+			sched_yield();
+		write_started(journal, 1);
+		if (rand() % 20 == 0)
+			flush(journal);
+	}
+	set_gate(false);
+	CHECK(journal_free(journal, 20000) == NULL);
+	lost = check_whole(1, COUNT);
+	printf("# %zu entries, %" PRIu64 " events lost\n", n_sent, lost);
+	CHECK(lost > 0 && lost < COUNT);
+}
+
+TEST(entry_larger_than_the_queue_is_taken_alone)
+{
+	static char args[100000];
+	struct process process = curl();
+	struct event event = event_of(EVENT_STARTED, &process);
+	struct journal *journal = joined(5000);
+
+	memset(args, 'x', sizeof(args) - 1);
+	process.image.args = (struct bytes){ args, sizeof(args) };
+	set_gate(true);
+	write_event(journal, &event);
+	write_started(journal, 1);
+	set_gate(false);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 2);
+	CHECK_INT(number(&sent[0], "EXECSNOOP_SEQ"), 1);
+	CHECK_INT(check_whole(1, 2), 1);
+}
+
+TEST(refused_entry_is_tried_again)
+{
+	struct journal *journal = joined(1 << 20);
+	struct journal_stats stats;
+
+	refuse(2);
+	write_started(journal, 1);
+	flush(journal);
+	wait_for_sent(1);
+	CHECK_INT(n_calls, 3);
+	journal_stats(journal, &stats);
+	CHECK_INT(stats.lost, 0);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 1);
+}
+
+TEST(refused_for_good_is_lost_and_said_at_its_place)
+{
+	struct journal *journal = joined(1 << 20);
+	struct journal_stats stats;
+
+	refuse(5); /* four times the first entry, once the `lost` */
+	write_started(journal, 3);
+	flush(journal);
+	wait_for_sent(3);
+	journal_stats(journal, &stats);
+	CHECK_INT(stats.lost, 1);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 3);
+	CHECK_STR(field(&sent[0], "EXECSNOOP_TYPE"), "lost");
+	CHECK_INT(check_whole(1, 3), 1);
+}
+
+TEST(kernel_lost_is_an_entry_like_others)
+{
+	struct journal *journal = joined(1 << 20);
+	struct event lost;
+
+	write_started(journal, 1);
+	lost = event_of(EVENT_LOST, NULL);
+	lost.lost.where = LOST_KERNEL;
+	lost.lost.count = 9;
+	write_event(journal, &lost);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 2);
+	CHECK_INT(number(&sent[1], "EXECSNOOP_SEQ"), 2);
+	CHECK_INT(number(&sent[1], "EXECSNOOP_COUNT"), 9);
+}
+
+TEST(free_writes_what_waits)
+{
+	struct journal *journal = joined(1 << 20);
+
+	write_started(journal, 100); /* and no flush */
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 100);
+	CHECK(journal_free(NULL, 0) == NULL);
+}
+
+TEST(free_leaves_a_blocked_sender)
+{
+	struct journal *journal = joined(1 << 20);
+	uint64_t begin;
+
+	set_gate(true);
+	write_started(journal, 100);
+	flush(journal);
+	wait_until_inside();
+	begin = clock_ms(CLOCK_MONOTONIC);
+	CHECK(journal_free(journal, 200) == NULL);
+	CHECK(clock_ms(CLOCK_MONOTONIC) - begin >= 200);
+	CHECK(clock_ms(CLOCK_MONOTONIC) - begin < 60000);
+	/* Should it come back, it touches nothing that is gone, and sends no more. */
+	set_gate(false);
+	wait_for_sent(1);
+	journal = joined(1 << 20);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 1);
+}
+
+TEST(free_is_quick_where_journald_refuses_all)
+{
+	struct journal *journal = joined(1 << 20);
+	uint64_t begin = clock_ms(CLOCK_MONOTONIC);
+
+	refuse(UINT32_MAX);
+	write_started(journal, 1000);
+	flush(journal);
+	CHECK(journal_free(journal, 60000) == NULL);
+	CHECK(clock_ms(CLOCK_MONOTONIC) - begin < 60000);
+	CHECK_INT(n_sent, 0);
+}
+
+TEST(thread_has_all_signals_blocked_and_the_caller_has_not)
+{
+	struct process process = curl();
+	struct event event = event_of(EVENT_STARTED, &process);
+	sigset_t mine;
+
+	entry_of(&event);
+	CHECK(sigismember(&mask_of_thread, SIGTERM) == 1 && sigismember(&mask_of_thread, SIGHUP) == 1);
+	CHECK(sigismember(&mask_of_thread, SIGPIPE) == 1 && sigismember(&mask_of_thread, SIGUSR1) == 1);
+	pthread_sigmask(SIG_SETMASK, NULL, &mine);
+	CHECK(sigismember(&mine, SIGTERM) == 0);
+}
+
+TAP_MAIN
