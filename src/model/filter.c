@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "util/charge.h"
+#include "util/clock.h"
 #include "util/glob.h"
 #include "util/nulstr.h"
 
@@ -652,10 +653,19 @@ bool filter_pass(const struct filter *filter, const struct event *event)
 enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share)
 {
 	struct filter_place place = { 0 };
-	int64_t steps = share->budget ? BUDGET_FREE_STEPS : INT64_MAX;
+	int64_t steps = share->budget ? share->budget->free_steps : INT64_MAX, left;
 	enum filter_result r = filter_try(filter, event, &place, &steps);
+	uint64_t began;
 
-	return r == FILTER_MORE ? filter_try(filter, event, &place, budget_steps(share)) : r;
+	if (r != FILTER_MORE)
+		return r;
+	left = steps = budget_left(share);
+	if (left <= 0)
+		return r;
+	began = clock_ns(CLOCK_MONOTONIC);
+	r = filter_try(filter, event, &place, &steps);
+	budget_spend(share, left - steps, clock_ns(CLOCK_MONOTONIC) - began);
+	return r;
 }
 
 bool filter_has_patterns(const struct filter *filter)

@@ -10,7 +10,11 @@
  * turn BUDGET_TURN_STEPS each. A new share has what one turn gives, since connections may come and go faster than shares are
  * filled.
  *
- * An event may cost BUDGET_FREE_STEPS beyond that: about what it costs to send it. Most filters never need more.
+ * An event may cost each filter BUDGET_FREE_STEPS beyond that, about what it costs to send it, and all filters together
+ * BUDGET_ALL_FREE_STEPS. Most filters never need more.
+ *
+ * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that was
+ * taken counts, within limits: a filter does not answer for other programs that had the CPU.
  */
 #ifndef EXECSNOOP_BUDGET_H
 #define EXECSNOOP_BUDGET_H
@@ -22,11 +26,14 @@
 #define BUDGET_STEPS 12000000
 #define BUDGET_TURN_STEPS 4000000
 #define BUDGET_FREE_STEPS 1024
+#define BUDGET_ALL_FREE_STEPS 32768
+#define BUDGET_STEP_NS_MAX 8
 
 /* All zero: there are no shares. */
 struct budget {
 	LIST_HEAD(, budget_share) shares;
-	unsigned users; /* that have one */
+	unsigned count, users; /* of shares, and of users that have one */
+	int64_t free_steps;    /* of one event for each filter */
 	uint64_t turns;
 };
 
@@ -44,7 +51,9 @@ void budget_join(struct budget_share *share, struct budget *budget, uid_t uid);
 void budget_leave(struct budget_share *share);
 /* The consumer begins another turn. */
 void budget_turn(struct budget *budget);
-/* The steps that it may take now: what was taken is to be taken off. */
-int64_t *budget_steps(struct budget_share *share);
+/* The steps that it may take now; not above zero: none. */
+int64_t budget_left(struct budget_share *share);
+/* So many were taken, in that time. */
+void budget_spend(struct budget_share *share, int64_t steps, uint64_t ns);
 
 #endif

@@ -509,7 +509,7 @@ static bool ends_match(const struct glob *glob, struct bytes text, int64_t *step
 	const struct segment *first = &glob->segments[0], *last = &glob->segments[glob->n_segments - 1];
 
 	*steps -= STEPS_CALL;
-	if (text.size < first->size || !segment_is_at(glob, first, text.data, steps))
+	if (text.size < glob->size || !segment_is_at(glob, first, text.data, steps))
 		return false;
 	if (first == last)
 		return text.size == first->size;

@@ -8,10 +8,10 @@
 /* Takes all that the share has; returns how much that was. */
 static int64_t take_all(struct budget_share *share)
 {
-	int64_t *left = budget_steps(share), taken = *left;
+	int64_t left = budget_left(share);
 
-	*left = 0;
-	return taken;
+	budget_spend(share, left, 0);
+	return left;
 }
 
 /* Connections that come and go in each turn. */
@@ -111,6 +111,37 @@ TEST(share_grows_when_others_leave)
 	budget_leave(&shares[2]);
 	budget_turn(&budget);
 	CHECK_INT(take_all(&shares[0]), BUDGET_TURN_STEPS);
+}
+
+TEST(time_counts_where_it_is_more_than_the_steps)
+{
+	struct budget budget = {};
+	struct budget_share share = {};
+	int64_t left;
+
+	budget_join(&share, &budget, 0);
+	left = budget_left(&share);
+	budget_spend(&share, 1000, 3000);
+	CHECK_INT(budget_left(&share), left - 3000);
+	/* Other programs had the CPU. */
+	budget_spend(&share, 1000, 1000000000);
+	CHECK_INT(budget_left(&share), left - 3000 - 1000 * BUDGET_STEP_NS_MAX);
+}
+
+TEST(what_an_event_may_cost_is_bounded_for_all_filters)
+{
+	struct budget budget = {};
+	struct budget_share shares[STREAMS] = {};
+
+	for (unsigned i = 0; i < STREAMS; i++) {
+		budget_join(&shares[i], &budget, i);
+		CHECK(budget.free_steps > 0 && budget.free_steps <= BUDGET_FREE_STEPS);
+		CHECK((i + 1) * budget.free_steps <= BUDGET_ALL_FREE_STEPS);
+	}
+	for (unsigned i = 0; i < STREAMS; i++)
+		budget_leave(&shares[i]);
+	CHECK_INT(budget.users, 0);
+	CHECK_INT(budget.count, 0);
 }
 
 TAP_MAIN
