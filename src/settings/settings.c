@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading, checking and writing of the configuration, all from the table in settings_table.c.
+ * Reads and checks the configuration, by the table in settings_table.c.
  *
- * inih does the syntax. It is given the file line by line by a reader of ours, so that we know the line of every
- * complaint, and lines that it would continue (they begin with a blank) never reach it. What it does with a value depends on how
- * it was built (the size of its buffer, whether ' ;' begins a comment), so it is given the key alone, and the value is taken
- * from the line. Comments behind a value are not taken off: a value may hold '#' or ';'. But it is warned of.
+ * inih parses the syntax. It gets the file line by line from next_line(), so the line of each
+ * problem is known, and a line that it would take for a continuation (with a blank at its
+ * beginning) never reaches it. How it reads a value depends on how it was built (the size of its
+ * buffer, whether " ;" begins a comment), so it gets the key alone, and the value is taken from the
+ * line itself. A comment after a value is part of it, since a value may contain '#' and ';'; there
+ * is a warning.
  */
 #include "settings/settings.h"
 
@@ -26,23 +28,28 @@
 #define FILE_MAX (1 << 20)  /* bytes of one file */
 #define LINE_SIZE_MAX 16384 /* bytes of one line, its end included */
 
+struct loading {
+	struct settings *settings;
+	settings_complain complain;
+	void *userdata;
+};
+
 /* One file being read. */
 struct reading {
-	struct settings *settings;
+	const struct loading *loading;
 	const char *name;
 	const char *data;
 	size_t size, at;
 	unsigned line;
 	char value[LINE_SIZE_MAX]; /* of that line */
-	bool *given;		   /* by key of the table: in this file already */
-	settings_complain complain;
-	void *userdata;
+	bool *given;		   /* by index of the table: in this file already */
 	unsigned problems;
 	bool out_of_memory;
 };
 
-__attribute__((format(printf, 3, 4))) static void say(struct reading *r, int level, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void report(struct reading *r, int level, const char *format, ...)
 {
+	const struct loading *l = r->loading;
 	char text[1024], message[1400];
 	va_list args;
 
@@ -52,14 +59,14 @@ __attribute__((format(printf, 3, 4))) static void say(struct reading *r, int lev
 	snprintf(message, sizeof(message), "%s:%u: %s%s", r->name, r->line, level == LOG_ERR ? "" : "warning: ", text);
 	if (level == LOG_ERR)
 		r->problems++;
-	if (r->complain)
-		r->complain(r->userdata, level, message);
+	if (l->complain)
+		l->complain(l->userdata, level, message);
 }
-#define problem(r, ...) say(r, LOG_ERR, __VA_ARGS__)
+#define problem(r, ...) report(r, LOG_ERR, __VA_ARGS__)
 
 /* Lines. */
 
-/* What is wrong with a line before it is looked at; NULL if nothing is. */
+/* Why inih may not have the line; NULL. */
 static const char *bad_line(const char *line, size_t size)
 {
 	size_t blank = 0;
@@ -80,7 +87,7 @@ static bool is_blank(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* The end of the key, with its sign; 0: it is no line with a key. */
+/* The size of the key with its sign; 0: the line has no key. */
 static size_t key_size(const char *line, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
@@ -92,8 +99,8 @@ static size_t key_size(const char *line, size_t size)
 	return 0;
 }
 
-/* What stands behind the key, without blanks around it. */
-static void keep_value(struct reading *r, const char *line, size_t size)
+/* The text after the key, without the blanks around it. */
+static void copy_value(struct reading *r, const char *line, size_t size)
 {
 	while (size > 0 && is_blank(*line)) {
 		line++;
@@ -105,8 +112,8 @@ static void keep_value(struct reading *r, const char *line, size_t size)
 	r->value[size] = '\0';
 }
 
-/* ini_reader: like fgets(3). A bad line is handed on as an empty one. */
-static char *next_line(char *to, int room, void *stream)
+/* ini_reader: as fgets(3). A bad line is passed on empty. */
+static char *next_line(char *to, int capacity, void *stream)
 {
 	struct reading *r = stream;
 	const char *line, *end, *wrong;
@@ -122,43 +129,28 @@ static char *next_line(char *to, int room, void *stream)
 	wrong = bad_line(line, size);
 	if (!wrong && size > 0 && !strchr("#;[", line[0])) {
 		key = key_size(line, size);
-		keep_value(r, line + key, size - key);
+		copy_value(r, line + key, size - key);
 		size = key;
 	}
-	if (!wrong && size + 3 > (size_t)room)
+	if (!wrong && size + 3 > (size_t)capacity)
 		wrong = "the key is too long";
 	if (wrong) {
 		problem(r, "%s", wrong);
 		size = 0;
 	}
 	memcpy(to, line, size);
-	/* A key has some value. */
+	/* Any value will do. */
 	snprintf(to + size, 3, "%s\n", size > 0 && !strchr("#;[", line[0]) ? "v" : "");
 	return to;
-}
-
-/* Values. */
-
-static int make_filter(const struct settings_output *output, struct filter **ret, const char **ret_reason);
-
-/* Each key is right, but a filter has limits for all of them together. */
-static int check_filter(const struct settings *settings, const char *section, const char **wrong)
-{
-	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	const struct settings_output *output = strcmp(section, "socket") == 0	 ? &settings->socket.output
-					       : strcmp(section, "journal") == 0 ? &settings->journal.output
-										 : &settings->stdout_output.output;
-	int r = make_filter(output, &filter, wrong);
-
-	return r == -E2BIG ? -EINVAL : r;
 }
 
 static int on_value(void *userdata, const char *section, const char *name, const char *placeholder)
 {
 	struct reading *r = userdata;
-	const char *value = r->value, *wrong = NULL, *doubt;
+	struct setting_input input = { .text = r->value };
 	const struct setting *setting;
-	char buffer[512];
+	const char *doubt;
+	bool *given;
 	int result;
 
 	if (!settings_has_section(section)) {
@@ -170,27 +162,26 @@ static int on_value(void *userdata, const char *section, const char *name, const
 		problem(r, "unknown key '%s' in [%s]", name, section);
 		return 1;
 	}
-	if (r->given[settings_index(setting)] && !setting->many) {
+	given = &r->given[settings_index(setting)];
+	if (*given && !setting->many) {
 		problem(r, "%s is given twice in this file", name);
 		return 1;
 	}
-	result = settings_set(r->settings, setting, value, !r->given[settings_index(setting)], buffer, sizeof(buffer),
-			      &wrong);
-	if (result == 0 && setting->type >= TYPE_FILTER)
-		result = check_filter(r->settings, section, &wrong);
-	r->given[settings_index(setting)] = true;
-	doubt = settings_doubt(setting, value);
+	input.first = !*given;
+	*given = true;
+	result = settings_set(r->loading->settings, setting, &input);
+	doubt = setting_doubt(setting, input.text);
 	if (result == -ENOMEM)
 		r->out_of_memory = true;
 	else if (result < 0)
-		problem(r, "%s = %s: %s%s%s", name, value, wrong, doubt ? "; " : "", doubt ? doubt : "");
-	else if (doubt && settings_is_text(setting))
-		say(r, LOG_WARNING, "%s = %s: %s", name, value, doubt);
+		problem(r, "%s = %s: %s%s%s", name, input.text, input.wrong, doubt ? "; " : "", doubt ? doubt : "");
+	else if (doubt && setting->type->is_text)
+		report(r, LOG_WARNING, "%s = %s: %s", name, input.text, doubt);
 	return 1;
 }
 
-/* A section without keys is not told of by inih, but may be misspelt all the same. Lines that are neither a
- * section, nor a key, nor a comment are found here too, each with its number: inih tells the first only. */
+/* inih does not report a section without keys, which may be misspelt, and of the lines that are
+ * neither a section, nor a key, nor a comment it reports the first only. */
 static void check_syntax(struct reading *r)
 {
 	size_t at = 0;
@@ -221,18 +212,15 @@ static void check_syntax(struct reading *r)
 	}
 }
 
-static int read_data(struct settings *settings, const char *name, const char *data, size_t size,
-		     settings_complain complain, void *userdata)
+static int read_data(const struct loading *l, const char *name, const char *data, size_t size)
 {
 	_cleanup_free_ bool *given = calloc(settings_count(), sizeof(*given));
 	struct reading r = {
-		.settings = settings,
+		.loading = l,
 		.name = name,
 		.data = data,
 		.size = size,
 		.given = given,
-		.complain = complain,
-		.userdata = userdata,
 	};
 
 	if (!given)
@@ -256,7 +244,7 @@ static int read_data(struct settings *settings, const char *name, const char *da
 	return r.problems ? -EINVAL : 0;
 }
 
-static void complain_file(settings_complain complain, void *userdata, const char *name, int error)
+static void complain_file(const struct loading *l, const char *name, int error)
 {
 	char message[4400];
 
@@ -264,11 +252,12 @@ static void complain_file(settings_complain complain, void *userdata, const char
 		 error == EFBIG	   ? "the file is too large"
 		 : error == EBADFD ? "not a regular file"
 				   : strerror(error));
-	if (complain)
-		complain(userdata, LOG_ERR, message);
+	if (l->complain)
+		l->complain(l->userdata, LOG_ERR, message);
 }
 
-/* Others may have no end, or no beginning. /dev/null is an empty file: a link to it takes a drop-in out, as in systemd.unit(5). */
+/* Other kinds may never end, or block. /dev/null is an empty file: a symbolic link to it masks a
+ * drop-in (systemd.unit(5)). */
 static int check_kind(int fd)
 {
 	struct stat st;
@@ -282,7 +271,7 @@ static int check_kind(int fd)
 
 static int read_whole(const char *name, char **ret, size_t *ret_size)
 {
-	/* Without waiting for a FIFO's writer (fifo(7)). */
+	/* O_NONBLOCK: does not wait for a FIFO's writer (fifo(7)). */
 	_cleanup_close_ int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	_cleanup_free_ char *data = malloc(FILE_MAX + 1);
 	size_t size = 0;
@@ -308,8 +297,7 @@ static int read_whole(const char *name, char **ret, size_t *ret_size)
 	return 0;
 }
 
-static int read_file(struct settings *settings, const char *name, bool must_exist, settings_complain complain,
-		     void *userdata)
+static int read_file(const struct loading *l, const char *name, bool must_exist)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t size = 0;
@@ -318,10 +306,10 @@ static int read_file(struct settings *settings, const char *name, bool must_exis
 	if (r == -ENOENT && !must_exist)
 		return 0;
 	if (r < 0) {
-		complain_file(complain, userdata, name, -r);
+		complain_file(l, name, -r);
 		return r;
 	}
-	return read_data(settings, name, data, size, complain, userdata);
+	return read_data(l, name, data, size);
 }
 
 static int is_dropin(const struct dirent *entry)
@@ -331,8 +319,8 @@ static int is_dropin(const struct dirent *entry)
 	return entry->d_name[0] != '.' && length > 5 && strcmp(entry->d_name + length - 5, ".conf") == 0;
 }
 
-/* The first failure stays; all files are read, so that all problems are told. */
-static int read_dropins(struct settings *settings, const char *file, settings_complain complain, void *userdata)
+/* All files are read, so that all problems are reported. Returns the first error. */
+static int read_dropins(const struct loading *l, const char *file)
 {
 	_cleanup_free_ char *folder = NULL;
 	struct dirent **found;
@@ -340,20 +328,18 @@ static int read_dropins(struct settings *settings, const char *file, settings_co
 
 	if (asprintf(&folder, "%s.d", file) < 0)
 		return -ENOMEM;
-	n = scandir(folder, &found, is_dropin, alphasort); /* by strcoll(3): strcmp(3) in the C locale that we run in */
+	n = scandir(folder, &found, is_dropin, alphasort); /* by strcoll(3), which is strcmp(3) in the C locale */
 	if (n < 0) {
 		if (errno == ENOENT || errno == ENOTDIR)
 			return 0;
 		r = -errno;
-		complain_file(complain, userdata, folder, -r);
+		complain_file(l, folder, -r);
 		return r;
 	}
 	for (int i = 0; i < n; i++) {
 		_cleanup_free_ char *name = NULL;
 
-		r = asprintf(&name, "%s/%s", folder, found[i]->d_name) < 0
-			    ? -ENOMEM
-			    : read_file(settings, name, true, complain, userdata);
+		r = asprintf(&name, "%s/%s", folder, found[i]->d_name) < 0 ? -ENOMEM : read_file(l, name, true);
 		if (result == 0)
 			result = r;
 		free(found[i]);
@@ -366,15 +352,14 @@ int settings_load(struct settings **ret, const char *file, bool must_exist, sett
 {
 	_cleanup_(settings_free_p) struct settings *settings = NULL;
 	int r = settings_new(&settings), other;
+	struct loading l = { settings, complain, userdata };
 
 	if (r < 0)
 		return r;
-	r = read_file(settings, file, must_exist, complain, userdata);
-	other = read_dropins(settings, file, complain, userdata);
-	if (r == 0)
-		r = other;
-	if (r < 0)
-		return r;
+	r = read_file(&l, file, must_exist);
+	other = read_dropins(&l, file);
+	if (r < 0 || other < 0)
+		return r < 0 ? r : other;
 	settings_finish(settings);
 	*ret = TAKE_PTR(settings);
 	return 0;
@@ -385,14 +370,15 @@ int settings_parse(struct settings **ret, const char *name, const char *data, si
 {
 	_cleanup_(settings_free_p) struct settings *settings = NULL;
 	int r = settings_new(&settings);
+	struct loading l = { settings, complain, userdata };
 
 	if (r < 0)
 		return r;
 	if (size > FILE_MAX) {
-		complain_file(complain, userdata, name, EFBIG);
+		complain_file(&l, name, EFBIG);
 		return -EFBIG;
 	}
-	r = read_data(settings, name, data, size, complain, userdata);
+	r = read_data(&l, name, data, size);
 	if (r < 0)
 		return r;
 	settings_finish(settings);
@@ -416,29 +402,4 @@ bool settings_output_equal(const struct settings_output *a, const struct setting
 		if (!string_list_equal(a->filter[key], b->filter[key]))
 			return false;
 	return a->fields == b->fields;
-}
-
-static int make_filter(const struct settings_output *output, struct filter **ret, const char **ret_reason)
-{
-	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	int r = filter_new(&filter);
-
-	if (r < 0)
-		return r;
-	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++) {
-		for (string_list entry = output->filter[key]; entry && *entry; entry++) {
-			r = filter_add(filter, key, bytes_of(*entry), ret_reason);
-			if (r < 0)
-				return r;
-		}
-	}
-	*ret = TAKE_PTR(filter);
-	return 0;
-}
-
-int settings_filter(const struct settings_output *output, struct filter **ret)
-{
-	const char *reason;
-
-	return make_filter(output, ret, &reason);
 }

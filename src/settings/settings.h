@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The configuration (CONTRACT section 5): files in, a checked struct out, from one table of keys
- * (section, name, type, default, range, help), which --dump-config, the checks and the commented
- * conf/execsnoopd.conf follow too.
+ * The configuration, execsnoopd.conf(5): from files to a checked struct, by one table of keys
+ * (settings_table.c). --dump-config and the checks use the same table.
  */
 #ifndef EXECSNOOP_SETTINGS_H
 #define EXECSNOOP_SETTINGS_H
@@ -20,13 +19,13 @@
 enum errors_probe { ERRORS_AUTO, ERRORS_KPROBE_MULTI, ERRORS_FEXIT, ERRORS_KPROBE, ERRORS_TRACEPOINT, ERRORS_OFF };
 enum slow { SLOW_DROP, SLOW_DISCONNECT };
 
-/* A list of strings, ended by NULL; NULL: empty. Owned by the settings. */
+/* Ends with NULL; NULL: empty. Owned by the settings. */
 typedef char **string_list;
 
 struct settings_output {
-	bool fields_set; /* else [output] fields holds, already copied into fields */
+	bool fields_set; /* else `fields` is a copy of [output] fields */
 	key_set fields;
-	string_list filter[FILTER_KEY_MAX]; /* checked: each entry is one that filter_add takes */
+	string_list filter[FILTER_KEY_MAX]; /* checked: filter_add() accepts each entry */
 };
 
 struct settings {
@@ -50,7 +49,7 @@ struct settings {
 		char *group; /* NULL: leave as is */
 		bool snapshot;
 		uint64_t max_subscribers;
-		uint64_t per_user; /* 0: a quarter of them */
+		uint64_t per_user; /* 0: a quarter of max_subscribers */
 		uint64_t queue;
 		uint64_t snapshot_memory;
 		enum slow slow;
@@ -75,9 +74,11 @@ struct settings {
 	} log;
 };
 
-/* One complaint: "FILE:LINE: what is wrong" without a newline (FILE: what is wrong where no line is
- * to blame). Called for each problem, so that all are told at once. LOG_ERR; LOG_WARNING, with "warning: ": the value is taken as
- * it stands, and is probably not what was meant. */
+/*
+ * A problem, "FILE:LINE: what is wrong" without a newline; "FILE: what is wrong" where it is in no
+ * line. LOG_ERR; or LOG_WARNING, with "warning: ", for a value that is valid and probably not what
+ * was meant.
+ */
 typedef void (*settings_complain)(void *userdata, int level, const char *message);
 
 /* The built-in defaults. */
@@ -86,23 +87,22 @@ struct settings *settings_free(struct settings *settings);
 DEFINE_CLEANUP(struct settings *, settings_free);
 
 /*
- * Defaults, then `file` (which may be absent if !must_exist), then file.d/ *.conf in name order
- * (strcmp), each overriding what came before, key by key; a key that may be given more than once
- * ([redact] pattern) begins a new list in each file. Unknown sections and keys, bad values, keys given
- * twice in one file, lines that are none: each is complained of, all of them, and the result is
- * -EINVAL. -errno where a file can't be read (complained of too). *ret is untouched on failure.
+ * Defaults, then `file` (which may be absent if !must_exist), then FILE.d/ *.conf in order of their
+ * names (strcmp). Each overrides the keys that it has; a key that may be given more than once
+ * ([redact] pattern) begins a new list in each file. -EINVAL if there are problems; all are
+ * reported first. A file that cannot be read is reported too.
  */
 int settings_load(struct settings **ret, const char *file, bool must_exist, settings_complain complain, void *userdata);
 
-/* The same from memory, for tests and fuzzers: one file of that name. */
+/* One file from memory, for tests and fuzzers. */
 int settings_parse(struct settings **ret, const char *name, const char *data, size_t size, settings_complain complain,
 		   void *userdata);
 
-/* A complete INI file that reads back to the same. */
+/* Writes a complete file that is read back to the same settings. */
 int settings_dump(const struct settings *settings, FILE *out);
 
-/* The keys that take a restart to change, each whose value is another one: told with both, as a file would have them.
- * 0 or -ENOMEM. */
+/* Calls differ() for each key that differs and takes a restart to change, with both values as a
+ * file would have them. -ENOMEM. */
 typedef void (*settings_differ)(void *userdata, const char *section, const char *name, const char *in_force,
 				const char *asked);
 int settings_compare(const struct settings *in_force, const struct settings *asked, settings_differ differ,
@@ -112,10 +112,9 @@ int settings_compare(const struct settings *in_force, const struct settings *ask
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
 bool string_list_equal(string_list a, string_list b);
 
-/* A filter made of an output's entries. */
 int settings_filter(const struct settings_output *output, struct filter **ret);
 
-/* Comma-separated names of keys, "all" or "basic", as in `fields`. -EINVAL; *ret_bad is then the name. */
+/* Parses a value of `fields`. -EINVAL: *ret_bad is the name that is no key. */
 int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad);
 
 #endif

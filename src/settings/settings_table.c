@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The defaults go through the readers too: so what is documented as the default is what is in force. */
+/* Defaults are parsed as values of a file are, so the default in the documents is the one in
+ * force. */
 #include "settings/settings_table.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "settings/settings_value.h"
 
@@ -12,59 +15,62 @@
 #define K(n) ((uint64_t)(n) << 10)
 #define M(n) ((uint64_t)(n) << 20)
 #define G(n) ((uint64_t)(n) << 30)
-#define TABLE_MEMORY_MAX (SIZE_MAX < G(1024) ? SIZE_MAX : G(1024)) /* it is a size_t where it is used */
-/* Versions of clang-format do not agree about this one. */
+#define SUN_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define TABLE_MEMORY_MAX (SIZE_MAX < G(1024) ? SIZE_MAX : G(1024)) /* used as a size_t */
+/* Versions of clang-format do not agree about these. */
 /* clang-format off */
-#define SETTING(section, name, type, member, value, ...) { section, name, type, AT(member), value, __VA_ARGS__ }
+#define SETTING(section, name, type, member, initial, ...) \
+	{ section, name, &type_##type, AT(member), initial, __VA_ARGS__ }
+#define FILTER(section, name, member, filter_key) \
+	{ section, name, &type_filter, AT(member), "", .key = filter_key }
+#define OUTPUT(section, member) \
+	SETTING(section, "fields", output_fields, member, "", 0), \
+	FILTER(section, "types", member, FILTER_TYPES), \
+	FILTER(section, "pid", member, FILTER_PID), \
+	FILTER(section, "ppid", member, FILTER_PPID), \
+	FILTER(section, "tree", member, FILTER_TREE), \
+	FILTER(section, "uid", member, FILTER_UID), \
+	FILTER(section, "gid", member, FILTER_GID), \
+	FILTER(section, "comm", member, FILTER_COMM), \
+	FILTER(section, "exe", member, FILTER_EXE), \
+	FILTER(section, "filename", member, FILTER_FILENAME), \
+	FILTER(section, "args", member, FILTER_ARGS), \
+	FILTER(section, "unit", member, FILTER_UNIT), \
+	FILTER(section, "cgroup", member, FILTER_CGROUP), \
+	FILTER(section, "container_id", member, FILTER_CONTAINER_ID), \
+	FILTER(section, "error", member, FILTER_ERROR)
 /* clang-format on */
-#define FILTERS(section, output)                                                                                    \
-	SETTING(section, "fields", TYPE_FIELDS, output, "", 0),                                                     \
-		SETTING(section, "types", TYPE_FILTER + FILTER_TYPES, output.filter[FILTER_TYPES], "", 0),          \
-		SETTING(section, "pid", TYPE_FILTER + FILTER_PID, output.filter[FILTER_PID], "", 0),                \
-		SETTING(section, "ppid", TYPE_FILTER + FILTER_PPID, output.filter[FILTER_PPID], "", 0),             \
-		SETTING(section, "tree", TYPE_FILTER + FILTER_TREE, output.filter[FILTER_TREE], "", 0),             \
-		SETTING(section, "uid", TYPE_FILTER + FILTER_UID, output.filter[FILTER_UID], "", 0),                \
-		SETTING(section, "gid", TYPE_FILTER + FILTER_GID, output.filter[FILTER_GID], "", 0),                \
-		SETTING(section, "comm", TYPE_FILTER + FILTER_COMM, output.filter[FILTER_COMM], "", 0),             \
-		SETTING(section, "exe", TYPE_FILTER + FILTER_EXE, output.filter[FILTER_EXE], "", 0),                \
-		SETTING(section, "filename", TYPE_FILTER + FILTER_FILENAME, output.filter[FILTER_FILENAME], "", 0), \
-		SETTING(section, "args", TYPE_FILTER + FILTER_ARGS, output.filter[FILTER_ARGS], "", 0),             \
-		SETTING(section, "unit", TYPE_FILTER + FILTER_UNIT, output.filter[FILTER_UNIT], "", 0),             \
-		SETTING(section, "cgroup", TYPE_FILTER + FILTER_CGROUP, output.filter[FILTER_CGROUP], "", 0),       \
-		SETTING(section, "container_id", TYPE_FILTER + FILTER_CONTAINER_ID,                                 \
-			output.filter[FILTER_CONTAINER_ID], "", 0),                                                 \
-		SETTING(section, "error", TYPE_FILTER + FILTER_ERROR, output.filter[FILTER_ERROR], "", 0)
 
 static const struct setting table[] = {
-	SETTING("probes", "errors", TYPE_ERRORS, probes.errors, "auto", 0, .restart = true),
-	SETTING("probes", "forks", TYPE_TRUTH, probes.forks, "no", 0, .restart = true),
-	SETTING("probes", "kernel_threads", TYPE_TRUTH, probes.kernel_threads, "yes", 0, .restart = true),
-	SETTING("probes", "ring_buffer", TYPE_SIZE, probes.ring_buffer, "8M", K(64), G(1), .restart = true),
-	SETTING("probes", "args_limit", TYPE_SIZE, probes.args_limit, "2M", K(4), M(8), .restart = true),
-	SETTING("probes", "table_memory", TYPE_SIZE, probes.table_memory, "256M", 0, TABLE_MEMORY_MAX),
-	SETTING("probes", "env", TYPE_ENV, probes.env, "", 0, .restart = true),
-	SETTING("probes", "btf", TYPE_PATH, probes.btf, "", 0, .restart = true),
-	SETTING("output", "fields", TYPE_FIELDS, output.fields, "all", 0),
-	SETTING("socket", "enabled", TYPE_TRUTH, socket.enabled, "yes", 0, .restart = true),
-	SETTING("socket", "path", TYPE_SOCKET, socket.path, "/run/execsnoopd/events.sock", 1, .restart = true),
-	SETTING("socket", "mode", TYPE_MODE, socket.mode, "0660", 0, 0777),
-	SETTING("socket", "group", TYPE_NAME, socket.group, "execsnoopd", 0),
-	SETTING("socket", "snapshot", TYPE_TRUTH, socket.snapshot, "yes", 0),
-	SETTING("socket", "max_subscribers", TYPE_COUNT, socket.max_subscribers, "256", 1, 65536),
-	SETTING("socket", "per_user", TYPE_COUNT, socket.per_user, "0", 0, 65536),
-	SETTING("socket", "queue", TYPE_SIZE, socket.queue, "4M", K(64), G(1)),
-	SETTING("socket", "snapshot_memory", TYPE_SIZE, socket.snapshot_memory, "64M", K(64), G(1024)),
-	SETTING("socket", "slow", TYPE_SLOW, socket.slow, "drop", 0),
-	FILTERS("socket", socket.output),
-	SETTING("journal", "enabled", TYPE_TRUTH, journal.enabled, "yes", 0),
-	SETTING("journal", "snapshot", TYPE_TRUTH, journal.snapshot, "no", 0),
-	SETTING("journal", "queue", TYPE_SIZE, journal.queue, "4M", K(64), G(1)),
-	FILTERS("journal", journal.output),
-	SETTING("stdout", "snapshot", TYPE_TRUTH, stdout_output.snapshot, "yes", 0),
-	FILTERS("stdout", stdout_output.output),
-	SETTING("redact", "options", TYPE_OPTIONS, redact.options, "", 0),
-	SETTING("redact", "pattern", TYPE_PATTERN, redact.pattern, "", 0, .many = true),
-	SETTING("log", "level", TYPE_LEVEL, log.level, "info", 0),
+	SETTING("probes", "errors", errors, probes.errors, "auto", 0, .restart = true),
+	SETTING("probes", "forks", bool, probes.forks, "no", 0, .restart = true),
+	SETTING("probes", "kernel_threads", bool, probes.kernel_threads, "yes", 0, .restart = true),
+	SETTING("probes", "ring_buffer", size, probes.ring_buffer, "8M", K(64), G(1), .restart = true),
+	SETTING("probes", "args_limit", size, probes.args_limit, "2M", K(4), M(8), .restart = true),
+	SETTING("probes", "table_memory", size, probes.table_memory, "256M", 0, TABLE_MEMORY_MAX),
+	SETTING("probes", "env", env, probes.env, "", 0, .restart = true),
+	SETTING("probes", "btf", path, probes.btf, "", 0, PATH_MAX - 1, .restart = true),
+	SETTING("output", "fields", fields, output.fields, "all", 0),
+	SETTING("socket", "enabled", bool, socket.enabled, "yes", 0, .restart = true),
+	SETTING("socket", "path", path, socket.path, "/run/execsnoopd/events.sock", 1, SUN_PATH_MAX, .restart = true),
+	SETTING("socket", "mode", mode, socket.mode, "0660", 0),
+	SETTING("socket", "group", name, socket.group, "execsnoopd", 0),
+	SETTING("socket", "snapshot", bool, socket.snapshot, "yes", 0),
+	SETTING("socket", "max_subscribers", count, socket.max_subscribers, "256", 1, 65536),
+	SETTING("socket", "per_user", count, socket.per_user, "0", 0, 65536),
+	SETTING("socket", "queue", size, socket.queue, "4M", K(64), G(1)),
+	SETTING("socket", "snapshot_memory", size, socket.snapshot_memory, "64M", K(64), G(1024)),
+	SETTING("socket", "slow", slow, socket.slow, "drop", 0),
+	OUTPUT("socket", socket.output),
+	SETTING("journal", "enabled", bool, journal.enabled, "yes", 0),
+	SETTING("journal", "snapshot", bool, journal.snapshot, "no", 0),
+	SETTING("journal", "queue", size, journal.queue, "4M", K(64), G(1)),
+	OUTPUT("journal", journal.output),
+	SETTING("stdout", "snapshot", bool, stdout_output.snapshot, "yes", 0),
+	OUTPUT("stdout", stdout_output.output),
+	SETTING("redact", "options", options, redact.options, "", 0),
+	SETTING("redact", "pattern", pattern, redact.pattern, "", 0, .many = true),
+	SETTING("log", "level", level, log.level, "info", 0),
 };
 #define TABLE (sizeof(table) / sizeof(table[0]))
 
@@ -101,20 +107,9 @@ static void *value_of(const struct settings *settings, const struct setting *set
 	return (char *)settings + setting->offset;
 }
 
-int settings_set(struct settings *settings, const struct setting *setting, const char *value, bool first, char *buffer,
-		 size_t size, const char **ret_wrong)
+int settings_set(struct settings *settings, const struct setting *setting, struct setting_input *input)
 {
-	return value_read(value_of(settings, setting), setting, value, first, buffer, size, ret_wrong);
-}
-
-const char *settings_doubt(const struct setting *setting, const char *value)
-{
-	return value_doubt(setting, value);
-}
-
-bool settings_is_text(const struct setting *setting)
-{
-	return value_is_text(setting);
+	return setting->type->read(value_of(settings, setting), setting, input);
 }
 
 void settings_finish(struct settings *settings)
@@ -126,7 +121,8 @@ void settings_finish(struct settings *settings)
 	for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++)
 		if (!outputs[i]->fields_set)
 			outputs[i]->fields = settings->output.fields;
-	/* bpf(2): the size of a ring buffer is a power of two, and of whole pages (64 KiB on some arm64). */
+	/* bpf(2): the size of a ring buffer is a power of two, and of whole pages (64 KiB on some
+	 * arm64). */
 	while (size < settings->probes.ring_buffer)
 		size *= 2;
 	settings->probes.ring_buffer = size;
@@ -135,13 +131,12 @@ void settings_finish(struct settings *settings)
 int settings_new(struct settings **ret)
 {
 	_cleanup_(settings_free_p) struct settings *settings = calloc(1, sizeof(*settings));
-	const char *wrong = NULL;
-	char buffer[256];
 
 	if (!settings)
 		return -ENOMEM;
 	for (size_t i = 0; i < TABLE; i++) {
-		int r = settings_set(settings, &table[i], table[i].value, true, buffer, sizeof(buffer), &wrong);
+		struct setting_input input = { .text = table[i].initial, .first = true };
+		int r = settings_set(settings, &table[i], &input);
 
 		if (r == -ENOMEM)
 			return r;
@@ -157,9 +152,15 @@ struct settings *settings_free(struct settings *settings)
 	if (!settings)
 		return NULL;
 	for (size_t i = 0; i < TABLE; i++)
-		value_free(value_of(settings, &table[i]), &table[i]);
+		if (table[i].type->free)
+			table[i].type->free(value_of(settings, &table[i]), &table[i]);
 	free(settings);
 	return NULL;
+}
+
+static void write_value(FILE *out, const struct settings *settings, const struct setting *setting)
+{
+	setting->type->write(out, value_of(settings, setting), setting);
 }
 
 int settings_dump(const struct settings *settings, FILE *out)
@@ -171,7 +172,7 @@ int settings_dump(const struct settings *settings, FILE *out)
 			fprintf(out, "%s[%s]\n", *section ? "\n" : "", table[i].section);
 			section = table[i].section;
 		}
-		if (table[i].type == TYPE_PATTERN) {
+		if (table[i].many) {
 			string_list list = *(string_list const *)value_of(settings, &table[i]);
 
 			for (string_list entry = list; entry && *entry; entry++)
@@ -179,7 +180,7 @@ int settings_dump(const struct settings *settings, FILE *out)
 			continue;
 		}
 		fprintf(out, "%s = ", table[i].name);
-		value_write(out, value_of(settings, &table[i]), &table[i]);
+		write_value(out, settings, &table[i]);
 		fputc('\n', out);
 	}
 	return fflush(out) == 0 ? 0 : -errno;
@@ -192,7 +193,7 @@ static int value_text(const struct settings *settings, const struct setting *set
 
 	if (!out)
 		return -errno;
-	value_write(out, value_of(settings, setting), setting);
+	write_value(out, settings, setting);
 	return fclose(out) == 0 ? 0 : -errno;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The one table of keys: names, types, defaults, ranges. For settings.c alone. */
+/* The one table of keys: names, types, defaults, ranges. For the files of this folder alone. */
 #ifndef EXECSNOOP_SETTINGS_TABLE_H
 #define EXECSNOOP_SETTINGS_TABLE_H
 
@@ -8,14 +8,25 @@
 
 #include "settings/settings.h"
 
+struct setting_type;
+
 struct setting {
 	const char *section, *name;
-	int type;	   /* enum in settings_value.h */
-	size_t offset;	   /* in struct settings */
-	const char *value; /* the default, as it would stand in a file */
-	uint64_t least, most;
-	bool many;    /* may be given more than once in a file */
-	bool restart; /* takes one to change */
+	const struct setting_type *type;
+	size_t offset;	     /* in struct settings */
+	const char *initial; /* the default, as a file would have it */
+	uint64_t min, max;   /* of a number; of a path's length */
+	enum filter_key key; /* of a filter */
+	bool many;	     /* may be given more than once in a file */
+	bool restart;	     /* a change takes effect after a restart */
+};
+
+/* A value on its way from a file into the settings. */
+struct setting_input {
+	const char *text;
+	bool first;	   /* in this file: a list begins anew, else it grows */
+	const char *wrong; /* set with -EINVAL: a static string, or `buffer` */
+	char buffer[512];
 };
 
 size_t settings_count(void);
@@ -23,19 +34,10 @@ size_t settings_index(const struct setting *setting);
 bool settings_has_section(const char *section);
 const struct setting *settings_find(const char *section, const char *name);
 
-/*
- * Sets it from the text of a file. `first`: the first time in this file; a list begins anew then, and grows at the
- * next times. 0; -EINVAL with *ret_wrong (a static string, or one in buffer); -ENOMEM.
- */
-int settings_set(struct settings *settings, const struct setting *setting, const char *value, bool first, char *buffer,
-		 size_t size, const char **ret_wrong);
+/* -EINVAL with input->wrong; -ENOMEM. */
+int settings_set(struct settings *settings, const struct setting *setting, struct setting_input *input);
 
-/* Why a value is probably not what was meant, though it may be taken; NULL. */
-const char *settings_doubt(const struct setting *setting, const char *value);
-/* Any text is a value of it, so nothing else finds out. */
-bool settings_is_text(const struct setting *setting);
-
-/* What hangs on other keys: [output] fields, sizes that are rounded. */
+/* What depends on other keys: [output] fields, sizes that are rounded. */
 void settings_finish(struct settings *settings);
 
 #endif

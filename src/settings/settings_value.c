@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Each type has a reader and a writer. A string that could not be read back (it has blanks at its ends, or a line's end)
- * cannot come from a file, so the writer need not quote.
+ * Each type is a row of functions. A string that could not be read back (with blanks at its ends,
+ * or a newline) cannot come from a file, so the writers need not quote.
  */
 #include "settings/settings_value.h"
 
@@ -14,12 +14,7 @@
 #include "model/environment.h"
 #include "model/redact.h"
 
-struct choice {
-	const char *name;
-	int value;
-};
-
-static const struct choice errors_choices[] = {
+static const struct setting_choice errors_choices[] = {
 	{ "auto", ERRORS_AUTO },
 	{ "kprobe-multi", ERRORS_KPROBE_MULTI },
 	{ "fexit", ERRORS_FEXIT },
@@ -28,10 +23,10 @@ static const struct choice errors_choices[] = {
 	{ "off", ERRORS_OFF },
 	{},
 };
-static const struct choice slow_choices[] = { { "drop", SLOW_DROP }, { "disconnect", SLOW_DISCONNECT }, {} };
-static const struct choice level_choices[] = { { "error", LOG_ERR },	 { "warning", LOG_WARNING },
-					       { "notice", LOG_NOTICE }, { "info", LOG_INFO },
-					       { "debug", LOG_DEBUG },	 {} };
+static const struct setting_choice slow_choices[] = { { "drop", SLOW_DROP }, { "disconnect", SLOW_DISCONNECT }, {} };
+static const struct setting_choice level_choices[] = { { "error", LOG_ERR },	 { "warning", LOG_WARNING },
+						       { "notice", LOG_NOTICE }, { "info", LOG_INFO },
+						       { "debug", LOG_DEBUG },	 {} };
 
 /* Lists. */
 
@@ -65,7 +60,8 @@ static int list_add(string_list *list, const char *data, size_t size)
 	return longer[n] ? 0 : -ENOMEM;
 }
 
-/* The next entry of a list with commas, without blanks around it. False at the end; empty entries are given too. */
+/* The next entry of a list with commas, without the blanks around it; entries may be empty. False
+ * at the end. */
 static bool next_entry(const char **at, struct bytes *ret)
 {
 	const char *begin = *at, *end;
@@ -82,108 +78,191 @@ static bool next_entry(const char **at, struct bytes *ret)
 	return true;
 }
 
-/* Readers: 0, -EINVAL with *wrong, -ENOMEM. */
+static int wrong(struct setting_input *input, const char *reason)
+{
+	input->wrong = reason;
+	return -EINVAL;
+}
 
-static int read_truth(bool *to, const char *value, const char **wrong)
+/* Scalars. */
+
+static int read_bool(void *to, const struct setting *setting, struct setting_input *input)
 {
 	static const char *const words[] = { "no", "yes", "false", "true", "off", "on", "0", "1" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasecmp(value, words[i]) == 0) {
-			*to = i % 2;
+		if (strcasecmp(input->text, words[i]) == 0) {
+			*(bool *)to = i % 2;
 			return 0;
 		}
 	}
-	*wrong = "neither yes nor no";
-	return -EINVAL;
+	return wrong(input, "neither yes nor no");
 }
 
-static int read_number(uint64_t *to, const struct setting *setting, const char *value, bool sized, char *buffer,
-		       size_t room, const char **wrong)
+static void write_bool(FILE *out, const void *at, const struct setting *setting)
 {
-	uint64_t number;
-	unsigned shift = 0;
-	char *end;
+	fputs(*(const bool *)at ? "yes" : "no", out);
+}
 
+const struct setting_type type_bool = { .read = read_bool, .write = write_bool };
+
+/* Decimal digits; *end is what follows. False: there are none, or too many. */
+static bool read_digits(const char *text, uint64_t *ret, char **end)
+{
 	errno = 0;
-	number = strtoull(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || errno != 0)
-		goto bad;
-	if (sized && *end) {
-		shift = *end == 'K' || *end == 'k'   ? 10
-			: *end == 'M' || *end == 'm' ? 20
-			: *end == 'G' || *end == 'g' ? 30
-						     : 0;
-		end += shift != 0;
-	}
-	if (*end)
-		goto bad;
-	if (number > UINT64_MAX >> shift || number << shift < setting->least || number << shift > setting->most) {
-		snprintf(buffer, room, "not between %" PRIu64 " and %" PRIu64, setting->least, setting->most);
-		*wrong = buffer;
-		return -EINVAL;
+	*ret = strtoull(text, end, 10);
+	return text[0] >= '0' && text[0] <= '9' && errno == 0;
+}
+
+static int set_number(uint64_t *to, const struct setting *setting, uint64_t number, unsigned shift,
+		      struct setting_input *input)
+{
+	if (number > UINT64_MAX >> shift || number << shift < setting->min || number << shift > setting->max) {
+		snprintf(input->buffer, sizeof(input->buffer), "not between %" PRIu64 " and %" PRIu64, setting->min,
+			 setting->max);
+		return wrong(input, input->buffer);
 	}
 	*to = number << shift;
 	return 0;
-bad:
-	*wrong = sized ? "not a size (a number, or one with K, M or G)" : "not a number";
-	return -EINVAL;
 }
 
-static int read_mode(mode_t *to, const char *value, const char **wrong)
+static int read_size(void *to, const struct setting *setting, struct setting_input *input)
+{
+	uint64_t number;
+	char *end;
+
+	if (read_digits(input->text, &number, &end)) {
+		unsigned shift = *end == 'K' || *end == 'k'   ? 10
+				 : *end == 'M' || *end == 'm' ? 20
+				 : *end == 'G' || *end == 'g' ? 30
+							      : 0;
+
+		if (end[shift != 0] == '\0')
+			return set_number(to, setting, number, shift, input);
+	}
+	return wrong(input, "not a size (a number, or one with K, M or G)");
+}
+
+static void write_size(FILE *out, const void *at, const struct setting *setting)
+{
+	static const char units[] = "KMG";
+	uint64_t size = *(const uint64_t *)at;
+	int unit = -1;
+
+	while (size > 0 && size % 1024 == 0 && unit < 2) {
+		size /= 1024;
+		unit++;
+	}
+	fprintf(out, "%" PRIu64 "%.*s", size, unit >= 0, unit >= 0 ? &units[unit] : "");
+}
+
+const struct setting_type type_size = { .read = read_size, .write = write_size };
+
+static int read_count(void *to, const struct setting *setting, struct setting_input *input)
+{
+	uint64_t number;
+	char *end;
+
+	if (!read_digits(input->text, &number, &end) || *end)
+		return wrong(input, "not a number");
+	return set_number(to, setting, number, 0, input);
+}
+
+static void write_count(FILE *out, const void *at, const struct setting *setting)
+{
+	fprintf(out, "%" PRIu64, *(const uint64_t *)at);
+}
+
+const struct setting_type type_count = { .read = read_count, .write = write_count };
+
+static int read_mode(void *to, const struct setting *setting, struct setting_input *input)
 {
 	char *end;
-	unsigned long mode = strtoul(value, &end, 8);
+	unsigned long mode = strtoul(input->text, &end, 8);
 
-	if (value[0] < '0' || value[0] > '7' || *end || mode > 0777) {
-		*wrong = "not an octal mode from 0 to 0777";
-		return -EINVAL;
-	}
-	*to = (mode_t)mode;
+	if (input->text[0] < '0' || input->text[0] > '7' || *end || mode > 0777)
+		return wrong(input, "not an octal mode from 0 to 0777");
+	*(mode_t *)to = (mode_t)mode;
 	return 0;
 }
 
-static int read_string(char **to, const char *value)
+static void write_mode(FILE *out, const void *at, const struct setting *setting)
 {
-	char *copy = *value ? strdup(value) : NULL;
-
-	if (*value && !copy)
-		return -ENOMEM;
-	free(*to);
-	*to = copy;
-	return 0;
+	fprintf(out, "%04o", (unsigned)*(const mode_t *)at);
 }
 
-static int read_path(char **to, const char *value, size_t most, bool needed, const char **wrong)
-{
-	if ((*value && *value != '/') || (needed && !*value)) {
-		*wrong = "not an absolute path";
-		return -EINVAL;
-	}
-	if (strlen(value) > most) {
-		*wrong = "the path is too long";
-		return -EINVAL;
-	}
-	return read_string(to, value);
-}
+const struct setting_type type_mode = { .read = read_mode, .write = write_mode };
 
-static int read_choice(int *to, const struct choice *choices, const char *value, char *buffer, size_t room,
-		       const char **wrong)
+/* An enum of them is an int to the compiler too. */
+static int read_choice(void *to, const struct setting *setting, struct setting_input *input)
 {
+	const struct setting_choice *choices = setting->type->choices;
 	size_t n;
 
-	for (const struct choice *choice = choices; choice->name; choice++) {
-		if (strcmp(choice->name, value) == 0) {
-			*to = choice->value;
+	for (const struct setting_choice *choice = choices; choice->name; choice++) {
+		if (strcmp(choice->name, input->text) == 0) {
+			*(int *)to = choice->value;
 			return 0;
 		}
 	}
-	n = (size_t)snprintf(buffer, room, "none of");
-	for (const struct choice *choice = choices; choice->name && n < room; choice++)
-		n += (size_t)snprintf(buffer + n, room - n, "%s %s", choice == choices ? "" : ",", choice->name);
-	*wrong = buffer;
-	return -EINVAL;
+	n = (size_t)snprintf(input->buffer, sizeof(input->buffer), "none of");
+	for (const struct setting_choice *choice = choices; choice->name && n < sizeof(input->buffer); choice++)
+		n += (size_t)snprintf(input->buffer + n, sizeof(input->buffer) - n, "%s %s",
+				      choice == choices ? "" : ",", choice->name);
+	return wrong(input, input->buffer);
 }
+
+static void write_choice(FILE *out, const void *at, const struct setting *setting)
+{
+	for (const struct setting_choice *choice = setting->type->choices; choice->name; choice++)
+		if (choice->value == *(const int *)at)
+			fputs(choice->name, out);
+}
+
+const struct setting_type type_errors = { .choices = errors_choices, .read = read_choice, .write = write_choice };
+const struct setting_type type_slow = { .choices = slow_choices, .read = read_choice, .write = write_choice };
+const struct setting_type type_level = { .choices = level_choices, .read = read_choice, .write = write_choice };
+
+/* Strings. */
+
+static int read_name(void *to, const struct setting *setting, struct setting_input *input)
+{
+	char *copy = *input->text ? strdup(input->text) : NULL;
+
+	if (*input->text && !copy)
+		return -ENOMEM;
+	free(*(char **)to);
+	*(char **)to = copy;
+	return 0;
+}
+
+static int read_path(void *to, const struct setting *setting, struct setting_input *input)
+{
+	size_t size = strlen(input->text);
+
+	if (size < setting->min || (size > 0 && *input->text != '/'))
+		return wrong(input, "not an absolute path");
+	if (size > setting->max)
+		return wrong(input, "the path is too long");
+	return read_name(to, setting, input);
+}
+
+static void write_name(FILE *out, const void *at, const struct setting *setting)
+{
+	const char *name = *(char *const *)at;
+
+	fputs(name ? name : "", out);
+}
+
+static void free_name(void *at, const struct setting *setting)
+{
+	free(*(char **)at);
+}
+
+const struct setting_type type_name = { .is_text = true, .read = read_name, .write = write_name, .free = free_name };
+const struct setting_type type_path = { .is_text = true, .read = read_path, .write = write_name, .free = free_name };
+
+/* Keys. */
 
 int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
 {
@@ -211,151 +290,200 @@ int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
 	return 0;
 }
 
-static int read_fields(key_set *to, const char *value, char *buffer, size_t room, const char **wrong)
+static int set_fields(key_set *to, const char *value, struct setting_input *input)
 {
 	struct bytes bad;
 	int r = settings_fields(bytes_of(value), to, &bad);
 
-	if (r == -EINVAL) {
-		snprintf(buffer, room, "there is no key '%.*s'", (int)bad.size, bad.data);
-		*wrong = buffer;
-	}
-	return r;
+	if (r != -EINVAL)
+		return r;
+	snprintf(input->buffer, sizeof(input->buffer), "there is no key '%.*s'", (int)bad.size, bad.data);
+	return wrong(input, input->buffer);
 }
 
-static int read_list(string_list *to, const char *value, bool first, const char **wrong)
+static int read_fields(void *to, const struct setting *setting, struct setting_input *input)
 {
-	struct bytes entry;
-	int r = 0;
+	return set_fields(to, *input->text ? input->text : "all", input);
+}
 
-	if (first)
-		list_clear(to);
-	if (!*value)
-		return 0;
-	while (r == 0 && next_entry(&value, &entry)) {
-		if (entry.size == 0) {
-			*wrong = "an entry of the list is empty";
-			return -EINVAL;
-		}
-		r = list_add(to, entry.data, entry.size);
+static int read_output_fields(void *to, const struct setting *setting, struct setting_input *input)
+{
+	struct settings_output *output = to;
+
+	output->fields_set = *input->text;
+	return output->fields_set ? set_fields(&output->fields, input->text, input) : 0;
+}
+
+static void write_fields(FILE *out, const void *at, const struct setting *setting)
+{
+	key_set keys = *(const key_set *)at;
+	const char *comma = "";
+
+	if (keys == KEYS_ALL) {
+		fputs("all", out);
+		return;
 	}
+	for (enum key key = 0; key < KEY_MAX; key++) {
+		if (keys & KEY_BIT(key)) {
+			fprintf(out, "%s%s", comma, key_name(key));
+			comma = ", ";
+		}
+	}
+}
+
+static void write_output_fields(FILE *out, const void *at, const struct setting *setting)
+{
+	const struct settings_output *output = at;
+
+	if (output->fields_set)
+		write_fields(out, &output->fields, setting);
+}
+
+const struct setting_type type_fields = { .read = read_fields, .write = write_fields };
+const struct setting_type type_output_fields = { .read = read_output_fields, .write = write_output_fields };
+
+/* Lists. */
+
+static int set_list(string_list *to, struct setting_input *input)
+{
+	const char *text = input->text;
+	struct bytes entry;
+
+	if (input->first)
+		list_clear(to);
+	if (!*text)
+		return 0;
+	while (next_entry(&text, &entry)) {
+		int r;
+
+		if (entry.size == 0)
+			return wrong(input, "an entry of the list is empty");
+		r = list_add(to, entry.data, entry.size);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void write_entries(FILE *out, string_list list)
+{
+	for (string_list entry = list; entry && *entry; entry++)
+		fprintf(out, "%s%s", entry == list ? "" : ", ", *entry);
+}
+
+static void write_list(FILE *out, const void *at, const struct setting *setting)
+{
+	write_entries(out, *(string_list const *)at);
+}
+
+static void free_list(void *at, const struct setting *setting)
+{
+	list_clear(at);
+}
+
+/* The globs are compiled to check them, and thrown away. */
+static int read_env(void *to, const struct setting *setting, struct setting_input *input)
+{
+	_cleanup_(environment_free_p) struct environment *environment = NULL;
+	int r = set_list(to, input);
+
+	return r < 0 ? r : environment_new(&environment, *(const char *const **)to, &input->wrong);
+}
+
+static int read_options(void *to, const struct setting *setting, struct setting_input *input)
+{
+	string_list *list = to;
+	int r = set_list(list, input);
+
+	for (string_list entry = *list; r == 0 && entry && *entry; entry++)
+		r = redact_check_option(*entry, &input->wrong);
+	if (r == 0 && list_length(*list) > REDACT_OPTIONS_MAX)
+		return wrong(input, "too many of them");
 	return r;
 }
 
-static int read_filter(string_list *to, enum filter_key key, const char *value, const char **wrong)
+static int read_pattern(void *to, const struct setting *setting, struct setting_input *input)
+{
+	string_list *list = to;
+	int r;
+
+	if (input->first)
+		list_clear(list);
+	if (!*input->text)
+		return 0;
+	r = redact_check_pattern(input->text, &input->wrong);
+	if (r < 0)
+		return r;
+	if (list_length(*list) >= REDACT_PATTERNS_MAX)
+		return wrong(input, "too many of them");
+	return list_add(list, input->text, strlen(input->text));
+}
+
+const struct setting_type type_env = { .is_text = true, .read = read_env, .write = write_list, .free = free_list };
+const struct setting_type type_options = {
+	.is_text = true, .read = read_options, .write = write_list, .free = free_list
+};
+const struct setting_type type_pattern = {
+	.is_text = true, .read = read_pattern, .write = write_list, .free = free_list
+};
+
+/* Filters. */
+
+static int make_filter(const struct settings_output *output, struct filter **ret, const char **ret_reason)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	int r = filter_new(&filter);
 
+	if (r < 0)
+		return r;
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++) {
+		for (string_list entry = output->filter[key]; entry && *entry; entry++) {
+			r = filter_add(filter, key, bytes_of(*entry), ret_reason);
+			if (r < 0)
+				return r;
+		}
+	}
+	*ret = TAKE_PTR(filter);
+	return 0;
+}
+
+int settings_filter(const struct settings_output *output, struct filter **ret)
+{
+	const char *reason;
+
+	return make_filter(output, ret, &reason);
+}
+
+/* Checked with the other keys, since a filter has limits for all of them together. Bad entries are
+ * not kept, or they would be reported with each key that follows. */
+static int read_filter(void *to, const struct setting *setting, struct setting_input *input)
+{
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	struct settings_output *output = to;
+	int r = set_list(&output->filter[setting->key], input);
+
 	if (r == 0)
-		r = read_list(to, value, true, wrong);
-	for (string_list entry = *to; r == 0 && entry && *entry; entry++)
-		r = filter_add(filter, key, bytes_of(*entry), wrong);
+		r = make_filter(output, &filter, &input->wrong);
+	if (r < 0)
+		list_clear(&output->filter[setting->key]);
 	return r == -E2BIG ? -EINVAL : r;
 }
 
-/* The globs are made once, to see whether they are some. */
-static int read_env(string_list *to, const char *value, bool first, const char **wrong)
+static void write_filter(FILE *out, const void *at, const struct setting *setting)
 {
-	_cleanup_(environment_free_p) struct environment *environment = NULL;
-	int r = read_list(to, value, first, wrong);
-
-	return r < 0 ? r : environment_new(&environment, (const char *const *)*to, wrong);
+	write_entries(out, ((const struct settings_output *)at)->filter[setting->key]);
 }
 
-static int read_options(string_list *to, const char *value, bool first, const char **wrong)
+static void free_filter(void *at, const struct setting *setting)
 {
-	int r = read_list(to, value, first, wrong);
-
-	for (string_list entry = *to; r == 0 && entry && *entry; entry++)
-		r = redact_check_option(*entry, wrong);
-	if (r == 0 && list_length(*to) > REDACT_OPTIONS_MAX) {
-		*wrong = "too many of them";
-		r = -EINVAL;
-	}
-	return r;
+	list_clear(&((struct settings_output *)at)->filter[setting->key]);
 }
 
-static int read_pattern(string_list *to, const char *value, bool first, const char **wrong)
-{
-	int r;
-
-	if (first)
-		list_clear(to);
-	if (!*value)
-		return 0;
-	r = redact_check_pattern(value, wrong);
-	if (r == 0 && list_length(*to) >= REDACT_PATTERNS_MAX) {
-		*wrong = "too many of them";
-		r = -EINVAL;
-	}
-	return r < 0 ? r : list_add(to, value, strlen(value));
-}
-
-int value_read(void *to, const struct setting *setting, const char *value, bool first, char *buffer, size_t size,
-	       const char **ret_wrong)
-{
-	int choice = 0, r;
-
-	switch (setting->type) {
-	case TYPE_TRUTH:
-		return read_truth(to, value, ret_wrong);
-	case TYPE_SIZE:
-	case TYPE_COUNT:
-		return read_number(to, setting, value, setting->type == TYPE_SIZE, buffer, size, ret_wrong);
-	case TYPE_MODE:
-		return read_mode(to, value, ret_wrong);
-	case TYPE_PATH:
-		return read_path(to, value, 4095, false, ret_wrong);
-	case TYPE_SOCKET:
-		return read_path(to, value, 107, true, ret_wrong); /* sun_path, unix(7) */
-	case TYPE_NAME:
-		return read_string(to, value);
-	case TYPE_ERRORS:
-		r = read_choice(&choice, errors_choices, value, buffer, size, ret_wrong);
-		if (r == 0)
-			*(enum errors_probe *)to = (enum errors_probe)choice;
-		return r;
-	case TYPE_SLOW:
-		r = read_choice(&choice, slow_choices, value, buffer, size, ret_wrong);
-		if (r == 0)
-			*(enum slow *)to = (enum slow)choice;
-		return r;
-	case TYPE_LEVEL:
-		return read_choice(to, level_choices, value, buffer, size, ret_wrong);
-	case TYPE_FIELDS:
-		if (strcmp(setting->section, "output") == 0)
-			return read_fields(to, *value ? value : "all", buffer, size, ret_wrong);
-		((struct settings_output *)to)->fields_set = *value;
-		return *value ? read_fields(&((struct settings_output *)to)->fields, value, buffer, size, ret_wrong)
-			      : 0;
-	case TYPE_ENV:
-		return read_env(to, value, first, ret_wrong);
-	case TYPE_OPTIONS:
-		return read_options(to, value, first, ret_wrong);
-	case TYPE_PATTERN:
-		return read_pattern(to, value, first, ret_wrong);
-	default:
-		return read_filter(to, (enum filter_key)(setting->type - TYPE_FILTER), value, ret_wrong);
-	}
-}
+const struct setting_type type_filter = {
+	.is_text = true, .read = read_filter, .write = write_filter, .free = free_filter
+};
 
 /* Doubts. */
-
-bool value_is_text(const struct setting *setting)
-{
-	switch (setting->type) {
-	case TYPE_PATH:
-	case TYPE_SOCKET:
-	case TYPE_NAME:
-	case TYPE_ENV:
-	case TYPE_OPTIONS:
-	case TYPE_PATTERN:
-		return true;
-	default:
-		return setting->type >= TYPE_FILTER;
-	}
-}
 
 static bool has_comment(const char *value)
 {
@@ -373,11 +501,11 @@ static bool has_quotes(struct bytes entry)
 }
 
 /* /proc/PID/comm has 15 bytes at most (proc(5)). */
-static bool is_too_long(const struct setting *setting, struct bytes entry)
+static bool is_too_long_comm(struct bytes entry)
 {
 	size_t size = entry.size - (entry.size > 0 && entry.data[0] == '!');
 
-	if (setting->type != TYPE_FILTER + FILTER_COMM || size <= 15)
+	if (size <= 15)
 		return false;
 	for (size_t i = 0; i < entry.size; i++)
 		if (strchr("*?[\\", entry.data[i]))
@@ -385,113 +513,20 @@ static bool is_too_long(const struct setting *setting, struct bytes entry)
 	return true;
 }
 
-const char *value_doubt(const struct setting *setting, const char *value)
+const char *setting_doubt(const struct setting *setting, const char *value)
 {
+	bool is_comm = setting->type == &type_filter && setting->key == FILTER_COMM;
 	const char *at = value;
 	struct bytes entry;
 
 	if (has_comment(value))
 		return "a comment stands on a line of its own; behind a value it is part of it";
-	/* A list's entries; of what is no list, it does no harm. */
+	/* A value that is not a list is one entry. */
 	while (next_entry(&at, &entry)) {
 		if (has_quotes(entry))
 			return "quotes are part of a value";
-		if (is_too_long(setting, entry))
+		if (is_comm && is_too_long_comm(entry))
 			return "the comm of a process has 15 bytes at most, so this matches none";
 	}
 	return NULL;
-}
-
-void value_free(void *at, const struct setting *setting)
-{
-	if (setting->type == TYPE_PATH || setting->type == TYPE_SOCKET || setting->type == TYPE_NAME)
-		free(*(char **)at);
-	else if (setting->type == TYPE_ENV || setting->type == TYPE_OPTIONS || setting->type == TYPE_PATTERN ||
-		 setting->type >= TYPE_FILTER)
-		list_clear(at);
-}
-
-/* Writers. */
-
-static const char *choice_name(const struct choice *choices, int value)
-{
-	while (choices->name && choices->value != value)
-		choices++;
-	return choices->name;
-}
-
-static void write_size(FILE *out, uint64_t size)
-{
-	static const char units[] = "KMG";
-	int unit = -1;
-
-	while (size > 0 && size % 1024 == 0 && unit < 2) {
-		size /= 1024;
-		unit++;
-	}
-	fprintf(out, "%" PRIu64 "%.*s", size, unit >= 0, unit >= 0 ? &units[unit] : "");
-}
-
-static void write_fields(FILE *out, key_set keys)
-{
-	const char *comma = "";
-
-	if (keys == KEYS_ALL) {
-		fputs("all", out);
-		return;
-	}
-	for (enum key key = 0; key < KEY_MAX; key++) {
-		if (keys & KEY_BIT(key)) {
-			fprintf(out, "%s%s", comma, key_name(key));
-			comma = ", ";
-		}
-	}
-}
-
-static void write_list(FILE *out, string_list list)
-{
-	for (string_list entry = list; entry && *entry; entry++)
-		fprintf(out, "%s%s", entry == list ? "" : ", ", *entry);
-}
-
-void value_write(FILE *out, const void *at, const struct setting *setting)
-{
-	const struct settings_output *output = at;
-
-	switch (setting->type) {
-	case TYPE_TRUTH:
-		fputs(*(const bool *)at ? "yes" : "no", out);
-		break;
-	case TYPE_SIZE:
-		write_size(out, *(const uint64_t *)at);
-		break;
-	case TYPE_COUNT:
-		fprintf(out, "%" PRIu64, *(const uint64_t *)at);
-		break;
-	case TYPE_MODE:
-		fprintf(out, "%04o", (unsigned)*(const mode_t *)at);
-		break;
-	case TYPE_PATH:
-	case TYPE_SOCKET:
-	case TYPE_NAME:
-		fputs(*(char *const *)at ? *(char *const *)at : "", out);
-		break;
-	case TYPE_ERRORS:
-		fputs(choice_name(errors_choices, (int)*(const enum errors_probe *)at), out);
-		break;
-	case TYPE_SLOW:
-		fputs(choice_name(slow_choices, (int)*(const enum slow *)at), out);
-		break;
-	case TYPE_LEVEL:
-		fputs(choice_name(level_choices, *(const int *)at), out);
-		break;
-	case TYPE_FIELDS:
-		if (strcmp(setting->section, "output") == 0)
-			write_fields(out, *(const key_set *)at);
-		else if (output->fields_set)
-			write_fields(out, output->fields);
-		break;
-	default:
-		write_list(out, *(string_list const *)at);
-	}
 }

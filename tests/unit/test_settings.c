@@ -183,6 +183,8 @@ TEST(what_is_wrong_is_told_with_its_place)
 	refused("[socket]\nslow = very\n", "x.conf:2: slow = very: none of drop, disconnect\n");
 	refused("[socket]\nfields = pid, pidd\n", "x.conf:2: fields = pid, pidd: there is no key 'pidd'\n");
 	refused("[socket]\nuid = root\n", "x.conf:2: uid = root: not a number\n");
+	/* And not again with each filter key that follows. */
+	refused("[socket]\ntypes = some\ncomm = a\n", "x.conf:2: types = some: no such event type\n");
 	refused("[socket]\nexe = a,,b\n", "x.conf:2: exe = a,,b: an entry of the list is empty\n");
 	refused("[log]\nlevel = loud\n", "x.conf:2: level = loud: none of error, warning, notice, info, debug\n");
 	refused("[probes]\nerrors = some\n",
