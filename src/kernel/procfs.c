@@ -100,12 +100,12 @@ static bool is_marked(struct bytes link, bool deleted, uint32_t name)
 }
 
 /* An absolute path, with the mark if it has one. -ENOENT: there is none. */
-static int read_path(struct bytebuf *room, int dir, const char *name, struct bytes *ret)
+static int read_path(struct bytebuf *buffer, int dir, const char *name, struct bytes *ret)
 {
 	struct bytes link;
 	int r;
 
-	r = bytebuf_read_link(room, dir, name, &link);
+	r = bytebuf_read_link(buffer, dir, name, &link);
 	if (r < 0)
 		return r;
 	if (link.size == 0 || link.data[0] != '/')
@@ -333,30 +333,30 @@ struct procfs *procfs_free(struct procfs *procfs)
 {
 	if (!procfs)
 		return NULL;
-	free(procfs->stat.data);
-	free(procfs->exe.data);
-	free(procfs->args.data);
-	free(procfs->env.data);
-	free(procfs->cwd.data);
-	free(procfs->cgroup.data);
+	bytebuf_free(&procfs->stat);
+	bytebuf_free(&procfs->exe);
+	bytebuf_free(&procfs->args);
+	bytebuf_free(&procfs->env);
+	bytebuf_free(&procfs->cwd);
+	bytebuf_free(&procfs->cgroup);
 	free(procfs);
 	return NULL;
 }
 
 int procfs_reserve(struct procfs *procfs)
 {
-	int r = bytebuf_grow(&procfs->stat, STAT_MAX);
+	int r = bytebuf_reserve(&procfs->stat, STAT_MAX);
 
 	if (r == 0)
-		r = bytebuf_grow(&procfs->exe, LINK_SIZE_MAX);
+		r = bytebuf_reserve(&procfs->exe, LINK_SIZE_MAX);
 	if (r == 0)
-		r = bytebuf_grow(&procfs->cwd, LINK_SIZE_MAX);
+		r = bytebuf_reserve(&procfs->cwd, LINK_SIZE_MAX);
 	if (r == 0)
-		r = bytebuf_grow(&procfs->cgroup, CGROUP_MAX);
+		r = bytebuf_reserve(&procfs->cgroup, CGROUP_MAX);
 	if (r == 0) /* procfs_identify() uses it too */
-		r = bytebuf_grow(&procfs->args,
-				 procfs->args_limit + 2 > STATUS_MAX ? procfs->args_limit + 2 : STATUS_MAX);
-	return r == 0 && procfs->env_wanted ? bytebuf_grow(&procfs->env, procfs->args_limit) : r;
+		r = bytebuf_reserve(&procfs->args,
+				    procfs->args_limit + 2 > STATUS_MAX ? procfs->args_limit + 2 : STATUS_MAX);
+	return r == 0 && procfs->env_wanted ? bytebuf_reserve(&procfs->env, procfs->args_limit) : r;
 }
 
 size_t procfs_result_max(const struct procfs *procfs)

@@ -135,7 +135,7 @@ static size_t without_padding(const char *data, size_t size)
 	return size;
 }
 
-int procfs_read_args(struct bytebuf *room, int dir, size_t limit, struct image *image)
+int procfs_read_args(struct bytebuf *buffer, int dir, size_t limit, struct image *image)
 {
 	_cleanup_close_ int fd = openat(dir, "cmdline", O_RDONLY | O_CLOEXEC);
 	struct tally all = { .size = 0 };
@@ -146,26 +146,27 @@ int procfs_read_args(struct bytebuf *room, int dir, size_t limit, struct image *
 	if (fd < 0)
 		return -errno;
 	/* One byte too many tells that there are too many. */
-	r = bytebuf_read(room, fd, limit + 1, &args.size);
+	r = bytebuf_read(buffer, fd, limit + 1);
 	if (r < 0)
 		return r;
+	args = (struct bytes){ buffer->data, buffer->size };
 	/* A zombie, or one that gave its arguments away: it had some. */
 	if (args.size == 0)
 		return 0;
-	tally(&all, room->data, args.size);
+	tally(&all, args.data, args.size);
 	if (args.size > limit)
 		tally_rest(&all, fd);
 	/* Who writes over its arguments may leave no NUL at the end (get_mm_cmdline(), fs/proc/base.c). */
 	if (all.last != '\0') {
-		r = bytebuf_grow(room, args.size + 1);
+		r = bytebuf_reserve(buffer, 1);
 		if (r < 0)
 			return r;
 		if (all.size == args.size)
-			room->data[args.size++] = '\0';
+			buffer->data[args.size++] = '\0';
 		all.size++;
 		all.nuls++;
 	}
-	args.data = room->data;
+	args.data = buffer->data;
 	title = all.size == args.size ? without_padding(args.data, args.size) : args.size;
 	if (title < args.size && is_title(dir, all.nuls, args.size - 1)) {
 		all.nuls -= args.size - title;

@@ -7,13 +7,13 @@
 
 #include <errno.h>
 
+#include "util/bytebuf.h"
 #include "util/glob.h"
 
 struct environment {
 	struct glob **names;
 	size_t count;
-	char *data;
-	size_t room;
+	struct bytebuf chosen;
 };
 
 int environment_new(struct environment **ret, const char *const *names, const char **ret_reason)
@@ -45,7 +45,7 @@ struct environment *environment_free(struct environment *environment)
 	for (size_t i = 0; i < environment->count; i++)
 		glob_free(environment->names[i]);
 	free(environment->names);
-	free(environment->data);
+	bytebuf_free(&environment->chosen);
 	free(environment);
 	return NULL;
 }
@@ -60,21 +60,18 @@ static bool is_wanted(const struct environment *environment, struct bytes name)
 
 int environment_choose(struct environment *environment, struct bytes block, struct bytes *ret)
 {
-	size_t used = 0;
+	struct bytebuf *chosen = &environment->chosen;
 	const char *end;
+	int r;
 
 	if (environment->count == 0) {
 		*ret = BYTES_NONE;
 		return 0;
 	}
-	if (environment->room < block.size) {
-		char *data = realloc(environment->data, block.size);
-
-		if (!data)
-			return -ENOMEM;
-		environment->data = data;
-		environment->room = block.size;
-	}
+	chosen->size = 0;
+	r = bytebuf_reserve(chosen, block.size);
+	if (r < 0)
+		return r;
 	for (size_t at = 0; at < block.size; at = (size_t)(end - block.data) + 1) {
 		const char *entry = block.data + at, *equals;
 		size_t size;
@@ -86,9 +83,8 @@ int environment_choose(struct environment *environment, struct bytes block, stru
 		equals = memchr(entry, '=', size);
 		if (!equals || !is_wanted(environment, (struct bytes){ entry, (size_t)(equals - entry) }))
 			continue;
-		memcpy(environment->data + used, entry, size + 1);
-		used += size + 1;
+		bytebuf_put(chosen, entry, size + 1);
 	}
-	*ret = used ? (struct bytes){ environment->data, used } : BYTES_NONE;
+	*ret = chosen->size ? (struct bytes){ chosen->data, chosen->size } : BYTES_NONE;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "model/proctable_internal.h"
+#include "util/array.h"
 
 #define IMAGES_MAX (1u << 24) /* four for each process that Linux can have */
 
@@ -15,21 +16,16 @@ struct known {
 	struct image image;
 };
 struct images {
-	size_t count, room;
+	size_t count, capacity;
 	struct known *known;
 };
 
 static int images_add(struct images *images, struct held *held, const struct image *image)
 {
-	if (images->count == images->room) {
-		size_t room = images->room ? images->room * 2 : 256;
-		struct known *known = reallocarray(images->known, room, sizeof(*known));
+	int r = ARRAY_RESERVE(images->known, images->capacity, images->count + 1);
 
-		if (!known)
-			return -ENOMEM;
-		images->known = known;
-		images->room = room;
-	}
+	if (r < 0)
+		return r;
 	images->known[images->count++] = (struct known){ held, *image };
 	return 0;
 }

@@ -35,70 +35,21 @@
 
 #include "model/process.h"
 #include "model/redact_options.h"
+#include "util/bytebuf.h"
 #include "util/ere.h"
 #include "util/nulstr.h"
 
 #define KEEP ((size_t)1 << 18) /* bytes; what is larger is given back at the next list */
 
-struct room {
-	char *data;
-	size_t size, room;
-};
-
 struct redact {
 	struct options options;
 	struct ere **patterns;
 	size_t patterns_count;
-	struct room args, env; /* the lists that were made last */
+	struct bytebuf args, env; /* the lists that were made last */
 	/* Of the item at hand, once something of it is masked: a byte for each of its bytes, 1: masked. */
-	struct room mask;
+	struct bytebuf mask;
 	bool masked;
 };
-
-static int bytebuf_grow(struct room *room, size_t size)
-{
-	size_t want = room->room < 1024 ? 1024 : room->room;
-	char *data;
-
-	if (size <= room->room)
-		return 0;
-	while (want < size) {
-		if (want > SIZE_MAX / 2)
-			return -ENOMEM;
-		want *= 2;
-	}
-	data = realloc(room->data, want);
-	if (!data)
-		return -ENOMEM;
-	room->data = data;
-	room->room = want;
-	return 0;
-}
-
-static void room_shrink(struct room *room)
-{
-	room->size = 0;
-	if (room->room <= KEEP)
-		return;
-	free(room->data);
-	*room = (struct room){ .data = NULL };
-}
-
-static int room_put(struct room *room, struct bytes bytes)
-{
-	int r;
-
-	if (bytes.size == 0)
-		return 0;
-	if (bytes.size > SIZE_MAX - room->size)
-		return -ENOMEM;
-	r = bytebuf_grow(room, room->size + bytes.size);
-	if (r < 0)
-		return r;
-	memcpy(room->data + room->size, bytes.data, bytes.size);
-	room->size += bytes.size;
-	return 0;
-}
 
 /* What is configured. */
 
@@ -154,9 +105,9 @@ struct redact *redact_free(struct redact *redact)
 	for (size_t i = 0; i < redact->patterns_count; i++)
 		ere_free(redact->patterns[i]);
 	free(redact->patterns);
-	free(redact->args.data);
-	free(redact->env.data);
-	free(redact->mask.data);
+	bytebuf_free(&redact->args);
+	bytebuf_free(&redact->env);
+	bytebuf_free(&redact->mask);
 	free(redact);
 	return NULL;
 }
@@ -170,7 +121,7 @@ bool redact_is_empty(const struct redact *redact)
 
 static int mask_begin(struct redact *redact, size_t size)
 {
-	int r = redact->masked ? 0 : bytebuf_grow(&redact->mask, size);
+	int r = redact->masked ? 0 : bytebuf_reserve(&redact->mask, size);
 
 	if (r < 0 || redact->masked)
 		return r;
@@ -255,7 +206,7 @@ static int match_variable(struct redact *redact, struct bytes variable, size_t *
 }
 
 /* Puts the item, masked from tail on and where the mask says. */
-static int put_masked(struct redact *redact, struct room *list, struct bytes item, size_t tail)
+static int put_masked(struct redact *redact, struct bytebuf *list, struct bytes item, size_t tail)
 {
 	size_t end = tail < item.size ? tail : item.size, at = 0;
 	int r;
@@ -265,26 +216,27 @@ static int put_masked(struct redact *redact, struct room *list, struct bytes ite
 
 		if (!from)
 			break;
-		r = room_put(list, (struct bytes){ item.data + at, (size_t)(from - mask) - at });
+		r = bytebuf_add(list, (struct bytes){ item.data + at, (size_t)(from - mask) - at });
 		if (r < 0)
 			return r;
 		to = memchr(from, 0, (size_t)(mask + end - from));
 		at = to ? (size_t)(to - mask) : end;
 		if (at < end || tail == NO_TAIL) {
-			r = room_put(list, BYTES(REDACT_MARK));
+			r = bytebuf_add(list, BYTES(REDACT_MARK));
 			if (r < 0)
 				return r;
 		}
 	}
-	r = room_put(list, (struct bytes){ item.data + at, end - at });
+	r = bytebuf_add(list, (struct bytes){ item.data + at, end - at });
 	if (r == 0 && tail != NO_TAIL)
-		r = room_put(list, BYTES(REDACT_MARK));
+		r = bytebuf_add(list, BYTES(REDACT_MARK));
 	return r;
 }
 
 /* The lists. */
 
-static int redact_list(struct redact *redact, struct room *list, struct bytes from, bool variables, struct bytes *ret)
+static int redact_list(struct redact *redact, struct bytebuf *list, struct bytes from, bool variables,
+		       struct bytes *ret)
 {
 	size_t at = 0, copied = 0; /* all before it is in the new list, once there is one */
 	bool value = false, changed = false;
@@ -293,8 +245,8 @@ static int redact_list(struct redact *redact, struct room *list, struct bytes fr
 
 	if (redact_is_empty(redact))
 		return 0;
-	room_shrink(list);
-	room_shrink(&redact->mask);
+	bytebuf_reset(list, KEEP);
+	bytebuf_reset(&redact->mask, KEEP);
 	for (bool first = true; nulstr_next(from, &at, &item); first = false) {
 		size_t tail, begin = (size_t)(item.data - from.data);
 
@@ -307,7 +259,7 @@ static int redact_list(struct redact *redact, struct room *list, struct bytes fr
 			return r;
 		if (tail == NO_TAIL && (!redact->masked || !memchr(redact->mask.data, 1, item.size)))
 			continue;
-		r = room_put(list, (struct bytes){ from.data + copied, begin - copied });
+		r = bytebuf_add(list, (struct bytes){ from.data + copied, begin - copied });
 		if (r == 0)
 			r = put_masked(redact, list, item, tail);
 		if (r < 0)
@@ -317,7 +269,7 @@ static int redact_list(struct redact *redact, struct room *list, struct bytes fr
 	}
 	if (!changed)
 		return 0;
-	r = room_put(list, (struct bytes){ from.data + copied, from.size - copied });
+	r = bytebuf_add(list, (struct bytes){ from.data + copied, from.size - copied });
 	if (r < 0)
 		return r;
 	*ret = (struct bytes){ list->data, list->size };

@@ -32,7 +32,7 @@
 _Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
 _Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_PLAIN, "no more fields than iovecs");
 
-#define SCRATCH_KEPT (64 * 1024)
+#define SCRATCH_MAX (64 * 1024) /* bytes that the builder holds between two entries */
 
 static const struct {
 	const char *id, *priority;
@@ -46,29 +46,17 @@ static const struct {
 
 /* Building an entry. */
 
-/* Room for `size` more bytes; NULL without memory. What is written there counts once builder->size has grown. */
+/* Memory for `size` more bytes; NULL if there is none. builder_end_field() makes them part of the entry. */
 static char *builder_reserve(struct journal_builder *b, size_t size)
 {
-	if (b->room - b->size < size) {
-		size_t room = b->room ? b->room : 4096;
-		char *data;
-
-		while (room - b->size < size)
-			room *= 2;
-		data = realloc(b->data, room);
-		if (!data)
-			return NULL;
-		b->data = data;
-		b->room = room;
-	}
-	return b->data + b->size;
+	return bytebuf_reserve(&b->text, size) == 0 ? b->text.data + b->text.size : NULL;
 }
 
 static void builder_end_field(struct journal_builder *b, const char *end)
 {
 	ASSERT(b->n < JOURNAL_FIELDS_MAX);
-	b->size = (size_t)(end - b->data);
-	b->ends[b->n++] = b->size;
+	b->text.size = (size_t)(end - b->text.data);
+	b->ends[b->n++] = b->text.size;
 }
 
 static int builder_text(struct journal_builder *b, const char *field)
@@ -227,7 +215,7 @@ static int builder_fill(struct journal_builder *b, const struct event *event, ke
 {
 	int r;
 
-	b->size = 0;
+	b->text.size = 0;
 	b->n = 0;
 	b->repeated = 0;
 	r = builder_message(b, event);
@@ -244,7 +232,7 @@ static int builder_fill(struct journal_builder *b, const struct event *event, ke
 
 static int entry_new(struct journal_entry **ret, const struct journal_builder *b)
 {
-	size_t size = sizeof(struct journal_entry) + b->n * sizeof(struct iovec) + b->size, begin = 0;
+	size_t size = sizeof(struct journal_entry) + b->n * sizeof(struct iovec) + b->text.size, begin = 0;
 	struct journal_entry *entry = malloc(size);
 	char *data;
 
@@ -252,8 +240,8 @@ static int entry_new(struct journal_entry **ret, const struct journal_builder *b
 		return -ENOMEM;
 	*entry = (struct journal_entry){ .size = size, .n = (int)b->n };
 	data = (char *)&entry->fields[b->n];
-	if (b->size > 0)
-		memcpy(data, b->data, b->size);
+	if (b->text.size > 0)
+		memcpy(data, b->text.data, b->text.size);
 	for (size_t i = 0; i < b->n; i++) {
 		entry->fields[i] = (struct iovec){ data + begin, b->ends[i] - begin };
 		begin = b->ends[i];
@@ -271,17 +259,13 @@ int journal_entry_new(struct journal_entry **ret, struct journal_builder *b, con
 	if (r == 0)
 		r = entry_new(ret, b);
 	/* A long command line now and then shall not be held for ever. */
-	if (b->room > SCRATCH_KEPT) {
-		free(TAKE_PTR(b->data));
-		b->room = 0;
-	}
+	bytebuf_reset(&b->text, SCRATCH_MAX);
 	return r;
 }
 
 void journal_builder_finish(struct journal_builder *builder)
 {
-	free(TAKE_PTR(builder->data));
-	builder->room = 0;
+	bytebuf_free(&builder->text);
 }
 
 int journal_entry_archive(struct journal_entry **entry, struct archive *a)
@@ -295,9 +279,9 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 
 	/* The fields stand one behind the other. */
 	for (size_t i = 0; i < b.n; i++)
-		b.ends[i] = b.size += e->fields[i].iov_len;
+		b.ends[i] = b.text.size += e->fields[i].iov_len;
 	if (e)
-		data = (struct bytes){ (const char *)&e->fields[b.n], b.size };
+		data = (struct bytes){ (const char *)&e->fields[b.n], b.text.size };
 	archive_count(a, &b.n, JOURNAL_FIELDS_MAX);
 	archive_raw(a, b.ends, b.n * sizeof(b.ends[0]));
 	archive_bytes(a, &data);
@@ -313,8 +297,7 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 		archive_fail(a);
 	if (archive_error(a) < 0)
 		return archive_error(a);
-	b.data = (char *)data.data;
-	b.size = data.size;
+	b.text = (struct bytebuf){ .data = (char *)data.data, .size = data.size };
 	r = entry_new(entry, &b);
 	if (r < 0)
 		return r;

@@ -12,6 +12,7 @@
 
 #include "handover/archive.h"
 #include "model/event.h"
+#include "util/bytebuf.h"
 
 #define JOURNAL_FIELDS_MAX 512 /* of one entry; see journal_entry.c */
 
@@ -33,8 +34,7 @@ struct journal_entry {
 
 /* An entry in the making: fields one behind the other; where each ends. {} is a new one; its memory is used again. */
 struct journal_builder {
-	char *data;
-	size_t size, room;
+	struct bytebuf text;
 	size_t ends[JOURNAL_FIELDS_MAX];
 	size_t n;
 	size_t repeated; /* iovecs that repeated fields have used up */

@@ -14,16 +14,12 @@
 
 #include <errno.h>
 
+#include "util/bytebuf.h"
 #include "util/nulstr.h"
 #include "util/utf8.h"
 
 #define KEEP_MAX (256u * 1024)	   /* of each room, between events */
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
-
-struct room {
-	char *data;
-	size_t used, size;
-};
 
 /* How a member begins. */
 struct prefix {
@@ -32,10 +28,10 @@ struct prefix {
 };
 
 struct json {
-	struct room out;  /* the object */
-	struct room text; /* a value made UTF-8, then its base64 */
-	struct room vars; /* struct var: the variables of an environment */
-	int r;		  /* of printing: 0 or -ENOMEM */
+	struct bytebuf out;  /* the object */
+	struct bytebuf text; /* a value made UTF-8, then its base64 */
+	struct bytebuf vars; /* struct var: the variables of an environment */
+	int r;		     /* of printing: 0 or -ENOMEM */
 	struct prefix keys[KEY_MAX], raw_keys[KEY_MAX];
 	struct line_map *map; /* of json_event_map() */
 };
@@ -44,60 +40,18 @@ struct var {
 	struct bytes name, value;
 };
 
-static int bytebuf_grow(struct room *room, size_t more)
-{
-	size_t size = room->size ? room->size : 4096;
-	char *data;
-
-	if (more > SIZE_MAX / 4 - room->used)
-		return -ENOMEM;
-	while (size - room->used < more)
-		size *= 2;
-	data = realloc(room->data, size);
-	if (!data)
-		return -ENOMEM;
-	room->data = data;
-	room->size = size;
-	return 0;
-}
-
-static int room_reserve(struct room *room, size_t more)
-{
-	return room->size - room->used >= more ? 0 : bytebuf_grow(room, more);
-}
-
-static void room_free(struct room *room)
-{
-	free(room->data);
-	*room = (struct room){ 0 };
-}
-
-static void room_reset(struct room *room)
-{
-	room->used = 0;
-	if (room->size > KEEP_MAX)
-		room_free(room);
-}
-
-/* There is room for it. */
-static void room_put(struct room *room, const char *data, size_t size)
-{
-	memcpy(room->data + room->used, data, size);
-	room->used += size;
-}
-
 /* Room for `more` bytes of the line. False: there is none, and no more is printed. */
 static bool has_room(struct json *json, size_t more)
 {
 	if (json->r == 0)
-		json->r = room_reserve(&json->out, more);
+		json->r = bytebuf_reserve(&json->out, more);
 	return json->r == 0;
 }
 
 static void put(struct json *json, const char *data, size_t size)
 {
 	if (has_room(json, size))
-		room_put(&json->out, data, size);
+		bytebuf_put(&json->out, data, size);
 }
 
 static void put_char(struct json *json, char c)
@@ -108,7 +62,7 @@ static void put_char(struct json *json, char c)
 /* What stands between brackets has been put since `begin` with a comma before each: that of the first makes way. */
 static void put_brackets(struct json *json, size_t begin, char open, char close)
 {
-	if (json->out.used == begin)
+	if (json->out.size == begin)
 		put_char(json, open);
 	else if (json->r == 0)
 		json->out.data[begin] = open;
@@ -153,13 +107,13 @@ static bool is_plain(struct bytes s)
 
 static void put_plain(struct json *json, struct bytes s)
 {
-	struct room *out = &json->out;
+	struct bytebuf *out = &json->out;
 
 	if (!has_room(json, s.size + 2))
 		return;
-	out->data[out->used++] = '"';
-	room_put(out, s.data, s.size);
-	out->data[out->used++] = '"';
+	out->data[out->size++] = '"';
+	bytebuf_put(out, s.data, s.size);
+	out->data[out->size++] = '"';
 }
 
 /* How much of it, from its beginning, is in a string as it is. */
@@ -234,12 +188,12 @@ static void put_string(struct json *json, struct bytes s)
 /* All of the array, and what is behind the text is overwritten by what comes next: a copy of known size is no call. */
 static void put_prefix(struct json *json, const struct prefix *prefix)
 {
-	struct room *out = &json->out;
+	struct bytebuf *out = &json->out;
 
 	if (!has_room(json, sizeof(prefix->text)))
 		return;
-	memcpy(out->data + out->used, prefix->text, sizeof(prefix->text));
-	out->used += prefix->size;
+	memcpy(out->data + out->size, prefix->text, sizeof(prefix->text));
+	out->size += prefix->size;
 }
 
 static void put_key(struct json *json, enum key key)
@@ -250,19 +204,19 @@ static void put_key(struct json *json, enum key key)
 /* Appends s to json->text, with U+FFFD for what is not UTF-8, `good` bytes of which are known to be. */
 static int add_replaced(struct json *json, struct bytes s, size_t good)
 {
-	struct room *text = &json->text;
+	struct bytebuf *text = &json->text;
 
 	for (;;) {
-		int r = room_reserve(text, good + sizeof(REPLACEMENT) - 1);
+		int r = bytebuf_reserve(text, good + sizeof(REPLACEMENT) - 1);
 
 		if (r < 0)
 			return r;
-		room_put(text, s.data, good);
+		bytebuf_put(text, s.data, good);
 		s.data += good;
 		s.size -= good;
 		if (s.size == 0)
 			return 0;
-		room_put(text, REPLACEMENT, sizeof(REPLACEMENT) - 1);
+		bytebuf_put(text, REPLACEMENT, sizeof(REPLACEMENT) - 1);
 		good = utf8_bad(s.data, s.size);
 		s.data += good;
 		s.size -= good;
@@ -278,11 +232,11 @@ static int make_utf8(struct json *json, struct bytes *s)
 
 	if (good == s->size)
 		return 0;
-	json->text.used = 0;
+	json->text.size = 0;
 	r = add_replaced(json, *s, good);
 	if (r < 0)
 		return r;
-	*s = (struct bytes){ json->text.data, json->text.used };
+	*s = (struct bytes){ json->text.data, json->text.size };
 	return 1;
 }
 
@@ -318,8 +272,8 @@ static int put_base64(struct json *json, struct bytes s)
 	char *to;
 	int r;
 
-	json->text.used = 0;
-	r = room_reserve(&json->text, s.size / 3 * 4 + 4);
+	json->text.size = 0;
+	r = bytebuf_reserve(&json->text, s.size / 3 * 4 + 4);
 	if (r < 0)
 		return r;
 	to = json->text.data;
@@ -334,11 +288,11 @@ static int put_base64(struct json *json, struct bytes s)
 static int on_number(void *userdata, enum key key, int64_t value)
 {
 	struct json *json = userdata;
-	struct room *out = &json->out;
+	struct bytebuf *out = &json->out;
 
 	put_key(json, key);
 	if (has_room(json, EVENT_NUMBER_SIZE))
-		out->used += event_number_format(out->data + out->used, key, value);
+		out->size += event_number_format(out->data + out->size, key, value);
 	return json->r;
 }
 
@@ -387,7 +341,7 @@ static int on_bytes(void *userdata, enum key key, struct bytes value)
 
 static int put_items(struct json *json, struct bytes items, int (*put_item)(struct json *json, struct bytes item))
 {
-	size_t begin = json->out.used;
+	size_t begin = json->out.size;
 	struct bytes item;
 	int r = 0;
 
@@ -464,10 +418,10 @@ static int find_vars(struct json *json, struct bytes items, size_t *ret_count)
 			continue;
 		var.name = (struct bytes){ item.data, (size_t)(sign - item.data) };
 		var.value = (struct bytes){ sign + 1, item.size - var.name.size - 1 };
-		r = room_reserve(&json->vars, sizeof(var));
+		r = bytebuf_reserve(&json->vars, sizeof(var));
 		if (r < 0)
 			return r;
-		room_put(&json->vars, (const char *)&var, sizeof(var));
+		bytebuf_put(&json->vars, (const char *)&var, sizeof(var));
 		count++;
 	}
 	*ret_count = count;
@@ -488,7 +442,7 @@ static int on_object(void *userdata, enum key key, struct bytes items)
 	if (r < 0)
 		return r;
 	put_key(json, key);
-	begin = json->out.used;
+	begin = json->out.size;
 	vars = (struct var *)(void *)json->vars.data;
 	count = unique_vars(vars, count);
 	for (size_t i = 0; i < count; i++) {
@@ -540,9 +494,9 @@ struct json *json_free(struct json *json)
 {
 	if (!json)
 		return NULL;
-	room_free(&json->out);
-	room_free(&json->text);
-	room_free(&json->vars);
+	bytebuf_free(&json->out);
+	bytebuf_free(&json->text);
+	bytebuf_free(&json->vars);
 	free(json);
 	return NULL;
 }
@@ -555,7 +509,7 @@ static void map_key(struct json *json, enum key key)
 
 	ASSERT(map->count < KEY_MAX);
 	map->keys[map->count].key = key;
-	map->keys[map->count++].at = json->out.used;
+	map->keys[map->count++].at = json->out.size;
 }
 
 static int map_number(void *userdata, enum key key, int64_t value)
@@ -623,17 +577,17 @@ static int encode(struct json *json, struct line **ret, const struct event *even
 	if (r == 0)
 		r = json->r;
 	if (r == 0)
-		r = line_new(&line, json->out.used);
+		r = line_new(&line, json->out.size);
 	if (r == 0) {
-		memcpy(line->data, json->out.data, json->out.used);
+		memcpy(line->data, json->out.data, json->out.size);
 		line->snapshot = event->snapshot;
 		line->events = event->seq || event->type == EVENT_EXITED ? 1 : event->lost.count;
 		line->seq = event->seq ? event->seq : event->lost.first_seq;
 		*ret = line;
 	}
-	room_reset(&json->out);
-	room_reset(&json->text);
-	room_reset(&json->vars);
+	bytebuf_reset(&json->out, KEEP_MAX);
+	bytebuf_reset(&json->text, KEEP_MAX);
+	bytebuf_reset(&json->vars, KEEP_MAX);
 	return r;
 }
 

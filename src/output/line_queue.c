@@ -11,15 +11,16 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "util/array.h"
 #include "util/charge.h"
 #include "util/pool.h"
 
 #define BATCH 64 /* lines in one writev(2) */
-#define ROOM_KEPT 64
+#define CAPACITY_MIN 64
 
 struct line_queue {
-	struct line **lines; /* a ring of `room`, a power of two */
-	size_t room, head, count;
+	struct line **lines; /* a ring of `capacity`, a power of two */
+	size_t capacity, head, count;
 	size_t written; /* bytes of the first line that are out */
 	size_t size;	/* text that is not out */
 	size_t held;	/* memory of the lines, and of a ring that has grown */
@@ -110,23 +111,23 @@ int line_queue_new(struct line_queue **ret, size_t limit)
 
 static struct line **place(const struct line_queue *queue, size_t i)
 {
-	return &queue->lines[(queue->head + i) & (queue->room - 1)];
+	return &queue->lines[(queue->head + i) & (queue->capacity - 1)];
 }
 
 /* What a ring takes. The one that every buffer has is no part of what it holds. */
-static size_t room_cost(size_t room)
+static size_t lines_cost(size_t capacity)
 {
-	return room > ROOM_KEPT ? charge_of(room * sizeof(struct line *)) : 0;
+	return capacity > CAPACITY_MIN ? charge_of(capacity * sizeof(struct line *)) : 0;
 }
 
 static size_t grown(const struct line_queue *queue)
 {
-	return queue->room ? queue->room * 2 : ROOM_KEPT;
+	return queue->capacity ? queue->capacity * 2 : CAPACITY_MIN;
 }
 
-static void free_room(const struct line_queue *queue)
+static void free_lines(const struct line_queue *queue)
 {
-	pool_free(queue->lines, queue->room * sizeof(struct line *));
+	pool_free(queue->lines, queue->capacity * sizeof(struct line *));
 }
 
 struct line_queue *line_queue_free(struct line_queue *queue)
@@ -135,7 +136,7 @@ struct line_queue *line_queue_free(struct line_queue *queue)
 		return NULL;
 	for (size_t i = 0; i < queue->count; i++)
 		line_unref(*place(queue, i));
-	free_room(queue);
+	free_lines(queue);
 	free(queue);
 	return NULL;
 }
@@ -147,24 +148,24 @@ void line_queue_set_limit(struct line_queue *queue, size_t limit)
 
 static int grow(struct line_queue *queue)
 {
-	size_t room = grown(queue);
-	struct line **lines = pool_alloc(room * sizeof(struct line *));
+	size_t capacity = grown(queue);
+	struct line **lines = pool_alloc(capacity * sizeof(struct line *));
 
 	if (!lines)
 		return -ENOMEM;
 	for (size_t i = 0; i < queue->count; i++)
 		lines[i] = *place(queue, i);
-	free_room(queue);
-	queue->held += room_cost(room) - room_cost(queue->room);
+	free_lines(queue);
+	queue->held += lines_cost(capacity) - lines_cost(queue->capacity);
 	queue->lines = lines;
-	queue->room = room;
+	queue->capacity = capacity;
 	queue->head = 0;
 	return 0;
 }
 
 int line_queue_push_always(struct line_queue *queue, struct line *line)
 {
-	int r = queue->count == queue->room ? grow(queue) : 0;
+	int r = queue->count == queue->capacity ? grow(queue) : 0;
 
 	if (r < 0)
 		return r;
@@ -180,9 +181,9 @@ int line_queue_push_always(struct line_queue *queue, struct line *line)
 
 size_t line_queue_cost(const struct line_queue *queue, const struct line *line)
 {
-	if (queue->count < queue->room)
+	if (queue->count < queue->capacity)
 		return line->held;
-	return line->held + room_cost(grown(queue)) - room_cost(queue->room);
+	return line->held + lines_cost(grown(queue)) - lines_cost(queue->capacity);
 }
 
 int line_queue_push(struct line_queue *queue, struct line *line)
@@ -201,15 +202,15 @@ static void release(struct line_queue *queue, struct line *line)
 	line_unref(line);
 }
 
-/* A storm is over: give its room back. */
+/* A storm is over: give its capacity back. */
 static void shrink(struct line_queue *queue)
 {
-	if (queue->count > 0 || queue->room <= ROOM_KEPT)
+	if (queue->count > 0 || queue->capacity <= CAPACITY_MIN)
 		return;
-	free_room(queue);
-	queue->held -= room_cost(queue->room);
+	free_lines(queue);
+	queue->held -= lines_cost(queue->capacity);
 	queue->lines = NULL;
-	queue->room = queue->head = 0;
+	queue->capacity = queue->head = 0;
 }
 
 /* `n` bytes are out. */
@@ -222,7 +223,7 @@ static void consume(struct line_queue *queue, size_t n)
 
 		n -= line->size;
 		release(queue, line);
-		queue->head = (queue->head + 1) & (queue->room - 1);
+		queue->head = (queue->head + 1) & (queue->capacity - 1);
 		queue->count--;
 	}
 	queue->written = n;
@@ -307,7 +308,7 @@ static int gather_line(const struct line *line, size_t skip, size_t most, struct
 /* Whole lines, or a piece of one that is too long. */
 static int gather(const struct line_queue *queue, struct iovec iov[static BATCH])
 {
-	size_t room = LINE_QUEUE_WRITE_MAX;
+	size_t space = LINE_QUEUE_WRITE_MAX;
 	int n = 0;
 
 	for (size_t i = 0; n < BATCH && i < queue->count; i++) {
@@ -315,12 +316,12 @@ static int gather(const struct line_queue *queue, struct iovec iov[static BATCH]
 		size_t skip = i == 0 ? queue->written : 0, size = line->size - skip;
 
 		/* What is in several pieces is longer than that. */
-		if (i > 0 && (size > room || line->whole))
+		if (i > 0 && (size > space || line->whole))
 			break;
-		n += gather_line(line, skip, room, iov + n, BATCH - n);
-		if (size >= room)
+		n += gather_line(line, skip, space, iov + n, BATCH - n);
+		if (size >= space)
 			break;
-		room -= size;
+		space -= size;
 	}
 	return n;
 }
@@ -402,15 +403,10 @@ void line_set_clear(struct line_set *set)
 
 static int line_set_add(struct line_set *set, struct line *line)
 {
-	if (set->count == set->room) {
-		size_t room = set->room ? set->room * 2 : 256;
-		struct line **lines = reallocarray(set->lines, room, sizeof(struct line *));
+	int r = ARRAY_RESERVE(set->lines, set->capacity, set->count + 1);
 
-		if (!lines)
-			return -ENOMEM;
-		set->lines = lines;
-		set->room = room;
-	}
+	if (r < 0)
+		return r;
 	set->lines[set->count++] = line_ref(line);
 	return 0;
 }

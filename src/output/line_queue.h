@@ -105,7 +105,7 @@ static inline bool line_queue_is_empty(const struct line_queue *queue)
 /* Lines that are in an archive: each once, however many buffers have it. */
 struct line_set {
 	struct line **lines; /* read so far */
-	size_t count, room;
+	size_t count, capacity;
 };
 void line_set_clear(struct line_set *set);
 

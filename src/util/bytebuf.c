@@ -3,79 +3,104 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 
-int bytebuf_grow(struct bytebuf *room, size_t size)
+#define CAPACITY_MIN 4096
+
+int bytebuf_grow(struct bytebuf *b, size_t more)
 {
+	size_t capacity = b->capacity ? 2 * b->capacity : CAPACITY_MIN;
 	char *data;
 
-	if (size <= room->size)
-		return 0;
-	data = realloc(room->data, size);
+	if (more > SIZE_MAX / 4 - b->size)
+		return -ENOMEM;
+	if (capacity < b->size + more)
+		capacity = b->size + more;
+	data = realloc(b->data, capacity);
 	if (!data)
 		return -ENOMEM;
-	room->data = data;
-	room->size = size;
+	b->data = data;
+	b->capacity = capacity;
 	return 0;
 }
 
-int bytebuf_read(struct bytebuf *room, int fd, size_t limit, size_t *ret_size)
+int bytebuf_add(struct bytebuf *b, struct bytes bytes)
 {
-	size_t size = 0;
+	int r = bytebuf_reserve(b, bytes.size);
 
-	while (size < limit) {
-		size_t want = size ? 2 * size : 4096;
+	if (r == 0 && bytes.size > 0)
+		bytebuf_put(b, bytes.data, bytes.size);
+	return r;
+}
+
+void bytebuf_reset(struct bytebuf *b, size_t max)
+{
+	b->size = 0;
+	if (b->capacity > max)
+		bytebuf_free(b);
+}
+
+void bytebuf_free(struct bytebuf *b)
+{
+	free(b->data);
+	*b = (struct bytebuf){};
+}
+
+int bytebuf_read(struct bytebuf *b, int fd, size_t limit)
+{
+	b->size = 0;
+	while (b->size < limit) {
+		size_t want;
 		ssize_t n;
-		int r;
+		int r = bytebuf_reserve(b, 1);
 
-		r = bytebuf_grow(room, want < limit ? want : limit);
 		if (r < 0)
 			return r;
-		want = (room->size < limit ? room->size : limit) - size;
-		n = read(fd, room->data + size, want);
+		want = (b->capacity < limit ? b->capacity : limit) - b->size;
+		n = read(fd, b->data + b->size, want);
 		if (n < 0)
 			return -errno;
 		if (n == 0)
 			break;
-		size += (size_t)n;
+		b->size += (size_t)n;
 	}
-	*ret_size = size;
 	return 0;
 }
 
-int bytebuf_read_file(struct bytebuf *room, int dir, const char *name, size_t limit, struct bytes *ret)
+int bytebuf_read_file(struct bytebuf *b, int dir, const char *name, size_t limit, struct bytes *ret)
 {
 	_cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	size_t size;
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	r = bytebuf_read(room, fd, limit, &size);
+	r = bytebuf_read(b, fd, limit);
 	if (r < 0)
 		return r;
-	*ret = (struct bytes){ room->data, size };
+	*ret = (struct bytes){ b->data, b->size };
 	return 0;
 }
 
-int bytebuf_read_link(struct bytebuf *room, int dir, const char *name, struct bytes *ret)
+int bytebuf_read_link(struct bytebuf *b, int dir, const char *name, struct bytes *ret)
 {
-	for (size_t size = 512; size <= LINK_SIZE_MAX; size *= 2) {
+	b->size = 0;
+	for (size_t size = CAPACITY_MIN; size <= LINK_SIZE_MAX; size *= 2) {
 		ssize_t n;
-		int r;
+		int r = bytebuf_reserve(b, size);
 
-		r = bytebuf_grow(room, size);
 		if (r < 0)
 			return r;
-		n = readlinkat(dir, name, room->data, room->size);
+		n = readlinkat(dir, name, b->data, b->capacity);
 		if (n < 0)
 			return -errno;
-		if ((size_t)n < room->size) {
-			room->data[n] = '\0';
-			*ret = (struct bytes){ room->data, (size_t)n };
+		if ((size_t)n < b->capacity) {
+			b->data[n] = '\0';
+			b->size = (size_t)n;
+			*ret = (struct bytes){ b->data, b->size };
 			return 0;
 		}
 	}
