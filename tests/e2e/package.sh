@@ -55,8 +55,10 @@ dpkg-deb -R "$deb" "$work/newer"
 sed -i 's/^Version: .*/&+newer/' "$work/newer/DEBIAN/control"
 dpkg-deb -b --root-owner-group "$work/newer" "$work/newer.deb" >/dev/null
 
-# The commands of the README's recipes: what is indented between two headings, and not a comment.
-sed -n '/^### The socket/,/^### Volume/p' "$top/README" | sed -n 's/^    //p' | sed '/^#/d' >"$work/recipes"
+# The recipes of README.md, and the examples of execsnoopd(8), without comments and prompts.
+sed -n '/^## Recipes/,/^## /p' "$top/README.md" | sed -n '/^```sh/,/^```$/p' | sed '/^```/d; /^#/d' >"$work/recipes"
+sed -n '/^\.Sh EXAMPLES/,/^\.Sh RESTART/p' "$top/man/execsnoopd.8" | sed -n '/^\$ /,/^\.Ed/p' |
+	sed '/^\.Ed/d; s/^\$ //; s/\\e/\\/g' >>"$work/recipes"
 
 # The tree as a disk that keeps what is written to it.
 cp -a --reflink=auto "$tree" "$work/tree"
