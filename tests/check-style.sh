@@ -6,7 +6,7 @@ cd "${top_srcdir:-.}"
 sources=$(find src bpf tests -name '*.[ch]' | sort)
 texts=$(find . -path ./build -prune -o -path ./.git -prune -o -path ./build-aux -prune -o -path ./autom4te.cache -prune -o \
 	-path './tests/fuzz/corpus' -prune -o -type f \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.am' -o \
-	-name 'configure.ac' -o -name '*.md' -o -name README -o -name NEWS -o -name '*.[1-8]' -o -name '*.service.in' -o -name '*.conf' \) -print)
+	-name 'configure.ac' -o -name '*.md' -o -name NEWS -o -name '*.[1-8]' -o -name '*.service.in' -o -name '*.conf' \) -print)
 number=0 bad=0
 
 # report NAME OUTPUT: ok if there is no output.

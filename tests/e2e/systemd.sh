@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # At home in a real systemd with a real journald: a Debian tree booted by systemd-nspawn on the running kernel, with
-# the daemon installed by `make install`, and used as the README says. Inside, tests/e2e/systemd-inside.sh speaks TAP.
+# the daemon installed by `make install`, and used as README.md says. Inside, tests/e2e/systemd-inside.sh speaks TAP.
 #
 # `systemd.sh prepare` makes the tree, for which it needs the network; without it the test is skipped.
 # Environment: top_srcdir, builddir; VMLAB: where trees are kept between runs.
