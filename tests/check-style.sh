@@ -18,7 +18,7 @@ report() {
 	bad=1
 }
 
-echo "1..5"
+echo "1..6"
 if command -v clang-format >/dev/null; then
 	# shellcheck disable=SC2086
 	report "clang-format has nothing to say" "$(clang-format --dry-run -Werror $sources 2>&1 | grep -E '(error|warning):' || :)"
@@ -31,4 +31,7 @@ report "every source names its licence" "$(for f in $sources; do head -n 2 "$f" 
 report "no file is longer than 900 lines" "$(wc -l src/*/*.[ch] bpf/* | awk '$2 != "total" && $1 > 900')"
 # shellcheck disable=SC2086
 report "no path of somebody's machine" "$(grep -nE '/(work|farm)/|/home/[a-z]+/' $texts | grep -v 'check-style' || :)"
+# In a distribution not all of them are there.
+report "files that documents name exist" "$([ ! -e bootstrap ] || grep -oE '\b(src|bpf|tests|doc|man|conf|systemd)/[a-z0-9_/-]+\.(bpf\.[ch]|[ch]|[78]|md|py|sh|conf|conf\.5|json)\b' ./*.md doc/*.md doc/design/*.md |
+	while IFS=: read -r from file; do [ -e "$file" ] || echo "$from: $file"; done)"
 exit $bad
