@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Lines "key=entry" until an empty line; what follows are the bytes of the event: comm, exe and the arguments. Checked
- * beyond "does not crash": what a filter took it gives back, a pattern without wildcards matches itself alone, and
- * an entry and its exclusion never let the same event pass or both refuse it.
+ * Lines "key=entry" until an empty line; what follows are the bytes of the event: comm, exe and
+ * the arguments. Checked beyond "does not crash": what a filter took it gives back, a pattern
+ * without wildcards matches itself alone, and an entry and its exclusion never let the same event
+ * pass or both refuse it.
  *
- * What it costs is counted: a pattern takes no more steps than GLOB_STEPS_MAX, a filter no more than all its patterns over
- * all texts, and a filter that is asked in pieces gives the same answer. The bytes of the event are repeated up to TEXT_MAX,
- * so that what grows faster than they do is seen. fuzz_filter_long is the same with long texts, and also holds the CPU time
- * against the steps.
+ * What it costs is counted: a pattern takes no more steps than GLOB_STEPS_MAX, a filter no more
+ * than all its patterns over all texts, and a filter that is asked in pieces gives the same
+ * answer. The bytes of the event are repeated up to TEXT_MAX, so that what grows faster than they
+ * do is seen. fuzz_filter_long is the same with long texts, and also holds the CPU time against
+ * the steps.
  */
 #include <stdint.h>
 #include <time.h>

@@ -128,9 +128,9 @@ static void check_words(const struct input *input, struct bytes arg, struct byte
 		for (size_t k = 0; k < input->options_count; k++) {
 			size_t value = value_begins(input->options[k], word, &next);
 
-			/* Long enough not to be in it by chance. */
+			/* Long enough not to be in it by chance; with what is before it, or it may be within a word. */
 			if (at > 0 && value != SIZE_MAX && word.size >= value + 8)
-				ASSERT(!memmem(is.data, is.size, word.data, word.size));
+				ASSERT(!memmem(is.data, is.size, word.data - 1, word.size + 1));
 		}
 		at += word.size + 1;
 	}
