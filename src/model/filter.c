@@ -1,55 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A filter is a list of items for each key. An item is compiled when it is added (a number, an event type, a glob, the
- * number of an error), so that filter_pass only compares, on the event itself, and allocates nothing. Keys without
- * items are skipped by a bitmap: an empty filter costs one test.
+ * A filter is a list of items for each key. An item is compiled when it is added (a number, an
+ * event type, a glob, the number of an error), so an evaluation only compares with the event, and
+ * allocates nothing. A bitmap has the keys with items: an empty filter costs one test.
  *
- * `tree` is the one key with a memory: which processes are in the trees. It is kept by identity (tgid and start), not
- * by asking each event's parents, since a process whose parent has ended gets another one, and stays in its tree.
- * A process is in a tree if its tgid is the root's (now, or when it appears later: a root may be named before it runs),
- * or if its parent was in it when it was forked. Each process has two bits, for the plain and for the excluding
- * entries; the children inherit both. The set has only processes that the table has: filter_exit takes out
- * what filter_fork put in, after the process's last event has passed.
+ * `tree` is the one key with state: which processes are in the trees (filter_tree.h). Asking each
+ * event's parents would not do, since a process whose parent has ended gets another one, and stays
+ * in its tree. A process is in a tree if its tgid is the root's (now or later: a root may be named
+ * before it runs), or if its parent was in the tree at the fork. Each process has two bits, for the
+ * including and for the excluding entries; children inherit both. Only processes of the table are
+ * in the set: filter_exit() removes what filter_fork() added, after the last event of the process.
  *
- * Globs are glob.c's and not fnmatch's; that file says why.
+ * glob.c has the reasons not to use fnmatch(3).
  */
 #include "model/filter.h"
 
 #include <errno.h>
 #include <stdint.h>
 
+#include "model/filter_tree.h"
 #include "util/charge.h"
 #include "util/clock.h"
 #include "util/glob.h"
 #include "util/nulstr.h"
 
-#define MEMBERS_MAX (1u << 22) /* processes: PID_MAX_LIMIT, include/linux/threads.h */
-#define ARG_STEP_BYTES 16      /* of an argument, looked at in one step to find its end */
-#define ERROR_STEPS 64	       /* of matching the name of an error, which is short */
-#define ERRNO_MAX 4095	       /* MAX_ERRNO, include/linux/err.h */
+#define ARG_STEP_BYTES 16 /* of an argument, looked at in one step to find its end */
+#define ERROR_STEPS 64	  /* of matching the name of an error, which is short */
+#define ERRNO_MAX 4095	  /* MAX_ERRNO, include/linux/err.h */
+
+#define BIT(key) (UINT32_C(1) << (key))
 
 /* Keys whose items are numbers and nothing else. */
-#define NUMBER_KEYS                                                                             \
-	(UINT32_C(1) << FILTER_TYPES | UINT32_C(1) << FILTER_PID | UINT32_C(1) << FILTER_PPID | \
-	 UINT32_C(1) << FILTER_UID | UINT32_C(1) << FILTER_GID)
-
-enum {
-	TREE_PLAIN = 1,
-	TREE_EXCLUDED = 2,
-};
-
-struct member {
-	uint64_t start;
-	uint32_t tgid;
-	uint32_t trees; /* TREE_x; 0: this place is free */
-};
-
-/* A hash table with linear probing: a member is found without meeting a free place on the way from its own. */
-struct members {
-	struct member *places;
-	size_t size; /* 0 or a power of two, at least twice the count */
-	size_t count;
-};
+#define NUMBER_KEYS (BIT(FILTER_TYPES) | BIT(FILTER_PID) | BIT(FILTER_PPID) | BIT(FILTER_UID) | BIT(FILTER_GID))
 
 struct item {
 	char *entry; /* as given */
@@ -61,23 +43,21 @@ struct item {
 struct items {
 	struct item *items;
 	size_t count;
-	bool has_plain;
+	bool has_including;
 };
 
-/*
- * Most subscribers want little, and one number says no to most events: it stands in front, so that of a thousand filters
- * one line of the cache each is read, not three.
- */
+/* Most subscribers want little, and one number refuses most events: it comes first, so that of each
+ * of a thousand filters one cache line is read, not three. */
 struct filter {
-	uint32_t given;		   /* bit 1 << key: it has items */
+	uint32_t given;		   /* BIT(key): it has items */
 	uint32_t only;		   /* the one number that passes quick_key */
-	enum filter_key quick_key; /* FILTER_KEY_MAX: no key is so simple */
+	enum filter_key quick_key; /* FILTER_KEY_MAX: none is so simple */
 	size_t n_entries;
 	size_t n_patterns, n_searches, n_tables; /* of them, those that search, and their tables */
 	size_t size;				 /* bytes of entries */
-	size_t memory;				 /* but for the members */
+	size_t memory;				 /* without that of the tree */
 	struct items keys[FILTER_KEY_MAX];
-	struct members members;
+	struct filter_tree tree;
 };
 
 static const char *const names[FILTER_KEY_MAX] = {
@@ -128,11 +108,7 @@ int filter_new(struct filter **ret)
 
 size_t filter_memory(const struct filter *filter)
 {
-	const struct members *members = filter ? &filter->members : NULL;
-
-	if (!filter)
-		return 0;
-	return filter->memory + (members->size ? charge_of(members->size * sizeof(*members->places)) : 0);
+	return filter ? filter->memory + filter_tree_memory(&filter->tree) : 0;
 }
 
 static void item_free(struct item *item)
@@ -150,7 +126,7 @@ struct filter *filter_free(struct filter *filter)
 			item_free(&filter->keys[key].items[i]);
 		free(filter->keys[key].items);
 	}
-	free(filter->members.places);
+	free(filter->tree.places);
 	free(filter);
 	return NULL;
 }
@@ -173,8 +149,8 @@ static bool number_parse(struct bytes text, uint32_t max, uint32_t *ret)
 	return true;
 }
 
-/* An error is given by its number, negative as in error_code or positive as in errno(3), or by its name, which may be
- * a glob. A name without one that does not exist is a slip of the pen: it would never match. */
+/* An error's number, negative as in error_code or positive as in errno(3), or its name, which may
+ * be a glob. A name that does not exist is refused, since it would never match. */
 static int error_parse(struct item *item, struct bytes value, const char **ret_reason)
 {
 	struct bytes digits = value, name;
@@ -232,13 +208,13 @@ static int item_parse(struct item *item, enum filter_key key, struct bytes value
 }
 
 /* After an item was added to `key`. */
-static void note_quick(struct filter *filter, enum filter_key key)
+static void update_quick_key(struct filter *filter, enum filter_key key)
 {
 	const struct items *items = &filter->keys[key];
 
-	if (!(NUMBER_KEYS & UINT32_C(1) << key))
+	if (!(NUMBER_KEYS & BIT(key)))
 		return;
-	if (items->count == 1 && items->has_plain) {
+	if (items->count == 1 && items->has_including) {
 		filter->quick_key = key;
 		filter->only = items->items[0].number;
 	} else if (filter->quick_key == key) {
@@ -246,31 +222,36 @@ static void note_quick(struct filter *filter, enum filter_key key)
 	}
 }
 
-#define SAYS(number) SAYS_(number)
-#define SAYS_(number) #number
+#define STRING(number) STRING_(number)
+#define STRING_(number) #number
 
-/* For one more entry, whatever it says. */
-static int check_room(const struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
+/* For one more entry. */
+static int check_limits(const struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
 {
 	if (entry.size > FILTER_ENTRY_SIZE_MAX)
-		*ret_reason = "too long, at most " SAYS(FILTER_ENTRY_SIZE_MAX) " bytes";
+		*ret_reason = "too long, at most " STRING(FILTER_ENTRY_SIZE_MAX) " bytes";
 	else if (filter->n_entries >= FILTER_ENTRIES_MAX)
-		*ret_reason = "too many entries, at most " SAYS(FILTER_ENTRIES_MAX) " in all";
+		*ret_reason = "too many entries, at most " STRING(FILTER_ENTRIES_MAX) " in all";
 	else if (filter->size + entry.size > FILTER_SIZE_MAX)
-		*ret_reason = "too much text, at most " SAYS(FILTER_SIZE_MAX) " bytes in all";
+		*ret_reason = "too much text, at most " STRING(FILTER_SIZE_MAX) " bytes in all";
 	else if (key == FILTER_TREE && filter->keys[key].count >= FILTER_TREES_MAX)
-		*ret_reason = "too many trees, at most " SAYS(FILTER_TREES_MAX);
+		*ret_reason = "too many trees, at most " STRING(FILTER_TREES_MAX);
 	else
 		return 0;
 	return -E2BIG;
 }
 
-static int check_cost(const struct filter *filter, const struct glob *glob, const char **ret_reason)
+static int check_cost(const struct filter *filter, const struct item *item, const char **ret_reason)
 {
+	const struct glob *glob = item->glob;
+
+	if (!glob)
+		return 0;
 	if (glob_searches(glob) && filter->n_searches >= FILTER_SEARCHES_MAX)
-		*ret_reason = "too many patterns with text between two *, at most " SAYS(FILTER_SEARCHES_MAX) " in all";
+		*ret_reason =
+			"too many patterns with text between two *, at most " STRING(FILTER_SEARCHES_MAX) " in all";
 	else if (filter->n_tables + glob_tables(glob) > FILTER_TABLES_MAX)
-		*ret_reason = "too many parts with ? or [] between two *, at most " SAYS(FILTER_TABLES_MAX) " in all";
+		*ret_reason = "too many parts with ? or [] between two *, at most " STRING(FILTER_TABLES_MAX) " in all";
 	else
 		return 0;
 	return -E2BIG;
@@ -278,15 +259,15 @@ static int check_cost(const struct filter *filter, const struct glob *glob, cons
 
 int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
 {
-	struct items *items;
-	struct item item = { 0 }, *grown;
+	_cleanup_(item_free) struct item item = {};
+	struct items *items = &filter->keys[key];
 	struct bytes value = entry;
-	const char *reason = NULL;
+	struct item *grown;
 	int r;
 
 	ASSERT(key < FILTER_KEY_MAX);
 	ASSERT(entry.data);
-	r = check_room(filter, key, entry, ret_reason);
+	r = check_limits(filter, key, entry, ret_reason);
 	if (r < 0)
 		return r;
 	if (memchr(entry.data, '\0', entry.size)) {
@@ -298,40 +279,33 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 		value.data++;
 		value.size--;
 	}
-	r = item_parse(&item, key, value, &reason);
-	if (r == 0 && item.glob)
-		r = check_cost(filter, item.glob, &reason);
+	r = item_parse(&item, key, value, ret_reason);
 	if (r < 0)
-		goto fail;
-	r = -ENOMEM;
+		return r;
+	r = check_cost(filter, &item, ret_reason);
+	if (r < 0)
+		return r;
 	item.entry = strndup(entry.data, entry.size);
-	if (!item.entry)
-		goto fail;
-	items = &filter->keys[key];
-	grown = reallocarray(items->items, items->count + 1, sizeof(*grown));
+	grown = item.entry ? reallocarray(items->items, items->count + 1, sizeof(*grown)) : NULL;
 	if (!grown)
-		goto fail;
+		return -ENOMEM;
 	items->items = grown;
 	items->items[items->count++] = item;
-	items->has_plain = items->has_plain || !item.excludes;
-	filter->given |= UINT32_C(1) << key;
+	items->has_including = items->has_including || !item.excludes;
+	filter->given |= BIT(key);
 	filter->n_entries++;
 	filter->size += entry.size;
-	/* The list of items grows to their number. */
-	filter->memory += charge_of(entry.size + 1) + sizeof(item) + (item.glob ? glob_memory(item.glob) : 0);
-	if (item.glob && glob_searches(item.glob))
-		filter->n_searches++;
+	/* The list of items has as many as there are. */
+	filter->memory += charge_of(entry.size + 1) + sizeof(item);
 	if (item.glob) {
+		filter->memory += glob_memory(item.glob);
 		filter->n_patterns++;
+		filter->n_searches += glob_searches(item.glob);
 		filter->n_tables += glob_tables(item.glob);
 	}
-	note_quick(filter, key);
+	item = (struct item){};
+	update_quick_key(filter, key);
 	return 0;
-fail:
-	item_free(&item);
-	if (reason)
-		*ret_reason = reason;
-	return r;
 }
 
 const char *filter_entry(const struct filter *filter, enum filter_key key, size_t i)
@@ -347,102 +321,24 @@ bool filter_is_empty(const struct filter *filter)
 
 bool filter_has_tree(const struct filter *filter)
 {
-	return filter->given & UINT32_C(1) << FILTER_TREE;
-}
-
-static size_t members_home(const struct members *members, uint32_t tgid, uint64_t start)
-{
-	uint64_t hash = (start ^ (uint64_t)tgid << 32) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return (size_t)(hash ^ hash >> 32) & (members->size - 1);
-}
-
-/* The member's place, or the free one where it would go. There is always a free one: at most half are taken. */
-static struct member *members_place(const struct members *members, uint32_t tgid, uint64_t start)
-{
-	size_t i = members_home(members, tgid, start);
-
-	while (members->places[i].trees && (members->places[i].tgid != tgid || members->places[i].start != start))
-		i = (i + 1) & (members->size - 1);
-	return &members->places[i];
-}
-
-static uint32_t members_trees(const struct members *members, uint32_t tgid, uint64_t start)
-{
-	return members->count == 0 ? 0 : members_place(members, tgid, start)->trees;
-}
-
-static int members_grow(struct members *members)
-{
-	struct members bigger = { .size = members->size ? 2 * members->size : 64, .count = members->count };
-
-	if (2 * (members->count + 1) <= members->size)
-		return 0;
-	bigger.places = calloc(bigger.size, sizeof(*bigger.places));
-	if (!bigger.places)
-		return -ENOMEM;
-	for (size_t i = 0; i < members->size; i++) {
-		const struct member *old = &members->places[i];
-
-		if (old->trees)
-			*members_place(&bigger, old->tgid, old->start) = *old;
-	}
-	free(members->places);
-	*members = bigger;
-	return 0;
-}
-
-static int members_add(struct members *members, uint32_t tgid, uint64_t start, uint32_t trees)
-{
-	struct member *place;
-	int r = members_grow(members);
-
-	if (r < 0)
-		return r;
-	place = members_place(members, tgid, start);
-	if (place->trees == 0) {
-		*place = (struct member){ .start = start, .tgid = tgid };
-		members->count++;
-	}
-	place->trees |= trees;
-	return 0;
-}
-
-static void members_remove(struct members *members, uint32_t tgid, uint64_t start)
-{
-	size_t mask = members->size - 1, hole, i;
-
-	if (members_trees(members, tgid, start) == 0)
-		return;
-	hole = (size_t)(members_place(members, tgid, start) - members->places);
-	/* Whoever stands behind the hole and could not be found across it moves into it. */
-	for (i = (hole + 1) & mask; members->places[i].trees; i = (i + 1) & mask) {
-		const struct member *m = &members->places[i];
-		size_t home = members_home(members, m->tgid, m->start);
-
-		if (((i - home) & mask) >= ((i - hole) & mask)) {
-			members->places[hole] = *m;
-			hole = i;
-		}
-	}
-	members->places[hole].trees = 0;
-	members->count--;
+	return filter->given & BIT(FILTER_TREE);
 }
 
 static uint32_t item_trees(const struct item *item)
 {
-	return item->excludes ? TREE_EXCLUDED : TREE_PLAIN;
+	return item->excludes ? TREE_EXCLUDED : TREE_INCLUDED;
 }
 
-/* By what it is, what it is known as, and what its parent is (its own fork may have been lost). */
+/* By its own tgid, by what is known of it, and by its parent (its fork may have been lost). */
 static uint32_t process_trees(const struct filter *filter, const struct process *process)
 {
 	const struct items *roots = &filter->keys[FILTER_TREE];
-	uint32_t trees = members_trees(&filter->members, process->tgid, process->start);
+	uint32_t trees = filter_tree_find(&filter->tree, process->tgid, process->start);
 
-	/* The parent counts by identity: its pid may be that of an ended process, and somebody else's by now. */
+	/* The parent by identity: it may have ended, and its pid may be another process's by
+	 * now. */
 	if (process->parent_start != 0)
-		trees |= members_trees(&filter->members, process->ppid, process->parent_start);
+		trees |= filter_tree_find(&filter->tree, process->ppid, process->parent_start);
 	for (size_t i = 0; i < roots->count; i++)
 		if (roots->items[i].number == process->tgid)
 			trees |= item_trees(&roots->items[i]);
@@ -456,20 +352,20 @@ int filter_fork(struct filter *filter, const struct process *child)
 	if (!filter_has_tree(filter))
 		return 0;
 	trees = process_trees(filter, child);
-	return trees ? members_add(&filter->members, child->tgid, child->start, trees) : 0;
+	return trees ? filter_tree_add(&filter->tree, child->tgid, child->start, trees) : 0;
 }
 
 void filter_exit(struct filter *filter, const struct process *process)
 {
 	if (filter_has_tree(filter))
-		members_remove(&filter->members, process->tgid, process->start);
+		filter_tree_remove(&filter->tree, process->tgid, process->start);
 }
 
 int filter_follow(struct filter *filter, const struct proctable *table)
 {
 	if (!filter_has_tree(filter))
 		return 0;
-	/* Parents come first, so one walk finds all. */
+	/* The table has parents first, so one pass finds all. */
 	for (const struct entry *e = proctable_next(table, NULL); e; e = proctable_next(table, e)) {
 		int r = filter_fork(filter, &e->process);
 
@@ -479,29 +375,9 @@ int filter_follow(struct filter *filter, const struct proctable *table)
 	return 0;
 }
 
-int filter_archive(struct filter *filter, struct archive *a)
+int filter_archive(struct filter *filter, struct archive *archive)
 {
-	size_t count = filter ? filter->members.count : 0;
-	int r = 0;
-
-	archive_count(a, &count, MEMBERS_MAX);
-	for (size_t i = 0; !archive_is_reading(a) && filter && i < filter->members.size; i++)
-		if (filter->members.places[i].trees)
-			ARCHIVE(a, filter->members.places[i]);
-	for (size_t i = 0; archive_is_reading(a) && r == 0 && i < count; i++) {
-		struct member member;
-
-		ARCHIVE(a, member);
-		if (filter && archive_error(a) == 0 && member.trees)
-			r = members_add(&filter->members, member.tgid, member.start, member.trees);
-	}
-	return r < 0 ? r : archive_error(a);
-}
-
-static enum glob_result item_try_text(const struct item *item, struct bytes text, struct filter_place *place,
-				      int64_t *steps)
-{
-	return text.data ? glob_search(item->glob, text, &place->glob, steps) : GLOB_NO;
+	return filter_tree_archive(filter ? &filter->tree : NULL, archive);
 }
 
 static enum glob_result item_try_args(const struct item *item, struct bytes args, struct filter_place *place,
@@ -552,36 +428,41 @@ static uint32_t number_of(const struct event *event, enum filter_key key)
 	}
 }
 
+static struct bytes text_of(const struct process *process, enum filter_key key)
+{
+	switch (key) {
+	case FILTER_COMM:
+		return process->comm;
+	case FILTER_EXE:
+		return process->image.exe;
+	case FILTER_FILENAME:
+		return process->image.filename;
+	case FILTER_UNIT:
+		return process->image.unit;
+	case FILTER_CGROUP:
+		return process->image.cgroup;
+	default:
+		return process->image.container_id;
+	}
+}
+
 static enum glob_result item_try(const struct item *item, enum filter_key key, const struct event *event,
 				 struct filter_place *place, int64_t *steps)
 {
-	const struct process *process = event->process;
+	struct bytes text;
 
-	if (NUMBER_KEYS & UINT32_C(1) << key) {
+	if (NUMBER_KEYS & BIT(key)) {
 		(*steps)--;
 		return item->number == number_of(event, key) ? GLOB_YES : GLOB_NO;
 	}
-	switch (key) {
-	case FILTER_COMM:
-		return item_try_text(item, process->comm, place, steps);
-	case FILTER_EXE:
-		return item_try_text(item, process->image.exe, place, steps);
-	case FILTER_FILENAME:
-		return item_try_text(item, process->image.filename, place, steps);
-	case FILTER_ARGS:
-		return item_try_args(item, process->image.args, place, steps);
-	case FILTER_UNIT:
-		return item_try_text(item, process->image.unit, place, steps);
-	case FILTER_CGROUP:
-		return item_try_text(item, process->image.cgroup, place, steps);
-	case FILTER_CONTAINER_ID:
-		return item_try_text(item, process->image.container_id, place, steps);
-	case FILTER_ERROR:
+	if (key == FILTER_ERROR) {
 		*steps -= ERROR_STEPS;
 		return item_matches_error(item, event) ? GLOB_YES : GLOB_NO;
-	default:
-		return GLOB_NO;
 	}
+	if (key == FILTER_ARGS)
+		return item_try_args(item, event->process->image.args, place, steps);
+	text = text_of(event->process, key);
+	return text.data ? glob_search(item->glob, text, &place->glob, steps) : GLOB_NO;
 }
 
 static enum filter_result tree_try(const struct filter *filter, const struct event *event, int64_t *steps)
@@ -590,7 +471,7 @@ static enum filter_result tree_try(const struct filter *filter, const struct eve
 	uint32_t trees = process_trees(filter, event->process);
 
 	*steps -= (int64_t)items->count;
-	return !(trees & TREE_EXCLUDED) && (!items->has_plain || trees & TREE_PLAIN) ? FILTER_YES : FILTER_NO;
+	return !(trees & TREE_EXCLUDED) && (!items->has_including || trees & TREE_INCLUDED) ? FILTER_YES : FILTER_NO;
 }
 
 static enum filter_result key_try(const struct filter *filter, enum filter_key key, const struct event *event,
@@ -604,7 +485,7 @@ static enum filter_result key_try(const struct filter *filter, enum filter_key k
 		const struct item *item = &items->items[place->item];
 		enum glob_result r;
 
-		/* One plain match is enough; the excluding ones are all asked. */
+		/* One including match is enough; all excluding items are tried. */
 		if (!item->excludes && place->passes)
 			continue;
 		r = *steps > 0 ? item_try(item, key, event, place, steps) : GLOB_MORE;
@@ -616,21 +497,21 @@ static enum filter_result key_try(const struct filter *filter, enum filter_key k
 		place->arg = 0;
 		place->glob = (struct glob_place){ 0 };
 	}
-	return place->passes || !items->has_plain ? FILTER_YES : FILTER_NO;
+	return place->passes || !items->has_including ? FILTER_YES : FILTER_NO;
 }
 
 enum filter_result filter_try(const struct filter *filter, const struct event *event, struct filter_place *place,
 			      int64_t *steps)
 {
-	uint32_t left = filter->given;
+	uint32_t keys = filter->given;
 
-	if (left == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
+	if (keys == 0 || event->type == EVENT_LOST || event->type == EVENT_LIVE)
 		return FILTER_YES;
 	ASSERT(event->process);
 	if (filter->quick_key != FILTER_KEY_MAX && number_of(event, filter->quick_key) != filter->only)
 		return FILTER_NO;
-	for (left &= UINT32_MAX << place->key; left; left &= left - 1) {
-		enum filter_key key = (enum filter_key)__builtin_ctz(left);
+	for (keys &= UINT32_MAX << place->key; keys; keys &= keys - 1) {
+		enum filter_key key = (enum filter_key)__builtin_ctz(keys);
 		enum filter_result r;
 
 		if (place->key != key)

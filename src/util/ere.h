@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * POSIX extended regular expressions over bytes, for one question: which bytes of a text could a pattern match? In time
- * linear in the text, whatever the pattern. See ere.c for how, and why regexec(3) will not do.
+ * POSIX extended regular expressions over bytes, for one question: which bytes of a text could a
+ * pattern match? In time linear in the text, whatever the pattern. See ere.c for how, and why
+ * regexec(3) will not do.
  *
  *	.  [a-z]  [^a-z]  [[:digit:]]    one byte (no locale: a byte is a character, classes are ASCII's)
  *	()  |  *  +  ?  {m,n}            as in POSIX, n at most 255
@@ -23,7 +24,8 @@
 
 struct ere;
 
-/* -EINVAL with *ret_reason (a static string) if it is no pattern or asks for what is not done here; -ENOMEM. */
+/* -EINVAL with *ret_reason (a static string) if it is no pattern or asks for what is not done here;
+ * -ENOMEM. */
 int ere_new(struct ere **ret, const char *pattern, const char **ret_reason);
 struct ere *ere_free(struct ere *ere);
 DEFINE_CLEANUP(struct ere *, ere_free);
@@ -32,10 +34,10 @@ DEFINE_CLEANUP(struct ere *, ere_free);
 bool ere_matches(const struct ere *ere, struct bytes text);
 
 /*
- * Sets mask[i] to 1 for every byte i of text that takes part in some match: any that there is, longest, shorter and
- * overlapping ones too. If the pattern has a group, only its first group counts, but for an alternative
- * at the outermost level without that group: there all of the match does. Nothing else in mask is changed.
- * -ENOMEM: mask may be partly set.
+ * Sets mask[i] to 1 for every byte i of text that takes part in some match: any that there is,
+ * longest, shorter and overlapping ones too. If the pattern has a group, only its first group
+ * counts, but for an alternative at the outermost level without that group: there all of the match
+ * does. Nothing else in mask is changed. -ENOMEM: mask may be partly set.
  */
 int ere_mask(struct ere *ere, struct bytes text, unsigned char *mask);
 
