@@ -93,7 +93,7 @@ int daemon_start_probe(struct daemon *d)
 	int r = probe_new(&d->probe, d->settings, &reason);
 
 	if (r == 0) {
-		if (probe_is_plain(d->probe))
+		if (probe_is_fallback(d->probe))
 			log_info(
 				"no type information that the kernel's verifier can use: by raw tracepoints, which take a little longer");
 		if (strcmp(probe_errors_kind(d->probe), "none") == 0)
@@ -122,7 +122,16 @@ static int make_choosers(struct daemon *d)
 	return r;
 }
 
-/* Of the reader. */
+/* Of the consumer. */
+
+static void on_turned(void *userdata)
+{
+	struct daemon *d = userdata;
+
+	probe_update_layouts(d->probe);
+	send_status(d);
+}
+
 static int on_failed(void *userdata, int error)
 {
 	struct daemon *d = userdata;
@@ -136,7 +145,7 @@ static void on_note(void *userdata, int level, const char *message)
 	log_write(level, "%s", message);
 }
 
-static const struct consumer_ops consumer_ops = { .turned = send_status, .failed = on_failed, .note = on_note };
+static const struct consumer_ops consumer_ops = { .turned = on_turned, .failed = on_failed, .log = on_note };
 
 /* The pipeline, and its reader without probes. */
 int daemon_make_pipeline(struct daemon *d)
@@ -162,7 +171,14 @@ int daemon_make_pipeline(struct daemon *d)
 
 int daemon_make_resync(struct daemon *d)
 {
-	int r = resync_new(&d->resync, d->probe, d->pipeline, d->settings);
+	const struct resync_config config = {
+		.ring = probe_source(d->probe)->ring,
+		.list_tasks = probe_list_tasks,
+		.probe = d->probe,
+		.pipeline = d->pipeline,
+		.settings = d->settings,
+	};
+	int r = resync_new(&d->resync, &config);
 
 	if (r == 0)
 		consumer_set_resync(d->consumer, d->resync);
@@ -174,7 +190,7 @@ static int start_pipeline(struct daemon *d)
 	int r = daemon_make_pipeline(d);
 
 	if (r == 0)
-		r = consumer_set_probe(d->consumer, d->probe, NULL);
+		r = consumer_set_source(d->consumer, probe_source(d->probe));
 	if (r == 0)
 		r = daemon_make_resync(d);
 	if (r == 0)
@@ -350,7 +366,7 @@ static void watchdog_look(void *userdata, struct watchdog_path *ret)
 	struct pipeline_stats stats;
 
 	pipeline_stats(d->pipeline, &stats);
-	*ret = (struct watchdog_path){ .taken = stats.records, .waiting = probe_waiting(d->probe) };
+	*ret = (struct watchdog_path){ .taken = stats.records, .waiting = ringbuf_used(probe_source(d->probe)->ring) };
 }
 
 static int watchdog_push(void *userdata)
@@ -436,7 +452,7 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	d->redact = redact_free(d->redact);
 	d->environment = environment_free(d->environment);
 	d->probe = probe_free(d->probe);
-	d->predecessor = predecessor_free(d->predecessor);
+	d->previous = record_source_free(d->previous);
 	if (!notify_flush(STOP_MS))
 		log_warning("the service manager has not taken %zu messages", notify_waiting());
 	notify_unwatch();
@@ -453,7 +469,7 @@ int daemon_begin(struct daemon *d)
 {
 	int r;
 
-	d->predecessor = predecessor_free(d->predecessor);
+	d->previous = record_source_free(d->previous);
 	r = daemon_start_probe(d);
 	if (r != DAEMON_OK)
 		return r;

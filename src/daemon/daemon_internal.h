@@ -9,8 +9,8 @@
 #include "daemon/watchdog.h"
 #include "handover/checkpoint.h"
 #include "handover/fdstore.h"
-#include "kernel/predecessor.h"
 #include "kernel/probe.h"
+#include "kernel/record_source.h"
 #include "output/journal.h"
 #include "output/server.h"
 #include "output/stdout_output.h"
@@ -35,11 +35,11 @@ struct daemon {
 	struct stdout_output *stdout_output;
 	struct watchdog *watchdog;
 	struct consumer *consumer;
-	struct predecessor *predecessor; /* while its ring is not read to the end */
-	struct checkpoint *checkpoint;	 /* what the next one finds after a crash; NULL: systemd has no store for us */
-	bool checkpoint_is_kept;	 /* systemd has it: it was the last one's */
-	struct checkpoint_page *left;	 /* at the start: what that wrote; NULL: nothing */
-	bool crashed;			 /* at the start: it did not end in order */
+	struct record_source *previous; /* of the last daemon, while it is not drained to the end */
+	struct checkpoint *checkpoint;	/* what the next one finds after a crash; NULL: systemd has no store for us */
+	bool checkpoint_is_kept;	/* systemd has it: it was the last one's */
+	struct checkpoint_page *left;	/* at the start: what that wrote; NULL: nothing */
+	bool crashed;			/* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
 	struct turns turns;

@@ -49,7 +49,7 @@ static struct archive *take_archive(struct daemon *d, const char *name)
 void daemon_resume_subscribers(struct daemon *d)
 {
 	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_SUBSCRIBERS);
-	int r = archive && d->predecessor && !d->crashed ? server_archive(d->server, archive, d->store) : 0;
+	int r = archive && d->previous && !d->crashed ? server_archive(d->server, archive, d->store) : 0;
 
 	if (r < 0)
 		log_warning("some subscribers could not be kept: %s", strerror(-r));
@@ -57,7 +57,7 @@ void daemon_resume_subscribers(struct daemon *d)
 		log_info("%u subscribers stay connected", server_resume(d->server, d->left, d->store));
 	proctable_settle(pipeline_table(d->pipeline));
 	/* What waits in the last daemon's ring may be more than their queues hold. */
-	server_set_drain_budget(d->server, d->predecessor ? PATIENCE_MS : 0);
+	server_set_drain_budget(d->server, d->previous ? PATIENCE_MS : 0);
 }
 
 bool daemon_resume_journal(struct daemon *d)
@@ -69,7 +69,7 @@ bool daemon_resume_journal(struct daemon *d)
 		journal_resume(d->journal, pipeline_table(d->pipeline), &d->left->journal);
 		return true;
 	}
-	if (!archive || !d->predecessor || d->crashed)
+	if (!archive || !d->previous || d->crashed)
 		return false;
 	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
 	if (r < 0)
@@ -172,14 +172,16 @@ static int go_on(struct daemon *d)
 	d->loaded_processes = (unsigned)proctable_count(pipeline_table(d->pipeline));
 	if (daemon_start_outputs(d) < 0)
 		return DAEMON_FAILED;
-	r = consumer_read_predecessor(d->consumer, d->predecessor);
+	r = consumer_set_previous(d->consumer, d->previous);
+	if (r == 0)
+		r = consumer_settle(d->consumer);
 	if (r == 0)
 		r = daemon_start_probe(d);
 	if (r > 0)
 		return r;
 	if (r == 0) {
 		usleep(GRACE_US);
-		r = consumer_set_probe(d->consumer, d->probe, d->predecessor);
+		r = consumer_set_source(d->consumer, probe_source(d->probe));
 	}
 	if (r == 0)
 		r = daemon_make_resync(d);
@@ -187,7 +189,7 @@ static int go_on(struct daemon *d)
 		log_error("taking over from the last daemon: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
-	d->predecessor = predecessor_free(d->predecessor);
+	d->previous = record_source_free(d->previous);
 	return DAEMON_OK;
 }
 
@@ -228,9 +230,20 @@ static int rebuild(struct daemon *d, uint64_t before)
 	return 0;
 }
 
+/* CLOCK_BOOTTIME of the first record that waits; 0: there is none. */
+static uint64_t first_record_time(const struct record_source *source)
+{
+	const void *data;
+	size_t size;
+
+	return ringbuf_peek(source->ring, &data, &size) && size >= sizeof(struct record_head)
+		       ? ((const struct record_head *)data)->time
+		       : 0;
+}
+
 static int resume_after_crash(struct daemon *d)
 {
-	uint64_t before = predecessor_first_time(d->predecessor);
+	uint64_t before = first_record_time(d->previous);
 	int r;
 
 	if (before == 0)
@@ -246,14 +259,16 @@ static int resume_after_crash(struct daemon *d)
 	if (r == 0) {
 		usleep(GRACE_US);
 		pipeline_set_replay(d->pipeline, true);
-		r = consumer_set_probe(d->consumer, d->probe, d->predecessor);
+		r = consumer_set_previous(d->consumer, d->previous);
+		if (r == 0)
+			r = consumer_set_source(d->consumer, probe_source(d->probe));
 		pipeline_set_replay(d->pipeline, false);
 	}
 	if (r < 0) {
 		log_error("taking over from the last daemon: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
-	d->predecessor = predecessor_free(d->predecessor);
+	d->previous = record_source_free(d->previous);
 	return DAEMON_OK;
 }
 
@@ -263,7 +278,7 @@ static bool resume_state(struct daemon *d)
 	_cleanup_(archive_free_p) struct archive *archive = take_archive(d, ARCHIVE_STATE);
 	int r;
 
-	if (!archive || !d->predecessor)
+	if (!archive || !d->previous)
 		return false;
 	r = daemon_make_pipeline(d);
 	if (r == 0)
@@ -305,7 +320,7 @@ static int resume(struct daemon *d)
 {
 	if (resume_state(d))
 		return go_on(d);
-	d->crashed = d->left && d->predecessor;
+	d->crashed = d->left && d->previous;
 	return d->crashed ? resume_after_crash(d) : daemon_begin(d);
 }
 
@@ -315,18 +330,18 @@ static void keep_probes(struct daemon *d)
 	struct checkpoint_counters *counters = &checkpoint_page(d->checkpoint)->counters;
 	uint32_t last = counters->probes;
 
-	probe_keep(d->probe, counters->reads);
+	probe_store(d->probe, counters->reads);
 	/* From then on a crash is gone on from with ours. If systemd has not got them yet, it is a start as any other. */
 	if (!notify_flush(KEEP_MS))
 		log_warning("systemd has not taken the probes yet: a crash would be noticed");
 	__atomic_store_n(&counters->probes, counters->reads, __ATOMIC_RELEASE);
-	probe_forget(last);
+	record_source_forget(last);
 }
 
 int daemon_begin_or_go_on(struct daemon *d)
 {
 	size_t strange;
-	int r = d->left ? predecessor_new(&d->predecessor, d->store, d->left->counters.probes) : 0;
+	int r = d->left ? record_source_restore(&d->previous, d->store, d->left->counters.probes) : 0;
 
 	if (r < 0)
 		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));

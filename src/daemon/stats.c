@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "kernel/record_source.h"
 #include "output/reply.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -23,10 +24,11 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 {
 	struct proctable *table = pipeline_table(figures->pipeline);
 	struct pipeline_stats pipeline;
-	struct probe_stats probe;
+	const struct record_source *source = probe_source(figures->probe);
+	const __u32 *lost = source->shared->lost_by_kind;
+	struct program_stats programs = record_source_program_stats(source);
 
 	pipeline_stats(figures->pipeline, &pipeline);
-	probe_stats(figures->probe, &probe);
 	reply_count(gen, "seq", pipeline.seq);
 	reply_count(gen, "uptime_s", figures->uptime_s);
 	reply_count(gen, "turn_max_us", figures->turns.max_us);
@@ -36,12 +38,12 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 		reply_count(gen, event_type_name(type), pipeline.events[type]);
 	yajl_gen_map_close(gen);
 	reply_map(gen, "lost");
-	reply_count(gen, "fork", probe.lost_fork);
-	reply_count(gen, "exec", probe.lost_exec);
-	reply_count(gen, "exit", probe.lost_exit);
-	reply_count(gen, "error", probe.lost_error);
-	reply_count(gen, "args", probe.lost_args);
-	reply_count(gen, "skipped", probe.skipped);
+	reply_count(gen, "fork", lost[RECORD_FORK]);
+	reply_count(gen, "exec", lost[RECORD_EXEC]);
+	reply_count(gen, "exit", lost[RECORD_EXIT]);
+	reply_count(gen, "error", lost[RECORD_ERROR]);
+	reply_count(gen, "args", (uint64_t)lost[RECORD_ARGS] + lost[RECORD_ENV]);
+	reply_count(gen, "skipped", programs.skipped);
 	reply_count(gen, "untold", pipeline.unreported);
 	reply_count(gen, "args_shortened", pipeline.args_shortened);
 	reply_count(gen, "malformed", pipeline.malformed);
@@ -49,10 +51,10 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_map(gen, "probes");
 	reply_pair(gen, "errors", probe_errors_kind(figures->probe));
 	reply_count(gen, "records", pipeline.records);
-	reply_count(gen, "runs", probe.runs);
-	reply_count(gen, "run_time_ns", probe.run_ns);
-	reply_count(gen, "ring_buffer_bytes", probe.ring_size);
-	reply_count(gen, "ring_buffer_used", probe.ring_used);
+	reply_count(gen, "runs", programs.runs);
+	reply_count(gen, "run_time_ns", programs.run_ns);
+	reply_count(gen, "ring_buffer_bytes", ringbuf_size(source->ring));
+	reply_count(gen, "ring_buffer_used", ringbuf_used(source->ring));
 	yajl_gen_map_close(gen);
 	reply_map(gen, "table");
 	reply_count(gen, "processes", proctable_count(table));

@@ -52,7 +52,7 @@ struct checkpoint_counters {
 	uint64_t unreported; /* pipeline.h; losses that no event has told yet */
 	uint64_t listed;     /* pipeline_set_listed() */
 	int64_t epoch;	     /* CLOCK_REALTIME - CLOCK_BOOTTIME, as times were made of it */
-	/* Of the two sets of probes in the store (probe_kept_name): the one whose ring the next daemon goes on with, and the one
+	/* Of the two sets of probes in the store (record_source.h): the one whose ring the next daemon goes on with, and the one
 	 * that is read now. They differ while a daemon takes over. */
 	uint32_t probes, reads;
 	struct checkpoint_loss losses[2]; /* by set */

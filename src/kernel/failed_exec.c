@@ -54,9 +54,10 @@ static const char *const functions[] = {
 
 struct failed_exec {
 	struct bpf_object *object;
-	struct bpf_program *keepers[2];		/* of what is known of calls that are under way, NULL: none */
-	struct bpf_program *returning;		/* of returns that are due; NULL: a way that is not preempted */
-	struct bpf_program *leaves[LEAVES_MAX]; /* each run that the kernel leaves out is a loss */
+	struct bpf_program *keepers[2]; /* of what is known of calls that are under way, NULL: none */
+	struct bpf_program *returning;	/* of returns that are due; NULL: a way that is not preempted */
+	struct bpf_program *leaves
+		[LEAVES_MAX]; /* ROLE_EVENT; none where the entries are seen too, which show what has not returned */
 	struct bpf_link *links[LINKS_MAX];
 	size_t count;
 	bool loaded; /* the kernel took the programs */
@@ -70,7 +71,7 @@ struct rung {
 	const struct settings *settings;
 	const struct record_settings *config;
 	const struct btf *btf; /* the kernel's own; NULL: it has none */
-	int ring, shared;
+	const struct record_source *source;
 	const void *bytes; /* of the BPF object */
 	size_t size;
 	bool typed;	    /* the programs may read the current task by its type */
@@ -141,9 +142,9 @@ static int open_object(struct failed_exec *e, const struct rung *attach_method, 
 	settings = bpf_object__find_map_by_name(e->object, ".rodata.settings");
 	r = settings ? bpf_map__set_initial_value(settings, &config, sizeof(config)) : -ENOENT;
 	if (r == 0)
-		r = share(e, "ring", attach_method->ring);
+		r = share(e, "ring", record_source_fd(attach_method->source, ROLE_RING));
 	if (r == 0)
-		r = share(e, ".data.shared", attach_method->shared);
+		r = share(e, ".data.shared", record_source_fd(attach_method->source, ROLE_SHARED));
 	if (entries == ENTRIES_NONE) {
 		e->keepers[0] = take(e, "probe_prepare");
 	} else if (!attach_method->preempted) {
@@ -528,13 +529,31 @@ static int attempt(struct failed_exec *e, struct rung attach_method, struct offe
 	return r;
 }
 
+static bool is_leave(const struct failed_exec *e, const struct bpf_program *program)
+{
+	for (size_t i = 0; i < LEAVES_MAX; i++)
+		if (e->leaves[i] == program)
+			return true;
+	return false;
+}
+
+static void add_to_source(const struct failed_exec *e, struct record_source *source)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program (program, e->object)
+		if (bpf_program__fd(program) >= 0)
+			record_source_add(source, is_leave(e, program) ? ROLE_EVENT : ROLE_AUXILIARY,
+					  bpf_program__fd(program));
+	for (size_t i = 0; i < e->count; i++)
+		record_source_add(source, ROLE_LINK, bpf_link__fd(e->links[i]));
+}
+
 int failed_exec_new(struct failed_exec **ret, const struct settings *settings, const struct record_settings *config,
-		    const struct btf *btf, int ring, int shared)
+		    const struct btf *btf, struct record_source *source)
 {
 	_cleanup_(failed_exec_free_p) struct failed_exec *e = calloc(1, sizeof(*e));
-	const struct rung attach_method = {
-		.settings = settings, .config = config, .btf = btf, .ring = ring, .shared = shared
-	};
+	const struct rung attach_method = { .settings = settings, .config = config, .btf = btf, .source = source };
 	struct offer offer;
 	char why[256] = "";
 
@@ -554,6 +573,7 @@ int failed_exec_new(struct failed_exec **ret, const struct settings *settings, c
 			e->kind = attach_methods[i].kind;
 			snprintf(e->note, sizeof(e->note), "%s%s%s%s", attach_methods[i].note, *why ? " (" : "", why,
 				 *why ? ")" : "");
+			add_to_source(e, source);
 			break;
 		}
 		undo(e);
@@ -585,17 +605,8 @@ const char *failed_exec_note(const struct failed_exec *e)
 	return e->note;
 }
 
-struct bpf_program *failed_exec_next_program(const struct failed_exec *e, struct bpf_program *program)
+void failed_exec_disconnect(struct failed_exec *e)
 {
-	return e->object ? bpf_object__next_program(e->object, program) : NULL;
-}
-
-struct bpf_link *failed_exec_link(const struct failed_exec *e, size_t i)
-{
-	return i < e->count ? e->links[i] : NULL;
-}
-
-struct bpf_program *failed_exec_leave(const struct failed_exec *e, size_t i)
-{
-	return i < LEAVES_MAX ? e->leaves[i] : NULL;
+	for (size_t i = 0; i < e->count; i++)
+		bpf_link__disconnect(e->links[i]);
 }

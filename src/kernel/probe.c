@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loading and attaching, and the reader's side of the ring buffer. Failed execs are failed_exec.c's.
+ * Loads and attaches the probes of fork, exec and exit. Those of failed execs are in failed_exec.c.
  *
- * Optional programs are marked "?" in the BPF object and chosen here by what the kernel's BTF has. A kernel without BTF of its
- * own takes none of the programs that are attached by type, and a verifier may know less of types: then the fallback is loaded
- * (bpf/fallback.bpf.h).
- *
- * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record
- * waits, and so wake the reader for each of them; as it is, only a producer that decides to wake does.
+ * Which programs are loaded depends on the kernel's BTF. A kernel without BTF takes none of the programs that are attached by type,
+ * and a verifier may know less of types: then those of bpf/fallback.bpf.h are used.
  */
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -28,22 +21,66 @@
 #include "model/hierarchy.h"
 #include "kernel/layout.h"
 #include "kernel/bpf_diagnose.h"
-#include "kernel/ringbuf.h"
 #include "kernel/task_list.h"
 #include "kernel/btf_check.h"
-#include "handover/fdstore.h"
 
 DEFINE_CLEANUP(struct btf *, btf__free);
 
 struct probe {
 	struct lifecycle_bpf *skel;
-	struct record_shared *shared; /* of both */
-	struct ringbuf *ring;
+	struct record_source *source; /* of both */
 	struct failed_exec *errors;
 	__u32 layouts_tried;
 	bool fallback; /* the programs of bpf/fallback.bpf.h */
-	bool kept;     /* in systemd's store */
 };
+
+/* What a program needs. */
+enum {
+	NEEDS_TYPES = 1,
+	NEEDS_FALLBACK = 2,
+	NEEDS_GROUP_DEAD = 4, /* the argument of sched_process_exit (6.16) */
+	NEEDS_NO_GROUP_DEAD = 8,
+	NEEDS_PREEMPTION = 16, /* of programs on tracepoints */
+};
+
+#define ATTACHED(name) offsetof(struct lifecycle_bpf, progs.name), offsetof(struct lifecycle_bpf, links.name)
+#define NOT_ATTACHED(name) offsetof(struct lifecycle_bpf, progs.name), 0
+
+/*
+ * In the order in which they are attached: the end first, then exec, then fork. So a process whose start is seen is seen to end, and
+ * one that was there before is in the list, which is read after that (resync.c). A backup program runs after the one that it makes up
+ * for. Next to the probes of another daemon, which still see everything, any order would do.
+ */
+static const struct {
+	size_t program, link; /* in struct lifecycle_bpf; link 0: it is run by other means */
+	enum source_role role;
+	unsigned needs;
+} programs[] = {
+	{ ATTACHED(probe_exit_group_dead), ROLE_EVENT, NEEDS_TYPES | NEEDS_GROUP_DEAD },
+	{ ATTACHED(probe_exit_live), ROLE_EVENT, NEEDS_TYPES | NEEDS_NO_GROUP_DEAD },
+	{ ATTACHED(fallback_exit), ROLE_EVENT, NEEDS_FALLBACK },
+	{ ATTACHED(second_exit), ROLE_BACKUP, NEEDS_TYPES | NEEDS_PREEMPTION },
+	{ ATTACHED(probe_exec), ROLE_EVENT, NEEDS_TYPES },
+	{ ATTACHED(fallback_exec), ROLE_EVENT, NEEDS_FALLBACK },
+	{ ATTACHED(second_exec), ROLE_BACKUP, NEEDS_TYPES | NEEDS_PREEMPTION },
+	{ ATTACHED(probe_fork), ROLE_FORK, NEEDS_TYPES },
+	{ ATTACHED(fallback_fork), ROLE_FORK, NEEDS_FALLBACK },
+	{ ATTACHED(second_fork), ROLE_BACKUP, NEEDS_TYPES | NEEDS_PREEMPTION },
+	{ NOT_ATTACHED(iterate_tasks), ROLE_AUXILIARY, NEEDS_TYPES },
+	{ NOT_ATTACHED(fallback_tasklist), ROLE_AUXILIARY, NEEDS_FALLBACK },
+};
+#define PROGRAMS (sizeof(programs) / sizeof(programs[0]))
+
+static struct bpf_program *program_of(const struct probe *probe, size_t i)
+{
+	return *(struct bpf_program **)((char *)probe->skel + programs[i].program);
+}
+
+/* NULL: it is not attached. */
+static struct bpf_link **link_of(const struct probe *probe, size_t i)
+{
+	return programs[i].link ? (struct bpf_link **)((char *)probe->skel + programs[i].link) : NULL;
+}
 
 __attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
 {
@@ -143,61 +180,6 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 	return PROBE_E_UNSUPPORTED;
 }
 
-/* The ring. */
-
-int probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
-{
-	struct record_layouts *layouts = &probe->skel->data_layouts->layouts;
-	__u32 wanted = __atomic_exchange_n(&layouts->wanted, 0, __ATOMIC_RELAXED);
-
-	if (wanted)
-		layout_look(layouts, wanted, NULL, NULL, &probe->layouts_tried);
-	return ringbuf_consume(probe->ring, most, on_record, userdata);
-}
-
-bool probe_sleep(struct probe *probe)
-{
-	__atomic_store_n(&probe->shared->wake_at, 1, __ATOMIC_SEQ_CST);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (ringbuf_used(probe->ring) == 0)
-		return true;
-	probe_awake(probe);
-	return false;
-}
-
-void probe_awake(struct probe *probe)
-{
-	uint32_t part = bpf_map__max_entries(probe->skel->maps.ring) / 4;
-
-	__atomic_store_n(&probe->shared->wake_at, part, __ATOMIC_RELAXED);
-}
-
-uint64_t probe_waiting(const struct probe *probe)
-{
-	return ringbuf_used(probe->ring);
-}
-
-uint64_t probe_produced(const struct probe *probe)
-{
-	return ringbuf_produced(probe->ring);
-}
-
-uint64_t probe_consumed(const struct probe *probe)
-{
-	return ringbuf_consumed(probe->ring);
-}
-
-int probe_fd(const struct probe *probe)
-{
-	return bpf_map__fd(probe->skel->maps.ring);
-}
-
-void probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
-{
-	*ret_events = __atomic_load_n(&probe->shared->lost_events, __ATOMIC_RELAXED);
-	*ret_forks = __atomic_load_n(&probe->shared->lost_forks, __ATOMIC_RELAXED);
-}
-
 /* Start and end. */
 
 /* bpf/preempted.bpf.h says why that matters. */
@@ -210,32 +192,20 @@ static bool preempts_at_tracepoints(void)
 
 static int choose_programs(struct probe *probe, const struct btf *btf, struct probe_reason *reason)
 {
-	struct lifecycle_bpf *skel = probe->skel;
-	struct bpf_program *const second[] = { skel->progs.second_fork, skel->progs.second_exec,
-					       skel->progs.second_exit };
-	int exit_arguments;
+	unsigned available = NEEDS_FALLBACK;
 
-	bpf_program__set_autoattach(skel->progs.iterate_tasks, false);
-	bpf_program__set_autoattach(skel->progs.fallback_tasklist, false);
-	bpf_map__set_autocreate(skel->maps.tasklist, probe->fallback);
-	bpf_program__set_autoload(skel->progs.fallback_fork, probe->fallback);
-	bpf_program__set_autoload(skel->progs.fallback_exec, probe->fallback);
-	bpf_program__set_autoload(skel->progs.fallback_exit, probe->fallback);
-	bpf_program__set_autoload(skel->progs.fallback_tasklist, probe->fallback);
-	bpf_program__set_autoload(skel->progs.probe_fork, !probe->fallback);
-	bpf_program__set_autoload(skel->progs.probe_exec, !probe->fallback);
-	bpf_program__set_autoload(skel->progs.iterate_tasks, !probe->fallback);
-	if (probe->fallback)
-		return 0;
-	for (size_t i = 0; i < sizeof(second) / sizeof(second[0]); i++)
-		bpf_program__set_autoload(second[i], preempts_at_tracepoints());
-	exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
-	if (exit_arguments < 1) {
-		say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
-		return PROBE_E_UNSUPPORTED;
+	if (!probe->fallback) {
+		int exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
+
+		if (exit_arguments < 1) {
+			say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
+			return PROBE_E_UNSUPPORTED;
+		}
+		available = NEEDS_TYPES | (exit_arguments >= 2 ? NEEDS_GROUP_DEAD : NEEDS_NO_GROUP_DEAD) |
+			    (preempts_at_tracepoints() ? NEEDS_PREEMPTION : 0);
 	}
-	bpf_program__set_autoload(skel->progs.probe_exit_group_dead, exit_arguments >= 2);
-	bpf_program__set_autoload(skel->progs.probe_exit_live, exit_arguments < 2);
+	for (size_t i = 0; i < PROGRAMS; i++)
+		bpf_program__set_autoload(program_of(probe, i), !(programs[i].needs & ~available));
 	return 0;
 }
 
@@ -251,7 +221,7 @@ static int check_self(struct probe *probe, const char *path, struct probe_reason
 	const struct record_running *some, *self = NULL;
 	const char *differs;
 	struct utsname name;
-	int n = probe_running(probe, &running);
+	int n = probe_list_tasks(probe, &running);
 
 	if (n == 0) {
 		while (!self && (n = task_list_read(running, &some)) > 0)
@@ -291,6 +261,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	/* For each CPU. Those of failed execs are in the other object. */
 	bpf_map__set_max_entries(probe->skel->maps.scratch, config->preempted ? 2 : 1);
 	bpf_map__set_max_entries(probe->skel->maps.args_chunks, config->preempted ? 2 : 1);
+	bpf_map__set_autocreate(probe->skel->maps.tasklist, probe->fallback);
 	if (probe->fallback)
 		bpf_map__set_max_entries(probe->skel->maps.tasklist, list_size());
 	r = lifecycle_bpf__load(probe->skel);
@@ -299,36 +270,22 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	return r < 0 ? failure(reason, -r, what) : 0;
 }
 
-/*
- * The end first, then exec, then fork: who is seen to begin is seen to end, and who was there before is in the list, which is
- * read after that (resync.c). A second program (bpf/preempted.bpf.h) goes behind its first, in whose place it runs. Beside the probes of
- * another daemon, which still see everything, any order would do.
- */
+/* And hands all that is loaded over to the source. */
 static int attach(struct probe *probe)
 {
-	struct lifecycle_bpf *skel = probe->skel;
-	const struct {
-		struct bpf_program *program;
-		struct bpf_link **link;
-	} order[] = {
-		{ skel->progs.probe_exit_group_dead, &skel->links.probe_exit_group_dead },
-		{ skel->progs.probe_exit_live, &skel->links.probe_exit_live },
-		{ skel->progs.fallback_exit, &skel->links.fallback_exit },
-		{ skel->progs.second_exit, &skel->links.second_exit },
-		{ skel->progs.probe_exec, &skel->links.probe_exec },
-		{ skel->progs.fallback_exec, &skel->links.fallback_exec },
-		{ skel->progs.second_exec, &skel->links.second_exec },
-		{ skel->progs.probe_fork, &skel->links.probe_fork },
-		{ skel->progs.fallback_fork, &skel->links.fallback_fork },
-		{ skel->progs.second_fork, &skel->links.second_fork },
-	};
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		struct bpf_program *program = program_of(probe, i);
+		struct bpf_link **link = link_of(probe, i);
 
-	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		if (!bpf_program__autoload(order[i].program))
+		if (!bpf_program__autoload(program))
 			continue;
-		*order[i].link = bpf_program__attach(order[i].program);
-		if (!*order[i].link)
+		record_source_add(probe->source, programs[i].role, bpf_program__fd(program));
+		if (!link)
+			continue;
+		*link = bpf_program__attach(program);
+		if (!*link)
 			return -errno;
+		record_source_add(probe->source, ROLE_LINK, bpf_link__fd(*link));
 	}
 	return 0;
 }
@@ -378,8 +335,8 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		r = check_self(probe, settings->probes.btf, reason);
 	if (r != 0)
 		return r;
-	probe->shared = &probe->skel->data_shared->shared;
-	r = ringbuf_new(&probe->ring, probe_fd(probe), settings->probes.ring_buffer);
+	r = record_source_new(&probe->source, bpf_map__fd(probe->skel->maps.ring), settings->probes.ring_buffer,
+			      bpf_map__fd(probe->skel->maps.data_shared));
 	if (r < 0)
 		return failure(reason, -r, "mapping the ring buffer");
 	r = attach(probe);
@@ -388,11 +345,10 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	/* A file has the same types, but perhaps with other ids, and the kernel knows its functions by its own. */
 	if (has_own_btf && settings->probes.btf)
 		own = btf__load_vmlinux_btf();
-	r = failed_exec_new(&probe->errors, settings, &config, settings->probes.btf ? own : btf, probe_fd(probe),
-			    bpf_map__fd(probe->skel->maps.data_shared));
+	r = failed_exec_new(&probe->errors, settings, &config, settings->probes.btf ? own : btf, probe->source);
 	if (r < 0)
 		return failure(reason, -r, "failed execs");
-	probe_awake(probe);
+	record_source_awake(probe->source);
 	*ret = TAKE_PTR(probe);
 	return 0;
 }
@@ -401,16 +357,14 @@ struct probe *probe_free(struct probe *probe)
 {
 	if (!probe)
 		return NULL;
-	if (probe->kept)
-		__atomic_store_n(&probe->shared->wake_at, 0, __ATOMIC_RELAXED);
+	record_source_free(probe->source);
 	failed_exec_free(probe->errors);
-	ringbuf_free(probe->ring);
 	lifecycle_bpf__destroy(probe->skel);
 	free(probe);
 	return NULL;
 }
 
-bool probe_is_plain(const struct probe *probe)
+bool probe_is_fallback(const struct probe *probe)
 {
 	return probe->fallback;
 }
@@ -425,167 +379,39 @@ const char *probe_errors_note(const struct probe *probe)
 	return failed_exec_note(probe->errors);
 }
 
-/* Figures. */
-
-/* Adds one program's. */
-static void add_program(const struct bpf_program *program, struct probe_stats *stats)
+struct record_source *probe_source(const struct probe *probe)
 {
-	struct bpf_prog_info info = {};
-	__u32 size = sizeof(info);
-	int fd = bpf_program__fd(program);
-
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-		return;
-	if (strncmp(bpf_program__name(program), "second_", 7) != 0)
-		stats->skipped += info.recursion_misses;
-	stats->runs += info.run_cnt;
-	stats->run_ns += info.run_time_ns;
+	return probe->source;
 }
 
-uint64_t probe_program_skipped(int fd)
+void probe_update_layouts(struct probe *probe)
 {
-	struct bpf_prog_info info = {};
-	__u32 size = sizeof(info);
+	struct record_layouts *layouts = &probe->skel->data_layouts->layouts;
+	__u32 wanted = __atomic_exchange_n(&layouts->wanted, 0, __ATOMIC_RELAXED);
 
-	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ? 0 : info.recursion_misses;
+	if (wanted)
+		layout_look(layouts, wanted, NULL, NULL, &probe->layouts_tried);
 }
 
-uint64_t probe_not_made_up(uint64_t skipped, const __u64 *made_up)
+void probe_store(struct probe *probe, uint32_t set)
 {
-	uint64_t less = __atomic_load_n(made_up, __ATOMIC_RELAXED);
+	record_source_store(probe->source, set);
+	/* Detaching some kinds of link does more than close the descriptor: it disables their event for all. */
+	for (size_t i = 0; i < PROGRAMS; i++) {
+		struct bpf_link **link = link_of(probe, i);
 
-	return skipped > less ? skipped - less : 0;
+		if (link && *link)
+			bpf_link__disconnect(*link);
+	}
+	failed_exec_disconnect(probe->errors);
 }
 
-#define EVENT_PROGRAMS_MAX 16
-
-/* The descriptors of those whose runs are events, -1 for one that is not loaded: how many. */
-static size_t event_programs(const struct probe *probe, int ret[static EVENT_PROGRAMS_MAX])
-{
-	const struct lifecycle_bpf *skel = probe->skel;
-	struct bpf_program *leave;
-	size_t n = 0;
-
-	ret[n++] = bpf_program__fd(skel->progs.probe_exec);
-	ret[n++] = bpf_program__fd(skel->progs.probe_exit_group_dead);
-	ret[n++] = bpf_program__fd(skel->progs.probe_exit_live);
-	ret[n++] = bpf_program__fd(skel->progs.fallback_exec);
-	ret[n++] = bpf_program__fd(skel->progs.fallback_exit);
-	for (size_t i = 0; n < EVENT_PROGRAMS_MAX && (leave = failed_exec_leave(probe->errors, i)); i++)
-		ret[n++] = bpf_program__fd(leave);
-	return n;
-}
-
-static int fork_program(const struct probe *probe)
-{
-	return bpf_program__fd(probe->fallback ? probe->skel->progs.fallback_fork : probe->skel->progs.probe_fork);
-}
-
-void probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
-{
-	int fds[EVENT_PROGRAMS_MAX];
-	size_t n = event_programs(probe, fds);
-
-	*ret_forks = probe_not_made_up(probe_program_skipped(fork_program(probe)), &probe->shared->made_up_forks);
-	*ret_events = 0;
-	for (size_t i = 0; i < n; i++)
-		*ret_events += probe_program_skipped(fds[i]);
-	*ret_events = probe_not_made_up(*ret_events, &probe->shared->made_up_events);
-}
-
-const char *probe_kept_name(enum probe_kept kept, uint32_t set)
-{
-	static const char *const names[PROBE_KEPT_][2] = {
-		[PROBE_KEPT_RING] = { "ring-0", "ring-1" },
-		[PROBE_KEPT_SHARED] = { "shared-0", "shared-1" },
-		[PROBE_KEPT_LINK] = { "link-0", "link-1" },
-		[PROBE_KEPT_EVENT_PROGRAM] = { "event-program-0", "event-program-1" },
-		[PROBE_KEPT_FORK_PROGRAM] = { "fork-program-0", "fork-program-1" },
-	};
-
-	ASSERT(kept < PROBE_KEPT_ && set < 2);
-	return names[kept][set];
-}
-
-void probe_forget(uint32_t set)
-{
-	for (unsigned i = 0; i < PROBE_KEPT_; i++)
-		fdstore_forget(probe_kept_name((enum probe_kept)i, set));
-}
-
-static void keep(enum probe_kept kept, uint32_t set, int fd)
-{
-	fdstore_keep(probe_kept_name(kept, set), fd);
-}
-
-void probe_keep(struct probe *probe, uint32_t set)
-{
-	struct bpf_link *const links[] = {
-		probe->skel->links.probe_fork,
-		probe->skel->links.probe_exec,
-		probe->skel->links.probe_exit_group_dead,
-		probe->skel->links.probe_exit_live,
-		probe->skel->links.fallback_fork,
-		probe->skel->links.fallback_exec,
-		probe->skel->links.fallback_exit,
-		probe->skel->links.second_fork,
-		probe->skel->links.second_exec,
-		probe->skel->links.second_exit,
-	};
-	int fds[EVENT_PROGRAMS_MAX];
-	size_t n = event_programs(probe, fds);
-	struct bpf_link *link;
-
-	keep(PROBE_KEPT_RING, set, probe_fd(probe));
-	keep(PROBE_KEPT_SHARED, set, bpf_map__fd(probe->skel->maps.data_shared));
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-		if (links[i])
-			keep(PROBE_KEPT_LINK, set, bpf_link__fd(links[i]));
-	for (size_t i = 0; (link = failed_exec_link(probe->errors, i)); i++)
-		keep(PROBE_KEPT_LINK, set, bpf_link__fd(link));
-	for (size_t i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			keep(PROBE_KEPT_EVENT_PROGRAM, set, fds[i]);
-	keep(PROBE_KEPT_FORK_PROGRAM, set, fork_program(probe));
-	/* Detaching some kinds is more than closing the descriptor: their event would be switched off for all. */
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-		if (links[i])
-			bpf_link__disconnect(links[i]);
-	for (size_t i = 0; (link = failed_exec_link(probe->errors, i)); i++)
-		bpf_link__disconnect(link);
-	probe->kept = true;
-}
-
-int probe_stats(struct probe *probe, struct probe_stats *ret)
-{
-	struct bpf_program *program;
-	struct probe_stats stats = {
-		.lost_fork = probe->shared->lost_by_kind[RECORD_FORK],
-		.lost_exec = probe->shared->lost_by_kind[RECORD_EXEC],
-		.lost_exit = probe->shared->lost_by_kind[RECORD_EXIT],
-		.lost_error = probe->shared->lost_by_kind[RECORD_ERROR],
-		.lost_args = probe->shared->lost_by_kind[RECORD_ARGS] + probe->shared->lost_by_kind[RECORD_ENV],
-		.ring_size = bpf_map__max_entries(probe->skel->maps.ring),
-		.ring_used = ringbuf_used(probe->ring),
-	};
-
-	bpf_object__for_each_program (program, probe->skel->obj)
-		add_program(program, &stats);
-	program = NULL;
-	while ((program = failed_exec_next_program(probe->errors, program)))
-		add_program(program, &stats);
-	stats.skipped = probe_not_made_up(stats.skipped, &probe->shared->made_up_events);
-	stats.skipped = probe_not_made_up(stats.skipped, &probe->shared->made_up_forks);
-	*ret = stats;
-	return 0;
-}
-
-int probe_running(struct probe *probe, struct task_list **ret)
+int probe_list_tasks(struct probe *probe, struct task_list **ret)
 {
 	const struct bpf_map *map = probe->skel->maps.tasklist;
 
 	if (!probe->fallback)
 		return task_list_new(ret, probe->skel->progs.iterate_tasks);
-	return task_list_new_plain(ret, bpf_program__fd(probe->skel->progs.fallback_tasklist), bpf_map__fd(map),
-				   bpf_map__max_entries(map));
+	return task_list_new_fallback(ret, bpf_program__fd(probe->skel->progs.fallback_tasklist), bpf_map__fd(map),
+				      bpf_map__max_entries(map));
 }

@@ -174,6 +174,11 @@ bool ringbuf_peek(struct ringbuf *ring, const void **ret, size_t *ret_size)
 	return false;
 }
 
+size_t ringbuf_size(const struct ringbuf *ring)
+{
+	return ring->size;
+}
+
 uint64_t ringbuf_produced(const struct ringbuf *ring)
 {
 	return __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);

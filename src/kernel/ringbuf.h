@@ -35,6 +35,8 @@ bool ringbuf_skip(struct ringbuf *ring);
 /* The first record that waits, valid until the next call; false: none does, or it cannot be read. */
 bool ringbuf_peek(struct ringbuf *ring, const void **ret, size_t *ret_size);
 
+size_t ringbuf_size(const struct ringbuf *ring);
+
 /*
  * Positions in bytes, which only grow: of the next record that is reserved, and of the first that was not consumed. To consume nothing means little:
  * a record that is reserved and not committed yet stands before all others, for as long as its producer is preempted.

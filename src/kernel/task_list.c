@@ -11,57 +11,58 @@
 
 struct task_list {
 	int fd;		      /* of the iterator */
-	struct ringbuf *ring; /* instead of fd: of the plain list */
-	size_t held, given;   /* bytes in records; of them, those that the last read gave. Of the plain list: records */
+	struct ringbuf *ring; /* instead of fd: of the fallback's list */
+	size_t held, given;   /* bytes in records, and of them those that the last read gave; from a ring: records */
 	struct record_running records[128];
 };
 
-static struct task_list *running_empty(void)
+int task_list_new_from(struct task_list **ret, int fd)
 {
 	struct task_list *tasks = calloc(1, sizeof(*tasks));
 
-	if (tasks)
-		tasks->fd = -1;
-	return tasks;
+	if (!tasks) {
+		close(fd);
+		return -ENOMEM;
+	}
+	tasks->fd = fd;
+	*ret = tasks;
+	return 0;
 }
 
 int task_list_new(struct task_list **ret, const struct bpf_program *iterate)
 {
-	_cleanup_(task_list_free_p) struct task_list *tasks = running_empty();
-	struct bpf_link *link;
+	struct bpf_link *link = bpf_program__attach_iter(iterate, NULL);
+	int fd;
 
-	if (!tasks)
-		return -ENOMEM;
-	link = bpf_program__attach_iter(iterate, NULL);
 	if (!link)
 		return -errno;
-	tasks->fd = bpf_iter_create(bpf_link__fd(link));
+	fd = bpf_iter_create(bpf_link__fd(link));
 	bpf_link__destroy(link);
-	if (tasks->fd < 0)
-		return tasks->fd;
-	*ret = TAKE_PTR(tasks);
-	return 0;
+	return fd < 0 ? fd : task_list_new_from(ret, fd);
 }
 
-static int to_nobody(void *userdata, const void *data, size_t size)
+static int drop(void *userdata, const void *data, size_t size)
 {
 	return 0;
 }
 
-int task_list_new_plain(struct task_list **ret, int program, int ring, size_t ring_size)
+int task_list_new_fallback(struct task_list **ret, int program, int ring, size_t ring_size)
 {
-	_cleanup_(task_list_free_p) struct task_list *tasks = running_empty();
+	_cleanup_(task_list_free_p) struct task_list *tasks = calloc(1, sizeof(*tasks));
 	LIBBPF_OPTS(bpf_test_run_opts, options);
 	int r;
 
 	if (!tasks)
 		return -ENOMEM;
+	tasks->fd = -1;
 	r = ringbuf_new(&tasks->ring, ring, ring_size);
-	/* What one left that was given up. */
-	if (r == 0)
-		r = ringbuf_consume(tasks->ring, UINT_MAX, to_nobody, NULL);
-	if (r >= 0)
-		r = bpf_prog_test_run_opts(program, &options);
+	if (r < 0)
+		return r;
+	/* What remains of a list that was not read to its end. */
+	r = ringbuf_consume(tasks->ring, UINT_MAX, drop, NULL);
+	if (r < 0)
+		return r;
+	r = bpf_prog_test_run_opts(program, &options);
 	if (r < 0)
 		return r;
 	if (options.retval != 0)

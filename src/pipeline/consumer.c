@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Taking over from another daemon's probes. Ours are attached while those still are, so nothing is missed; for a short time
- * both see everything. First the old ring is read to its end, then it is let go, then ours is read, and what the old one
- * had already is left out (dedup.h). A call that began before our probes were attached and fails after the old
- * ring was read for the last time is seen by neither; ours count it, so it is told as lost.
+ * Taking over from another daemon. Our probes are attached while the other's still are, so nothing is missed; for a short time both
+ * see everything. First the previous source is drained to its end, then it is let go, then ours is drained, without what the previous
+ * one had already (dedup.h). A call that began before our probes were attached and fails after the previous source was drained for
+ * the last time is seen by neither; our programs count it, so it is reported as lost.
+ *
+ * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record waits, and wake the
+ * consumer for each of them; as it is, only a producer that decides to wake does.
  */
 #include "pipeline/consumer.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,56 +18,50 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "pipeline/skipped.h"
+#include "pipeline/trim.h"
 #include "util/clock.h"
 #include "util/pool.h"
 
-/* Records in one turn of the loop. What a subscriber is given of them, some 170 events, fits in its socket, and in its own
- * turn, which is the next; were it more, the queue of one who reads at once would fill while a backlog is read. */
+/* Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its socket and in its own turn, which is
+ * the next; with more, the queue of one that reads at once would fill while a backlog is drained. */
 #define DRAIN_MAX 256
-#define TURN_US 10000	    /* of CPU time in one turn; a record that is under way then is finished */
-#define DRAIN_PAUSE_US 5000 /* between two turns while records keep coming: the bound of their delay */
-#define DRAIN_FIRST_US 300  /* after a wake-up: what follows a fork, its exec above all, is there soon */
-#define DRAIN_GROWTH 4	    /* of the pause, from turn to turn */
-#define SKIPPED_PAUSE_US \
-	100000 /* between two looks at what probes skipped: longer than a program takes to make up for it */
-#define SETTLE_PAUSE_US 1000 /* until a record may be committed whose producer does not run */
+#define TURN_US 10000	     /* of CPU time for one turn; the record that exceeds it is finished */
+#define DRAIN_PAUSE_US 5000  /* between two turns while records keep coming: the bound of their delay */
+#define DRAIN_FIRST_US 300   /* after a wake-up: what follows a fork, mostly its exec, is there soon */
+#define DRAIN_GROWTH 4	     /* of the pause, from turn to turn */
+#define SETTLE_PAUSE_US 1000 /* for the producer of an incomplete record to run */
 #define SETTLE_PAUSES 1000
-#define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss goes on */
+#define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss continues */
 #define RESYNC_DOUBLINGS_MAX \
-	6		      /* of that, while the comparison finds something that is under way: up to half a minute */
-#define DEDUP_US 1000000      /* after the old ring was read for the last time: the last twin is out of ours */
-#define TRIM_LINES (4 << 20)  /* bytes of lines that waited, and a quarter: alike */
-#define TRIM_PROCESSES 64     /* and a quarter: gone from the table until their memory is given back */
+	6 /* of that, while the comparison finds something that is under way: up to half a minute */
+#define DEDUP_US \
+	1000000 /* after the previous source was drained for the last time: the last duplicate is out of ours */
 #define EPOCH_STEP_NS 1000000 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 struct consumer {
 	sd_event *event;
 	struct pipeline *pipeline;
-	struct probe *probe;			/* NULL: not yet */
+	struct record_source *source;		/* NULL: not yet */
+	bool is_previous;			/* the source is another daemon's */
 	struct resync *resync;			/* NULL: not yet */
-	struct checkpoint_counters *checkpoint; /* NULL: not noted */
-	struct dedup *dedup;			/* NULL: there is nothing to be seen twice */
+	struct checkpoint_counters *checkpoint; /* NULL: none */
+	struct dedup *dedup;			/* NULL: nothing can be seen twice */
 	uint64_t dedup_until_us, dedup_end;	/* and position in the ring */
-	bool forks;
 	const struct consumer_ops *ops;
 	void *userdata;
 	sd_event_source *timer;
-	uint64_t turn_ends_us; /* not before; 0: whenever the ring is empty */
+	uint64_t turn_ends_us; /* not before */
 	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
-	bool cut;	       /* it ended before */
-	uint64_t pause_us;     /* before the next turn; 0 while the reader sleeps */
+	bool cut;	       /* it ended before the ring was empty */
+	uint64_t pause_us;     /* before the next turn; 0 while the consumer sleeps */
 	int64_t epoch;
-	size_t lines_peak;     /* memory of lines, alike */
-	size_t processes_peak; /* in the table since memory was given back last */
-	/* Loss in the kernel, of the probes at hand: what was told, and since when the table may be wrong. */
-	uint64_t skipped_events, skipped_forks;
-	struct {
-		uint64_t events, forks, us;
-	} seen;	       /* skipped, at the last look; us 0: there was none */
-	uint64_t lost; /* all together, at the last look */
+	struct trim trim;
+	struct skipped skipped;
+	uint64_t lost; /* records and runs, at the last look: more make a resync necessary */
 	bool resync_wanted;
-	uint64_t resync_us; /* when the last one began */
-	unsigned put_off;   /* how many in a row wanted one more */
+	uint64_t resync_us;    /* when the last one began */
+	unsigned resync_again; /* how many in a row wanted one more */
 };
 
 /* Clocks. */
@@ -113,7 +109,8 @@ static void check_epoch(struct consumer *consumer)
 	set_epoch(consumer, read_epoch());
 }
 
-__attribute__((format(printf, 3, 4))) static void note(struct consumer *consumer, int level, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void send_log(struct consumer *consumer, int level, const char *format,
+							   ...)
 {
 	char message[256];
 	va_list args;
@@ -121,18 +118,15 @@ __attribute__((format(printf, 3, 4))) static void note(struct consumer *consumer
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	consumer->ops->note(consumer->userdata, level, message);
+	consumer->ops->log(consumer->userdata, level, message);
 }
 
 /* Where other programs have the CPU, a turn may take long by the clock and have done little: then it continues, or each turn would be
  * one record, and the ring buffer would fill. */
 static bool is_turn_over(struct consumer *consumer)
 {
-	uint64_t now_us, took_us;
+	uint64_t now_us = clock_us(CLOCK_MONOTONIC), took_us;
 
-	if (consumer->turn_ends_us == 0)
-		return false;
-	now_us = clock_us(CLOCK_MONOTONIC);
 	if (now_us <= consumer->turn_ends_us)
 		return false;
 	took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - consumer->turn_cpu_us;
@@ -148,8 +142,8 @@ static int on_record(void *userdata, const void *data, size_t size)
 	int r = pipeline_record(consumer->pipeline, data, size);
 
 	if (r == -EBADMSG) {
-		note(consumer, LOG_WARNING,
-		     "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
+		send_log(consumer, LOG_WARNING,
+			 "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
 		r = 0;
 	}
 	if (r == 0)
@@ -159,88 +153,94 @@ static int on_record(void *userdata, const void *data, size_t size)
 
 /* Loss. */
 
-static void set_skipped(struct consumer *consumer, uint64_t events, uint64_t forks)
+static void save_skipped(struct consumer *consumer)
 {
-	consumer->skipped_events = events;
-	consumer->skipped_forks = forks;
 	if (!consumer->checkpoint)
 		return;
-	checkpoint_loss(consumer->checkpoint)->skipped_events = events;
-	checkpoint_loss(consumer->checkpoint)->skipped_forks = forks;
+	checkpoint_loss(consumer->checkpoint)->skipped_events = consumer->skipped.reported.events;
+	checkpoint_loss(consumer->checkpoint)->skipped_forks = consumer->skipped.reported.forks;
 }
 
-/* What was skipped and is not told yet, where each run is an event. */
-static uint64_t newly_skipped(struct consumer *consumer, uint64_t events, uint64_t forks)
+static void set_skipped(struct consumer *consumer, struct loss_count reported)
 {
-	uint64_t count;
-
-	if (events < consumer->skipped_events)
-		events = consumer->skipped_events;
-	if (forks < consumer->skipped_forks)
-		forks = consumer->skipped_forks;
-	count = events - consumer->skipped_events + (consumer->forks ? forks - consumer->skipped_forks : 0);
-	set_skipped(consumer, events, forks);
-	return count;
+	skipped_reset(&consumer->skipped, reported);
+	save_skipped(consumer);
 }
 
-static uint64_t lesser(uint64_t a, uint64_t b)
+static uint64_t total_lost(struct loss_count lost, struct loss_count skipped)
 {
-	return a < b ? a : b;
+	return lost.events + lost.forks + skipped.events + skipped.forks;
 }
 
-/* One that has to be confirmed. */
-static bool is_skip_pending(const struct consumer *consumer)
+/* After more loss the table may be wrong. */
+static void plan_resync(struct consumer *consumer, struct loss_count lost)
 {
-	return consumer->seen.events > consumer->skipped_events || consumer->seen.forks > consumer->skipped_forks;
-}
+	uint64_t total = total_lost(lost, consumer->skipped.reported);
 
-/*
- * The kernel counts a run that it leaves out before a second program makes up for it (bpf/preempted.bpf.h): so only what was there at one look
- * and is still there at the next one is lost. idle: nothing was drained, and the reader may sleep soon.
- */
-static uint64_t look_at_skipped(struct consumer *consumer, uint64_t now_us, bool idle)
-{
-	uint64_t events, forks, count = 0;
-	bool is_soon = consumer->seen.us != 0 && now_us - consumer->seen.us < SKIPPED_PAUSE_US;
-
-	if (is_soon && (!idle || is_skip_pending(consumer)))
-		return 0;
-	probe_skipped(consumer->probe, &events, &forks);
-	if (consumer->seen.us != 0)
-		count = newly_skipped(consumer, lesser(events, consumer->seen.events),
-				      lesser(forks, consumer->seen.forks));
-	consumer->seen.events = events;
-	consumer->seen.forks = forks;
-	consumer->seen.us = now_us;
-	return count;
-}
-
-/* The table may be wrong. */
-static void note_loss(struct consumer *consumer, uint32_t lost_events, uint32_t lost_forks)
-{
-	uint64_t lost = (uint64_t)lost_events + lost_forks + consumer->skipped_events + consumer->skipped_forks;
-
-	if (lost != consumer->lost) {
+	if (total != consumer->lost) {
 		consumer->resync_wanted = true;
-		consumer->put_off = 0;
+		consumer->resync_again = 0;
 	}
-	consumer->lost = lost;
+	consumer->lost = total;
 }
 
-/* One is over. What it found under way is looked at again, and less and less often if it goes on. */
-static void plan_next(struct consumer *consumer, int r)
+static void report_skipped(struct consumer *consumer, bool idle)
 {
-	if (r != RESYNC_AGAIN) {
-		consumer->put_off = 0;
+	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME), now_us = clock_us(CLOCK_MONOTONIC), events;
+
+	if (!skipped_is_look_due(&consumer->skipped, now_us, idle))
+		return;
+	events = skipped_look(&consumer->skipped, record_source_skipped(consumer->source), now_us);
+	save_skipped(consumer);
+	if (events > 0)
+		pipeline_skipped(consumer->pipeline, events, boot_time);
+}
+
+/* A record says what was lost before it. The counters are read first, and then the ring is looked at: if it is empty, nothing that was
+ * recorded before the loss waits. idle: nothing was drained. */
+static void report_loss(struct consumer *consumer, bool idle)
+{
+	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME);
+	struct loss_count lost;
+
+	report_skipped(consumer, idle);
+	lost = record_source_lost(consumer->source);
+	plan_resync(consumer, lost);
+	if (ringbuf_used(consumer->source->ring) == 0)
+		pipeline_loss(consumer->pipeline, (uint32_t)lost.events, (uint32_t)lost.forks, 0, boot_time);
+}
+
+/* Of the previous source, when it has been drained. stuck: records that were left out. */
+static void report_last_loss(struct consumer *consumer, unsigned stuck)
+{
+	struct loss_count lost = record_source_lost(consumer->source);
+	uint64_t skipped = skipped_last_look(&consumer->skipped, record_source_skipped(consumer->source));
+
+	save_skipped(consumer);
+	pipeline_loss(consumer->pipeline, (uint32_t)lost.events, (uint32_t)lost.forks, skipped + stuck,
+		      clock_ns(CLOCK_BOOTTIME));
+	plan_resync(consumer, lost);
+	if (stuck > 0)
+		consumer->resync_wanted = true;
+	pipeline_flush(consumer->pipeline);
+}
+
+/* Resync. */
+
+/* After one that found something under way comes another, and less and less often if that continues. */
+static void plan_next(struct consumer *consumer, int outcome)
+{
+	if (outcome != RESYNC_AGAIN) {
+		consumer->resync_again = 0;
 		return;
 	}
 	consumer->resync_wanted = true;
-	if (consumer->put_off < RESYNC_DOUBLINGS_MAX)
-		consumer->put_off++;
+	if (consumer->resync_again < RESYNC_DOUBLINGS_MAX)
+		consumer->resync_again++;
 }
 
 /* After a loss the table is compared with the kernel's list, between the drains. True: there is more to do soon. */
-static bool mend(struct consumer *consumer, bool caught_up)
+static bool continue_resync(struct consumer *consumer, bool caught_up)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC);
 	int r = 0;
@@ -253,38 +253,22 @@ static bool mend(struct consumer *consumer, bool caught_up)
 			plan_next(consumer, r);
 	} else if (!consumer->resync_wanted) {
 		return false;
-	} else if (caught_up && now_us - consumer->resync_us >= (uint64_t)RESYNC_PAUSE_US << consumer->put_off) {
+	} else if (caught_up && now_us - consumer->resync_us >= (uint64_t)RESYNC_PAUSE_US << consumer->resync_again) {
 		consumer->resync_wanted = false;
 		consumer->resync_us = now_us;
 		r = resync_begin(consumer->resync);
 	}
 	if (r < 0)
-		note(consumer, LOG_WARNING, "comparing the process table with the kernel's: %s", strerror(-r));
-	return resync_is_under_way(consumer->resync) || consumer->put_off == 0;
+		send_log(consumer, LOG_WARNING, "comparing the process table with the kernel's: %s", strerror(-r));
+	return resync_is_under_way(consumer->resync) || consumer->resync_again == 0;
 }
 
 /* Turns. */
 
-/* A record tells what was lost before it. The counters are read first, and the ring is looked at then: if it is empty, nothing that was
- * recorded before the loss waits. */
-static void look_for_loss(struct consumer *consumer, bool idle)
-{
-	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME);
-	uint64_t skipped = look_at_skipped(consumer, clock_us(CLOCK_MONOTONIC), idle);
-	uint32_t lost_events, lost_forks;
-
-	if (skipped > 0)
-		pipeline_skipped(consumer->pipeline, skipped, boot_time);
-	probe_lost(consumer->probe, &lost_events, &lost_forks);
-	note_loss(consumer, lost_events, lost_forks);
-	if (probe_waiting(consumer->probe) == 0)
-		pipeline_loss(consumer->pipeline, lost_events, lost_forks, 0, boot_time);
-}
-
-static void drop_twins(struct consumer *consumer)
+static void end_dedup(struct consumer *consumer)
 {
 	if (!consumer->dedup || clock_us(CLOCK_MONOTONIC) <= consumer->dedup_until_us ||
-	    probe_consumed(consumer->probe) < consumer->dedup_end)
+	    ringbuf_consumed(consumer->source->ring) < consumer->dedup_end)
 		return;
 	pipeline_set_dedup(consumer->pipeline, NULL, PIPELINE_SECOND);
 	consumer->dedup = dedup_free(consumer->dedup);
@@ -294,62 +278,51 @@ int consumer_drain(struct consumer *consumer)
 {
 	int n;
 
+	if (!consumer->source)
+		return 0;
 	check_epoch(consumer);
 	consumer->cut = false;
 	consumer->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	consumer->turn_ends_us = clock_us(CLOCK_MONOTONIC) + TURN_US;
-	n = probe_drain(consumer->probe, DRAIN_MAX, on_record, consumer);
-	consumer->turn_ends_us = 0;
+	n = ringbuf_consume(consumer->source->ring, DRAIN_MAX, on_record, consumer);
 	if (n < 0)
 		return n;
 	if (consumer->cut)
 		n = DRAIN_MAX;
-	look_for_loss(consumer, n == 0);
-	drop_twins(consumer);
+	if (!consumer->is_previous)
+		report_loss(consumer, n == 0);
+	end_dedup(consumer);
 	pipeline_flush(consumer->pipeline);
 	return n;
 }
 
 int consumer_settle(struct consumer *consumer)
 {
-	uint64_t end = probe_produced(consumer->probe);
-	int n;
+	struct ringbuf *ring = consumer->source->ring;
+	uint64_t end = ringbuf_produced(ring);
+	unsigned pauses = 0, stuck = 0;
 
-	for (unsigned pauses = 0; probe_consumed(consumer->probe) < end && pauses < SETTLE_PAUSES;) {
-		n = consumer_drain(consumer);
+	while (ringbuf_consumed(ring) < end) {
+		int n = consumer_drain(consumer);
+
 		if (n < 0)
 			return n;
-		if (n == 0) {
-			usleep(SETTLE_PAUSE_US);
-			pauses++;
-		}
+		if (n > 0 || ringbuf_consumed(ring) >= end)
+			continue;
+		usleep(SETTLE_PAUSE_US);
+		if (++pauses < SETTLE_PAUSES)
+			continue;
+		if (!consumer->is_previous)
+			return 0;
+		pauses = 0;
+		stuck += ringbuf_skip(ring);
 	}
+	if (consumer->is_previous)
+		report_last_loss(consumer, stuck);
 	return 0;
 }
 
-/*
- * Gives memory back to the kernel once many processes are gone. free(3) alone gives back only what is at the heap's very
- * end, and something that lives on is always there. It takes up to some milliseconds, so it is done when the ring is empty,
- * and a share of the processes has to be gone: a few times from a great many down to few.
- */
-static void trim_memory(struct consumer *consumer)
-{
-	size_t count = proctable_count(pipeline_table(consumer->pipeline)), lines = line_memory();
-
-	if (consumer->processes_peak < count)
-		consumer->processes_peak = count;
-	if (consumer->lines_peak < lines)
-		consumer->lines_peak = lines;
-	if (consumer->processes_peak - count < TRIM_PROCESSES + consumer->processes_peak / 4 &&
-	    consumer->lines_peak - lines < TRIM_LINES + consumer->lines_peak / 4)
-		return;
-	pool_trim(0);
-	malloc_trim(0);
-	consumer->processes_peak = count;
-	consumer->lines_peak = lines;
-}
-
-/* The comparison goes on at once. */
+/* A comparison that need not wait for records. */
 static bool has_more(const struct consumer *consumer)
 {
 	return consumer->resync && resync_is_under_way(consumer->resync) && !resync_waits(consumer->resync);
@@ -376,17 +349,17 @@ int consumer_turn(struct consumer *consumer)
 	if (n < 0)
 		return consumer->ops->failed(consumer->userdata, n);
 	consumer->ops->turned(consumer->userdata);
-	busy = mend(consumer, n < DRAIN_MAX) || is_skip_pending(consumer);
+	busy = continue_resync(consumer, n < DRAIN_MAX) || skipped_is_pending(&consumer->skipped);
 	if (n < DRAIN_MAX)
-		trim_memory(consumer);
-	/* Only after a whole pause without a record: so nobody pays for more than one wake-up in that time. */
-	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && probe_sleep(consumer->probe)) {
+		trim_memory(&consumer->trim, proctable_count(pipeline_table(consumer->pipeline)), line_memory());
+	/* Only after a whole pause without a record: so there is at most one wake-up in that time. */
+	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && record_source_sleep(consumer->source)) {
 		consumer->pause_us = 0;
 		pool_trim(POOL_FREE_IDLE_MAX);
 		return sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
 	}
 	if (n > 0)
-		probe_awake(consumer->probe);
+		record_source_awake(consumer->source);
 	consumer->pause_us = consumer->pause_us == 0 ? DRAIN_FIRST_US : consumer->pause_us * DRAIN_GROWTH;
 	if (consumer->pause_us > DRAIN_PAUSE_US)
 		consumer->pause_us = DRAIN_PAUSE_US;
@@ -406,8 +379,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 int consumer_watch(struct consumer *consumer)
 {
 	sd_event_source *source = NULL;
-	int r = sd_event_add_io(consumer->event, &source, probe_fd(consumer->probe), EPOLLIN | EPOLLET, on_ring,
-				consumer);
+	int r = sd_event_add_io(consumer->event, &source, record_source_fd(consumer->source, ROLE_RING),
+				EPOLLIN | EPOLLET, on_ring, consumer);
 
 	if (r < 0)
 		return r;
@@ -423,82 +396,41 @@ int consumer_watch(struct consumer *consumer)
 	return r < 0 ? r : sd_event_source_set_priority(consumer->timer, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
-/* Another daemon's probes. */
+/* Sources. */
 
-/* Up to where the ring is written now. A record whose producer does not come to an end within a second is left out: what is behind it would be
- * lost too. How many were. */
-static int drain_predecessor(struct consumer *consumer, struct predecessor *predecessor)
+int consumer_set_previous(struct consumer *consumer, struct record_source *previous)
 {
-	uint64_t end = predecessor_produced(predecessor);
-	int stuck = 0;
+	int r = dedup_new(&consumer->dedup);
 
-	for (unsigned pauses = 0; predecessor_consumed(predecessor) < end;) {
-		int n = predecessor_drain(predecessor, DRAIN_MAX, on_record, consumer);
-
-		if (n < 0)
-			return n;
-		pipeline_flush(consumer->pipeline);
-		if (n > 0 || predecessor_consumed(predecessor) >= end)
-			continue;
-		usleep(SETTLE_PAUSE_US);
-		if (++pauses < SETTLE_PAUSES)
-			continue;
-		pauses = 0;
-		stuck += predecessor_skip(predecessor);
-	}
-	return stuck;
-}
-
-int consumer_read_predecessor(struct consumer *consumer, struct predecessor *predecessor)
-{
-	uint64_t skipped_events, skipped_forks, skipped;
-	uint32_t lost_events, lost_forks;
-	int stuck, r = 0;
-
-	if (!consumer->dedup)
-		r = dedup_new(&consumer->dedup);
 	if (r < 0)
 		return r;
 	pipeline_set_dedup(consumer->pipeline, consumer->dedup, PIPELINE_FIRST);
-	stuck = drain_predecessor(consumer, predecessor);
-	if (stuck < 0)
-		return stuck;
-	predecessor_lost(predecessor, &lost_events, &lost_forks);
-	predecessor_skipped(predecessor, &skipped_events, &skipped_forks);
-	skipped = newly_skipped(consumer, skipped_events, skipped_forks) + (uint64_t)stuck;
-	pipeline_loss(consumer->pipeline, lost_events, lost_forks, skipped, clock_ns(CLOCK_BOOTTIME));
-	note_loss(consumer, lost_events, lost_forks);
-	if (stuck > 0)
-		consumer->resync_wanted = true;
-	pipeline_flush(consumer->pipeline);
+	consumer->dedup_until_us = UINT64_MAX;
+	consumer->source = previous;
+	consumer->is_previous = true;
 	return 0;
 }
 
-int consumer_set_probe(struct consumer *consumer, struct probe *probe, struct predecessor *predecessor)
+int consumer_set_source(struct consumer *consumer, struct record_source *source)
 {
-	uint64_t skipped_events, skipped_forks;
-	uint32_t lost_events, lost_forks;
-	int r = 0;
+	/* First the counters: what was lost until now, the previous source has, or has counted too. */
+	struct loss_count lost = record_source_lost(source), skipped = record_source_skipped(source);
+	int r = consumer->is_previous ? consumer_settle(consumer) : 0;
 
-	/* First the counters: what was lost until now, the predecessor's probes have, or have lost and counted too. */
-	probe_lost(probe, &lost_events, &lost_forks);
-	probe_skipped(probe, &skipped_events, &skipped_forks);
-	if (predecessor)
-		r = consumer_read_predecessor(consumer, predecessor);
 	if (r < 0)
 		return r;
-	consumer->probe = probe;
-	/* Whoever comes after a crash reads the predecessor's ring again until ours is kept, by the counters that it had. */
+	consumer->source = source;
+	consumer->is_previous = false;
+	/* Until our source is in the store, a daemon after a crash drains the previous one again, from the counters that it had. */
 	if (consumer->checkpoint)
 		consumer->checkpoint->reads = 1 - consumer->checkpoint->probes;
-	set_skipped(consumer, skipped_events, skipped_forks);
-	consumer->seen.us = 0;
-	consumer->lost = (uint64_t)lost_events + lost_forks + skipped_events + skipped_forks;
-	pipeline_set_lost(consumer->pipeline, lost_events, lost_forks);
+	set_skipped(consumer, skipped);
+	consumer->lost = total_lost(lost, skipped);
+	pipeline_set_lost(consumer->pipeline, (uint32_t)lost.events, (uint32_t)lost.forks);
 	if (consumer->dedup) {
 		pipeline_set_dedup(consumer->pipeline, consumer->dedup, PIPELINE_SECOND);
 		consumer->dedup_until_us = clock_us(CLOCK_MONOTONIC) + DEDUP_US;
-		consumer->dedup_end = probe_produced(probe);
+		consumer->dedup_end = ringbuf_produced(source->ring);
 	}
 	return 0;
 }
@@ -506,10 +438,12 @@ int consumer_set_probe(struct consumer *consumer, struct probe *probe, struct pr
 void consumer_resume(struct consumer *consumer, const struct checkpoint_counters *left)
 {
 	const struct checkpoint_loss *loss = &left->losses[left->probes];
+	struct loss_count lost = { loss->lost_events, loss->lost_forks };
+	struct loss_count skipped = { loss->skipped_events, loss->skipped_forks };
 
 	take_epoch(consumer, left->epoch);
-	set_skipped(consumer, loss->skipped_events, loss->skipped_forks);
-	consumer->lost = (uint64_t)loss->lost_events + loss->lost_forks + loss->skipped_events + loss->skipped_forks;
+	set_skipped(consumer, skipped);
+	consumer->lost = total_lost(lost, skipped);
 }
 
 void consumer_set_resync(struct consumer *consumer, struct resync *resync)
@@ -528,7 +462,7 @@ int consumer_new(struct consumer **ret, sd_event *event, struct pipeline *pipeli
 		return -ENOMEM;
 	consumer->event = event;
 	consumer->pipeline = pipeline;
-	consumer->forks = forks;
+	consumer->skipped.forks = forks;
 	consumer->checkpoint = checkpoint;
 	consumer->ops = ops;
 	consumer->userdata = userdata;
@@ -549,15 +483,17 @@ struct consumer *consumer_free(struct consumer *consumer)
 
 int consumer_archive(struct consumer *consumer, struct archive *a)
 {
+	struct loss_count skipped = consumer->skipped.reported;
 	int64_t epoch = consumer->epoch;
 
 	ARCHIVE(a, epoch);
-	ARCHIVE(a, consumer->skipped_events);
-	ARCHIVE(a, consumer->skipped_forks);
+	ARCHIVE(a, skipped.events);
+	ARCHIVE(a, skipped.forks);
 	ARCHIVE(a, consumer->lost);
-	set_skipped(consumer, consumer->skipped_events, consumer->skipped_forks);
 	archive_flag(a, &consumer->resync_wanted);
-	if (archive_is_reading(a) && archive_error(a) == 0)
-		take_epoch(consumer, epoch);
-	return archive_error(a);
+	if (!archive_is_reading(a) || archive_error(a) < 0)
+		return archive_error(a);
+	set_skipped(consumer, skipped);
+	take_epoch(consumer, epoch);
+	return 0;
 }

@@ -57,6 +57,8 @@ struct identity {
 
 struct resync {
 	struct sink sink;
+	const struct ringbuf *ring;
+	int (*list_tasks)(struct probe *probe, struct task_list **ret);
 	struct probe *probe;
 	struct pipeline *pipeline;
 	struct lookup *lookup;
@@ -185,7 +187,7 @@ static void on_exit_of(struct sink *sink, const struct process *process)
 
 static const struct sink_ops ops = { .event = on_event, .exit = on_exit_of };
 
-int resync_new(struct resync **ret, struct probe *probe, struct pipeline *pipeline, const struct settings *settings)
+int resync_new(struct resync **ret, const struct resync_config *config)
 {
 	_cleanup_(resync_free_p) struct resync *c = calloc(1, sizeof(*c));
 	int r;
@@ -193,15 +195,17 @@ int resync_new(struct resync **ret, struct probe *probe, struct pipeline *pipeli
 	if (!c)
 		return -ENOMEM;
 	c->sink.ops = &ops;
-	c->probe = probe;
+	c->ring = config->ring;
+	c->list_tasks = config->list_tasks;
+	c->probe = config->probe;
 	c->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (c->proc < 0)
 		return -errno;
-	r = lookup_new(&c->lookup, c->proc, settings->probes.args_limit, settings->probes.env != NULL);
+	r = lookup_new(&c->lookup, c->proc, config->settings->probes.args_limit, config->settings->probes.env != NULL);
 	if (r < 0)
 		return r;
-	pipeline_add_sink(pipeline, &c->sink);
-	c->pipeline = pipeline;
+	pipeline_add_sink(config->pipeline, &c->sink);
+	c->pipeline = config->pipeline;
 	*ret = TAKE_PTR(c);
 	return 0;
 }
@@ -356,7 +360,7 @@ static int take_answers(struct resync *c, uint64_t boot_time)
 	if (n > 0 && c->state == COMPARING) {
 		c->answers = answers;
 		c->reply_count = n;
-		c->settled_at = probe_produced(c->probe);
+		c->settled_at = ringbuf_produced(c->ring);
 		return 1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -395,7 +399,7 @@ int resync_load(struct resync *c, uint64_t before)
 	int r;
 
 	pipeline_set_listed(c->pipeline, clock_ns(CLOCK_BOOTTIME));
-	r = probe_running(c->probe, &c->running);
+	r = c->list_tasks(c->probe, &c->running);
 	while (r == 0 && !end)
 		r = read_list(c, READ_MAX, &end);
 	for (size_t i = 0; r == 0 && i < c->count; i++) {
@@ -425,7 +429,7 @@ int resync_begin(struct resync *c)
 
 	if (c->state != IDLE)
 		return 0;
-	r = probe_running(c->probe, &c->running);
+	r = c->list_tasks(c->probe, &c->running);
 	if (r < 0)
 		return r;
 	c->clock = proctable_clock(pipeline_table(c->pipeline));
@@ -443,7 +447,7 @@ bool resync_is_under_way(const struct resync *c)
 /* From now on: until all that the ring holds now is in the table. */
 static void settle(struct resync *c, enum state state)
 {
-	c->settled_at = probe_produced(c->probe);
+	c->settled_at = ringbuf_produced(c->ring);
 	c->at = 0;
 	c->state = state;
 }
@@ -451,7 +455,7 @@ static void settle(struct resync *c, enum state state)
 bool resync_waits(const struct resync *c)
 {
 	return (c->state == DRAINING || c->state == REMOVING || c->reply_count > 0) &&
-	       probe_consumed(c->probe) < c->settled_at;
+	       ringbuf_consumed(c->ring) < c->settled_at;
 }
 
 static int step_reading(struct resync *c)

@@ -9,15 +9,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "kernel/probe.h"
+#include "kernel/ringbuf.h"
+#include "kernel/task_list.h"
 #include "pipeline/pipeline.h"
 #include "settings/settings.h"
 #include "util/cleanup.h"
 
+struct probe;
 struct resync;
 
-/* probe and pipeline are borrowed; the resync is a sink of the pipeline, which must outlive it. */
-int resync_new(struct resync **ret, struct probe *probe, struct pipeline *pipeline, const struct settings *settings);
+/* All is borrowed. The resync is a sink of the pipeline, which must outlive it. */
+struct resync_config {
+	const struct ringbuf *ring;
+	int (*list_tasks)(struct probe *probe, struct task_list **ret); /* probe_list_tasks() */
+	struct probe *probe;
+	struct pipeline *pipeline;
+	const struct settings *settings;
+};
+int resync_new(struct resync **ret, const struct resync_config *config);
 struct resync *resync_free(struct resync *resync);
 DEFINE_CLEANUP(struct resync *, resync_free);
 

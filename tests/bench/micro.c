@@ -97,10 +97,10 @@ static int do_record(char **command)
 		_exit(127);
 	}
 	while (waitpid(pid, NULL, WNOHANG) == 0) {
-		probe_drain(probe, UINT32_MAX, keep, NULL);
+		ringbuf_consume(probe_source(probe)->ring, UINT32_MAX, keep, NULL);
 		poll(NULL, 0, 1);
 	}
-	probe_drain(probe, UINT32_MAX, keep, NULL);
+	ringbuf_consume(probe_source(probe)->ring, UINT32_MAX, keep, NULL);
 	for (size_t i = 0; i < recording.count; i++)
 		if (is_wanted(recording.records[i], (uint32_t)pid))
 			print(recording.records[i]);

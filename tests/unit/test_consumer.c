@@ -1,224 +1,199 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the kernel's counters say in, what is told as lost out. The probe is a pair of counters here, put in by the linker (--wrap). */
+/* Sources with a ring and counters of the test's own. */
 #include "pipeline/consumer.h"
 
+#include "fake_ring.h"
+#include "records.h"
 #include "tap.h"
+#include "util/clock.h"
 
-#include <time.h>
+/* A source, and its producer. */
+struct fake_source {
+	struct fake_ring ring;
+	int shared;
+	struct record_source *source;
+};
 
-static struct {
-	uint64_t skipped_events, skipped_forks;
-	uint64_t waiting; /* bytes in the ring */
-	uint32_t lost_events;
-	time_t seconds, cpu_seconds;
-	unsigned records;  /* that are drained in one turn, each of which takes a second */
-	bool is_cpu_taken; /* by other programs */
-} kernel;
-
-__typeof__(clock_gettime) __wrap_clock_gettime;
-__typeof__(probe_produced) __wrap_probe_produced;
-__typeof__(probe_consumed) __wrap_probe_consumed;
-__typeof__(probe_waiting) __wrap_probe_waiting;
-__typeof__(probe_drain) __wrap_probe_drain;
-__typeof__(probe_lost) __wrap_probe_lost;
-__typeof__(probe_skipped) __wrap_probe_skipped;
-
-int __wrap_probe_drain(struct probe *probe, unsigned most, probe_on_record on_record, void *userdata)
-{
-	unsigned n = 0;
-	int r = 0;
-
-	for (; n < kernel.records && n < most && r == 0; n++) {
-		kernel.seconds++;
-		kernel.cpu_seconds += !kernel.is_cpu_taken;
-		r = on_record(userdata, "", 0);
-	}
-	return (int)n;
-}
-
-void __wrap_probe_lost(const struct probe *probe, uint32_t *ret_events, uint32_t *ret_forks)
-{
-	*ret_events = kernel.lost_events;
-	*ret_forks = 0;
-}
-
-uint64_t __wrap_probe_produced(const struct probe *probe)
-{
-	return kernel.waiting;
-}
-
-uint64_t __wrap_probe_consumed(const struct probe *probe)
-{
-	return 0;
-}
-
-uint64_t __wrap_probe_waiting(const struct probe *probe)
-{
-	return kernel.waiting;
-}
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
-{
-	*ret = (struct timespec){ .tv_sec = clock == CLOCK_THREAD_CPUTIME_ID ? kernel.cpu_seconds : kernel.seconds };
-	return 0;
-}
-
-void __wrap_probe_skipped(const struct probe *probe, uint64_t *ret_events, uint64_t *ret_forks)
-{
-	*ret_events = kernel.skipped_events;
-	*ret_forks = kernel.skipped_forks;
-}
-
-static uint64_t told;
+static struct fake_source previous, own;
+static uint64_t started, lost;
+static void (*spend_time)(void); /* for each event */
+static struct pipeline *pipeline;
+static struct consumer *consumer;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
-	CHECK_INT(event->type, EVENT_LOST);
-	told += event->lost.count;
-}
-
-static unsigned noted;
-
-static void on_note(void *userdata, int level, const char *message)
-{
-	noted++;
+	started += event->type == EVENT_STARTED;
+	lost += event->type == EVENT_LOST ? event->lost.count : 0;
+	if (spend_time)
+		spend_time();
 }
 
 static const struct sink_ops ops = { .event = on_event };
 static struct sink sink = { .ops = &ops };
-static struct pipeline *pipeline;
-static struct consumer *consumer;
 
-static void begin(bool forks)
+static void source_begin(struct fake_source *fake)
+{
+	fake_ring_begin(&fake->ring);
+	fake->shared = fake_map((size_t)sysconf(_SC_PAGESIZE));
+	CHECK_INT(record_source_new(&fake->source, fake->ring.fd, FAKE_RING_SIZE, fake->shared), 0);
+}
+
+static void source_end(struct fake_source *fake)
+{
+	fake->source = record_source_free(fake->source);
+	close(fake->shared);
+	fake_ring_end(&fake->ring);
+}
+
+static void begin(void)
 {
 	static const struct pipeline_config config = { .args_limit = 1 << 20, .table_memory = 1 << 20 };
-	static const struct consumer_ops notes = { .note = on_note };
+	static const struct consumer_ops none;
 
-	memset(&kernel, 0, sizeof(kernel));
-	kernel.seconds = 1000;
-	told = noted = 0;
+	source_begin(&previous);
+	source_begin(&own);
 	CHECK_INT(pipeline_new(&pipeline, &config), 0);
 	pipeline_add_sink(pipeline, &sink);
 	pipeline_go_live(pipeline);
-	CHECK_INT(consumer_new(&consumer, NULL, pipeline, forks, NULL, &notes, NULL), 0);
-	CHECK_INT(consumer_set_probe(consumer, NULL, NULL), 0);
+	CHECK_INT(consumer_new(&consumer, NULL, pipeline, false, NULL, &none, NULL), 0);
 }
 
 static void end(void)
 {
 	consumer = consumer_free(consumer);
 	pipeline = pipeline_free(pipeline);
+	source_end(&own);
+	source_end(&previous);
 }
 
-/* One look at the kernel's counters a while later; what has been told altogether. */
-static uint64_t look(uint64_t events, uint64_t forks)
+static uint32_t *reserve_exec(struct fake_source *fake, unsigned tgid)
 {
-	kernel.skipped_events = events;
-	kernel.skipped_forks = forks;
-	kernel.seconds++;
+	make_exec(tgid, 1000, 2000, "x", 2, 1);
+	return fake_ring_reserve(&fake->ring, &record, record.head.size);
+}
+
+static void send_exec(struct fake_source *fake, unsigned tgid)
+{
+	fake_ring_commit(reserve_exec(fake, tgid));
+}
+
+TEST(loss_is_reported_after_all_that_was_recorded_before)
+{
+	uint32_t *head;
+
+	begin();
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	head = reserve_exec(&own, 10);
+	own.source->shared->lost_events = 3;
 	CHECK_INT(consumer_drain(consumer), 0);
-	return told;
-}
-
-/* They have stood still. */
-static uint64_t after(uint64_t events, uint64_t forks)
-{
-	look(events, forks);
-	return look(events, forks);
-}
-
-TEST(what_was_skipped_is_told_once)
-{
-	begin(false);
-	CHECK_INT(after(0, 0), 0);
-	CHECK_INT(after(3, 0), 3);
-	CHECK_INT(after(3, 0), 3);
-	CHECK_INT(after(4, 0), 4);
+	CHECK_INT(lost, 0);
+	fake_ring_commit(head);
+	CHECK_INT(consumer_drain(consumer), 1);
+	CHECK_INT(started, 1);
+	CHECK_INT(lost, 3);
+	CHECK_INT(consumer_drain(consumer), 0);
+	CHECK_INT(lost, 3);
 	end();
 }
 
-TEST(what_is_made_up_for_before_the_next_look_is_not_told)
+TEST(loss_before_the_source_was_set_is_not_reported)
 {
-	begin(true);
-	CHECK_INT(look(0, 0), 0);
-	CHECK_INT(look(2, 1), 0);
-	CHECK_INT(look(0, 0), 0);
-	/* Two others, each for a short time. */
-	CHECK_INT(look(1, 0), 0);
-	CHECK_INT(look(0, 1), 0);
-	CHECK_INT(look(0, 0), 0);
-	/* Of three one stays. */
-	CHECK_INT(look(3, 0), 0);
-	CHECK_INT(look(1, 0), 1);
-	CHECK_INT(look(1, 0), 1);
+	begin();
+	own.source->shared->lost_events = 7;
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	CHECK_INT(consumer_drain(consumer), 0);
+	CHECK_INT(lost, 0);
+	own.source->shared->lost_events++;
+	CHECK_INT(consumer_drain(consumer), 0);
+	CHECK_INT(lost, 1);
 	end();
 }
 
-TEST(what_is_seen_twice_at_once_is_not_told_yet)
+TEST(takeover_reports_each_record_of_both_sources_once)
 {
-	begin(false);
-	CHECK_INT(look(2, 0), 0);
-	for (int i = 0; i < 10; i++)
-		CHECK_INT(consumer_drain(consumer), 0);
-	CHECK_INT(told, 0);
-	CHECK_INT(look(2, 0), 2);
+	begin();
+	send_exec(&previous, 10);
+	CHECK_INT(consumer_set_previous(consumer, previous.source), 0);
+	CHECK_INT(consumer_settle(consumer), 0);
+	CHECK_INT(started, 1);
+	/* Both see one, then only the new programs see another. */
+	send_exec(&previous, 11);
+	previous.source->shared->lost_events = 2;
+	send_exec(&own, 11);
+	send_exec(&own, 12);
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	CHECK_INT(started, 2);
+	CHECK_INT(lost, 2);
+	CHECK_INT(ringbuf_used(previous.source->ring), 0);
+	CHECK_INT(consumer_drain(consumer), 2);
+	CHECK_INT(started, 3);
+	CHECK_INT(lost, 2);
 	end();
 }
 
-/* As long as a record is not complete: others were made before what is lost. */
-TEST(loss_is_not_told_before_what_was_recorded_earlier)
+/* What follows it in the ring would be lost too. */
+TEST(takeover_counts_an_incomplete_record_as_lost)
 {
-	begin(false);
-	kernel.waiting = 100;
-	kernel.lost_events = 3;
-	CHECK_INT(look(0, 0), 0);
-	kernel.waiting = 0;
-	CHECK_INT(look(0, 0), 3);
+	begin();
+	reserve_exec(&previous, 10);
+	send_exec(&previous, 11);
+	CHECK_INT(consumer_set_previous(consumer, previous.source), 0);
+	CHECK_INT(consumer_settle(consumer), 0);
+	CHECK_INT(started, 1);
+	CHECK_INT(lost, 1);
 	end();
 }
 
-TEST(what_is_made_up_for_after_it_was_told_is_told_no_second_time)
+TEST(settling_leaves_an_incomplete_record_in_our_own_ring)
 {
-	begin(true);
-	CHECK_INT(after(2, 2), 4);
-	/* Another program saw one of each. */
-	CHECK_INT(after(1, 1), 4);
-	/* One more of each: as many as were told. */
-	CHECK_INT(after(2, 2), 4);
-	CHECK_INT(after(3, 2), 5);
-	CHECK_INT(after(3, 3), 6);
+	begin();
+	send_exec(&own, 10);
+	reserve_exec(&own, 11);
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	CHECK_INT(consumer_settle(consumer), 0);
+	CHECK_INT(started, 1);
+	CHECK_INT(lost, 0);
+	CHECK(ringbuf_used(own.source->ring) > 0);
 	end();
 }
 
-TEST(skipped_forks_are_no_loss_to_who_wants_none)
+static void compute(void)
 {
-	begin(false);
-	CHECK_INT(after(0, 5), 0);
-	CHECK_INT(after(1, 6), 1);
-	end();
+	uint64_t end = clock_us(CLOCK_THREAD_CPUTIME_ID) + 11000;
+
+	while (clock_us(CLOCK_THREAD_CPUTIME_ID) < end)
+		continue;
 }
 
-TEST(what_was_skipped_before_us_is_not_ours_to_tell)
+/* As if other programs had the CPU. */
+static void lose_cpu(void)
 {
-	begin(true);
-	kernel.skipped_events = 7;
-	kernel.skipped_forks = 8;
-	CHECK_INT(consumer_set_probe(consumer, NULL, NULL), 0);
-	CHECK_INT(after(7, 8), 0);
-	CHECK_INT(after(8, 9), 2);
-	end();
+	usleep(11000);
 }
 
 TEST(turn_ends_when_it_took_much_cpu_time)
 {
-	begin(false);
-	kernel.records = 5;
+	begin();
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	for (unsigned i = 0; i < 10; i++)
+		send_exec(&own, 10 + i);
+	spend_time = compute;
 	consumer_drain(consumer);
-	CHECK_INT(noted, 1);
-	/* Other programs have the CPU: that says nothing about what is done for one record. */
-	kernel.is_cpu_taken = true;
+	CHECK_INT(started, 1);
+	spend_time = lose_cpu;
 	consumer_drain(consumer);
-	CHECK_INT(noted, 1 + 5);
+	CHECK_INT(started, 10);
+	end();
+}
+
+TEST(consumer_sleeps_only_when_its_ring_is_empty)
+{
+	begin();
+	CHECK(record_source_sleep(own.source));
+	CHECK_INT(own.source->shared->wake_at, 1);
+	send_exec(&own, 10);
+	CHECK(!record_source_sleep(own.source));
+	CHECK_INT(own.source->shared->wake_at, FAKE_RING_SIZE / 4);
 	end();
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Real processes, with a list and a ring of the test's own: what is listed, and the ring's two positions. */
+/* Real processes, with a list and a ring of the test's own. */
 #include "pipeline/resync.h"
 
 #include <inttypes.h>
@@ -10,42 +10,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fake_ring.h"
 #include "records.h"
 #include "tap.h"
 
 static struct record_running list[16];
-static size_t listed, given;
-static uint64_t produced, consumed;
+static size_t listed;
+static struct fake_ring producer;
+static struct ringbuf *ring;
 
-uint64_t probe_produced(const struct probe *probe)
+/* The list as it is now. */
+static int list_tasks(struct probe *probe, struct task_list **ret)
 {
-	return produced;
-}
+	int fd = fake_map(0);
 
-uint64_t probe_consumed(const struct probe *probe)
-{
-	return consumed;
-}
-
-int probe_running(struct probe *probe, struct task_list **ret)
-{
-	*ret = NULL;
-	given = 0;
-	return 0;
-}
-
-struct task_list *task_list_free(struct task_list *running)
-{
-	return running;
-}
-
-int task_list_read(struct task_list *running, const struct record_running **ret)
-{
-	size_t n = listed - given;
-
-	*ret = &list[given];
-	given = listed;
-	return (int)n;
+	CHECK_INT(pwrite(fd, list, listed * sizeof(list[0]), 0), (ssize_t)(listed * sizeof(list[0])));
+	return task_list_new_from(ret, fd);
 }
 
 static struct event ends[16];
@@ -94,9 +74,18 @@ static void begin(void)
 {
 	const struct pipeline_config config = { .args_limit = 4096, .table_memory = 1 << 20 };
 
+	fake_ring_begin(&producer);
+	CHECK_INT(ringbuf_new(&ring, producer.fd, FAKE_RING_SIZE), 0);
 	CHECK_INT(pipeline_new(&pipeline, &config), 0);
 	pipeline_add_sink(pipeline, &sink);
-	CHECK_INT(resync_new(&resync, NULL, pipeline, &settings), 0);
+	CHECK_INT(resync_new(&resync,
+			     &(struct resync_config){
+				     .ring = ring,
+				     .list_tasks = list_tasks,
+				     .pipeline = pipeline,
+				     .settings = &settings,
+			     }),
+		  0);
 }
 
 /* It is in the table and not in the list, which is read. */
@@ -114,6 +103,8 @@ static void end(void)
 {
 	resync = resync_free(resync);
 	pipeline = pipeline_free(pipeline);
+	ring = ringbuf_free(ring);
+	fake_ring_end(&producer);
 }
 
 /* Until it waits for the ring, or is over; what the last step returned. */
@@ -127,15 +118,22 @@ static int step(void)
 	return r;
 }
 
-/* A record is reserved, and not committed. */
-static void hold_up(void)
+static uint32_t *incomplete;
+
+static void reserve_record(void)
 {
-	produced += 100;
+	incomplete = fake_ring_reserve(&producer, "", 1);
 }
 
-static void let_go(void)
+static int drop(void *userdata, const void *data, size_t size)
 {
-	consumed = produced;
+	return 0;
+}
+
+static void drain_record(void)
+{
+	fake_ring_commit(incomplete);
+	CHECK_INT(ringbuf_consume(ring, 1, drop, NULL), 1);
 }
 
 static void list_it(pid_t pid, uint64_t exec_id, uint64_t flags)
@@ -183,14 +181,14 @@ TEST(end_behind_an_incomplete_record_is_told_as_it_was)
 
 	begin_with(pid);
 	kill_child(pid);
-	hold_up();
+	reserve_record();
 	for (int i = 0; i < 1000; i++)
 		step();
 	CHECK_INT(ended, 0);
 	CHECK(resync_is_under_way(resync) && resync_waits(resync));
 	make_exit((unsigned)pid, start, 2500, 9);
 	feed();
-	let_go();
+	drain_record();
 	step();
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(ended, 1);
@@ -208,14 +206,14 @@ TEST(comparison_waits_for_what_was_recorded_while_the_list_was_read)
 	begin();
 	pipeline_go_live(pipeline);
 	list_it(pid, 5, 0);
-	hold_up();
+	reserve_record();
 	CHECK_INT(resync_begin(resync), 0);
 	for (int i = 0; i < 1000; i++)
 		step();
 	CHECK_INT(started, 0);
 	make_exec((unsigned)pid, start_of(pid), 5, "x", 2, 1);
 	feed();
-	let_go();
+	drain_record();
 	step();
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(started, 1);
@@ -235,13 +233,13 @@ TEST(exec_between_list_and_look_up_is_told_once)
 	CHECK_INT(resync_begin(resync), 0);
 	for (int i = 0; i < 2; i++)
 		CHECK_INT(resync_step(resync, 3000), 0);
-	hold_up();
+	reserve_record();
 	while (!resync_waits(resync))
 		CHECK_INT(resync_step(resync, 3000), 0);
 	CHECK_INT(started, 0);
 	make_exec((unsigned)pid, start_of(pid), 6, "x", 2, 1);
 	feed();
-	let_go();
+	drain_record();
 	while (resync_is_under_way(resync))
 		CHECK_INT(resync_step(resync, 3000), 0);
 	CHECK_INT(started, 1);
