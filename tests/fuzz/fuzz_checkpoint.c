@@ -162,6 +162,19 @@ static void use(struct pipeline *pipeline)
 			run_loop();
 }
 
+/* Only a subscriber resumes whose subscription is there, and whose stream ends with a line. */
+static void check_resumed(const struct server *server, const struct checkpoint_page *left)
+{
+	for (const struct peer *peer = server->peers; peer; peer = peer->next) {
+		const struct checkpoint_subscriber *found = left->subscribers;
+
+		while (found->slot != peer->slot)
+			ASSERT(++found < left->subscribers + CHECKPOINT_SUBSCRIBERS);
+		ASSERT(found->subscription_size > 0 && found->subscription_size <= sizeof(found->subscription));
+		ASSERT(!found->stream.mid_line && found->deaths < UINT8_MAX);
+	}
+}
+
 /* A daemon that finds it. False: it can't be used. */
 static bool try_resume(bool uses)
 {
@@ -190,6 +203,7 @@ static bool try_resume(bool uses)
 	pipeline_add_sink(pipeline, server_sink(server));
 	count = server_resume(server, left, store);
 	ASSERT(count <= CLIENTS && server->stats.subscribers == count);
+	check_resumed(server, left);
 	proctable_settle(pipeline_table(pipeline));
 	if (uses)
 		use(pipeline);

@@ -5,24 +5,19 @@
  * it changed. Always: whole lines; every number once, in order, or in a `lost`, but for ends of what the stream was not told of;
  * what is held is charged.
  */
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "../unit/records.h"
+#include "fuzz/script.h"
 #include "output/subscriber.h"
-#include "pipeline/pipeline.h"
 
 #define SUBSCRIBERS 3
-#define PIDS 16
 /* As small as they can be and still be exceeded: what is encoded is most of the time. */
 #define QUEUE (16 << 10)
 #define SNAPSHOT_MEMORY (40 << 10)
-#define ARGS_MAX 6000
 #define SEQ_MAX 4096
 #define STEPS_MAX 120
 #define RESTARTS_MAX 2
@@ -43,11 +38,7 @@ struct client {
 static struct pipeline *pipeline;
 static struct json *json;
 static struct client clients[SUBSCRIBERS];
-static uint64_t clock_ns;
-static struct {
-	uint64_t start;
-	bool exists;
-} processes[PIDS];
+static struct script_processes processes;
 static bool was_exit[SEQ_MAX]; /* by number */
 static unsigned restarts;
 
@@ -63,22 +54,10 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 static const struct sink_ops ops = { .event = on_event };
 static struct sink sink = { .ops = &ops };
 
-static uint8_t next(const uint8_t **data, size_t *size)
-{
-	if (*size == 0)
-		return 0;
-	(*size)--;
-	return *(*data)++;
-}
-
 static struct pipeline *make_pipeline(void)
 {
-	struct pipeline_config config = {
-		.forks = true, .kernel_threads = true, .args_limit = 65536, .table_memory = 1 << 20
-	};
-	struct pipeline *ret;
+	struct pipeline *ret = script_pipeline(NULL);
 
-	ASSERT(pipeline_new(&ret, &config) == 0);
 	pipeline_go_live(ret);
 	pipeline_add_sink(ret, &sink);
 	return ret;
@@ -174,30 +153,6 @@ static void write_some(struct client *client)
 		leave(client);
 }
 
-static void process(uint8_t what, uint8_t which)
-{
-	static char args[ARGS_MAX + 1];
-	unsigned pid = 1 + which % PIDS;
-	size_t args_size = 1 + (which / PIDS) * (what & 8 ? ARGS_MAX / 15 : 10);
-
-	clock_ns += 1000;
-	memset(args, what & 16 ? '\1' : 'a', args_size - 1);
-	args[args_size - 1] = '\0';
-	if (what % 3 == 2) {
-		make_exit(pid, processes[pid - 1].start, clock_ns, 0);
-		processes[pid - 1].exists = false;
-	} else {
-		if (!processes[pid - 1].exists)
-			processes[pid - 1].start = clock_ns;
-		processes[pid - 1].exists = true;
-		if (what % 3 == 0)
-			make_fork(pid, processes[pid - 1].start, 1, 1);
-		else
-			make_exec(pid, processes[pid - 1].start, clock_ns, args, args_size, 1);
-	}
-	ASSERT(pipeline_record(pipeline, &record, record.head.size) == 0);
-}
-
 static void say(struct client *client, size_t size)
 {
 	struct line *line;
@@ -230,27 +185,6 @@ static int restore(int fd, struct pipeline *to, struct subscriber *subscribers[s
 	return r;
 }
 
-/* A copy with some bytes changed. */
-static int damaged(int fd, const uint8_t **data, size_t *size)
-{
-	int copy = memfd_create("damaged", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	off_t length = lseek(fd, 0, SEEK_END);
-	char *bytes = malloc((size_t)length + 1);
-
-	ASSERT(copy >= 0 && bytes && pread(fd, bytes, (size_t)length, 0) == length);
-	for (unsigned i = 0; i < 4 && length > 0; i++) {
-		size_t at = (size_t)next(data, size) << 16 | (size_t)next(data, size) << 8 | next(data, size);
-
-		bytes[at % (size_t)length] ^= (char)next(data, size);
-	}
-	if (next(data, size) & 1)
-		length -= length / 8;
-	ASSERT(write(copy, bytes, (size_t)length) == length);
-	ASSERT(fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0);
-	free(bytes);
-	return copy;
-}
-
 /* A daemon that finds that: it may refuse it, or go on with it, but not fall. */
 static void survive(int fd)
 {
@@ -279,7 +213,7 @@ static void survive(int fd)
 	close(null);
 }
 
-static void restart(const uint8_t **data, size_t *size)
+static void restart(struct script *script)
 {
 	struct subscriber *subscribers[SUBSCRIBERS] = {};
 	struct line_set lines = {};
@@ -295,7 +229,7 @@ static void restart(const uint8_t **data, size_t *size)
 	ASSERT(archive_seal(archive, &fd) == 0);
 	archive_free(archive);
 	line_set_clear(&lines);
-	bad = damaged(fd, data, size);
+	bad = script_damage(script, fd);
 	survive(bad);
 	close(bad);
 	to = make_pipeline();
@@ -359,13 +293,13 @@ static void check_memory(void)
 	ASSERT(cursors > 0 || proctable_retained_bytes(pipeline_table(pipeline)) == 0);
 }
 
-static void step(const uint8_t **data, size_t *size)
+static void step(struct script *script)
 {
-	uint8_t what = next(data, size), how = next(data, size);
+	uint8_t what = script_next(script), how = script_next(script);
 	struct client *client = &clients[what / 16 % SUBSCRIBERS];
 
 	if (what % 16 < 6)
-		process(how, next(data, size));
+		script_process(&processes, pipeline, how, script_next(script));
 	else if (what % 16 == 6)
 		come(client, how);
 	else if (!client->subscriber)
@@ -379,7 +313,7 @@ static void step(const uint8_t **data, size_t *size)
 	else if (what % 16 == 13)
 		say(client, 3 + 100u * how);
 	else if (what % 16 == 14 && restarts++ < RESTARTS_MAX)
-		restart(data, size);
+		restart(script);
 	else if (how & 1)
 		leave(client);
 	else
@@ -391,14 +325,16 @@ static void step(const uint8_t **data, size_t *size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	clock_ns = 1000000;
+	struct script script = { data, data + size };
+
 	restarts = 0;
-	memset(processes, 0, sizeof(processes));
+	memset(&processes, 0, sizeof(processes));
+	processes.clock_ns = 1000000;
 	if (!json)
 		ASSERT(json_new(&json) == 0);
 	pipeline = make_pipeline();
-	for (unsigned steps = 0; size > 0 && steps < STEPS_MAX; steps++) {
-		step(&data, &size);
+	for (unsigned steps = 0; !script_ended(&script) && steps < STEPS_MAX; steps++) {
+		step(&script);
 		bound_snapshots();
 		check_memory();
 	}
