@@ -94,8 +94,7 @@ int daemon_start_probe(struct daemon *d)
 
 	if (r == 0) {
 		if (probe_is_fallback(d->probe))
-			log_info(
-				"no type information that the kernel's verifier can use: by raw tracepoints, which take a little longer");
+			log_info("no usable kernel BTF; falling back to raw tracepoints (slightly slower)");
 		if (strcmp(probe_errors_kind(d->probe), "none") == 0)
 			log_warning("failed execs %s", probe_errors_note(d->probe));
 		else if (d->settings->probes.errors != ERRORS_OFF)
@@ -244,7 +243,7 @@ static int start_server(struct daemon *d)
 	int r = fdstore_take_listening(d->store, &fd, &passed);
 
 	if (r < 0) {
-		log_error("systemd passed %zu descriptors; one listening stream socket was expected", passed);
+		log_error("systemd passed %zu descriptors; expected one listening stream socket", passed);
 		return r;
 	}
 	r = server_new(&d->server, d->event, pipeline_table(d->pipeline), &config, fd);
@@ -318,7 +317,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_us(CLOCK_MONOTONIC));
 	r = daemon_reload(d);
 	if (r < 0)
-		log_error("the configuration was not reloaded; the old one stays in force");
+		log_error("configuration not reloaded; the previous one remains in effect");
 	else
 		log_info("configuration reloaded");
 	notify_send("READY=1");
@@ -374,7 +373,7 @@ static int watchdog_push(void *userdata)
 	struct daemon *d = userdata;
 
 	log_warning(
-		"records wait in the ring buffer, and nothing was read for half of the watchdog's time; reading now");
+		"records wait in the ring buffer, but none was read for half of the watchdog interval; reading now");
 	return consumer_turn(d->consumer);
 }
 
@@ -408,7 +407,7 @@ static void tell_without_ptrace(void)
 
 	if (get_capabilities(data) && !(data[0].effective & (UINT32_C(1) << CAP_SYS_PTRACE)))
 		log_warning(
-			"CAP_SYS_PTRACE missing: of other users' processes that run already, exe, cwd and env are not known");
+			"no CAP_SYS_PTRACE: exe, cwd and env of already running processes of other users will be missing");
 }
 
 /* It took this one to open the tracepoints, and nothing more takes it: what we can't do, nobody can make us do. */
@@ -425,7 +424,7 @@ static void drop_sys_admin(void)
 	data[0].permitted &= ~bit;
 	data[0].inheritable &= ~bit;
 	if (syscall(SYS_capset, &head, data) < 0)
-		log_warning("giving up CAP_SYS_ADMIN: %s", strerror(errno));
+		log_warning("dropping CAP_SYS_ADMIN: %s", strerror(errno));
 }
 
 static void daemon_stop(struct daemon *d, bool leaves)
@@ -454,7 +453,7 @@ static void daemon_stop(struct daemon *d, bool leaves)
 	d->probe = probe_free(d->probe);
 	d->previous = record_source_free(d->previous);
 	if (!notify_flush(STOP_MS))
-		log_warning("the service manager has not taken %zu messages", notify_waiting());
+		log_warning("the service manager has not read %zu messages", notify_waiting());
 	notify_unwatch();
 	sd_event_unref(d->event);
 	d->store = fdstore_free(d->store);
@@ -491,7 +490,7 @@ static int daemon_start(struct daemon *d)
 	/* Before anything else can have a descriptor where those are that were passed. */
 	r = fdstore_new(&d->store);
 	if (r < 0) {
-		log_error("taking over what systemd passed: %s", strerror(-r));
+		log_error("taking over the descriptors that systemd passed: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
 	if (daemon_load_settings(&d->settings, d->options) < 0)

@@ -10,7 +10,7 @@
 
 #include "settings/settings.h"
 
-/* Exit statuses: CONTRACT section 1; sysexits(3) and systemd.exec(5) give the words. */
+/* Exit statuses: execsnoopd(8); the names are those of sysexits(3) and systemd.exec(5). */
 enum {
 	DAEMON_OK = 0,
 	DAEMON_FAILED = 1,

@@ -42,7 +42,7 @@ static struct archive *take_archive(struct daemon *d, const char *name)
 	fdstore_forget(name);
 	r = archive_open(&archive, fd);
 	if (r < 0)
-		log_warning("what the last daemon left as %s: %s", name, strerror(-r));
+		log_warning("state \"%s\" of the previous daemon: %s", name, strerror(-r));
 	return r < 0 ? NULL : archive;
 }
 
@@ -52,7 +52,7 @@ void daemon_resume_subscribers(struct daemon *d)
 	int r = archive && d->previous && !d->crashed ? server_archive(d->server, archive, d->store) : 0;
 
 	if (r < 0)
-		log_warning("some subscribers could not be kept: %s", strerror(-r));
+		log_warning("some subscribers could not be restored: %s", strerror(-r));
 	if (d->crashed)
 		log_info("%u subscribers stay connected", server_resume(d->server, d->left, d->store));
 	proctable_settle(pipeline_table(d->pipeline));
@@ -73,7 +73,7 @@ bool daemon_resume_journal(struct daemon *d)
 		return false;
 	r = journal_archive(d->journal, pipeline_table(d->pipeline), archive);
 	if (r < 0)
-		log_warning("what waited for the journal could not be kept: %s", strerror(-r));
+		log_warning("entries that waited for the journal could not be restored: %s", strerror(-r));
 	return r == 0;
 }
 
@@ -148,7 +148,7 @@ void daemon_leave(struct daemon *d)
 		r = leave_state(d);
 	d->journal = journal_free(d->journal, 0);
 	if (r < 0)
-		log_error("the next daemon cannot go on where this one ends: %s", strerror(-r));
+		log_error("the state for the next daemon could not be saved: %s", strerror(-r));
 	else
 		d->server = server_leave(d->server, job == UNIT_JOB_RESTART);
 }
@@ -186,7 +186,7 @@ static int go_on(struct daemon *d)
 	if (r == 0)
 		r = daemon_make_resync(d);
 	if (r < 0) {
-		log_error("taking over from the last daemon: %s", strerror(-r));
+		log_error("taking over from the previous daemon: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
 	d->previous = record_source_free(d->previous);
@@ -248,7 +248,7 @@ static int resume_after_crash(struct daemon *d)
 
 	if (before == 0)
 		before = clock_ns(CLOCK_BOOTTIME);
-	log_notice("the last daemon did not end in order; going on behind event %llu",
+	log_notice("the previous daemon did not shut down cleanly; resuming after event %llu",
 		   (unsigned long long)d->left->counters.seq);
 	r = daemon_start_probe(d);
 	if (r != DAEMON_OK)
@@ -265,7 +265,7 @@ static int resume_after_crash(struct daemon *d)
 		pipeline_set_replay(d->pipeline, false);
 	}
 	if (r < 0) {
-		log_error("taking over from the last daemon: %s", strerror(-r));
+		log_error("taking over from the previous daemon: %s", strerror(-r));
 		return DAEMON_FAILED;
 	}
 	d->previous = record_source_free(d->previous);
@@ -285,7 +285,7 @@ static bool resume_state(struct daemon *d)
 		r = state_archive(d, archive);
 	if (r == 0)
 		return true;
-	log_warning("what the last daemon knew cannot be read: %s", strerror(-r));
+	log_warning("the state of the previous daemon cannot be read: %s", strerror(-r));
 	d->consumer = consumer_free(d->consumer);
 	d->pipeline = pipeline_free(d->pipeline);
 	return false;
@@ -308,7 +308,7 @@ int daemon_make_checkpoint(struct daemon *d)
 		d->left = NULL;
 		d->checkpoint = checkpoint_free(d->checkpoint);
 	} else if (fd >= 0) {
-		log_warning("what the last daemon left as %s: %s", LEDGER, strerror(-r));
+		log_warning("state \"%s\" of the previous daemon: %s", LEDGER, strerror(-r));
 	}
 	r = checkpoint_new(&d->checkpoint, d->boot);
 	if (r == 0)
@@ -333,7 +333,7 @@ static void keep_probes(struct daemon *d)
 	probe_store(d->probe, counters->reads);
 	/* From then on a crash is gone on from with ours. If systemd has not got them yet, it is a start as any other. */
 	if (!notify_flush(KEEP_MS))
-		log_warning("systemd has not taken the probes yet: a crash would be noticed");
+		log_warning("systemd has not stored the probes yet: a crash would lose events");
 	__atomic_store_n(&counters->probes, counters->reads, __ATOMIC_RELEASE);
 	record_source_forget(last);
 }
@@ -344,7 +344,7 @@ int daemon_begin_or_go_on(struct daemon *d)
 	int r = d->left ? record_source_restore(&d->previous, d->store, d->left->counters.probes) : 0;
 
 	if (r < 0)
-		log_warning("the last daemon's probes cannot be used: %s", strerror(-r));
+		log_warning("the probes of the previous daemon cannot be used: %s", strerror(-r));
 	r = resume(d);
 	if (d->server)
 		server_set_drain_budget(d->server, 0);
@@ -352,7 +352,7 @@ int daemon_begin_or_go_on(struct daemon *d)
 	d->crashed = false;
 	strange = fdstore_discard(d->store);
 	if (strange > 0)
-		log_info("%zu descriptors that another daemon left, and that are no use, are closed", strange);
+		log_info("closed %zu unknown file descriptors from the fd store", strange);
 	if (r == DAEMON_OK && d->checkpoint) {
 		checkpoint_forget_left(d->checkpoint);
 		keep_probes(d);

@@ -12,12 +12,12 @@
 static void help(FILE *out)
 {
 	fprintf(out, "usage: execsnoopd [OPTION]...\n"
-		     "Stream an event for every program that starts, fails to start, or ends on this machine.\n"
+		     "Report every program that starts, fails to start, or ends on this machine.\n"
 		     "\n"
 		     "  -c, --config FILE   configuration file (default " CONFIG_FILE ")\n"
 		     "  -t, --test-config   check the configuration and exit: 0, or 78 with every problem\n"
 		     "  -o, --stdout        stream to standard output, without socket and journal\n"
-		     "      --dump-config   print the configuration in force as a complete file\n"
+		     "      --dump-config   print the effective configuration as a complete file\n"
 		     "  -v, --verbose       log at debug level\n"
 		     "  -V, --version       print the version\n"
 		     "  -h, --help          print this\n"

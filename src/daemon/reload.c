@@ -13,8 +13,8 @@ static void tell_unchanged(void *userdata, const char *section, const char *name
 	const struct daemon *d = userdata;
 
 	if (!d->options->to_stdout || strcmp(section, "socket") != 0)
-		log_warning("[%s] %s = %s: this takes a restart; until then it is \"%s\"", section, name, asked,
-			    in_force);
+		log_warning("[%s] %s: the change from \"%s\" to \"%s\" takes effect after a restart", section, name,
+			    in_force, asked);
 }
 
 /* On, off, or as it is with what is new. */
@@ -55,7 +55,7 @@ int daemon_reload(struct daemon *d)
 	    !settings_output_equal(&d->settings->stdout_output.output, &settings->stdout_output.output))
 		r = stdout_output_configure(d->stdout_output, settings);
 	if (r < 0) {
-		log_error("the filters and patterns: %s", strerror(-r));
+		log_error("filters and patterns: %s", strerror(-r));
 		return r;
 	}
 	if (d->server) {
@@ -76,6 +76,6 @@ int daemon_reload(struct daemon *d)
 	d->settings = TAKE_PTR(settings);
 	r = reload_journal(d, &filter);
 	if (r < 0)
-		log_error("the journal cannot be turned on: %s", strerror(-r));
+		log_error("the journal cannot be enabled: %s", strerror(-r));
 	return 0;
 }

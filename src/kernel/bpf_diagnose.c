@@ -306,7 +306,7 @@ static int say_lockdown(const struct bpf_facts *facts, const struct answer *answ
 {
 	return say(
 		answer, BPF_DIAGNOSE_E_PRIVILEGE,
-		"kernel lockdown (confidentiality) forbids probes to read the kernel's memory: lockdown = integrity or none "
+		"kernel lockdown (confidentiality) forbids probes from reading the kernel's memory: lockdown = integrity or none "
 		"is needed%s",
 		facts->lockdown == LOCKDOWN_UNKNOWN ? " (its state cannot be seen: no /sys/kernel/security/lockdown)"
 						    : "");
@@ -358,7 +358,7 @@ static int decide_unsupported(const struct bpf_facts *facts, const struct answer
 	if (facts->ring == EINVAL || is_older(facts, 5, 8))
 		return say(
 			answer, BPF_DIAGNOSE_E_UNSUPPORTED,
-			"the kernel, Linux %s, has no BPF ring buffer: 5.8 has it, and 5.10 is the oldest that is known to do",
+			"the kernel, Linux %s, has no BPF ring buffer: it needs 5.8, and 5.10 is the oldest version that is tested",
 			facts->release[0] ? facts->release : "of unknown release");
 	if (!facts->reads_kernel)
 		return say_lockdown(facts, answer);
@@ -382,7 +382,7 @@ int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t room)
 		return say(
 			&answer, BPF_DIAGNOSE_E_UNSUPPORTED,
 			"the kernel, Linux %s, is a PREEMPT_RT kernel whose BPF ring buffer has a lock that sleeps: traced "
-			"programs would die of it; Linux 6.12, and Debian's 6.1, have another lock",
+			"programs would be killed; Linux 6.12 and Debian's 6.1 have another lock",
 			facts->release[0] ? facts->release : "of unknown release");
 	switch (facts->error) {
 	case ENOMEM:

@@ -472,11 +472,10 @@ static const struct {
 	{ ERRORS_FEXIT, "fexit", "by trampolines (fexit)", try_fexit },
 	{ ERRORS_KPROBE, "kprobe", "by kprobes", try_kprobe },
 	{ ERRORS_TRACEPOINT, "tracepoint",
-	  "by the syscall tracepoints, which make every system call on the machine a little slower; errors = off in "
-	  "[probes] does without",
+	  "by the syscall tracepoints, which make every system call on the machine a little slower; errors = off in [probes] turns them off",
 	  try_tracepoint },
 	{ ERRORS_FEXIT, "fexit",
-	  "by trampolines (fexit), whose programs this kernel preempts: those that it leaves out meanwhile are lost, and counted",
+	  "by trampolines (fexit), whose programs this kernel preempts: runs that it skips are reported as lost",
 	  try_preempted_fexit },
 };
 

@@ -198,7 +198,7 @@ static int choose_programs(struct probe *probe, const struct btf *btf, struct pr
 		int exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
 
 		if (exit_arguments < 1) {
-			say(reason, "the kernel's type information does not know the tracepoint sched_process_exit");
+			say(reason, "the kernel's type information lacks the tracepoint sched_process_exit");
 			return PROBE_E_UNSUPPORTED;
 		}
 		available = NEEDS_TYPES | (exit_arguments >= 2 ? NEEDS_GROUP_DEAD : NEEDS_NO_GROUP_DEAD) |
@@ -237,7 +237,7 @@ static int check_self(struct probe *probe, const char *path, struct probe_reason
 		return 0;
 	uname(&name);
 	say(reason,
-	    "the type information (BTF) in %s is not that of this kernel, Linux %s: by it the daemon has another %s",
+	    "the type information (BTF) in %s is not that of this kernel, Linux %s: with it the daemon has another %s",
 	    path, name.release, differs);
 	return PROBE_E_UNSUPPORTED;
 }
@@ -265,7 +265,7 @@ static int load(struct probe *probe, const struct settings *settings, const stru
 	if (probe->fallback)
 		bpf_map__set_max_entries(probe->skel->maps.tasklist, list_size());
 	r = lifecycle_bpf__load(probe->skel);
-	snprintf(what, sizeof(what), "loading the probes%s%s", settings->probes.btf ? " by the types in " : "",
+	snprintf(what, sizeof(what), "loading the probes%s%s", settings->probes.btf ? " with the types in " : "",
 		 settings->probes.btf ? settings->probes.btf : "");
 	return r < 0 ? failure(reason, -r, what) : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The keys, in one table and one walk. The walk is the contract's section 2 line by line: what is not there is
- * left out, and the order is that of the table.
+ * The keys, in one table and one walk. The walk follows execsnoopd-events(7) line by line: a key without a value is
+ * omitted, and the order is that of the table.
  *
  * A walk holds what the visitor said. After the first answer that is not 0 all further steps do nothing, so there is
  * nothing to check between two keys. Nothing is owned or allocated; texts made here live for their callback.

@@ -21,7 +21,7 @@ enum lost_where {
 	LOST_JOURNAL,
 };
 
-/* The keys of the contract's section 2, in its order. The raw twins go with their key. */
+/* The keys of execsnoopd-events(7), in its order. The raw variants go with their key. */
 enum key {
 	KEY_TYPE,
 	KEY_SEQ,
@@ -90,7 +90,7 @@ enum key {
 typedef uint64_t key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
 #define KEYS_ALL (KEY_BIT(KEY_MAX) - 1)
-extern const key_set KEYS_BASIC; /* the keys of the original tool, bold in the contract */
+extern const key_set KEYS_BASIC; /* `fields = basic`, execsnoopd.conf(5) */
 
 const char *key_name(enum key key);
 bool key_by_name(struct bytes name, enum key *ret);
@@ -137,7 +137,7 @@ bool event_was_announced(const struct event *event, const struct joined *joined)
 void joined_archive(struct joined *joined, struct archive *archive);
 
 /*
- * One callback for each kind of value, in the contract's order, for the keys that are in `keys`
+ * One callback for each kind of value, in the order of enum key, for the keys that are in `keys`
  * and have a value. 0 goes on, anything else ends the walk and is returned by event_visit.
  * Bytes are as they were in the kernel: an encoder says what it does with those not UTF-8
  * (keys whose name has a raw twin: key_has_raw).

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Masking of secrets in arguments and variables: [redact] of the configuration (CONTRACT section 5). See redact.c for the rules.
+ * Masking of secrets in arguments and variables: [redact] of execsnoopd.conf(5). See redact.c for the rules.
  */
 #ifndef EXECSNOOP_REDACT_H
 #define EXECSNOOP_REDACT_H

@@ -21,9 +21,9 @@ int redact_check_option(const char *option, const char **ret_reason)
 	if (!option[dashes])
 		*ret_reason = "there is no name";
 	else if (dashes > 2)
-		*ret_reason = "an option begins with one or two dashes, or is given without";
+		*ret_reason = "an option begins with one or two dashes, or with none";
 	else if (strchr(option, '='))
-		*ret_reason = "the name of an option ends before the =";
+		*ret_reason = "the name of an option does not contain =";
 	else
 		return 0;
 	return -EINVAL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The journal (CONTRACT section 4): which events are written, and what of them. A journal writer carries the finished
+ * The journal (execsnoopd(8), The journal): which events are written, and what of them. A journal writer carries the finished
  * entries to journald.
  */
 #ifndef EXECSNOOP_JOURNAL_H

@@ -12,7 +12,7 @@
 #include "util/quote.h"
 
 #define MESSAGE_SIZE 2048
-#define ARGS_MAX 100	  /* EXECSNOOP_ARG fields; the contract's number */
+#define ARGS_MAX 100	  /* EXECSNOOP_ARG fields, execsnoopd(8) */
 #define ANCESTORS_MAX 100 /* EXECSNOOP_ANCESTOR fields */
 
 /*

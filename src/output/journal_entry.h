@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One finished entry of the journal: one block of memory with the fields of an event (CONTRACT section 4) and the
+ * One finished entry of the journal: one block of memory with the fields of an event (execsnoopd(8), The journal) and the
  * iovec that names them, as sd_journal_sendv(3) takes it.
  */
 #ifndef EXECSNOOP_JOURNAL_ENTRY_H

@@ -59,11 +59,11 @@ static int check_escape(const char *line, size_t size, size_t at, size_t *ret, c
 		return 0;
 	}
 	if (unit == 0)
-		return refuse(reason, "there is a NUL in a string");
+		return refuse(reason, "a string contains a NUL");
 	if ((unit & 0xfc00) == 0xd800)
 		second = escape_unit(line, size, at + 6);
 	if ((unit & 0xf800) == 0xd800 && (second & 0xfc00) != 0xdc00)
-		return refuse(reason, "there is half a surrogate pair in a string");
+		return refuse(reason, "a string contains half a surrogate pair");
 	*ret = second < 0 ? 6 : 12;
 	return 0;
 }
@@ -76,7 +76,7 @@ static int check_bytes(const char *line, size_t size, char *reason)
 	size_t step;
 
 	if (memchr(line, '\0', size))
-		return refuse(reason, "there is a NUL byte in the line");
+		return refuse(reason, "the line contains a NUL byte");
 	if (utf8_valid(line, size) < size)
 		return refuse(reason, "not UTF-8");
 	for (size_t i = 0; i < size; i += step) {
@@ -103,7 +103,7 @@ static int check_bytes(const char *line, size_t size, char *reason)
 static int read_truth(bool *to, const char *key, yajl_val value, char *reason)
 {
 	if (!YAJL_IS_TRUE(value) && !YAJL_IS_FALSE(value))
-		return refuse(reason, "%s is neither true nor false", key);
+		return refuse(reason, "%s must be true or false", key);
 	*to = YAJL_IS_TRUE(value);
 	return 0;
 }
@@ -125,7 +125,7 @@ static int for_each(yajl_val value, int (*each)(struct request *, const char *ke
 		const char *text = text_of(YAJL_IS_ARRAY(value) ? YAJL_GET_ARRAY(value)->values[i] : value);
 
 		r = text ? each(request, key, text, reason)
-			 : refuse(reason, "%s: neither a string, a number, nor a list of these", key);
+			 : refuse(reason, "%s: not a string, a number, or a list of these", key);
 	}
 	return r;
 }
@@ -156,7 +156,7 @@ static int add_field(struct request *request, const char *key, const char *text,
 	else if (key_by_name(bytes_of(text), &wanted))
 		request->keys |= KEY_BIT(wanted);
 	else
-		return refuse(reason, "fields: there is no key '%.64s'", text);
+		return refuse(reason, "fields: unknown key '%.64s'", text);
 	return 0;
 }
 
@@ -223,10 +223,10 @@ static int read_tree(struct request *request, yajl_val tree, char *reason)
 		r = read_pair(request, &given, YAJL_GET_OBJECT(tree)->keys[i], YAJL_GET_OBJECT(tree)->values[i],
 			      reason);
 	if (r == 0 && given & 1u << STATS && given != 1u << STATS)
-		return refuse(reason, "stats stands alone");
+		return refuse(reason, "stats must be the only key");
 	/* It is no subscription, so it must not replace one. */
 	if (r == 0 && given & 1u << STATS && !request->stats)
-		return refuse(reason, "stats can only be true");
+		return refuse(reason, "stats must be true");
 	return r;
 }
 

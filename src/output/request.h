@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One line that a subscriber sent: what it asks for, or why not (CONTRACT section 3). */
+/* One line that a subscriber sent: what it asks for, or why it is rejected (execsnoopd(8), The socket). */
 #ifndef EXECSNOOP_REQUEST_H
 #define EXECSNOOP_REQUEST_H
 

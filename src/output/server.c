@@ -112,9 +112,10 @@ void server_bound_snapshots(struct server *server)
 	while (proctable_retained_bytes(server->table) + subscriber_portions() > most &&
 	       (peer = find_stalled(server))) {
 		server->stats.snapshots_ended++;
-		server_note(server, server_note_level(server, LOG_INFO),
-			    "the snapshot of subscriber %d (uid %u) is not read, and ends: snapshot_memory is used up",
-			    (int)peer->cred.pid, (unsigned)peer->cred.uid);
+		server_note(
+			server, server_note_level(server, LOG_INFO),
+			"the snapshot of subscriber %d (uid %u) is not read and was ended: snapshot_memory is exhausted",
+			(int)peer->cred.pid, (unsigned)peer->cred.uid);
 		subscriber_end_snapshot(peer->subscriber);
 		/* The caller may be walking the list. */
 		if (subscriber_is_too_slow(peer->subscriber))
@@ -252,7 +253,7 @@ struct server *server_free(struct server *server)
 	if (!server)
 		return NULL;
 	while (server->peers)
-		peer_end(server->peers, "is left: the daemon ends");
+		peer_end(server->peers, "is disconnected: the daemon stops");
 	sd_event_source_disable_unref(server->keep);
 	sd_event_source_disable_unref(server->sweep);
 	server_listen_end(server);
@@ -293,7 +294,7 @@ int server_reload(struct server *server, const struct settings *settings)
 			TAKE_PTR(filter);
 			peer_note(peer);
 		} else
-			peer_end(peer, "cannot be given its new filter");
+			peer_end(peer, "cannot get its new filter");
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The socket (CONTRACT section 3): listens, accepts, and is the sink that feeds every subscriber. Each
+ * The socket (execsnoopd(8), The socket): listens, accepts, and is the sink that feeds every subscriber. Each
  * has a descriptor, a queue and a request reader of its own; the fault of one ends that one only. It
  * writes and reads when the event loop says so, and never waits, but in server_drain.
  */

@@ -68,8 +68,8 @@ void server_check_access(struct server *server)
 		if (may_connect(peer, &file))
 			continue;
 		server_note(server, server_note_level(server, LOG_NOTICE),
-			    "subscriber %d (uid %u) may not connect any more and is disconnected", (int)peer->cred.pid,
+			    "subscriber %d (uid %u) may no longer connect and is disconnected", (int)peer->cred.pid,
 			    (unsigned)peer->cred.uid);
-		peer_end(peer, "may not connect any more");
+		peer_end(peer, "may no longer connect");
 	}
 }

@@ -136,7 +136,7 @@ int peer_restore(struct server *server, int fd, struct subscriber *subscriber, c
 		fdstore_forget(name);
 	}
 	if (peer->leaving && peer_set_deadline(peer) < 0)
-		peer_end(peer, "could not be given time to leave");
+		peer_end(peer, "could not be given time to close");
 	return 0;
 }
 

@@ -173,7 +173,7 @@ static unsigned resume_one(struct server *server, const struct checkpoint_work *
 	slot_name(name, left->slot);
 	if (is_to_blame(work, left))
 		server_note(server, LOG_WARNING,
-			    "subscriber %d (uid %u) is disconnected: the last daemon died while it worked for it",
+			    "subscriber %d (uid %u) is disconnected: the previous daemon died while working for it",
 			    (int)left->cred.pid, (unsigned)left->cred.uid);
 	else if (!left->stream.mid_line && left->subscription_size > 0 &&
 		 left->subscription_size <= sizeof(left->subscription) && resume_peer(server, left, fd) == 0) {

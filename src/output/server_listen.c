@@ -77,7 +77,7 @@ static void refuse(struct server *server, int fd, const struct ucred *cred, cons
 
 	server_note_refusal(server, cred, reason);
 	if (send(fd, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		server_note(server, LOG_DEBUG, "a subscriber too many is gone already");
+		server_note(server, LOG_DEBUG, "a subscriber beyond the limit has already disconnected");
 	shutdown_and_close(fd);
 }
 
@@ -99,7 +99,7 @@ static int pause_accepting(struct server *server, int error)
 	if (r < 0)
 		return r;
 	if (!server->accept_paused)
-		server_note(server, LOG_WARNING, "no subscriber can be accepted for now: %s", strerror(error));
+		server_note(server, LOG_WARNING, "cannot accept subscribers for now: %s", strerror(error));
 	server->accept_paused = true;
 	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 }
@@ -179,10 +179,10 @@ static int adopt_listener(struct server *server, bool *ret_without_group)
 
 static void note_without_group(struct server *server, const struct settings *settings)
 {
-	server_note(server, LOG_WARNING,
-		    "%s: there is no group %s, so the socket's mode is without the group's bits; "
-		    "reload once systemd-sysusers has made it",
-		    socket_file_path(server->socket_file), settings->socket.group);
+	server_note(
+		server, LOG_WARNING,
+		"%s: group %s does not exist, so the socket's mode lacks the bits of the group; reload once systemd-sysusers has created it",
+		socket_file_path(server->socket_file), settings->socket.group);
 }
 
 /* The group that was in force may be one that was missing all the time: then it is not this reload's fault. */
@@ -195,14 +195,14 @@ int server_set_access(struct server *server, const struct settings *settings)
 	if (!server->socket_file)
 		return 0;
 	if (!socket_file_is_there(server->socket_file)) {
-		server_note(server, LOG_WARNING, "%s is not this daemon's any more; it was removed",
+		server_note(server, LOG_WARNING, "%s was removed or replaced; its mode and group are not changed",
 			    socket_file_path(server->socket_file));
 		return 0;
 	}
 	r = socket_file_set_access(server->socket_file, settings,
 				   old && group && strcmp(old, group) == 0 ? &without_group : NULL);
 	if (r == -ESRCH)
-		server_note(server, LOG_ERR, "[socket]: there is no group %s", group);
+		server_note(server, LOG_ERR, "[socket]: group %s does not exist", group);
 	else if (r < 0)
 		server_note(server, LOG_ERR, "%s: setting its mode and group: %s",
 			    socket_file_path(server->socket_file), strerror(-r));
@@ -223,8 +223,7 @@ void server_allow_files(struct server *server)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
 		server_note(
 			server, LOG_WARNING,
-			"[socket] max_subscribers = %llu: for so many, %llu files must be open at a time, and %llu may be "
-			"(RLIMIT_NOFILE; LimitNOFILE= in a unit)",
+			"[socket] max_subscribers = %llu needs %llu open files, but the limit is %llu (RLIMIT_NOFILE; LimitNOFILE= in a unit)",
 			(unsigned long long)server->config.settings->socket.max_subscribers, (unsigned long long)wanted,
 			(unsigned long long)limit.rlim_max);
 }

@@ -98,7 +98,7 @@ bool peer_write(struct peer *peer)
 		return false;
 	}
 	if (r < 0 || (peer->leaving && r == 0)) {
-		peer_end(peer, r < 0 ? "is gone" : "was sent away");
+		peer_end(peer, r < 0 ? "is gone" : "was rejected");
 		return false;
 	}
 	if (subscriber_written(peer->subscriber) != peer->written) {
@@ -115,7 +115,7 @@ bool peer_write(struct peer *peer)
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
-	peer_end(userdata, "did not read why it was sent away");
+	peer_end(userdata, "did not read why it was rejected");
 	return 0;
 }
 
@@ -327,13 +327,13 @@ static int peer_read(struct peer *peer)
 static bool peer_turn(struct peer *peer, uint32_t revents)
 {
 	if (revents & (EPOLLERR | EPOLLHUP)) {
-		peer_end(peer, "hung up");
+		peer_end(peer, "closed the connection");
 		return false;
 	}
 	if (revents & EPOLLOUT && !peer_write(peer))
 		return false;
 	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
-		peer_end(peer, "could not be answered");
+		peer_end(peer, "could not be sent a reply");
 		return false;
 	}
 	if (subscriber_is_too_slow(peer->subscriber) || (!peer->blocked && subscriber_has_output(peer->subscriber)))

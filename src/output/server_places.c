@@ -61,10 +61,10 @@ static bool make_place(struct server *server, uid_t uid)
 	if (!peer)
 		return false;
 	server_note(server, server_note_level(server, LOG_INFO),
-		    "subscriber %d (uid %u) has read nothing for %llu s, and makes room for another",
+		    "subscriber %d (uid %u) has read nothing for %llu s and is disconnected in favour of a new one",
 		    (int)peer->cred.pid, (unsigned)peer->cred.uid,
 		    (unsigned long long)((now - peer->moved_us) / 1000000));
-	peer_end(peer, "made room");
+	peer_end(peer, "was replaced by a new one");
 	return true;
 }
 

@@ -143,7 +143,7 @@ static int on_record(void *userdata, const void *data, size_t size)
 
 	if (r == -EBADMSG) {
 		send_log(consumer, LOG_WARNING,
-			 "a record of %zu bytes from the kernel makes no sense; it is counted and left out", size);
+			 "a record of %zu bytes from the kernel could not be decoded; it is counted and skipped", size);
 		r = 0;
 	}
 	if (r == 0)

@@ -74,11 +74,11 @@ static const char *bad_line(const char *line, size_t size)
 	if (size >= LINE_SIZE_MAX)
 		return "the line is too long";
 	if (memchr(line, '\0', size))
-		return "there is a NUL byte in the line";
+		return "the line contains a NUL byte";
 	while (blank < size && (line[blank] == ' ' || line[blank] == '\t'))
 		blank++;
 	if (blank > 0 && blank < size && !strchr("#;\r", line[blank]))
-		return "the line begins with a blank; a value cannot go on from line to line";
+		return "the line begins with a blank; a value cannot continue on the next line";
 	return NULL;
 }
 
@@ -202,7 +202,7 @@ static void check_syntax(struct reading *r)
 
 			close = memchr(line, ']', size);
 			if (!close || close != line + size - 1)
-				problem(r, "a section is [NAME]");
+				problem(r, "a section is written as [NAME]");
 			else if (snprintf(section, sizeof(section), "%.*s", (int)(size - 2), line + 1) < 0 ||
 				 !settings_has_section(section))
 				problem(r, "unknown section [%.*s]", (int)(size - 2), line + 1);

@@ -96,7 +96,7 @@ static int read_bool(void *to, const struct setting *setting, struct setting_inp
 			return 0;
 		}
 	}
-	return wrong(input, "neither yes nor no");
+	return wrong(input, "not a boolean (yes or no)");
 }
 
 static void write_bool(FILE *out, const void *at, const struct setting *setting)
@@ -205,7 +205,7 @@ static int read_choice(void *to, const struct setting *setting, struct setting_i
 			return 0;
 		}
 	}
-	n = (size_t)snprintf(input->buffer, sizeof(input->buffer), "none of");
+	n = (size_t)snprintf(input->buffer, sizeof(input->buffer), "not one of");
 	for (const struct setting_choice *choice = choices; choice->name && n < sizeof(input->buffer); choice++)
 		n += (size_t)snprintf(input->buffer + n, sizeof(input->buffer) - n, "%s %s",
 				      choice == choices ? "" : ",", choice->name);
@@ -297,7 +297,7 @@ static int set_fields(key_set *to, const char *value, struct setting_input *inpu
 
 	if (r != -EINVAL)
 		return r;
-	snprintf(input->buffer, sizeof(input->buffer), "there is no key '%.*s'", (int)bad.size, bad.data);
+	snprintf(input->buffer, sizeof(input->buffer), "unknown key '%.*s'", (int)bad.size, bad.data);
 	return wrong(input, input->buffer);
 }
 
@@ -398,7 +398,7 @@ static int read_options(void *to, const struct setting *setting, struct setting_
 	for (string_list entry = *list; r == 0 && entry && *entry; entry++)
 		r = redact_check_option(*entry, &input->wrong);
 	if (r == 0 && list_length(*list) > REDACT_OPTIONS_MAX)
-		return wrong(input, "too many of them");
+		return wrong(input, "too many entries");
 	return r;
 }
 
@@ -415,7 +415,7 @@ static int read_pattern(void *to, const struct setting *setting, struct setting_
 	if (r < 0)
 		return r;
 	if (list_length(*list) >= REDACT_PATTERNS_MAX)
-		return wrong(input, "too many of them");
+		return wrong(input, "too many entries");
 	return list_add(list, input->text, strlen(input->text));
 }
 
@@ -520,13 +520,13 @@ const char *setting_doubt(const struct setting *setting, const char *value)
 	struct bytes entry;
 
 	if (has_comment(value))
-		return "a comment stands on a line of its own; behind a value it is part of it";
+		return "a comment must be on its own line; here it is part of the value";
 	/* A value that is not a list is one entry. */
 	while (next_entry(&at, &entry)) {
 		if (has_quotes(entry))
 			return "quotes are part of a value";
 		if (is_comm && is_too_long_comm(entry))
-			return "the comm of a process has 15 bytes at most, so this matches none";
+			return "the comm of a process has at most 15 bytes, so this never matches";
 	}
 	return NULL;
 }

@@ -125,8 +125,7 @@ int ere_new(struct ere **ret, const char *pattern, const char **ret_reason)
 	}
 	r = pack(ret, parser, &f);
 	if (r == -E2BIG) {
-		*ret_reason =
-			"the pattern takes too long to match: large {m,n} of what may also go on otherwise; use * or +";
+		*ret_reason = "the pattern takes too long to match: a large {m,n} of an ambiguous part; use * or +";
 		return -EINVAL;
 	}
 	return r;

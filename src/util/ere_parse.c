@@ -58,7 +58,7 @@ static int position_new(struct parser *parser, struct fragment *f, size_t *ret)
 	size_t n = parser->positions;
 
 	if (n == ERE_POSITIONS_MAX)
-		return fail(parser, "the pattern is too long, or counts too far");
+		return fail(parser, "the pattern is too long, or its repeats are too large");
 	parser->positions++;
 	memset(parser->symbols[n], 0, sizeof(parser->symbols[n]));
 	memset(&parser->follow[n], 0, sizeof(parser->follow[n]));
@@ -153,9 +153,9 @@ static int parse_element(struct parser *parser, size_t position, int *ret)
 	const char *end;
 
 	if ((signed char)*p < 0)
-		return fail(parser, "only ASCII may stand in brackets");
+		return fail(parser, "only ASCII is supported in brackets");
 	if (*p == '\\' && in_class(CLASS_ALNUM, (unsigned char)p[1]))
-		return fail(parser, "in brackets a backslash stands for itself: write [[:space:]], not [\\s]");
+		return fail(parser, "in brackets a backslash is an ordinary character: write [[:space:]], not [\\s]");
 	if (*p != '[' || (p[1] != ':' && p[1] != '.' && p[1] != '=')) {
 		*ret = *p;
 		parser->p++;
@@ -170,7 +170,7 @@ static int parse_element(struct parser *parser, size_t position, int *ret)
 	parser->p = end + 1;
 	if (p[1] != ':') {
 		if (name.size != 1 || (signed char)*name.data < 0)
-			return fail(parser, "only one ASCII byte may stand in [. .] and [= =]");
+			return fail(parser, "[. .] and [= =] may contain only one ASCII character");
 		*ret = *name.data;
 		return 0;
 	}
@@ -181,7 +181,7 @@ static int parse_element(struct parser *parser, size_t position, int *ret)
 			return 0;
 		}
 	}
-	return fail(parser, "there is no such class");
+	return fail(parser, "unknown character class");
 }
 
 static int parse_bracket(struct parser *parser, struct fragment *f)
@@ -229,7 +229,7 @@ static int parse_escape(struct parser *parser, struct fragment *f)
 	int r;
 
 	if (c == '\0')
-		return fail(parser, "there is nothing behind the backslash");
+		return fail(parser, "nothing follows the backslash");
 	parser->p++;
 	if (c >= '1' && c <= '9')
 		return fail(parser, "back-references are not supported");
@@ -300,7 +300,7 @@ static int parse_operand(struct parser *parser, struct fragment *f)
 	int r;
 
 	if (++parser->steps > PARSE_MAX)
-		return fail(parser, "the pattern counts too far");
+		return fail(parser, "the repeats of the pattern are too large");
 	switch (c) {
 	case '(':
 		parser->p++;
@@ -315,7 +315,7 @@ static int parse_operand(struct parser *parser, struct fragment *f)
 	case '+':
 	case '?':
 	case '{':
-		return fail(parser, "there is nothing to repeat before * + ? or {");
+		return fail(parser, "nothing to repeat before * + ? or {");
 	case '.':
 	case '^':
 	case '$':
@@ -346,7 +346,7 @@ static int parse_interval(struct parser *parser, unsigned *ret_min, unsigned *re
 		while (in_class(CLASS_DIGIT, (unsigned char)*parser->p) && value <= REPEAT_MAX)
 			value = value * 10 + (unsigned)(*parser->p++ - '0');
 		if (value > REPEAT_MAX)
-			return fail(parser, "a {repeat} counts to 255 at most");
+			return fail(parser, "a {repeat} is 255 at most");
 		if (parser->p > digits)
 			bounds[n] = value;
 		else if (n == 0)
@@ -477,6 +477,6 @@ int ere_parse(struct parser *parser, struct fragment *ret)
 	int r = parse_alternatives(parser, ret, true);
 
 	if (r == 0 && *parser->p)
-		return fail(parser, "there is a ) without its (; write \\) for the byte");
+		return fail(parser, "unmatched ); write \\) for the character");
 	return r;
 }

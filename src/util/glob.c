@@ -247,7 +247,7 @@ static int glob_put_bracket(struct glob *glob, struct source *source, size_t *at
 		return r;
 	if (r == BRACKET_E_OPEN) {
 		if (*at < source->last_closing && source->n_open++ == GLOB_OPEN_MAX) {
-			source->reason = "too many [ that no ] closes";
+			source->reason = "too many unclosed [";
 			return -EINVAL;
 		}
 		glob_put(glob, KIND_BYTE, '[');

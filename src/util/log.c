@@ -86,7 +86,7 @@ void log_write(int level, const char *format, ...)
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	if (missed > 0) {
-		snprintf(before, sizeof(before), "%u messages were dropped: nobody took them", missed);
+		snprintf(before, sizeof(before), "%u messages were dropped because they were not read", missed);
 		if (put_message(LOG_WARNING, before))
 			missed = 0;
 	}

@@ -90,7 +90,7 @@ static void remove_waiting(const char *text, size_t size, bool whole)
 static void drop(int error)
 {
 	if (queue.dropped++ == 0)
-		say(LOG_ERR, "a message to the service manager is dropped: %s", strerror(error));
+		say(LOG_ERR, "dropped a message to the service manager: %s", strerror(error));
 }
 
 /* Takes over fd. */
@@ -173,7 +173,7 @@ static bool is_for_now(int r)
 static void taken(void)
 {
 	if (queue.noted)
-		say(LOG_NOTICE, "the service manager takes messages again%s",
+		say(LOG_NOTICE, "the service manager reads messages again%s",
 		    queue.dropped ? "; some were dropped" : "");
 	queue.noted = false;
 	queue.stuck_us = 0;
@@ -189,7 +189,7 @@ static void stuck(void)
 	if (queue.noted || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < NOTE_AFTER_US)
 		return;
 	queue.noted = true;
-	say(LOG_WARNING, "the service manager has taken no message for %d s; %zu wait", NOTE_AFTER_US / 1000000,
+	say(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", NOTE_AFTER_US / 1000000,
 	    queue.count);
 }
 

@@ -335,14 +335,14 @@ def a_reload_changes_what_it_can():
             for number, line in enumerate(f, 1):
                 if "nonsense" in line or "loud" in line:
                     check("execsnoopd.conf:%d: " % number in messages, number, messages)
-        check("the old one stays in force" in messages, messages)
+        check("the previous one remains in effect" in messages, messages)
         marker = run(ODD, "exit", "0")
         check("cwd" in client.wait_exit(marker.pid))
         # Nor one that asks for what is not there: the log stays as loud as it was, too.
         daemon.write({"socket": {"group": "no-such-group-here", "fields": "pid"}, "log": {"level": "error"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
-        check("[socket]: there is no group no-such-group-here" in daemon.messages(), daemon.messages())
+        check("[socket]: group no-such-group-here does not exist" in daemon.messages(), daemon.messages())
         connected = daemon.messages().count("connected")
         daemon.connect().close()
         equal(daemon.messages().count("connected"), connected + 1)
@@ -351,7 +351,7 @@ def a_reload_changes_what_it_can():
                       "probes": {"forks": "yes"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
-        check('[probes] forks = yes: this takes a restart; until then it is "no"' in daemon.messages(), daemon.messages())
+        check('[probes] forks: the change from "no" to "yes" takes effect after a restart' in daemon.messages(), daemon.messages())
         equal((os.stat(daemon.path).st_mode & 0o777, os.stat(daemon.path).st_ino), (0o600, inode))
         marker = run(ODD, "exit", "9")
         equal(client.wait_exit(marker.pid), {"type": "exited", "pid": marker.pid, "exit_code": 9})
@@ -364,7 +364,7 @@ def a_reload_changes_what_it_can():
         check(not third.read_some(5), "it is not closed")
         # What takes a restart is compared with what is in force, not with what was asked for last.
         def warnings():
-            return daemon.messages().count("this takes a restart")
+            return daemon.messages().count("takes effect after a restart")
         for config, more in (({"probes": {"forks": "yes"}, "log": {"level": "info"}}, 1),
                              ({"probes": {"forks": "no"}, "log": {"level": "info"}}, 0)):
             before = warnings()
@@ -392,7 +392,7 @@ def as_many_as_max_subscribers_whatever_the_soft_limit_of_files():
         daemon.write({"socket": {"max_subscribers": "60000"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
-        check("60128 files must be open at a time, and 4096 may be (RLIMIT_NOFILE" in daemon.messages(), daemon.messages())
+        check("needs 60128 open files, but the limit is 4096 (RLIMIT_NOFILE" in daemon.messages(), daemon.messages())
         readers.append(daemon.connect())
         for reader in readers:
             reader.close()

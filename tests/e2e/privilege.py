@@ -90,7 +90,7 @@ def without_CAP_PERFMON_it_does_not_start():
 def without_CAP_SYS_PTRACE_the_exe_and_cwd_of_what_ran_before_are_not_known():
     got = seen(without("sys_ptrace"))
     equal([key for key in got if not got[key]], ["exe"], "what is not seen")
-    check("CAP_SYS_PTRACE missing: of other users' processes" in got["said"], got["said"])
+    check("no CAP_SYS_PTRACE: exe, cwd and env of already running processes" in got["said"], got["said"])
 
 
 @test

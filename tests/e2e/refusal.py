@@ -197,7 +197,7 @@ def type_information_that_is_no_kernels():
             f.write(libbpf.btf__raw_data(btf, ctypes.byref(size))[:size.value])
         with open(os.path.join(folder, "config"), "w") as f:
             f.write("[probes]\nbtf = %s\n" % path)
-        refused(UNSUPPORTED, "loading the probes by the types in " + path, config=f.name)
+        refused(UNSUPPORTED, "loading the probes with the types in " + path, config=f.name)
 
 
 BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do ! mountpoint -q $f || umount -R $f; done"

@@ -490,7 +490,7 @@ def a_subscriber_that_a_daemon_died_at_work_for_is_not_resumed():
                 unit.gone()
                 unit.start()
                 asking.join(0.2)
-            check("the last daemon died while it worked for it" in unit.daemon.messages(), unit.daemon.messages())
+            check("the previous daemon died while working for it" in unit.daemon.messages(), unit.daemon.messages())
             check(asking.asked > 0, "no answers")
             asking.client.close()
             # The others notice nothing.
@@ -601,7 +601,7 @@ def what_daemons_die_of_is_not_for_all_that_come_after():
         for _ in range(4):
             unit.start(wait=False)
             end = time.monotonic() + PATIENCE
-            while "going on behind event" not in unit.daemon.messages():
+            while "resuming after event" not in unit.daemon.messages():
                 check(time.monotonic() < end, "it does not go on")
                 time.sleep(0.001)
             unit.kill()

@@ -297,9 +297,9 @@ TEST(limits)
 	char pattern[2000] = "";
 
 	CHECK_STR(refused("a{255}a{255}aa"), "(taken)");
-	CHECK_STR(refused("a{255}a{255}aaa"), "the pattern is too long, or counts too far");
-	CHECK_STR(refused("((a{100}){100}){100}"), "the pattern is too long, or counts too far");
-	CHECK_STR(refused("((((){255}){255}){255}){255}"), "the pattern counts too far");
+	CHECK_STR(refused("a{255}a{255}aaa"), "the pattern is too long, or its repeats are too large");
+	CHECK_STR(refused("((a{100}){100}){100}"), "the pattern is too long, or its repeats are too large");
+	CHECK_STR(refused("((((){255}){255}){255}){255}"), "the repeats of the pattern are too large");
 	for (int i = 0; i < 64; i++)
 		pattern[i] = '(', pattern[65 + i] = ')';
 	pattern[64] = 'a';
@@ -314,8 +314,7 @@ TEST(limits)
 
 TEST(costly_patterns_are_refused)
 {
-	const char *costly =
-		"the pattern takes too long to match: large {m,n} of what may also go on otherwise; use * or +";
+	const char *costly = "the pattern takes too long to match: a large {m,n} of an ambiguous part; use * or +";
 
 	CHECK_STR(refused("[a-z]{1,60}@"), "(taken)");
 	CHECK_STR(refused("[a-z]{1,250}@"), costly);

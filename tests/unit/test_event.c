@@ -175,7 +175,7 @@ static struct process whole_process(void)
 	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber exe_inode=18446744073709551615\n"                       \
 	"text exe_dev=259:4294967295\nlist ancestors=bash|systemd|\n"
 
-TEST(whole_started_in_the_order_of_the_contract)
+TEST(whole_started_has_the_keys_in_the_order_of_the_manual)
 {
 	struct process p = whole_process();
 	struct event event = {

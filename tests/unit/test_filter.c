@@ -268,7 +268,7 @@ TEST(glob_takes_an_open_bracket_a_few_times)
 	CHECK(m(pattern, "[][][][][][][][]"));
 	strcat(pattern, "[\\]");
 	strcat(pattern, "\\]");
-	CHECK_STR(refused(pattern), "too many [ that no ] closes");
+	CHECK_STR(refused(pattern), "too many unclosed [");
 	CHECK(m("*[a[b[c[d[e[f[g[h[i[j", "x[a[b[c[d[e[f[g[h[i[j"));
 }
 

@@ -224,7 +224,7 @@ TEST(number_that_waits_has_a_bound)
 	for (unsigned i = 0; i < NOTIFY_WAITING_MAX + 100; i++)
 		notify_send("X%u=1", i);
 	CHECK_INT(notify_waiting(), NOTIFY_WAITING_MAX);
-	CHECK_STR(notes, "<3>a message to the service manager is dropped: No buffer space available\n");
+	CHECK_STR(notes, "<3>dropped a message to the service manager: No buffer space available\n");
 	/* The watchdog's goes beyond it. */
 	notify_send("WATCHDOG=1");
 	CHECK_INT(notify_waiting(), NOTIFY_WAITING_MAX + 1);

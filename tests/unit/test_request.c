@@ -59,13 +59,13 @@ TEST(stats_stand_alone)
 	CHECK(request.stats);
 	request_clear(&request);
 	/* It is no subscription to everything. */
-	refused("{\"stats\":false}", "stats can only be true");
-	refused("{\"stats\":true,\"pid\":1}", "stats stands alone");
-	refused("{\"pid\":1,\"stats\":true}", "stats stands alone");
-	refused("{\"snapshot\":false,\"stats\":true}", "stats stands alone");
-	refused("{\"stats\":false,\"pid\":1}", "stats stands alone");
+	refused("{\"stats\":false}", "stats must be true");
+	refused("{\"stats\":true,\"pid\":1}", "stats must be the only key");
+	refused("{\"pid\":1,\"stats\":true}", "stats must be the only key");
+	refused("{\"snapshot\":false,\"stats\":true}", "stats must be the only key");
+	refused("{\"stats\":false,\"pid\":1}", "stats must be the only key");
 	refused("{\"stats\":true,\"stats\":true}", "stats is given twice");
-	refused("{\"stats\":1}", "stats is neither true nor false");
+	refused("{\"stats\":1}", "stats must be true or false");
 }
 
 TEST(what_is_no_request)
@@ -83,15 +83,15 @@ TEST(what_is_no_request)
 	refused("{\"\\u001b[31m\":1}", "unknown key '?[31m'");
 	refused("{\"pid\":\"x\"}", "pid: 'x': not a number");
 	refused("{\"pid\":1.5}", "pid: '1.5': not a number");
-	refused("{\"pid\":true}", "pid: neither a string, a number, nor a list of these");
-	refused("{\"pid\":null}", "pid: neither a string, a number, nor a list of these");
-	refused("{\"pid\":{}}", "pid: neither a string, a number, nor a list of these");
-	refused("{\"pid\":[[1]]}", "pid: neither a string, a number, nor a list of these");
+	refused("{\"pid\":true}", "pid: not a string, a number, or a list of these");
+	refused("{\"pid\":null}", "pid: not a string, a number, or a list of these");
+	refused("{\"pid\":{}}", "pid: not a string, a number, or a list of these");
+	refused("{\"pid\":[[1]]}", "pid: not a string, a number, or a list of these");
 	refused("{\"types\":\"begun\"}", NULL);
-	refused("{\"fields\":\"nonsense\"}", "fields: there is no key 'nonsense'");
-	refused("{\"snapshot\":\"yes\"}", "snapshot is neither true nor false");
+	refused("{\"fields\":\"nonsense\"}", "fields: unknown key 'nonsense'");
+	refused("{\"snapshot\":\"yes\"}", "snapshot must be true or false");
 	CHECK_INT(request_parse(&request, "{}\0", 3, reason), -EINVAL);
-	CHECK_STR(reason, "there is a NUL byte in the line");
+	CHECK_STR(reason, "the line contains a NUL byte");
 }
 
 TEST(only_strict_json_is_json)
@@ -150,14 +150,14 @@ TEST(text_is_unicode_without_nul)
 	refused("{\"comm\":\"\xed\xa0\x80\"}", "not UTF-8");	 /* a surrogate */
 	refused("{\"comm\":\"\xf4\x90\x80\x80\"}", "not UTF-8"); /* beyond U+10FFFF */
 	refused("{\"comm\":\"\xe2\x82\"}", "not UTF-8");
-	refused("{\"comm\":\"a\\u0000b\"}", "there is a NUL in a string");
-	refused("{\"\\u0000\":1}", "there is a NUL in a string");
-	refused("{\"comm\":\"\\\\\\u0000\"}", "there is a NUL in a string");
-	refused("{\"comm\":\"\\ud800\"}", "there is half a surrogate pair in a string");
-	refused("{\"comm\":\"\\uDC00\"}", "there is half a surrogate pair in a string");
-	refused("{\"comm\":\"\\ud800\\u0041\"}", "there is half a surrogate pair in a string");
-	refused("{\"comm\":\"\\ud800\\ud800\"}", "there is half a surrogate pair in a string");
-	refused("{\"comm\":\"\\ud83d\\ude00\\ude00\"}", "there is half a surrogate pair in a string");
+	refused("{\"comm\":\"a\\u0000b\"}", "a string contains a NUL");
+	refused("{\"\\u0000\":1}", "a string contains a NUL");
+	refused("{\"comm\":\"\\\\\\u0000\"}", "a string contains a NUL");
+	refused("{\"comm\":\"\\ud800\"}", "a string contains half a surrogate pair");
+	refused("{\"comm\":\"\\uDC00\"}", "a string contains half a surrogate pair");
+	refused("{\"comm\":\"\\ud800\\u0041\"}", "a string contains half a surrogate pair");
+	refused("{\"comm\":\"\\ud800\\ud800\"}", "a string contains half a surrogate pair");
+	refused("{\"comm\":\"\\ud83d\\ude00\\ude00\"}", "a string contains half a surrogate pair");
 	/* A backslash before what looks like an escape makes it none. */
 	CHECK_INT(parse("{\"comm\":\"\\\\\\\\u0000\\u00e9\\uD83D\\ude00\xe2\x82\xac\\u0001\x7f\"}"), 0);
 	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 0),
@@ -177,7 +177,7 @@ TEST(numbers_are_values_as_they_are_written)
 	refused("{\"pid\":-1}", "pid: '-1': not a number");
 	refused("{\"pid\":1e3}", "pid: '1e3': not a number");
 	refused("{\"pid\":99999999999999999999999999}", NULL);
-	refused("{\"fields\":1}", "fields: there is no key '1'");
+	refused("{\"fields\":1}", "fields: unknown key '1'");
 }
 
 static void print(void *to, const char *data, size_t size)

@@ -940,7 +940,7 @@ TEST(a_reload_changes_what_it_can)
 	CHECK_INT(notes, 0);
 	reload("group = no-such-group-here\nmode = 0666\nfields = pid\n", -ESRCH);
 	CHECK_INT(notes, 1);
-	CHECK_STR(last_note, "[socket]: there is no group no-such-group-here");
+	CHECK_STR(last_note, "[socket]: group no-such-group-here does not exist");
 	CHECK_INT(stat(path, &st), 0);
 	CHECK_INT(st.st_mode & 07777, 0600);
 	execs(2, 1);

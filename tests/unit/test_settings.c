@@ -104,7 +104,7 @@ TEST(filter_limits_are_for_all_keys_of_a_section)
 	refused(text, wrong);
 }
 
-TEST(defaults_are_the_contracts)
+TEST(defaults_are_those_of_the_manual)
 {
 	struct settings *s = taken("");
 
@@ -170,27 +170,27 @@ TEST(what_is_wrong_is_told_with_its_place)
 	refused("[probes]\n\nnonsense = 1\n", "x.conf:3: unknown key 'nonsense' in [probes]\n");
 	refused("forks = yes\n", "x.conf:1: a key before any section\n");
 	refused("[probes]\nforks = yes\nforks = yes\n", "x.conf:3: forks is given twice in this file\n");
-	refused("[probes]\nforks = maybe\n", "x.conf:2: forks = maybe: neither yes nor no\n");
-	refused("[probes]\nforks =\n", "x.conf:2: forks = : neither yes nor no\n");
+	refused("[probes]\nforks = maybe\n", "x.conf:2: forks = maybe: not a boolean (yes or no)\n");
+	refused("[probes]\nforks =\n", "x.conf:2: forks = : not a boolean (yes or no)\n");
 	refused("[probes]\nforks\n", "x.conf:2: neither a section nor a key = value: forks\n");
-	refused("[probes\n", "x.conf:1: a section is [NAME]\n");
+	refused("[probes\n", "x.conf:1: a section is written as [NAME]\n");
 	refused("[socket]\nmode = 0999\n", "x.conf:2: mode = 0999: not an octal mode from 0 to 0777\n");
 	refused("[socket]\nmode = 1777\n", "x.conf:2: mode = 1777: not an octal mode from 0 to 0777\n");
 	refused("[socket]\npath = here\n", "x.conf:2: path = here: not an absolute path\n");
 	refused("[socket]\nmax_subscribers = 0\n", "x.conf:2: max_subscribers = 0: not between 1 and 65536\n");
 	refused("[socket]\nmax_subscribers = -1\n", "x.conf:2: max_subscribers = -1: not a number\n");
 	refused("[socket]\nmax_subscribers = 1K\n", "x.conf:2: max_subscribers = 1K: not a number\n");
-	refused("[socket]\nslow = very\n", "x.conf:2: slow = very: none of drop, disconnect\n");
-	refused("[socket]\nfields = pid, pidd\n", "x.conf:2: fields = pid, pidd: there is no key 'pidd'\n");
+	refused("[socket]\nslow = very\n", "x.conf:2: slow = very: not one of drop, disconnect\n");
+	refused("[socket]\nfields = pid, pidd\n", "x.conf:2: fields = pid, pidd: unknown key 'pidd'\n");
 	refused("[socket]\nuid = root\n", "x.conf:2: uid = root: not a number\n");
 	/* And not again with each filter key that follows. */
 	refused("[socket]\ntypes = some\ncomm = a\n", "x.conf:2: types = some: no such event type\n");
 	refused("[socket]\nexe = a,,b\n", "x.conf:2: exe = a,,b: an entry of the list is empty\n");
-	refused("[log]\nlevel = loud\n", "x.conf:2: level = loud: none of error, warning, notice, info, debug\n");
+	refused("[log]\nlevel = loud\n", "x.conf:2: level = loud: not one of error, warning, notice, info, debug\n");
 	refused("[probes]\nerrors = some\n",
-		"x.conf:2: errors = some: none of auto, kprobe-multi, fexit, kprobe, tracepoint, off\n");
+		"x.conf:2: errors = some: not one of auto, kprobe-multi, fexit, kprobe, tracepoint, off\n");
 	refused("[probes]\n  forks = yes\n",
-		"x.conf:2: the line begins with a blank; a value cannot go on from line to line\n");
+		"x.conf:2: the line begins with a blank; a value cannot continue on the next line\n");
 }
 
 TEST(sizes_do_not_overflow)
@@ -257,7 +257,7 @@ TEST(lines_of_every_kind)
 	refused(line, "x.conf:2: the line is too long\n");
 	forget();
 	CHECK_INT(settings_parse(&s, "x.conf", "[log]\nlevel = in\0fo\n", 20, complain, NULL), -EINVAL);
-	CHECK_STR(complaints, "x.conf:2: there is a NUL byte in the line\n");
+	CHECK_STR(complaints, "x.conf:2: the line contains a NUL byte\n");
 }
 
 /* Taken, and warned of once. */
@@ -274,19 +274,16 @@ static void doubted(const char *text, const char *warning)
 TEST(values_that_are_hardly_meant_are_warned_of)
 {
 	doubted("[socket]\ncomm = curl, wget # x\n",
-		"x.conf:2: warning: comm = curl, wget # x: a comment stands on a line of its own; behind a value it is part of "
-		"it\n");
+		"x.conf:2: warning: comm = curl, wget # x: a comment must be on its own line; here it is part of the value\n");
 	doubted("[socket]\n\ngroup = \"adm\"\n", "x.conf:3: warning: group = \"adm\": quotes are part of a value\n");
 	doubted("[journal]\nexe = /bin/a, !'/bin/b'\n",
 		"x.conf:2: warning: exe = /bin/a, !'/bin/b': quotes are part of a value\n");
 	doubted("[probes]\nenv = ; none\n",
-		"x.conf:2: warning: env = ; none: a comment stands on a line of its own; behind a value it is part of it\n");
+		"x.conf:2: warning: env = ; none: a comment must be on its own line; here it is part of the value\n");
 	doubted("[redact]\npattern = (AKIA[0-9A-Z]{16})\t;keys\n",
-		"x.conf:2: warning: pattern = (AKIA[0-9A-Z]{16})\t;keys: a comment stands on a line of its own; behind a value "
-		"it is part of it\n");
+		"x.conf:2: warning: pattern = (AKIA[0-9A-Z]{16})\t;keys: a comment must be on its own line; here it is part of the value\n");
 	doubted("[stdout]\ncomm = systemd-resolved\n",
-		"x.conf:2: warning: comm = systemd-resolved: the comm of a process has 15 bytes at most, so this matches "
-		"none\n");
+		"x.conf:2: warning: comm = systemd-resolved: the comm of a process has at most 15 bytes, so this never matches\n");
 }
 
 TEST(values_with_these_bytes_that_may_be_meant_are_not)
@@ -299,10 +296,9 @@ TEST(values_with_these_bytes_that_may_be_meant_are_not)
 TEST(errors_for_the_same_reason_say_so)
 {
 	refused("[log]\nlevel = \"info\"\n",
-		"x.conf:2: level = \"info\": none of error, warning, notice, info, debug; quotes are part of a value\n");
+		"x.conf:2: level = \"info\": not one of error, warning, notice, info, debug; quotes are part of a value\n");
 	refused("[probes]\nforks = yes # all\n",
-		"x.conf:2: forks = yes # all: neither yes nor no; a comment stands on a line of its own; behind a value it is "
-		"part of it\n");
+		"x.conf:2: forks = yes # all: not a boolean (yes or no); a comment must be on its own line; here it is part of the value\n");
 }
 
 static char folder[] = "/tmp/execsnoopd-settings-XXXXXX";
