@@ -85,7 +85,7 @@ def held(stats):
 
 
 @test
-def worst_subscribers_stay_within_what_the_manual_says():
+def worst_subscribers_stay_within_the_documented_memory():
     with Daemon(CONFIG, plain=True) as daemon:
         pid = daemon.process.pid
         good = daemon.connect()
@@ -128,7 +128,7 @@ def good_stats(client):
 
 
 @test
-def snapshots_that_nobody_reads_end_and_say_so():
+def unread_snapshots_end_with_a_reason():
     with Daemon({"socket": {"snapshot_memory": "4M"}}) as daemon:
         script = os.path.join(daemon.dir, "again")
         with open(script, "w") as f:
@@ -179,7 +179,7 @@ def snapshots_that_nobody_reads_end_and_say_so():
 
 
 @test
-def one_user_has_a_share_of_the_places_and_root_gets_in():
+def one_user_has_a_share_of_the_connections_and_root_gets_in():
     with Daemon({"socket": {"mode": "0666", "max_subscribers": "32"}}) as daemon:
         os.chmod(daemon.dir, 0o755)
         taken, refused = [], 0

@@ -74,6 +74,14 @@ def equal(got, wanted, *what):
         raise Failure("%s: got %r, wanted %r" % (" ".join(str(w) for w in what), got, wanted))
 
 
+def until(condition, *what, every=0.01):
+    """Waits until it is true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        check(time.monotonic() < end, *what)
+        time.sleep(every)
+
+
 class Stream:
     """Lines of JSON from a descriptor: kept in .events, in the order they came; .lines the same as bytes."""
 
@@ -134,6 +142,12 @@ class Client(Stream):
 
     def close(self):
         self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
 class Notify:
@@ -278,11 +292,9 @@ class Daemon:
         return client
 
     def stats(self):
-        client = self.connect(live=False)
-        client.send({"stats": True})
-        stats = client.wait(lambda e: e["type"] == "stats", "stats")
-        client.close()
-        return stats
+        with self.connect(live=False) as client:
+            client.send({"stats": True})
+            return client.wait(lambda e: e["type"] == "stats", "stats")
 
     def stop(self):
         """Ends it; its exit status."""
@@ -314,6 +326,13 @@ class Daemon:
             equal(status, 0, "the daemon's exit status")
 
 
+@contextlib.contextmanager
+def live(config=None, **more):
+    """A daemon, and a reader of it that has had its snapshot."""
+    with Daemon(config, **more) as daemon:
+        yield daemon, daemon.connect()
+
+
 class Scratch:
     """A temporary folder that every user can reach, unlike a checkout below /root; removed at the end."""
 
@@ -332,6 +351,13 @@ def copy_of(program, folder, name):
     shutil.copy(program, path)
     os.chmod(path, 0o755)
     return path
+
+
+def cgroup_roots(kind):
+    """Where hierarchies of that kind are mounted, and can be written to."""
+    with open("/proc/self/mountinfo") as f:
+        roots = [line.split()[4] for line in f if kind in line]
+    return [root for root in roots if os.access(root, os.W_OK)]
 
 
 def odd(*args, **more):
@@ -429,6 +455,26 @@ def check_seq(events):
         if "seq" in event:
             check(last is None or event["seq"] == last + 1, "seq", last, "is followed by", event["seq"])
             last = event["seq"]
+
+
+def check_stream(events):
+    """Snapshot, live, events: nothing twice, no gap, no end without a beginning."""
+    live = [i for i, e in enumerate(events) if e["type"] == "live"]
+    equal(len(live), 1, "live lines")
+    check(all(e.get("snapshot") for e in events[:live[0]]), "an event within the snapshot")
+    check(not any(e.get("snapshot") for e in events[live[0]:]), "a snapshot line after live")
+    known = [e["id"] for e in events[:live[0]]]
+    equal(len(known), len(set(known)), "ids in the snapshot")
+    known, ended = set(known), set()
+    for event in events[live[0] + 1:]:
+        check(event["type"] != "lost", "loss:", event)
+        if event["type"] == "started":
+            check(event["id"] not in ended, "started after its end")
+            known.add(event["id"])
+        elif event["type"] == "exited":
+            check(event["id"] in known and event["id"] not in ended, "an end without a beginning, or a second one:", event)
+            ended.add(event["id"])
+    check_seq(events)
 
 
 def at_best(limit, measure, times=5):

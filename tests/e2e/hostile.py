@@ -104,7 +104,7 @@ def delays_until(client, over):
 
 
 @test
-def hostile_subscribers_delay_nobody():
+def hostile_subscribers_delay_no_other():
     # What is measured is the daemon's delay, not how long this reader waits for a CPU.
     os.setpriority(os.PRIO_PROCESS, 0, -10)
 

@@ -5,10 +5,8 @@ something that has a name."""
 import os
 import re
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import BUILD, DAEMON, Daemon, Failure, check, equal, main, run, test  # noqa: E402
+from e2e import BUILD, Daemon, check, equal, live, main, run, test
 
 NOBODY = 65534
 # tracefs is there, as after a boot with systemd. Its folder is its own, as RuntimeDirectory= makes it; the program is copied there, where anybody may run it.
@@ -36,8 +34,7 @@ def seen(caps):
     before = subprocess.Popen(["sleep", "1000"], cwd="/")
     try:
         # The way that takes most.
-        with Daemon({"probes": {"errors": "tracepoint"}}, prefix=as_user(caps)) as daemon:
-            client = daemon.connect()
+        with live({"probes": {"errors": "tracepoint"}}, prefix=as_user(caps)) as (daemon, client):
             snapshot = client.wait(lambda e: e.get("pid") == before.pid)
             program = run("sh", "-c", "/nonexistent/program; exit 3", stderr=subprocess.DEVNULL)
             ended = client.wait_exit(program.pid)
@@ -67,7 +64,7 @@ def without(cap):
 
 
 @test
-def what_the_unit_gives_is_enough():
+def capabilities_of_the_unit_are_sufficient():
     equal(sorted(of_the_unit()), ["bpf", "dac_read_search", "perfmon", "sys_ptrace"], "the unit's capabilities: test each here")
     got = seen(of_the_unit())
     equal([key for key in got if not got[key]], [], "what is not seen")
@@ -75,26 +72,26 @@ def what_the_unit_gives_is_enough():
 
 
 @test
-def without_CAP_BPF_it_does_not_start():
+def start_fails_without_CAP_BPF():
     equal(refused(without("bpf"))[0], 77)
     check("CAP_BPF missing" in refused(without("bpf"))[1], refused(without("bpf"))[1])
 
 
 @test
-def without_CAP_PERFMON_it_does_not_start():
+def start_fails_without_CAP_PERFMON():
     equal(refused(without("perfmon"))[0], 77)
     check("CAP_PERFMON missing" in refused(without("perfmon"))[1], refused(without("perfmon"))[1])
 
 
 @test
-def without_CAP_SYS_PTRACE_the_exe_and_cwd_of_what_ran_before_are_not_known():
+def exe_and_cwd_of_older_processes_are_unknown_without_CAP_SYS_PTRACE():
     got = seen(without("sys_ptrace"))
     equal([key for key in got if not got[key]], ["exe"], "what is not seen")
     check("no CAP_SYS_PTRACE: exe, cwd and env of already running processes" in got["said"], got["said"])
 
 
 @test
-def without_CAP_DAC_READ_SEARCH_there_are_no_tracepoints():
+def tracepoints_are_not_found_without_CAP_DAC_READ_SEARCH():
     got = seen(without("dac_read_search"))
     equal([key for key in got if not got[key]], ["errors"], "what is not seen")
     check("failed execs cannot be seen: tracepoint: CAP_DAC_READ_SEARCH missing: Permission denied" in got["said"], got["said"])

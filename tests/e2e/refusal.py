@@ -9,7 +9,7 @@ import struct
 import subprocess
 import tempfile
 
-from e2e import DAEMON, ODD, PATIENCE, Stream, check, equal, main, run, start_and_end, test
+from e2e import DAEMON, ODD, PATIENCE, Stream, check, equal, main, run, start_and_end, status, test
 
 UNSUPPORTED, PRIVILEGE = 69, 77
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CAP_PERFMON, CAP_BPF = 21, 24, 38, 39
@@ -76,14 +76,14 @@ def in_a_mount_namespace(commands):
 
 
 @test
-def capabilities_that_are_missing():
+def missing_capabilities_are_named():
     refused(PRIVILEGE, ": CAP_BPF and CAP_PERFMON missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON))
     refused(PRIVILEGE, ": CAP_PERFMON missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_PERFMON))
     refused(PRIVILEGE, ": CAP_BPF missing", before=lambda: drop(CAP_SYS_ADMIN, CAP_BPF))
 
 
 @test
-def the_sysctl_that_forbids_bpf_to_the_unprivileged():
+def sysctl_that_forbids_unprivileged_bpf_is_named():
     with open("/proc/sys/kernel/unprivileged_bpf_disabled") as f:
         value = f.read().strip()
     words = "kernel.unprivileged_bpf_disabled = %s" % value
@@ -97,13 +97,13 @@ def the_sysctl_that_forbids_bpf_to_the_unprivileged():
 
 
 @test
-def a_filter_of_system_calls_that_forbids_bpf():
+def seccomp_filter_that_forbids_bpf_is_named():
     for error, name in ((1, "Operation not permitted"), (13, "Permission denied"), (38, "Function not implemented")):
         refused(PRIVILEGE, "a seccomp filter forbids bpf(2)", name, before=lambda error=error: filtered(error))
 
 
 @test
-def a_filter_of_other_system_calls_is_no_obstacle():
+def seccomp_filter_of_other_calls_does_not_prevent_the_start():
     runs(before=lambda: filtered(1, SYS_OTHER))
     # ... and is not blamed.
     refused(PRIVILEGE, ": CAP_PERFMON missing", unless="seccomp",
@@ -111,31 +111,31 @@ def a_filter_of_other_system_calls_is_no_obstacle():
 
 
 @test
-def a_container_without_bpf():
+def container_without_bpf_is_named():
     # As container engines make them: few capabilities, and a filter that depends on them.
     refused(PRIVILEGE, "CAP_BPF and CAP_PERFMON missing",
             before=lambda: (drop(CAP_SYS_ADMIN, CAP_BPF, CAP_PERFMON), filtered(1)))
 
 
 @test
-def a_user_namespace():
+def user_namespace_is_named():
     refused(PRIVILEGE, "user namespace", prefix=("unshare", "--user"))
     refused(PRIVILEGE, "user namespace", prefix=("unshare", "--user", "--map-root-user"))
 
 
 @test
-def no_sysfs():
+def missing_sysfs_is_named():
     refused(UNSUPPORTED, "/sys, which has it, is not mounted", prefix=in_a_mount_namespace("umount -l /sys"))
 
 
 @test
-def no_type_information():
+def missing_btf_is_named():
     refused(UNSUPPORTED, "CONFIG_DEBUG_INFO_BTF", "btf = in [probes]",
             prefix=in_a_mount_namespace("mount -t tmpfs none /sys/kernel/btf"))
 
 
 @test
-def a_file_of_type_information_that_is_none():
+def file_that_is_not_btf_is_named():
     with tempfile.NamedTemporaryFile("w") as config:
         for path, why in ("/nonexistent/btf", "No such file"), ("/etc/passwd", "neither BTF nor"), ("/bin/sh", "neither BTF nor"):
             config.seek(0)
@@ -172,7 +172,7 @@ def write_moved(path, name):
 
 
 @test
-def the_type_information_of_another_kernel():
+def btf_of_another_kernel_is_named():
     for name, differs in ((b"comm", "another comm"), (b"start_boottime", "another start"), (b"nsproxy", "another mount namespace"),
                           (b"thread_pid", "another pid")):
         with tempfile.NamedTemporaryFile() as types, tempfile.NamedTemporaryFile("w") as config:
@@ -184,7 +184,7 @@ def the_type_information_of_another_kernel():
 
 
 @test
-def type_information_that_is_no_kernels():
+def btf_of_no_kernel_is_named():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "types")
         libbpf = ctypes.CDLL("libbpf.so.1")
@@ -204,7 +204,7 @@ BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do 
 
 
 @test
-def neither_tracefs_nor_securityfs_is_no_obstacle():
+def missing_tracefs_and_securityfs_do_not_prevent_the_start():
     runs("failed execs are seen", prefix=in_a_mount_namespace(BARE))
     # Those of a tracefs of its own; it is told where there can be none.
     with tempfile.NamedTemporaryFile("w") as config:
@@ -216,7 +216,7 @@ def neither_tracefs_nor_securityfs_is_no_obstacle():
 
 
 @test
-def the_limit_of_locked_memory():
+def limit_of_locked_memory_is_named():
     def limited():
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
         drop(CAP_SYS_RESOURCE)
@@ -228,7 +228,7 @@ def the_limit_of_locked_memory():
 
 
 @test
-def too_few_descriptors_are_no_verdict_on_the_machine():
+def limit_of_descriptors_is_not_taken_for_missing_bpf():
     refused(1, "Too many open files", before=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8)))
 
 

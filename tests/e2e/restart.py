@@ -8,14 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, main, needs, run,  # noqa: E402
-                 start_and_end, status, test, worst_subscribers)
+from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, live,
+                 main, needs, run, start_and_end, status, test, until, worst_subscribers)
 
 
 # Others may run these tests as well, on the same kernel.
@@ -33,6 +31,12 @@ class Listener:
         self.socket.bind(self.path)
         self.socket.listen(16)
 
+    def connect(self):
+        """A reader that has had its snapshot."""
+        client = Client(self.path)
+        client.wait_live()
+        return client
+
     def __enter__(self):
         return self
 
@@ -43,7 +47,7 @@ class Listener:
 
 
 @test
-def who_connects_while_no_daemon_runs_is_served_by_the_next():
+def connection_made_without_a_daemon_is_served_by_the_next():
     with Listener() as listener:
         for _ in range(3):
             client = Client(listener.path)
@@ -54,7 +58,7 @@ def who_connects_while_no_daemon_runs_is_served_by_the_next():
 
 
 @test
-def what_another_version_left_in_the_store_is_let_go_and_no_reason_not_to_start():
+def fdstore_entries_of_another_version_are_discarded():
     with Listener() as listener, tempfile.TemporaryFile() as state, tempfile.TemporaryFile() as ring:
         passed = [("kept-state-77", state.fileno()), ("execsnoopd.socket", listener.socket.fileno()),
                   ("kept-ring-77", ring.fileno())]
@@ -62,8 +66,7 @@ def what_another_version_left_in_the_store_is_let_go_and_no_reason_not_to_start(
             for name in ("kept-state-77", "kept-ring-77"):
                 equal(daemon.wait_note("FDNAME=" + name), "FDSTOREREMOVE=1\nFDNAME=" + name, "what systemd is told")
             daemon.wait_note("READY=1")
-            client = Client(listener.path)
-            client.wait_live()
+            client = listener.connect()
             start_and_end(client, run(ODD, "exit", "0"))
             held = [os.path.realpath("/proc/%d/fd/%s" % (daemon.process.pid, fd))
                     for fd in os.listdir("/proc/%d/fd" % daemon.process.pid)]
@@ -75,6 +78,10 @@ def what_another_version_left_in_the_store_is_let_go_and_no_reason_not_to_start(
 def killed_at(message, *more):
     """A command by which a process dies when it comes to send that message, the first of which is 1."""
     return (shutil.which("strace"), "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:signal=SIGKILL:when=%d" % message, *more)
+
+
+def subscribers_of(daemon):
+    return [name for name, _ in daemon.store if "-subscriber-" in name]
 
 
 class Unit:
@@ -118,10 +125,7 @@ class Unit:
 
     def wait_kept(self, count):
         """Until so many subscribers are in the store."""
-        end = time.monotonic() + PATIENCE
-        while sum("-subscriber-" in name for name, _ in self.daemon.store) < count:
-            check(time.monotonic() < end, "not kept:", self.daemon.store)
-            time.sleep(0.01)
+        until(lambda: len(subscribers_of(self.daemon)) >= count, "not kept")
 
     def __enter__(self):
         self.start()
@@ -143,10 +147,8 @@ def whole(stream):
 
 
 @test
-def a_restart_is_not_noticed():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def restart_is_invisible_to_subscribers():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         before = start_and_end(client, run(ODD, "exit", "1"))
         lives = subprocess.Popen(["sleep", "1000"])
         client.wait(lambda e: e["type"] == "started" and e.get("pid") == lives.pid)
@@ -163,14 +165,11 @@ def a_restart_is_not_noticed():
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
         check(before[0]["seq"] < started["seq"] < after[0]["seq"] and begun["id"] == ended["id"])
         whole(client)
-        client.close()
 
 
 @test
-def restarts_in_a_storm_lose_nothing_and_tell_nothing_twice():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def restarts_in_a_storm_lose_and_repeat_nothing():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         storm = subprocess.Popen(["sh", "-c", "for i in $(seq 3000); do /bin/true %s $i; %s/x 2>/dev/null; done; true" %
                                   (STORM, MISSING)])
         for _ in range(3):
@@ -184,7 +183,6 @@ def restarts_in_a_storm_lose_nothing_and_tell_nothing_twice():
         failed = [e for e in client.events if e["type"] == "error" and e["exe"] == MISSING + "/x"]
         equal(len(failed), 3000, "failed")
         whole(client)
-        client.close()
 
 
 class Reader:
@@ -201,10 +199,7 @@ class Reader:
             return [json.loads(line) for line in f.read().split(b"\n")[:-1]]
 
     def wait(self, wanted):
-        end = time.monotonic() + PATIENCE
-        while not any(map(wanted, self.events())):
-            check(time.monotonic() < end, "it did not come")
-            time.sleep(0.05)
+        until(lambda: any(map(wanted, self.events())), "it did not come")
 
     def close(self):
         self.process.kill()
@@ -214,7 +209,7 @@ class Reader:
 
 
 @test
-def more_may_wait_than_a_queue_holds():
+def restart_delivers_more_than_a_queue_holds():
     with Listener() as listener, Unit(listener, {"socket": {"queue": "256K"}}) as unit:
         reader = Reader(listener.path, {"args": STORM})
         unit.wait_kept(1)
@@ -231,20 +226,18 @@ def more_may_wait_than_a_queue_holds():
 
 
 @test
-def what_a_subscriber_asked_for_what_waits_for_it_and_its_snapshot_stay_its_own():
+def subscription_queue_and_snapshot_survive_a_restart():
     with Listener() as listener, Unit(listener) as unit:
         # Its request, with a tree whose root is gone by the time of the restart.
         tree = subprocess.Popen(["sh", "-c", "read go; exec 3<&0; sh -c 'read go; /bin/true in-the-tree; true' <&3 &"],
                                 stdin=subprocess.PIPE, bufsize=0)
-        asks = Client(listener.path)
-        asks.wait_live()
+        asks = listener.connect()
         asks.send({"tree": [tree.pid], "types": ["started"], "fields": ["type", "seq", "pid", "args"]})
         asks.wait(lambda e: e["type"] == "subscribed")
         tree.stdin.write(b"\n")
         tree.wait()
         # One that reads nothing: its snapshot is under way, and events wait behind it.
-        reader = Client(listener.path)
-        reader.wait_live()
+        reader = listener.connect()
         many = [subprocess.Popen([ODD, "sleep", "x" * 100000], stdout=subprocess.DEVNULL) for _ in range(30)]
         for process in many:
             reader.wait(lambda e, pid=process.pid: e["type"] == "started" and e["pid"] == pid)
@@ -276,13 +269,12 @@ def what_a_subscriber_asked_for_what_waits_for_it_and_its_snapshot_stay_its_own(
 
 
 @test
-def worst_subscribers_do_not_take_the_next_daemon_down():
+def worst_subscribers_do_not_prevent_a_restart():
     """What they have it hold is no more after a restart, and after a crash."""
     config = {"probes": {"table_memory": "16M"}, "socket": {"queue": "512K", "max_subscribers": "60", "snapshot_memory": "16M"}}
     with Listener() as listener, Unit(listener, config) as unit:
         base = status(unit.daemon.process.pid, "RssAnon")
-        good = Client(listener.path)
-        good.wait_live()
+        good = listener.connect()
         good.send({"ppid": os.getpid(), "fields": ["seq", "type", "pid"]})
         good.wait(lambda e: e["type"] == "subscribed")
         peers = worst_subscribers(listener.path)
@@ -312,13 +304,11 @@ def worst_subscribers_do_not_take_the_next_daemon_down():
 
 
 @test
-def who_connects_and_goes_makes_no_work_for_systemd():
+def short_connections_send_nothing_to_systemd():
     with Listener() as listener, Unit(listener) as unit:
         said = len(unit.daemon.notify.notes)
         for _ in range(50):
-            client = Client(listener.path)
-            client.wait_live()
-            client.close()
+            listener.connect().close()
         equal([n for n in unit.daemon.notify.notes[said:] if "FDNAME" in n], [], "said of descriptors")
 
 
@@ -342,10 +332,8 @@ def accounted(stream):
 
 
 @test
-def a_killed_daemon_is_hardly_noticed():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def kill_keeps_connections_and_reports_what_happened_meanwhile():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         before = start_and_end(client, run(ODD, "exit", "1"))
         lives = subprocess.Popen(["sleep", "1000"])
         client.wait(lambda e: e["type"] == "started" and e.get("pid") == lives.pid)
@@ -371,14 +359,11 @@ def a_killed_daemon_is_hardly_noticed():
         equal([e["exit_code"] for e in client.of(dies.pid, "exited")], [3], "how that ended")
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
         accounted(client)
-        client.close()
 
 
 @test
-def kills_in_a_storm_are_told_to_the_event():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def kills_in_a_storm_report_their_exact_loss():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
         go_on = os.path.join(listener.dir, "go-on")
         open(go_on, "w").close()
@@ -399,11 +384,10 @@ def kills_in_a_storm_are_told_to_the_event():
             equal(len(args), len(set(args)), kind, "told twice")
             check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are told as lost")
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
-        client.close()
 
 
 @test
-def a_listening_socket_of_its_own_outlives_a_kill():
+def own_listening_socket_survives_a_kill():
     with tempfile.TemporaryDirectory() as folder, Unit(None, {"socket": {"path": folder + "/first"}}) as unit:
         before = Client(folder + "/first")
         before.wait_live()
@@ -468,7 +452,7 @@ class Asking(threading.Thread):
 
 
 @test
-def a_subscriber_that_a_daemon_died_at_work_for_is_not_resumed():
+def subscriber_that_was_served_during_a_crash_is_not_resumed():
     """So no daemon dies twice of what one asks for. A SIGKILL hits its turn after some tries; SIGABRT is the watchdog's."""
     with Listener() as listener, Unit(listener, {"socket": {"snapshot": "no"}}) as unit:
         good = Client(listener.path)
@@ -481,10 +465,7 @@ def a_subscriber_that_a_daemon_died_at_work_for_is_not_resumed():
                 check(tries < 50, "still connected after", tries, "daemons")
                 tries += 1
                 unit.wait_kept(2)
-                before, end = asking.asked, time.monotonic() + PATIENCE
-                while asking.asked < before + 20:
-                    check(time.monotonic() < end, "no answers")
-                    time.sleep(0.001)
+                until(lambda asking=asking, enough=asking.asked + 20: asking.asked >= enough, "no answers")
                 unit.daemon.process.send_signal(number)
                 equal(unit.daemon.process.wait(), -number, "the daemon's exit status")
                 unit.gone()
@@ -499,10 +480,8 @@ def a_subscriber_that_a_daemon_died_at_work_for_is_not_resumed():
 
 
 @test
-def a_daemon_that_is_killed_while_it_takes_over_tells_what_is_lost():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def kill_during_a_takeover_reports_the_loss():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
         programs = []
         for i, delay in enumerate((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)):
@@ -522,18 +501,16 @@ def a_daemon_that_is_killed_while_it_takes_over_tells_what_is_lost():
             missing = [p.pid for p in programs if not client.of(p.pid, kind)]
             check(len(missing) <= lost, kind, "missing:", missing, "lost:", lost)
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
-        client.close()
 
 
 @test
-def a_daemon_that_is_killed_at_any_message_tells_what_is_lost():
+def kill_at_any_message_reports_the_loss():
     """At each sendmsg(2), and what it says to systemd is one, of its start and of its end. What its probes had lost before is
     told once."""
     if not needs(shutil.which("strace"), "there is no strace"):
         return
     with Listener() as listener, Unit(listener, {"probes": {"ring_buffer": "64K"}}) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+        client = listener.connect()
         unit.wait_kept(1)
         programs, storms = [], 0
 
@@ -592,32 +569,24 @@ def a_daemon_that_is_killed_at_any_message_tells_what_is_lost():
 
 
 @test
-def what_daemons_die_of_is_not_for_all_that_come_after():
-    with Listener() as listener, Unit(listener) as unit:
-        client = Client(listener.path)
-        client.wait_live()
+def checkpoint_is_abandoned_after_4_failed_starts():
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
         unit.kill()
         for _ in range(4):
             unit.start(wait=False)
-            end = time.monotonic() + PATIENCE
-            while "resuming after event" not in unit.daemon.messages():
-                check(time.monotonic() < end, "it does not go on")
-                time.sleep(0.001)
+            until(lambda: "resuming after event" in unit.daemon.messages(), "it does not resume")
             unit.kill()
         unit.start()
         while client.read_some(PATIENCE):
             pass
         check(client.ended, "the connection is still there")
-        client.close()
-        client = Client(listener.path)
-        client.wait_live()
-        equal(start_and_end(client, run(ODD, "exit", "0"))[1]["exit_code"], 0)
-        client.close()
+        with listener.connect() as another:
+            equal(start_and_end(another, run(ODD, "exit", "0"))[1]["exit_code"], 0)
 
 
 @test
-def what_a_subscriber_asked_for_outlives_a_kill():
+def subscription_survives_a_kill():
     with Listener() as listener, Unit(listener) as unit:
         asks, slow, gone = (Client(listener.path) for _ in range(3))
         asks.wait_live()
@@ -652,12 +621,8 @@ def what_a_subscriber_asked_for_outlives_a_kill():
             late.wait_exit(process.pid)
         accounted(late)
         # Who went while there was no daemon is let go.
-        client = Client(listener.path)
-        client.wait_live()
-        end = time.monotonic() + PATIENCE
-        while sum("-subscriber-" in name for name, _ in unit.daemon.store) != 4:
-            check(time.monotonic() < end, "in the store:", unit.daemon.store)
-            time.sleep(0.01)
+        client = listener.connect()
+        until(lambda: len(subscribers_of(unit.daemon)) == 4, "subscribers in the store")
         for client in (client, asks, slow, late):
             client.close()
 
@@ -684,7 +649,7 @@ def what_is_left_of(unit, listener, size):
 
 
 @test
-def nobody_reads_a_line_that_ends_in_another():
+def partial_line_disconnects_the_subscriber():
     with Listener() as listener, Unit(listener) as unit:
         cut = 0
         # What the socket takes may end with a line.
@@ -696,18 +661,14 @@ def nobody_reads_a_line_that_ends_in_another():
             if cut:
                 break
         check(cut, "no line is cut: this test shows nothing")
-        client = Client(listener.path)
-        client.wait_live()
-        start_and_end(client, run(ODD, "exit", "5"))
-        client.close()
+        with listener.connect() as client:
+            start_and_end(client, run(ODD, "exit", "5"))
 
 
 @test
-def a_manager_that_does_not_read_delays_nobody():
-    with Daemon(store=[], env={"WATCHDOG_USEC": "1000000"}) as daemon:
-        reader = daemon.connect()
-        with daemon.notify.news:
-            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 1, PATIENCE))
+def blocked_service_manager_delays_no_subscriber():
+    with live(store=[], env={"WATCHDOG_USEC": "1000000"}) as (daemon, reader):
+        until(lambda: len(subscribers_of(daemon)) == 1, "subscribers in the store")
         daemon.notify.hold()
         clients = [daemon.connect() for _ in range(64)]
         # For longer than both a message of the watchdog and a connection's place in the store take; and beyond what waits.
@@ -726,15 +687,9 @@ def a_manager_that_does_not_read_delays_nobody():
         last = len(notes) - 1 - notes[::-1].index("FULL=1")
         equal(notes[last + 1], "WATCHDOG=1", "what comes first, of", notes[last + 1:])
         # The two that stay connected are in the store, and nobody else.
-        with daemon.notify.news:
-            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 2, PATIENCE), subscribers_of(daemon))
+        until(lambda: len(subscribers_of(daemon)) == 2, "subscribers in the store")
         clients[0].close()
-        with daemon.notify.news:
-            check(daemon.notify.news.wait_for(lambda: len(subscribers_of(daemon)) == 1, PATIENCE), subscribers_of(daemon))
-
-
-def subscribers_of(daemon):
-    return [name for name, _ in daemon.notify.store if "-subscriber-" in name]
+        until(lambda: len(subscribers_of(daemon)) == 1, "subscribers in the store")
 
 
 if __name__ == "__main__":

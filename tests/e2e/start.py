@@ -10,13 +10,11 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import (BUILD, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized, main, needs, seconds,  # noqa: E402
-                 test)
+from e2e import (BUILD, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized,
+                 live, main, needs, seconds, test)
 
 STORM = os.path.join(BUILD, "tests", "e2e", "storm")
 PRELOAD = os.path.join(BUILD, "tests", "e2e", "slow.so")
@@ -121,8 +119,7 @@ def differences(daemon):
     end = time.monotonic() + 5
     while time.monotonic() < end:
         before = set(alive().items())
-        client = Client(daemon.path)
-        client.wait_live()
+        client = daemon.connect()
         client.close()
         after = set(alive().items())
         snapshot = {(e["pid"], start_ticks(e)): e for e in client.events if e.get("snapshot")}
@@ -154,7 +151,7 @@ def wrongs_of_table(daemon, storm):
 
 def wrongs_of_stream(events, storm):
     """Execs that are missing, told twice or without all they have, and ends that are."""
-    live = next(seconds(e["time"]) for e in events if e["type"] == "live")
+    went_live = next(seconds(e["time"]) for e in events if e["type"] == "live")
     shown = {storm.marker(e) for e in events if e.get("snapshot")}
     started, wrong = {}, []
     for event in events:
@@ -167,9 +164,9 @@ def wrongs_of_stream(events, storm):
                 wrong.append("no filename: %s" % event["args"])
     for marker, (begin, _, until, _, stays) in storm.execs().items():
         count = started.pop(marker, 0)
-        if count > 1 or count == 0 and begin > live:
+        if count > 1 or count == 0 and begin > went_live:
             wrong.append("%s is told %d times" % (marker, count))
-        elif count == 0 and (until > live or stays and until == 0) and marker not in shown:
+        elif count == 0 and (until > went_live or stays and until == 0) and marker not in shown:
             wrong.append("%s ran when the stream began, and is neither in the snapshot nor told" % marker)
     try:
         check_seq(events)
@@ -233,7 +230,7 @@ def start_in_a_storm_is_exact():
 
 
 @test
-def exec_under_way_at_the_start_is_told():
+def exec_under_way_at_the_start_is_reported():
     starts(STARTS // 2 or (1 if SLOW else 2), only=True)
 
 
@@ -254,8 +251,7 @@ def resync_in_a_storm_is_exact():
     """A small ring, and a daemon that is stopped again and again."""
     with tempfile.TemporaryDirectory() as folder:
         many = many_in(folder)
-        with Daemon({"probes": {"ring_buffer": "64K"}}) as daemon:
-            client = daemon.connect()
+        with live({"probes": {"ring_buffer": "64K"}}) as (daemon, client):
             for _ in range(STARTS // 10 or (1 if SLOW else 3)):
                 storm = Storm(folder, many)
                 try:

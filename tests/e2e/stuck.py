@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from e2e import BUILD, ODD, Client, Daemon, at_best, check, copy_of, equal, main, needs, odd, test
+from e2e import BUILD, ODD, Daemon, at_best, check, copy_of, equal, live, main, needs, odd, test
 
 STUCK = os.path.join(BUILD, "tests", "e2e", "stuck")
 NOBODY = 65534
@@ -135,13 +135,11 @@ def stuck_processes_do_not_delay_the_start():
 
 
 @test
-def stuck_processes_do_not_hold_up_a_resync():
+def stuck_processes_do_not_delay_a_resync():
     if not has_fuse():
         return
     with Stuck("lock", 10) as locked, Stuck("sit", 2) as sitting:
-        with Daemon({"probes": {"ring_buffer": "64K"}}) as daemon:
-            client = Client(daemon.path)
-            client.wait_live()
+        with live({"probes": {"ring_buffer": "64K"}}) as (daemon, client):
             os.kill(daemon.process.pid, signal.SIGSTOP)
             for _ in range(300):
                 subprocess.run(["/bin/true"])
@@ -167,11 +165,10 @@ def stuck_processes_do_not_hold_up_a_resync():
 
 
 @test
-def stop_in_the_middle_of_a_resync_is_prompt():
+def stop_during_a_resync_is_prompt():
     def once():
         with Stuck("lock", 10) as locked, Daemon({"probes": {"ring_buffer": "64K"}}) as daemon:
-            client = Client(daemon.path)
-            client.wait_live()
+            client = daemon.connect()
             os.kill(daemon.process.pid, signal.SIGSTOP)
             for _ in range(300):
                 subprocess.run(["/bin/true"])
@@ -189,14 +186,13 @@ def of_snapshot(client, pid):
 
 
 @test
-def a_process_whose_leader_has_ended_is_known_by_its_threads():
+def process_with_an_ended_leader_is_read_by_its_threads():
     folder = tempfile.mkdtemp(prefix="execsnoopd-leader-")
     with ended(odd("outlive-leader", "x", "", cwd=folder, stdout=subprocess.PIPE)) as (process,):
         tid = int(process.stdout.readline())
         thread = "/proc/%d/task/%d/" % (process.pid, tid)
         file = os.stat(ODD)
-        with Daemon() as daemon:
-            client = daemon.connect()
+        with live() as (_, client):
             event = of_snapshot(client, process.pid)
             equal(event["args"], [ODD, "outlive-leader", "x", ""])
             equal(event["exe"], os.readlink(thread + "exe"))
@@ -215,7 +211,7 @@ def a_process_whose_leader_has_ended_is_known_by_its_threads():
 
 
 @test
-def a_deleted_file_is_told_from_one_of_that_name():
+def deleted_file_differs_from_one_with_that_name():
     folder = tempfile.mkdtemp(prefix="execsnoopd-deleted-")
     started = []
     try:
@@ -229,8 +225,7 @@ def a_deleted_file_is_told_from_one_of_that_name():
             if delete:
                 shutil.rmtree(place)
             started.append((process, path, place, delete))
-        with Daemon() as daemon:
-            client = daemon.connect()
+        with live() as (_, client):
             for process, path, place, delete in started:
                 event = of_snapshot(client, process.pid)
                 equal((event["exe"], event.get("exe_deleted", False), event["cwd"]), (path, delete, place))
@@ -242,7 +237,7 @@ def a_deleted_file_is_told_from_one_of_that_name():
 
 
 @test
-def padding_of_a_title_is_not_arguments():
+def padding_of_a_title_is_not_in_args():
     def area(*args):
         return sum(len(arg) + 1 for arg in (ODD, *args))
     real = (["sleep", ""], ["sleep", "", "", ""], ["sleep", "", "x"])
@@ -253,8 +248,7 @@ def padding_of_a_title_is_not_arguments():
     with ended(*(process for _, process in processes)):
         for _, process in processes:
             process.stdout.readline()
-        with Daemon() as daemon:
-            client = daemon.connect()
+        with live() as (_, client):
             for args, process in processes:
                 event = of_snapshot(client, process.pid)
                 equal(event["args"], ["t" * int(args[1])] if args[0] == "title" else [ODD, *args])

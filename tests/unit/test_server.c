@@ -909,7 +909,7 @@ static void reload(const char *socket, int result)
 		settings_free(new);
 }
 
-TEST(a_reload_changes_what_it_can)
+TEST(reload_applies_what_needs_no_restart)
 {
 	struct group *own = getgrgid(getgid());
 	char lines[256];

@@ -271,7 +271,7 @@ static void doubted(const char *text, const char *warning)
 	settings_free(settings);
 }
 
-TEST(values_that_are_hardly_meant_are_warned_of)
+TEST(suspicious_configuration_values_are_warned_about)
 {
 	doubted("[socket]\ncomm = curl, wget # x\n",
 		"x.conf:2: warning: comm = curl, wget # x: a comment must be on its own line; here it is part of the value\n");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Runs in a guest of matrix.sh with Python: end-to-end tests, as `make check` runs them. The kernel command line names them:
-# vm_tests=gauntlet,refusal, or some of one: gauntlet:NAME:NAME. Prints TAP, one after the other.
+# vm_tests=paths,refusal, or some of one: paths:NAME:NAME. Prints TAP, one after the other.
 bad=0
 # Emulated: whatever takes long takes longer here.
 export SLOW=1 builddir=/root/build top_srcdir=/root PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8

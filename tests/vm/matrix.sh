@@ -5,7 +5,7 @@
 # same with /arm64 where there are a cross compiler and qemu for it, and with PREEMPT_RT: 5.10-rt, which is to be refused (realtime.sh), 6.1-rt, 6.12-rt, latest-rt; or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
 # with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
-# these names (tests/e2e/SUITE.py: gauntlet, delivery, ...; gauntlet:NAME: one of them) instead, in guests with Python; on x86-64 if
+# these names (tests/e2e/SUITE.py: paths, delivery, ...; paths:NAME: one of them) instead, in guests with Python; on x86-64 if
 # no kernel is named.
 # Environment: builddir; VMLAB: where kernels are kept.
 set -euo pipefail
