@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Which `exited` are written: those of processes that this stream was told of (event.h: born, told, position).
- */
 #include "output/journal.h"
 
 #include <errno.h>
@@ -22,7 +19,7 @@ struct journal {
 	struct proctable *table; /* NULL: it has not joined */
 	struct joined since;
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
-	bool behind;			      /* the filter does not know all of its tree: there was no memory */
+	bool filter_stale;		      /* it does not know all of its tree: there was no memory */
 	struct journal_builder builder;
 };
 
@@ -35,14 +32,14 @@ static void journal_write(struct journal *journal, const struct event *event)
 		return;
 	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
 		entry->loss = loss;
-		entry->is_free = event->snapshot;
+		entry->is_exempt = event->snapshot;
 	}
 	journal_writer_offer(journal->writer, entry, &loss);
 }
 
 static void follow(struct journal *journal)
 {
-	journal->behind = journal->filter && filter_follow(journal->filter, journal->table) < 0;
+	journal->filter_stale = journal->filter && filter_follow(journal->filter, journal->table) < 0;
 }
 
 static struct journal *journal_of(struct sink *sink)
@@ -58,7 +55,7 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 
 	if (!journal->table || event->type == EVENT_LIVE)
 		return;
-	if (journal->behind)
+	if (journal->filter_stale)
 		follow(journal);
 	if (event->type == EVENT_EXITED && !event_was_announced(event, &journal->since))
 		return;
@@ -81,7 +78,7 @@ static void sink_fork(struct sink *sink, const struct process *child)
 	struct journal *journal = journal_of(sink);
 
 	if (journal->table && journal->filter && filter_fork(journal->filter, child) < 0)
-		journal->behind = true;
+		journal->filter_stale = true;
 }
 
 static void sink_exit(struct sink *sink, const struct process *process)
@@ -101,7 +98,7 @@ static const struct sink_ops ops = {
 
 int journal_new(struct journal **ret, const struct journal_config *config)
 {
-	struct journal_writer_config journal_writer_config = {
+	struct journal_writer_config writer_config = {
 		.queue = config->queue, .boot = config->boot, .send = config->send, .checkpoint = config->checkpoint
 	};
 	struct journal *journal = calloc(1, sizeof(*journal));
@@ -114,7 +111,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 	journal->snapshot = config->snapshot;
 	journal->boot = config->boot;
 	journal->checkpoint = config->checkpoint;
-	r = journal_writer_new(&journal->writer, &journal_writer_config);
+	r = journal_writer_new(&journal->writer, &writer_config);
 	if (r < 0) {
 		free(journal);
 		return r;
@@ -170,8 +167,8 @@ static int write_snapshot(struct journal *journal)
 	return 0;
 }
 
-/* For whoever comes after a crash; what waits is the journal writer's to note. */
-static void note_joined(struct journal *journal)
+/* For the daemon that resumes after a crash. The journal writer saves what is queued. */
+static void save_joined(struct journal *journal)
 {
 	if (!journal->checkpoint)
 		return;
@@ -189,7 +186,7 @@ int journal_join(struct journal *journal, struct proctable *table)
 		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
 	follow(journal);
-	note_joined(journal);
+	save_joined(journal);
 	return journal->snapshot ? write_snapshot(journal) : 0;
 }
 
@@ -198,7 +195,7 @@ int journal_archive(struct journal *journal, struct proctable *table, struct arc
 	int r = journal_writer_archive(journal->writer, a);
 
 	joined_archive(&journal->since, a);
-	note_joined(journal);
+	save_joined(journal);
 	if (archive_is_reading(a)) {
 		journal->table = table;
 		follow(journal);
@@ -208,24 +205,24 @@ int journal_archive(struct journal *journal, struct proctable *table, struct arc
 	return r < 0 ? r : archive_error(a);
 }
 
-void journal_resume(struct journal *journal, struct proctable *table, const struct checkpoint_stream *left)
+void journal_resume(struct journal *journal, struct proctable *table, const struct checkpoint_stream *previous)
 {
 	struct loss loss = {
-		.count = left->waiting,
-		.first_seq = left->first_seq,
-		.last_seq = left->last_seq,
+		.count = previous->waiting,
+		.first_seq = previous->first_seq,
+		.last_seq = previous->last_seq,
 		.time = clock_ns(CLOCK_REALTIME),
 	};
 
 	journal->table = table;
 	journal->since = (struct joined){
 		.clock = proctable_clock(table),
-		.had_snapshot = left->had_snapshot,
+		.had_snapshot = previous->had_snapshot,
 		.resumed = true,
-		.boot_ns = left->joined_ns,
+		.boot_ns = previous->joined_ns,
 	};
 	follow(journal);
-	note_joined(journal);
+	save_joined(journal);
 	if (loss.count > 0)
 		journal_writer_lost(journal->writer, &loss);
 }

@@ -16,21 +16,21 @@
 #define ANCESTORS_MAX 100 /* EXECSNOOP_ANCESTOR fields */
 
 /*
- * journald refuses entries of more than 1,024 fields, but sd_journal_sendv gives up earlier: it makes 2 iovecs of a
- * field, 5 if there is a newline in it, and where these are more than the kernel takes at once (UIO_MAXIOV), sendmsg
- * and writev both fail. So what is repeated shares what the other fields leave over. Arguments come first, and there is
- * room for all 100; environment variables leave enough for the ancestors that follow them.
+ * journald refuses entries of more than 1,024 fields, but sd_journal_sendv(3) fails earlier: it
+ * makes 2 iovecs of a field, 5 if there is a newline in it, and sendmsg(2) and writev(2) fail for
+ * more than UIO_MAXIOV. So repeated fields share what the other fields do not need. Arguments come
+ * first, and all 100 fit; environment variables leave enough for the ancestors that follow them.
  */
 #define IOVECS_MAX 1024
-#define IOVECS_PLAIN 2
+#define IOVECS_FIELD 2
 #define IOVECS_NEWLINE 5
-#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_MAX) * IOVECS_PLAIN) /* and INCOMPLETE, which is as plain */
+#define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_MAX) * IOVECS_FIELD) /* and INCOMPLETE, without newlines too */
 #define FIELDS_OWN 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
 #define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
-#define IOVECS_SINGLE (IOVECS_PLAIN * (FIELDS_OWN + KEY_MAX) + (IOVECS_NEWLINE - IOVECS_PLAIN) * BYTES_KEYS)
+#define IOVECS_SINGLE (IOVECS_FIELD * (FIELDS_OWN + KEY_MAX) + (IOVECS_NEWLINE - IOVECS_FIELD) * BYTES_KEYS)
 #define IOVECS_REPEATED (IOVECS_MAX - IOVECS_SINGLE)
-_Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "room for every list");
-_Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_PLAIN, "no more fields than iovecs");
+_Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "every list fits");
+_Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_FIELD, "no more fields than iovecs");
 
 #define SCRATCH_MAX (64 * 1024) /* bytes that the builder holds between two entries */
 
@@ -46,7 +46,8 @@ static const struct {
 
 /* Building an entry. */
 
-/* Memory for `size` more bytes; NULL if there is none. builder_end_field() makes them part of the entry. */
+/* Memory for `size` more bytes; NULL if there is none. builder_end_field() makes them part of the
+ * entry. */
 static char *builder_reserve(struct journal_builder *b, size_t size)
 {
 	return bytebuf_reserve(&b->text, size) == 0 ? b->text.data + b->text.size : NULL;
@@ -70,7 +71,7 @@ static int builder_text(struct journal_builder *b, const char *field)
 	return 0;
 }
 
-/* "EXECSNOOP_EXE=" and so on, made once: they come with every entry. */
+/* "EXECSNOOP_EXE=" and so on, made once for all entries. */
 #define PREFIX "EXECSNOOP_"
 static struct {
 	char text[sizeof(PREFIX) + 32];
@@ -98,7 +99,7 @@ static struct bytes name_of(enum key key)
 	return (struct bytes){ names[key].text, names[key].size };
 }
 
-/* "NAME=" and room for a value of `size` bytes: where that goes. NULL without memory. */
+/* Writes "NAME=", and returns where a value of `size` bytes goes; NULL without memory. */
 static char *builder_field(struct journal_builder *b, struct bytes name, size_t size)
 {
 	char *to = builder_reserve(b, name.size + size);
@@ -147,13 +148,14 @@ static int on_bytes(void *userdata, enum key key, struct bytes value)
 	return builder_bytes(userdata, name_of(key), value);
 }
 
-/* The first `most` items, each a field of that name, as long as `spare` iovecs stay for what comes later. */
-static int builder_repeat(struct journal_builder *b, struct bytes name, struct bytes items, size_t most, size_t spare)
+/* The first `max` items, each a field of that name, as long as `spare` iovecs remain for what comes
+ * later. */
+static int builder_repeat(struct journal_builder *b, struct bytes name, struct bytes items, size_t max, size_t spare)
 {
 	struct bytes item;
 
-	for (size_t at = 0, i = 0; i < most && nulstr_next(items, &at, &item); i++) {
-		size_t iovecs = memchr(item.data, '\n', item.size) ? IOVECS_NEWLINE : IOVECS_PLAIN;
+	for (size_t at = 0, i = 0; i < max && nulstr_next(items, &at, &item); i++) {
+		size_t iovecs = memchr(item.data, '\n', item.size) ? IOVECS_NEWLINE : IOVECS_FIELD;
 		int r;
 
 		if (b->repeated + iovecs + spare > IOVECS_REPEATED)
@@ -182,8 +184,8 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 	return builder_repeat(b, BYTES(PREFIX "ARG="), items, ARGS_MAX, IOVECS_ANCESTORS);
 }
 
-/* EXECSNOOP_ENV=NAME=VALUE for each chosen variable, as many as there is room for (77 at least): a field can come
- * more than once, and a field's name may not have the small letters that a variable's may. */
+/* EXECSNOOP_ENV=NAME=VALUE for each chosen variable, as many as fit (77 at least): a field can come
+ * more than once, and its name may not have lower-case letters, as a variable's may. */
 static int on_object(void *userdata, enum key key, struct bytes items)
 {
 	return builder_repeat(userdata, name_of(key), items, SIZE_MAX, IOVECS_ANCESTORS);
@@ -213,21 +215,13 @@ static int builder_message(struct journal_builder *b, const struct event *event)
 
 static int builder_fill(struct journal_builder *b, const struct event *event, key_set keys)
 {
-	int r;
-
 	b->text.size = 0;
 	b->n = 0;
 	b->repeated = 0;
-	r = builder_message(b, event);
-	if (r == 0)
-		r = builder_text(b, kinds[event->type].id);
-	if (r == 0)
-		r = builder_text(b, kinds[event->type].priority);
-	if (r == 0)
-		r = builder_text(b, "SYSLOG_IDENTIFIER=execsnoopd");
-	if (r == 0)
-		r = event_visit(event, keys, &visitor, b);
-	return r;
+	if (builder_message(b, event) < 0 || builder_text(b, kinds[event->type].id) < 0 ||
+	    builder_text(b, kinds[event->type].priority) < 0 || builder_text(b, "SYSLOG_IDENTIFIER=execsnoopd") < 0)
+		return -ENOMEM;
+	return event_visit(event, keys, &visitor, b);
 }
 
 static int entry_new(struct journal_entry **ret, const struct journal_builder *b)
@@ -273,11 +267,11 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 	struct journal_entry *e = *entry;
 	struct journal_builder b = { .n = e ? (size_t)e->n : 0 };
 	struct loss loss = e ? e->loss : (struct loss){};
-	bool is_lost = e && e->is_lost, is_free = e && e->is_free;
+	bool is_lost = e && e->is_lost, is_exempt = e && e->is_exempt;
 	struct bytes data = {};
 	int r;
 
-	/* The fields stand one behind the other. */
+	/* The text of the fields is contiguous. */
 	for (size_t i = 0; i < b.n; i++)
 		b.ends[i] = b.text.size += e->fields[i].iov_len;
 	if (e)
@@ -287,7 +281,7 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 	archive_bytes(a, &data);
 	ARCHIVE(a, loss);
 	archive_flag(a, &is_lost);
-	archive_flag(a, &is_free);
+	archive_flag(a, &is_exempt);
 	if (!archive_is_reading(a))
 		return archive_error(a);
 	for (size_t i = 0; i < b.n; i++)
@@ -303,6 +297,6 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 		return r;
 	(*entry)->loss = loss;
 	(*entry)->is_lost = is_lost;
-	(*entry)->is_free = is_free;
+	(*entry)->is_exempt = is_exempt;
 	return 0;
 }

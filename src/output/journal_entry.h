@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One finished entry of the journal: one block of memory with the fields of an event (execsnoopd(8), The journal) and the
- * iovec that names them, as sd_journal_sendv(3) takes it.
+ * One entry of the journal: a block of memory with the fields of an event, as described in
+ * execsnoopd(8), The journal, and the iovec of sd_journal_sendv(3) that points to them.
  */
 #ifndef EXECSNOOP_JOURNAL_ENTRY_H
 #define EXECSNOOP_JOURNAL_ENTRY_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/uio.h>
 
 #include "handover/archive.h"
@@ -16,28 +17,29 @@
 
 #define JOURNAL_FIELDS_MAX 512 /* of one entry; see journal_entry.c */
 
-/* Events that were lost: how many, which, when the last of them was. */
+/* Lost events: how many, which, and when the last was. */
 struct loss {
 	uint64_t count, first_seq, last_seq;
 	uint64_t time;
 };
 
 struct journal_entry {
-	struct journal_entry *next;
+	STAILQ_ENTRY(journal_entry) next;
 	struct loss loss; /* what is lost if this entry is */
-	bool is_lost;	  /* it says itself that this was lost */
-	bool is_free;	  /* of charge: of the snapshot */
+	bool is_lost;	  /* a `lost` entry: it reports that loss */
+	bool is_exempt;	  /* of the snapshot: does not count against the queue's limit */
 	size_t size;	  /* of the whole block */
 	int n;
-	struct iovec fields[]; /* and behind them the bytes */
+	struct iovec fields[]; /* the bytes follow them */
 };
 
-/* An entry in the making: fields one behind the other; where each ends. {} is a new one; its memory is used again. */
+/* Builds one entry after another: the text of all fields, and where each ends. All zero is a new
+ * one. */
 struct journal_builder {
 	struct bytebuf text;
 	size_t ends[JOURNAL_FIELDS_MAX];
 	size_t n;
-	size_t repeated; /* iovecs that repeated fields have used up */
+	size_t repeated; /* iovecs of repeated fields so far */
 };
 
 void journal_builder_finish(struct journal_builder *builder);
@@ -46,11 +48,11 @@ void journal_builder_finish(struct journal_builder *builder);
 int journal_entry_new(struct journal_entry **ret, struct journal_builder *builder, const struct event *event,
 		      key_set keys);
 
-/* The same from an archive, or *entry into one. Read, *entry is a new one. 0 or -errno, also of the archive. */
+/* on write: *entry; on read: sets it to a new one. Also errors of the archive. */
 int journal_entry_archive(struct journal_entry **entry, struct archive *archive);
 
-/* "curl[22022] started by bash[15785]: curl -O ..." into ret (cut at size, ended by NUL); text for people, not for
- * programs. */
+/* Writes "curl[22022] started by bash[15785]: curl -O ..." to ret, cut at size, with a NUL. For
+ * people, not for programs. */
 void journal_message(char *ret, size_t size, const struct event *event);
 
 #endif

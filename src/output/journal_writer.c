@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The thread may be blocked in sending for ever: a stopped journald leaves its socket full. Nothing can be done to end
- * it then (cancellation would leave locks of the library behind), so it is left alone: the journal writer has two references,
- * its owner's and the thread's, and whoever goes last frees it.
+ * The thread may block in sending for ever: a stopped journald leaves its socket full. Nothing can
+ * end the thread then (cancellation would leave locks of the library behind). So the journal writer
+ * has two references, its owner's and the thread's, and the last one to drop its reference frees
+ * it.
  *
- * Loss. The stream in the journal has an entry or, at its place, a `lost` that counts it:
- *  - The queue is full, or there is no memory: from that entry on all are dropped, and counted in `dropped`. When the
- *    queue is half empty (or empty) again, the thread puts the `lost` at its end, and only then entries are
- *    taken again. The thread does it, since it makes the room; no later event is needed for it.
- *  - journald is not there or refuses an entry: after TRIES tries it is counted in `refused`, whose `lost` must be sent
- *    before the next entry. That is tried for ever, with pauses, so a journald that is gone is asked once
- *    in PAUSE_MS_LONG while the queue fills up.
- * An entry that is being sent stays in the queue until it is gone: it counts as memory, and as the place of a loss.
+ * Loss. The journal has each entry or, in its place, a `lost` entry that counts it:
  *
- * Entries of the snapshot do not count against the limit of the queue: the table that they are made from is bounded
- * itself, and they would push out the events that come behind them.
+ *  - The queue is full, or there is no memory: all entries from that one on are dropped, and counted in `dropped`. When the queue is half
+ *    empty again, the thread appends the `lost` entry, and entries are accepted again. The thread does it, since it empties the queue, so
+ *    no later event is needed.
+ *  - journald is not running or refuses an entry: after TRIES tries the entry is counted in `refused`, whose `lost` entry must be sent before
+ *    the next entry. That is tried for ever, every PAUSE_MS_LONG, while the queue fills up.
+ *
+ * An entry that is being sent stays in the queue until it is sent: it counts as memory, and as a
+ * place for a loss.
+ *
+ * Entries of the snapshot do not count against the limit of the queue: the table that they are made
+ * from is bounded itself, and they would displace the events that follow them.
  */
 #include "output/journal_writer.h"
 
@@ -23,18 +26,19 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
+#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 
-#define FIRST_LOOKS_MAX 64 /* entries that are looked at for the first number */
+#define FIRST_LOOKS_MAX 64 /* entries that are searched for the first seq */
 #define WAKE_SIZE (64 * 1024)
 #define TRIES 4
 #define PAUSE_MS 100
 #define PAUSE_MS_LONG 1000
 
-#define SETTLE_MS 100 /* for the thread to send what waits, before the rest is left to the next daemon */
+#define SETTLE_MS 100 /* for the thread to send what is queued; the rest is for the next daemon */
 
 #define SOCKET "/run/systemd/journal/socket" /* of sd_journal_sendv */
 
@@ -47,17 +51,17 @@ struct journal_writer {
 	int (*send)(const struct iovec *iov, int n);
 	uint64_t boot;
 
-	struct journal_entry *head, **tail;
+	STAILQ_HEAD(journal_entries, journal_entry) entries;
 	size_t limit;
-	size_t charged, peak; /* bytes in the queue, of them those of charge */
-	size_t size;
-	uint64_t events, last_seq;	      /* of all that waits */
+	size_t size, peak;		      /* bytes in the queue */
+	size_t charged;			      /* of them, those that count against the limit */
+	uint64_t events, last_seq;	      /* of the queue */
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 	struct loss dropped, refused;
 	uint64_t written, lost;
 	bool idle;	/* the thread waits for work */
 	bool stop;	/* when the queue is empty, and without pauses */
-	bool abandoned; /* at once */
+	bool abandoned; /* stop at once */
 	bool ended;
 };
 
@@ -74,13 +78,13 @@ static void loss_add(struct loss *loss, const struct loss *more)
 }
 
 /* In the thread, with its own builder. */
-static int lost_build(struct journal_entry **ret, struct journal_builder *b, const struct journal_writer *c,
+static int lost_build(struct journal_entry **ret, struct journal_builder *b, const struct journal_writer *w,
 		      const struct loss *loss)
 {
 	struct event event = {
 		.type = EVENT_LOST,
 		.time = loss->time,
-		.boot = c->boot,
+		.boot = w->boot,
 		.lost = {
 			.where = LOST_JOURNAL,
 			.count = loss->count,
@@ -99,106 +103,103 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 	return 0;
 }
 
-/* The queue; c->lock is held in all of these. */
+/* The queue; w->lock is held in all of these. */
 
-static void note_last(struct journal_writer *c, const struct loss *loss)
+static void set_last_seq(struct journal_writer *w, const struct loss *loss)
 {
 	if (loss->last_seq != 0)
-		c->last_seq = loss->last_seq;
+		w->last_seq = loss->last_seq;
 }
 
-/* The number of the first that waits; 0: it has none, or not one of the first few has. */
-static uint64_t first_seq(const struct journal_writer *c)
+/* The first seq that is not in the journal yet; 0: the first few entries have none. */
+static uint64_t first_seq(const struct journal_writer *w)
 {
-	const struct journal_entry *entry = c->head;
+	const struct journal_entry *entry = STAILQ_FIRST(&w->entries);
 
-	if (c->refused.first_seq != 0)
-		return c->refused.first_seq;
+	if (w->refused.first_seq != 0)
+		return w->refused.first_seq;
 	for (unsigned i = 0; entry && entry->loss.first_seq == 0 && i < FIRST_LOOKS_MAX; i++)
-		entry = entry->next;
-	return entry ? entry->loss.first_seq : c->dropped.first_seq;
+		entry = STAILQ_NEXT(entry, next);
+	return entry ? entry->loss.first_seq : w->dropped.first_seq;
 }
 
-/* For whoever comes after a crash. */
-static void note(struct journal_writer *c)
+/* For the daemon that resumes after a crash. */
+static void save_checkpoint(struct journal_writer *w)
 {
-	uint64_t waiting = c->events + c->dropped.count + c->refused.count;
-	uint64_t first = first_seq(c);
+	uint64_t waiting = w->events + w->dropped.count + w->refused.count;
+	uint64_t first = first_seq(w);
 
-	if (!c->checkpoint)
+	if (!w->checkpoint)
 		return;
-	c->checkpoint->waiting = waiting;
-	c->checkpoint->first_seq = waiting ? first : 0;
-	c->checkpoint->last_seq = waiting ? c->last_seq : 0;
+	w->checkpoint->waiting = waiting;
+	w->checkpoint->first_seq = waiting ? first : 0;
+	w->checkpoint->last_seq = waiting ? w->last_seq : 0;
 }
 
-static void queue_push(struct journal_writer *c, struct journal_entry *entry)
+static void queue_push(struct journal_writer *w, struct journal_entry *entry)
 {
-	*c->tail = entry;
-	c->tail = &entry->next;
-	c->size += entry->size;
-	if (!entry->is_free) {
-		c->charged += entry->size;
-		c->events += entry->loss.count;
-		note_last(c, &entry->loss);
+	STAILQ_INSERT_TAIL(&w->entries, entry, next);
+	w->size += entry->size;
+	if (!entry->is_exempt) {
+		w->charged += entry->size;
+		w->events += entry->loss.count;
+		set_last_seq(w, &entry->loss);
 	}
-	if (c->size > c->peak)
-		c->peak = c->size;
+	if (w->size > w->peak)
+		w->peak = w->size;
 }
 
-static struct journal_entry *queue_pop(struct journal_writer *c)
+static struct journal_entry *queue_pop(struct journal_writer *w)
 {
-	struct journal_entry *entry = c->head;
+	struct journal_entry *entry = STAILQ_FIRST(&w->entries);
 
-	c->head = entry->next;
-	if (!c->head)
-		c->tail = &c->head;
-	c->size -= entry->size;
-	if (!entry->is_free) {
-		c->charged -= entry->size;
-		c->events -= entry->loss.count;
+	STAILQ_REMOVE_HEAD(&w->entries, next);
+	w->size -= entry->size;
+	if (!entry->is_exempt) {
+		w->charged -= entry->size;
+		w->events -= entry->loss.count;
 	}
 	return entry;
 }
 
-static void queue_drop(struct journal_writer *c, const struct loss *loss)
+static void queue_drop(struct journal_writer *w, const struct loss *loss)
 {
-	loss_add(&c->dropped, loss);
-	c->lost += loss->count;
-	note_last(c, loss);
+	loss_add(&w->dropped, loss);
+	w->lost += loss->count;
+	set_last_seq(w, loss);
 }
 
-static void wake(struct journal_writer *c)
+static void wake(struct journal_writer *w)
 {
-	if (c->idle && (c->head || c->dropped.count > 0 || c->refused.count > 0)) {
-		c->idle = false;
-		pthread_cond_signal(&c->work);
+	if (w->idle && (!STAILQ_EMPTY(&w->entries) || w->dropped.count > 0 || w->refused.count > 0)) {
+		w->idle = false;
+		pthread_cond_signal(&w->work);
 	}
 }
 
-/* Ends a time of dropping: the `lost` goes where the dropped entries would have gone. */
-static int queue_end_dropping(struct journal_writer *c, struct journal_builder *b)
+/* The `lost` entry goes where the dropped entries would have gone. */
+static int queue_end_dropping(struct journal_writer *w, struct journal_builder *b)
 {
 	struct journal_entry *entry;
-	int r = lost_build(&entry, b, c, &c->dropped);
+	int r = lost_build(&entry, b, w, &w->dropped);
 
 	if (r < 0)
 		return r;
-	c->dropped = (struct loss){ 0 };
-	queue_push(c, entry);
+	w->dropped = (struct loss){ 0 };
+	queue_push(w, entry);
 	return 0;
 }
 
 /* The thread. */
 
-static void journal_writer_destroy(struct journal_writer *c)
+static void journal_writer_destroy(struct journal_writer *w)
 {
-	while (c->head)
-		free(queue_pop(c));
-	pthread_cond_destroy(&c->work);
-	pthread_cond_destroy(&c->done);
-	pthread_mutex_destroy(&c->lock);
-	free(c);
+	while (!STAILQ_EMPTY(&w->entries))
+		free(queue_pop(w));
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->done);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
 }
 
 static struct timespec deadline_in(unsigned ms)
@@ -215,16 +216,16 @@ static struct timespec deadline_in(unsigned ms)
 	return t;
 }
 
-/* Cut short by the stop, and then none. */
-static void pause_for(struct journal_writer *c, unsigned ms)
+/* Returns at once when the writer is to stop. */
+static void pause_for(struct journal_writer *w, unsigned ms)
 {
 	struct timespec deadline = deadline_in(ms);
 
-	while (!c->stop && pthread_cond_timedwait(&c->work, &c->lock, &deadline) != ETIMEDOUT)
+	while (!w->stop && pthread_cond_timedwait(&w->work, &w->lock, &deadline) != ETIMEDOUT)
 		;
 }
 
-/* sd_journal_sendv says 0 where there is no journald to send to; that is loss like any other. */
+/* sd_journal_sendv(3) returns 0 if there is no journald; that is loss like any other. */
 static int send_to_journald(const struct iovec *iov, int n)
 {
 	if (access(SOCKET, F_OK) < 0)
@@ -233,89 +234,89 @@ static int send_to_journald(const struct iovec *iov, int n)
 }
 
 /* Sends without the lock. 0 or -errno. */
-static int send_once(struct journal_writer *c, const struct journal_entry *entry)
+static int send_once(struct journal_writer *w, const struct journal_entry *entry)
 {
 	int r;
 
-	pthread_mutex_unlock(&c->lock);
-	r = c->send(entry->fields, entry->n);
-	pthread_mutex_lock(&c->lock);
+	pthread_mutex_unlock(&w->lock);
+	r = w->send(entry->fields, entry->n);
+	pthread_mutex_lock(&w->lock);
 	return r < 0 ? r : 0;
 }
 
-static int send_patiently(struct journal_writer *c, const struct journal_entry *entry)
+static int send_with_retries(struct journal_writer *w, const struct journal_entry *entry)
 {
-	int r = send_once(c, entry);
+	int r = send_once(w, entry);
 
-	for (unsigned i = 1; r < 0 && i < TRIES && !c->stop; i++) {
-		pause_for(c, i * PAUSE_MS);
-		r = send_once(c, entry);
+	for (unsigned i = 1; r < 0 && i < TRIES && !w->stop; i++) {
+		pause_for(w, i * PAUSE_MS);
+		r = send_once(w, entry);
 	}
 	return r;
 }
 
-/* Says what was refused, which comes before all that waits. */
-static int send_refused(struct journal_writer *c, struct journal_builder *b)
+/* The `lost` entry of what was refused, which comes before all that is queued. */
+static int send_refused(struct journal_writer *w, struct journal_builder *b)
 {
 	struct journal_entry *entry;
-	int r = lost_build(&entry, b, c, &c->refused);
+	int r = lost_build(&entry, b, w, &w->refused);
 
 	if (r < 0)
 		return r;
-	r = send_once(c, entry);
+	r = send_once(w, entry);
 	free(entry);
 	if (r < 0)
 		return r;
-	c->written++;
-	c->refused = (struct loss){ 0 };
-	note(c);
+	w->written++;
+	w->refused = (struct loss){ 0 };
+	save_checkpoint(w);
 	return 0;
 }
 
-static void send_head(struct journal_writer *c)
+static void send_first(struct journal_writer *w)
 {
-	int r = send_patiently(c, c->head);
-	struct journal_entry *entry = queue_pop(c);
+	int r = send_with_retries(w, STAILQ_FIRST(&w->entries));
+	struct journal_entry *entry = queue_pop(w);
 
 	if (r == 0) {
-		c->written++;
+		w->written++;
 	} else {
-		loss_add(&c->refused, &entry->loss);
+		loss_add(&w->refused, &entry->loss);
 		if (!entry->is_lost)
-			c->lost += entry->loss.count;
+			w->lost += entry->loss.count;
 	}
 	free(entry);
-	note(c);
+	save_checkpoint(w);
 }
 
-static void wait_for_work(struct journal_writer *c)
+static void wait_for_work(struct journal_writer *w)
 {
-	c->idle = true;
-	pthread_cond_signal(&c->done);
-	pthread_cond_wait(&c->work, &c->lock);
-	c->idle = false;
+	w->idle = true;
+	pthread_cond_signal(&w->done);
+	pthread_cond_wait(&w->work, &w->lock);
+	w->idle = false;
 }
 
-static void run_locked(struct journal_writer *c, struct journal_builder *b)
+static void run_locked(struct journal_writer *w, struct journal_builder *b)
 {
-	while (!c->abandoned) {
+	while (!w->abandoned) {
 		int r = 0;
 
-		if (c->dropped.count > 0 && c->charged <= c->limit / 2)
-			r = queue_end_dropping(c, b);
-		if (r == 0 && c->refused.count > 0)
-			r = send_refused(c, b);
+		if (w->dropped.count > 0 && w->charged <= w->limit / 2)
+			r = queue_end_dropping(w, b);
+		if (r == 0 && w->refused.count > 0)
+			r = send_refused(w, b);
 		if (r < 0) {
 			/* No memory, or no journald. */
-			if (c->stop)
+			if (w->stop)
 				return;
-			pause_for(c, PAUSE_MS_LONG);
-		} else if (c->head) {
-			send_head(c);
-		} else if (c->stop) {
+			pause_for(w, PAUSE_MS_LONG);
+		} else if (!STAILQ_EMPTY(&w->entries)) {
+			send_first(w);
+		} else if (w->stop) {
 			return;
 		} else {
-			wait_for_work(c);
+			wait_for_work(w);
 		}
 	}
 }
@@ -323,221 +324,223 @@ static void run_locked(struct journal_writer *c, struct journal_builder *b)
 static void *run(void *userdata)
 {
 	struct journal_builder builder = { 0 };
-	struct journal_writer *c = userdata;
+	struct journal_writer *w = userdata;
 	bool last;
 
-	pthread_mutex_lock(&c->lock);
-	run_locked(c, &builder);
+	pthread_mutex_lock(&w->lock);
+	run_locked(w, &builder);
 	journal_builder_finish(&builder);
-	c->ended = true;
-	last = --c->refs == 0;
-	pthread_cond_signal(&c->done);
-	pthread_mutex_unlock(&c->lock);
+	w->ended = true;
+	last = --w->refs == 0;
+	pthread_cond_signal(&w->done);
+	pthread_mutex_unlock(&w->lock);
 	if (last)
-		journal_writer_destroy(c);
+		journal_writer_destroy(w);
 	return NULL;
 }
 
 /* The owner's side. */
 
-/* One alone is always taken, whatever its size. */
-static bool has_room(const struct journal_writer *c, const struct journal_entry *entry)
+/* An empty queue accepts any size. */
+static bool fits(const struct journal_writer *w, const struct journal_entry *entry)
 {
-	return entry->is_free || c->charged == 0 || (c->charged < c->limit && entry->size <= c->limit - c->charged);
+	return entry->is_exempt || w->charged == 0 || (w->charged < w->limit && entry->size <= w->limit - w->charged);
 }
 
-void journal_writer_offer(struct journal_writer *c, struct journal_entry *entry, const struct loss *loss)
+void journal_writer_offer(struct journal_writer *w, struct journal_entry *entry, const struct loss *loss)
 {
-	pthread_mutex_lock(&c->lock);
-	if (!entry || c->dropped.count > 0 || !has_room(c, entry)) {
-		queue_drop(c, loss);
+	pthread_mutex_lock(&w->lock);
+	if (!entry || w->dropped.count > 0 || !fits(w, entry)) {
+		queue_drop(w, loss);
 	} else {
-		queue_push(c, TAKE_PTR(entry));
-		if (c->size >= WAKE_SIZE)
-			wake(c);
+		queue_push(w, TAKE_PTR(entry));
+		if (w->size >= WAKE_SIZE)
+			wake(w);
 	}
-	note(c);
-	pthread_mutex_unlock(&c->lock);
+	save_checkpoint(w);
+	pthread_mutex_unlock(&w->lock);
 	free(entry);
 }
 
-bool journal_writer_drops(struct journal_writer *c, const struct loss *loss)
+bool journal_writer_drops(struct journal_writer *w, const struct loss *loss)
 {
 	bool dropping;
 
-	pthread_mutex_lock(&c->lock);
-	dropping = c->dropped.count > 0;
+	pthread_mutex_lock(&w->lock);
+	dropping = w->dropped.count > 0;
 	if (dropping)
-		queue_drop(c, loss);
-	note(c);
-	pthread_mutex_unlock(&c->lock);
+		queue_drop(w, loss);
+	save_checkpoint(w);
+	pthread_mutex_unlock(&w->lock);
 	return dropping;
 }
 
-void journal_writer_lost(struct journal_writer *c, const struct loss *loss)
+void journal_writer_lost(struct journal_writer *w, const struct loss *loss)
 {
-	pthread_mutex_lock(&c->lock);
-	loss_add(&c->refused, loss);
-	c->lost += loss->count;
-	note_last(c, loss);
-	note(c);
-	wake(c);
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&w->lock);
+	loss_add(&w->refused, loss);
+	w->lost += loss->count;
+	set_last_seq(w, loss);
+	save_checkpoint(w);
+	wake(w);
+	pthread_mutex_unlock(&w->lock);
 }
 
-void journal_writer_wake(struct journal_writer *c)
+void journal_writer_wake(struct journal_writer *w)
 {
-	pthread_mutex_lock(&c->lock);
-	wake(c);
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&w->lock);
+	wake(w);
+	pthread_mutex_unlock(&w->lock);
 }
 
-void journal_writer_set_queue(struct journal_writer *c, size_t queue)
+void journal_writer_set_queue(struct journal_writer *w, size_t queue)
 {
-	pthread_mutex_lock(&c->lock);
-	c->limit = queue;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&w->lock);
+	w->limit = queue;
+	pthread_mutex_unlock(&w->lock);
 }
 
-void journal_writer_stats(struct journal_writer *c, struct journal_stats *ret)
+void journal_writer_stats(struct journal_writer *w, struct journal_stats *ret)
 {
-	pthread_mutex_lock(&c->lock);
+	pthread_mutex_lock(&w->lock);
 	*ret = (struct journal_stats){
-		.written = c->written,
-		.lost = c->lost,
-		.queue = c->size,
-		.queue_peak = c->peak,
+		.written = w->written,
+		.lost = w->lost,
+		.queue = w->size,
+		.queue_peak = w->peak,
 	};
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_unlock(&w->lock);
 }
 
-static int entries_archive(struct journal_writer *c, struct archive *a)
+static int entries_archive(struct journal_writer *w, struct archive *a)
 {
+	struct journal_entry *entry;
 	size_t count = 0;
 
-	for (const struct journal_entry *entry = c->head; entry; entry = entry->next)
-		count++;
+	STAILQ_FOREACH(entry, &w->entries, next)
+	count++;
 	archive_count(a, &count, SIZE_MAX);
 	if (!archive_is_reading(a)) {
-		for (struct journal_entry *entry = c->head; entry; entry = entry->next)
-			journal_entry_archive(&entry, a);
+		STAILQ_FOREACH(entry, &w->entries, next)
+		journal_entry_archive(&entry, a);
 		return 0;
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct journal_entry *entry = NULL;
-		int r = journal_entry_archive(&entry, a);
+		int r;
 
+		entry = NULL;
+		r = journal_entry_archive(&entry, a);
 		if (r < 0)
 			return r;
-		queue_push(c, entry);
+		queue_push(w, entry);
 	}
 	return 0;
 }
 
-/* Gives the thread some time to send what waits, and then has it send no more. */
-static void settle(struct journal_writer *c)
+/* Gives the thread some time to send what is queued, and then stops it. */
+static void settle(struct journal_writer *w)
 {
 	struct timespec deadline = deadline_in(SETTLE_MS);
 	int r = 0;
 
-	wake(c);
-	while (!c->ended && c->head && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&c->done, &c->lock, &deadline);
-	c->abandoned = true;
+	wake(w);
+	while (!w->ended && !STAILQ_EMPTY(&w->entries) && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
+	w->abandoned = true;
 }
 
-int journal_writer_archive(struct journal_writer *c, struct archive *a)
+int journal_writer_archive(struct journal_writer *w, struct archive *a)
 {
 	int r;
 
-	pthread_mutex_lock(&c->lock);
+	pthread_mutex_lock(&w->lock);
 	if (!archive_is_reading(a))
-		settle(c);
-	r = entries_archive(c, a);
-	ARCHIVE(a, c->dropped);
-	ARCHIVE(a, c->refused);
-	ARCHIVE(a, c->last_seq);
-	ARCHIVE(a, c->written);
-	ARCHIVE(a, c->lost);
-	note(c);
-	wake(c);
-	pthread_mutex_unlock(&c->lock);
+		settle(w);
+	r = entries_archive(w, a);
+	ARCHIVE(a, w->dropped);
+	ARCHIVE(a, w->refused);
+	ARCHIVE(a, w->last_seq);
+	ARCHIVE(a, w->written);
+	ARCHIVE(a, w->lost);
+	save_checkpoint(w);
+	wake(w);
+	pthread_mutex_unlock(&w->lock);
 	return r < 0 ? r : archive_error(a);
 }
 
-/* The signals are the event loop's: a thread inherits the mask that is in force when it is made. */
-static int start_thread(struct journal_writer *c)
+/* Signals are for the event loop: a new thread inherits the signal mask. */
+static int start_thread(struct journal_writer *w)
 {
 	sigset_t all, old;
 	int r;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	c->refs++;
-	r = pthread_create(&c->thread, NULL, run, c);
+	w->refs++;
+	r = pthread_create(&w->thread, NULL, run, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r != 0) {
-		c->refs--;
+		w->refs--;
 		return -r;
 	}
-	pthread_setname_np(c->thread, "journal");
+	pthread_setname_np(w->thread, "journal");
 	return 0;
 }
 
 int journal_writer_new(struct journal_writer **ret, const struct journal_writer_config *config)
 {
-	struct journal_writer *c = calloc(1, sizeof(*c));
+	struct journal_writer *w = calloc(1, sizeof(*w));
 	pthread_condattr_t attr;
 	int r;
 
-	if (!c)
+	if (!w)
 		return -ENOMEM;
-	/* None of these can fail in glibc but for arguments that are wrong. */
+	/* In glibc these fail for invalid arguments only. */
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->work, &attr);
-	pthread_cond_init(&c->done, &attr);
+	pthread_cond_init(&w->work, &attr);
+	pthread_cond_init(&w->done, &attr);
 	pthread_condattr_destroy(&attr);
-	pthread_mutex_init(&c->lock, NULL);
-	c->refs = 1;
-	c->send = config->send ? config->send : send_to_journald;
-	c->boot = config->boot;
-	c->checkpoint = config->checkpoint;
-	c->limit = config->queue;
-	c->tail = &c->head;
-	r = start_thread(c);
+	pthread_mutex_init(&w->lock, NULL);
+	w->refs = 1;
+	w->send = config->send ? config->send : send_to_journald;
+	w->boot = config->boot;
+	w->checkpoint = config->checkpoint;
+	w->limit = config->queue;
+	STAILQ_INIT(&w->entries);
+	r = start_thread(w);
 	if (r < 0) {
-		journal_writer_destroy(c);
+		journal_writer_destroy(w);
 		return r;
 	}
-	*ret = c;
+	*ret = w;
 	return 0;
 }
 
-struct journal_writer *journal_writer_free(struct journal_writer *c, unsigned timeout_ms)
+struct journal_writer *journal_writer_free(struct journal_writer *w, unsigned timeout_ms)
 {
 	struct timespec deadline = deadline_in(timeout_ms);
 	pthread_t thread;
 	bool last;
 	int r = 0;
 
-	if (!c)
+	if (!w)
 		return NULL;
-	pthread_mutex_lock(&c->lock);
-	thread = c->thread;
-	c->stop = true;
-	pthread_cond_signal(&c->work);
-	while (!c->ended && r != ETIMEDOUT)
-		r = pthread_cond_timedwait(&c->done, &c->lock, &deadline);
-	c->abandoned = true;
-	c->checkpoint = NULL;
-	last = --c->refs == 0;
-	pthread_mutex_unlock(&c->lock);
+	pthread_mutex_lock(&w->lock);
+	thread = w->thread;
+	w->stop = true;
+	pthread_cond_signal(&w->work);
+	while (!w->ended && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
+	w->abandoned = true;
+	w->checkpoint = NULL;
+	last = --w->refs == 0;
+	pthread_mutex_unlock(&w->lock);
 	if (last) {
 		pthread_join(thread, NULL);
-		journal_writer_destroy(c);
+		journal_writer_destroy(w);
 	} else {
-		/* Its reference is the thread's now. */
+		/* The thread frees it. */
 		pthread_detach(thread);
 	}
 	return NULL;

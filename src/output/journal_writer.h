@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Carries entries to journald, in a thread of its own, since sd_journal_sendv(3) blocks when journald is stopped or
- * slow. Between its owner and the thread lies a bounded queue; what does not fit is counted, and said in a `lost`
- * entry at its place once there is room. No call here waits for journald, but journal_writer_free() a little.
+ * Sends entries to journald, in a thread of its own, since sd_journal_sendv(3) blocks when journald
+ * is stopped or slow. A bounded queue is between the owner and the thread; entries that do not fit
+ * are counted, and reported by a `lost` entry in their place. No call here waits for journald,
+ * except journal_writer_free() and journal_writer_archive(), for a limited time.
  */
 #ifndef EXECSNOOP_JOURNAL_WRITER_H
 #define EXECSNOOP_JOURNAL_WRITER_H
@@ -14,33 +15,33 @@
 struct journal_writer;
 
 struct journal_writer_config {
-	size_t queue; /* bytes of entries that may wait */
+	size_t queue; /* bytes of queued entries */
 	uint64_t boot;
-	struct checkpoint_stream *checkpoint; /* where it notes what waits; borrowed, NULL: nowhere */
+	struct checkpoint_stream *checkpoint; /* of what is queued; borrowed, may be NULL */
 	/* Instead of sd_journal_sendv, for tests; called in the thread. NULL: the real one. */
 	int (*send)(const struct iovec *iov, int n);
 };
 
 int journal_writer_new(struct journal_writer **ret, const struct journal_writer_config *config);
-/* Lets the thread send what waits, for at most timeout_ms, then leaves it: a stopped journald does not hold up the
- * daemon's end. */
+/* Lets the thread send what is queued, for at most timeout_ms; then gives it up. */
 struct journal_writer *journal_writer_free(struct journal_writer *writer, unsigned timeout_ms);
 
-/* True while entries are dropped: then this loss is counted, and no entry need be made. */
+/* While entries are dropped: counts this loss and returns true; no entry need be built. */
 bool journal_writer_drops(struct journal_writer *writer, const struct loss *loss);
-/* Takes the entry over, or drops it and counts its loss. entry NULL: it could not be made. */
+/* Takes over the entry, or drops it and counts its loss. entry NULL: there was no memory for it. */
 void journal_writer_offer(struct journal_writer *writer, struct journal_entry *entry, const struct loss *loss);
-/* A loss that another journal writer could not say: it is said before all that is offered from now on. */
+/* A loss that a previous daemon could not report; reported before all entries that follow. */
 void journal_writer_lost(struct journal_writer *writer, const struct loss *loss);
-/* Events come in bursts: offers wake the thread only when much waits, this does it when anything does. */
+/* Wakes the thread if anything is queued. Events come in bursts, so journal_writer_offer() does it
+ * for a long queue only. */
 void journal_writer_wake(struct journal_writer *writer);
-/* Bytes that may wait from now on; what waits already stays. */
+/* The limit from now on; what is queued stays. */
 void journal_writer_set_queue(struct journal_writer *writer, size_t queue);
 
 /*
- * What waits, and what was lost and not said yet, for the daemon that comes after this one. Written, the journal writer is
- * at its end: journal_writer_free(journal writer, 0) is all that may follow, and what the thread is sending meanwhile may come twice.
- * 0 or -errno, also of the archive.
+ * What is queued, and losses that are not reported yet. on write: journal_writer_free(writer, 0) is
+ * all that may follow, and an entry that the thread is sending may be in the journal twice. Also
+ * errors of the archive.
  */
 int journal_writer_archive(struct journal_writer *writer, struct archive *archive);
 
