@@ -96,9 +96,9 @@ int daemon_start_probe(struct daemon *d)
 		if (probe_is_fallback(d->probe))
 			log_info("no usable kernel BTF; falling back to raw tracepoints (slightly slower)");
 		if (strcmp(probe_errors_kind(d->probe), "none") == 0)
-			log_warning("failed execs %s", probe_errors_note(d->probe));
+			log_warning("failed execs %s", probe_errors_description(d->probe));
 		else if (d->settings->probes.errors != ERRORS_OFF)
-			log_info("failed execs are seen %s", probe_errors_note(d->probe));
+			log_info("failed execs are seen %s", probe_errors_description(d->probe));
 		return DAEMON_OK;
 	}
 	log_error("%s", reason.text);

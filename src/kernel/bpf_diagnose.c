@@ -14,7 +14,6 @@
  */
 #include "kernel/bpf_diagnose.h"
 
-#include <bpf/btf.h>
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
@@ -25,6 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel/btf_member.h"
+#include "kernel/root_file.h"
 #include "util/cleanup.h"
 
 #define SECCOMP_FILTERS 2
@@ -32,36 +33,16 @@
 
 /* Files. */
 
-static FILE *open_below(const char *root, const char *path)
-{
-	char whole[4096];
-
-	if ((size_t)snprintf(whole, sizeof(whole), "%s%s", root, path) >= sizeof(whole))
-		return NULL;
-	return fopen(whole, "re");
-}
-
 static bool exists_below(const char *root, const char *path)
 {
-	_cleanup_fclose_ FILE *f = open_below(root, path);
+	_cleanup_fclose_ FILE *f = root_file_open(root, path);
 
 	return f;
 }
 
-/* The file's first line, without its end; false if there is none. */
-static bool read_line(const char *root, const char *path, char *line, size_t room)
-{
-	_cleanup_fclose_ FILE *f = open_below(root, path);
-
-	if (!f || !fgets(line, (int)room, f))
-		return false;
-	line[strcspn(line, "\n")] = '\0';
-	return true;
-}
-
 static int read_seccomp(const char *root)
 {
-	_cleanup_fclose_ FILE *f = open_below(root, "/proc/self/status");
+	_cleanup_fclose_ FILE *f = root_file_open(root, "/proc/self/status");
 	char line[4096];
 	int mode;
 
@@ -89,7 +70,7 @@ static enum bpf_diagnose_lockdown read_lockdown(const char *root)
 {
 	char line[128];
 
-	if (!read_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)))
+	if (!root_file_read_line(root, "/sys/kernel/security/lockdown", line, sizeof(line)))
 		return LOCKDOWN_UNKNOWN;
 	return strstr(line, "[confidentiality]") ? LOCKDOWN_CONFIDENTIALITY
 	       : strstr(line, "[integrity]")	 ? LOCKDOWN_INTEGRITY
@@ -101,14 +82,15 @@ void bpf_diagnose_read(struct bpf_facts *facts, const char *root)
 {
 	char line[32];
 
-	if (!read_line(root, "/proc/sys/kernel/osrelease", facts->release, sizeof(facts->release)))
+	if (!root_file_read_line(root, "/proc/sys/kernel/osrelease", facts->release, sizeof(facts->release)))
 		facts->release[0] = '\0';
 	facts->sysfs = exists_below(root, "/sys/kernel");
 	facts->has_btf = exists_below(root, "/sys/kernel/btf/vmlinux");
 	facts->in_user_namespace = is_in_user_namespace(root);
 	facts->seccomp = read_seccomp(root);
 	facts->unprivileged_bpf_disabled =
-		read_line(root, "/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line)) ? atoi(line) : -1;
+		root_file_read_line(root, "/proc/sys/kernel/unprivileged_bpf_disabled", line, sizeof(line)) ? atoi(line)
+													    : -1;
 	facts->lockdown = read_lockdown(root);
 }
 
@@ -156,7 +138,7 @@ static int ask_ring(void)
 }
 
 /* Loads a program that reads a byte with `helper`; 0 or an errno. */
-static int load_reader(int helper)
+static int load_program(int helper)
 {
 	const struct bpf_insn program[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
@@ -188,73 +170,42 @@ void bpf_diagnose_ask(struct bpf_facts *facts)
 				 : memlock.rlim_cur;
 	facts->bpf = ask_bpf();
 	facts->ring = ask_ring();
-	facts->reads_kernel = load_reader(BPF_FUNC_probe_read_kernel) != EINVAL ||
-			      load_reader(BPF_FUNC_probe_read_user) != 0;
+	facts->reads_kernel = load_program(BPF_FUNC_probe_read_kernel) != EINVAL ||
+			      load_program(BPF_FUNC_probe_read_user) != 0;
 }
 
 /* Type information. */
 
-static const struct btf_type *skip_typedefs(const struct btf *btf, uint32_t id)
-{
-	const struct btf_type *type = btf__type_by_id(btf, id);
-
-	while (type && (btf_is_typedef(type) || btf_is_mod(type)))
-		type = btf__type_by_id(btf, type->type);
-	return type;
-}
-
-/* The member of that name of a struct, also of a union without a name in it. */
-static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *type, const char *name)
-{
-	const struct btf_member *members = btf_members(type);
-
-	for (unsigned i = 0; i < btf_vlen(type); i++) {
-		const char *is = btf__name_by_offset(btf, members[i].name_off);
-
-		if (is && strcmp(is, name) == 0)
-			return &members[i];
-	}
-	for (unsigned i = 0; i < btf_vlen(type); i++) {
-		const char *is = btf__name_by_offset(btf, members[i].name_off);
-		const struct btf_type *inner = skip_typedefs(btf, members[i].type);
-
-		if (is && !*is && inner && btf_is_union(inner)) {
-			const struct btf_member *found = find_member(btf, inner, name);
-
-			if (found)
-				return found;
-		}
-	}
-	return NULL;
-}
-
 bool bpf_diagnose_ring_sleeps(const struct btf *btf)
 {
-	int id = btf__find_by_name_kind(btf, "bpf_ringbuf", BTF_KIND_STRUCT);
-	const struct btf_type *ring = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id), *lock;
-	const struct btf_member *member = ring ? find_member(btf, ring, "spinlock") : NULL;
+	int ring = btf__find_by_name_kind(btf, "bpf_ringbuf", BTF_KIND_STRUCT);
+	const struct btf_member *member;
+	const struct btf_type *lock;
+	__u32 offset;
 	const char *name;
 
-	lock = member ? skip_typedefs(btf, member->type) : NULL;
+	member = ring > 0 ? btf_find_member(btf, (__u32)ring, "spinlock", &offset) : NULL;
+	lock = member ? btf_resolve(btf, member->type) : NULL;
 	if (!lock || !btf_is_struct(lock))
 		return false;
 	name = btf__name_by_offset(btf, lock->name_off);
-	return name && strcmp(name, "spinlock") == 0 && !find_member(btf, lock, "rlock");
+	return name && strcmp(name, "spinlock") == 0 && !btf_find_member(btf, member->type, "rlock", &offset);
 }
 
 /* The decision. */
 
-struct answer {
+/* Where the cause is written. */
+struct cause {
 	char *text;
-	size_t room;
+	size_t size;
 };
 
-__attribute__((format(printf, 3, 4))) static int say(const struct answer *answer, int outcome, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int decide(const struct cause *cause, int outcome, const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(answer->text, answer->room, format, args);
+	vsnprintf(cause->text, cause->size, format, args);
 	va_end(args);
 	return outcome;
 }
@@ -281,7 +232,7 @@ static bool is_older(const struct bpf_facts *facts, unsigned major, unsigned min
 	return is_major < major || (is_major == major && is_minor < minor);
 }
 
-static int say_capabilities(const struct bpf_facts *facts, const struct answer *answer)
+static int decide_capabilities(const struct bpf_facts *facts, const struct cause *cause)
 {
 	const bool bpf = has_capability(facts, CAP_BPF), perfmon = has_capability(facts, CAP_PERFMON);
 	char sysctl[96] = "";
@@ -290,22 +241,22 @@ static int say_capabilities(const struct bpf_facts *facts, const struct answer *
 		snprintf(sysctl, sizeof(sysctl),
 			 "; without CAP_BPF kernel.unprivileged_bpf_disabled = %d forbids bpf(2)",
 			 facts->unprivileged_bpf_disabled);
-	return say(answer, BPF_DIAGNOSE_E_PRIVILEGE,
-		   "no privilege to trace: %s%s%s missing (run as root, or give CAP_BPF and CAP_PERFMON)%s",
-		   bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON", sysctl);
+	return decide(cause, BPF_DIAGNOSE_E_PRIVILEGE,
+		      "no privilege to trace: %s%s%s missing (run as root, or give CAP_BPF and CAP_PERFMON)%s",
+		      bpf ? "" : "CAP_BPF", bpf || perfmon ? "" : " and ", perfmon ? "" : "CAP_PERFMON", sysctl);
 }
 
-static int say_filter(const struct answer *answer, int error)
+static int decide_filter(const struct cause *cause, int error)
 {
-	return say(answer, BPF_DIAGNOSE_E_PRIVILEGE,
-		   "a seccomp filter forbids bpf(2) (%s): that of a container, or SystemCallFilter= of a unit",
-		   strerror(error));
+	return decide(cause, BPF_DIAGNOSE_E_PRIVILEGE,
+		      "a seccomp filter forbids bpf(2) (%s): that of a container, or SystemCallFilter= of a unit",
+		      strerror(error));
 }
 
-static int say_lockdown(const struct bpf_facts *facts, const struct answer *answer)
+static int decide_lockdown(const struct bpf_facts *facts, const struct cause *cause)
 {
-	return say(
-		answer, BPF_DIAGNOSE_E_PRIVILEGE,
+	return decide(
+		cause, BPF_DIAGNOSE_E_PRIVILEGE,
 		"kernel lockdown (confidentiality) forbids probes from reading the kernel's memory: lockdown = integrity or none "
 		"is needed%s",
 		facts->lockdown == LOCKDOWN_UNKNOWN ? " (its state cannot be seen: no /sys/kernel/security/lockdown)"
@@ -313,74 +264,74 @@ static int say_lockdown(const struct bpf_facts *facts, const struct answer *answ
 }
 
 /* bpf(2) is not there. The sysctl is, in kernels that have it; where none can be read, a filter is the likelier. */
-static int decide_without_bpf(const struct bpf_facts *facts, const struct answer *answer)
+static int decide_without_bpf(const struct bpf_facts *facts, const struct cause *cause)
 {
 	if (facts->unprivileged_bpf_disabled >= 0 || (facts->release[0] == '\0' && facts->seccomp == SECCOMP_FILTERS))
-		return say_filter(answer, ENOSYS);
-	return say(answer, BPF_DIAGNOSE_E_UNSUPPORTED, "the kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL");
+		return decide_filter(cause, ENOSYS);
+	return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED, "the kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL");
 }
 
 /* Somebody forbids it. */
-static int decide_forbidden(const struct bpf_facts *facts, const struct answer *answer)
+static int decide_forbidden(const struct bpf_facts *facts, const struct cause *cause)
 {
 	if (facts->in_user_namespace)
-		return say(
-			answer, BPF_DIAGNOSE_E_PRIVILEGE,
+		return decide(
+			cause, BPF_DIAGNOSE_E_PRIVILEGE,
 			"no privilege to trace: this is a user namespace (of a rootless container?), and CAP_BPF and "
 			"CAP_PERFMON count in the initial one only");
 	if (lacks_capabilities(facts))
-		return say_capabilities(facts, answer);
+		return decide_capabilities(facts, cause);
 	if (facts->bpf != 0 && facts->seccomp == SECCOMP_FILTERS)
-		return say_filter(answer, facts->bpf);
+		return decide_filter(cause, facts->bpf);
 	if (facts->memlock != UINT64_MAX && is_older(facts, 5, 11))
-		return say(
-			answer, BPF_DIAGNOSE_E_PRIVILEGE,
+		return decide(
+			cause, BPF_DIAGNOSE_E_PRIVILEGE,
 			"no privilege to lock memory: before Linux 5.11 probes need LimitMEMLOCK=infinity (ulimit -l), not "
 			"%llu bytes, or CAP_SYS_RESOURCE",
 			(unsigned long long)facts->memlock);
 	if (facts->lockdown == LOCKDOWN_CONFIDENTIALITY)
-		return say_lockdown(facts, answer);
+		return decide_lockdown(facts, cause);
 	if (facts->bpf != 0 || facts->ring == EPERM || facts->ring == EACCES)
-		return say(answer, BPF_DIAGNOSE_E_PRIVILEGE, "%s: %s: a security module (SELinux?) forbids bpf(2)",
-			   facts->what, strerror(facts->error));
+		return decide(cause, BPF_DIAGNOSE_E_PRIVILEGE, "%s: %s: a security module (SELinux?) forbids bpf(2)",
+			      facts->what, strerror(facts->error));
 	/* The verifier says EACCES too. */
 	if (facts->error == EACCES)
-		return say(answer, BPF_DIAGNOSE_E_UNSUPPORTED,
-			   "%s: %s: the verifier of Linux %s, or a security module, refuses them", facts->what,
-			   strerror(facts->error), facts->release);
-	return say(answer, BPF_DIAGNOSE_E_PRIVILEGE, "%s: %s (a seccomp filter or a security module may forbid it)",
-		   facts->what, strerror(facts->error));
+		return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED,
+			      "%s: %s: the verifier of Linux %s, or a security module, refuses them", facts->what,
+			      strerror(facts->error), facts->release);
+	return decide(cause, BPF_DIAGNOSE_E_PRIVILEGE, "%s: %s (a seccomp filter or a security module may forbid it)",
+		      facts->what, strerror(facts->error));
 }
 
 /* It can't. */
-static int decide_unsupported(const struct bpf_facts *facts, const struct answer *answer)
+static int decide_unsupported(const struct bpf_facts *facts, const struct cause *cause)
 {
 	if (facts->ring == EINVAL || is_older(facts, 5, 8))
-		return say(
-			answer, BPF_DIAGNOSE_E_UNSUPPORTED,
+		return decide(
+			cause, BPF_DIAGNOSE_E_UNSUPPORTED,
 			"the kernel, Linux %s, has no BPF ring buffer: it needs 5.8, and 5.10 is the oldest version that is tested",
 			facts->release[0] ? facts->release : "of unknown release");
 	if (!facts->reads_kernel)
-		return say_lockdown(facts, answer);
+		return decide_lockdown(facts, cause);
 	if (facts->needs_btf && !facts->has_btf && !facts->sysfs)
-		return say(answer, BPF_DIAGNOSE_E_UNSUPPORTED,
-			   "no type information (BTF) of the kernel: /sys, which has it, is not mounted");
+		return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED,
+			      "no type information (BTF) of the kernel: /sys, which has it, is not mounted");
 	if (facts->needs_btf && !facts->has_btf)
-		return say(
-			answer, BPF_DIAGNOSE_E_UNSUPPORTED,
+		return decide(
+			cause, BPF_DIAGNOSE_E_UNSUPPORTED,
 			"the kernel has no type information (BTF) of its own: it needs CONFIG_DEBUG_INFO_BTF, or a BTF file "
 			"for it named by btf = in [probes]");
-	return say(answer, BPF_DIAGNOSE_E_UNSUPPORTED, "%s: %s (Linux %s)", facts->what, strerror(facts->error),
-		   facts->release);
+	return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED, "%s: %s (Linux %s)", facts->what, strerror(facts->error),
+		      facts->release);
 }
 
-int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t room)
+int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t size)
 {
-	const struct answer answer = { text, room };
+	const struct cause cause = { text, size };
 
 	if (facts->ring_sleeps)
-		return say(
-			&answer, BPF_DIAGNOSE_E_UNSUPPORTED,
+		return decide(
+			&cause, BPF_DIAGNOSE_E_UNSUPPORTED,
 			"the kernel, Linux %s, is a PREEMPT_RT kernel whose BPF ring buffer has a lock that sleeps: traced "
 			"programs would be killed; Linux 6.12 and Debian's 6.1 have another lock",
 			facts->release[0] ? facts->release : "of unknown release");
@@ -390,11 +341,11 @@ int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t room)
 	case ENFILE:
 	case EAGAIN:
 	case EINTR:
-		return say(&answer, -facts->error, "%s: %s", facts->what, strerror(facts->error));
+		return decide(&cause, -facts->error, "%s: %s", facts->what, strerror(facts->error));
 	}
 	if (facts->bpf == ENOSYS)
-		return decide_without_bpf(facts, &answer);
+		return decide_without_bpf(facts, &cause);
 	if (facts->error == EPERM || facts->error == EACCES)
-		return decide_forbidden(facts, &answer);
-	return decide_unsupported(facts, &answer);
+		return decide_forbidden(facts, &cause);
+	return decide_unsupported(facts, &cause);
 }

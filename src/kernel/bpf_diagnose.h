@@ -59,6 +59,6 @@ struct btf;
 bool bpf_diagnose_ring_sleeps(const struct btf *btf);
 
 /* What follows, with its words: BPF_DIAGNOSE_E_x, or -errno if what failed is short of something and may do the next time. */
-int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t room);
+int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t size);
 
 #endif

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A ladder, from the way that sees most and costs least to the one that is left. Whether a way works is found out by
- * trying it, since kernels, architectures and sandboxes forbid each for reasons of their own; a failed try leaves
- * nothing behind.
+ * Methods are tried in an order, from the one that sees most and costs least. Whether one works is found out by trying it, since
+ * kernels, architectures and sandboxes forbid each for reasons of their own; a failed attempt leaves nothing attached.
  *
  * - kprobe-multi: the function graph tracer's returns (6.14). Not preempted, one for each call, and nothing at an entry.
- * - fexit: trampolines. Where the kernel preempts its own code, it preempts their programs too, and leaves out every other run
- *   on that CPU meanwhile (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()): any user could hide failed execs by making many of
- *   its own. So there it is the last of all: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
- * - kprobe: not preempted, but a few calls only can be within a function at a time: the returns of others are not seen, which is
+ * - fexit: trampolines. Where the kernel preempts its own code, it preempts their programs too, and skips every other run on that CPU
+ *   in the meantime (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()): any user could hide failed execs by making many of its
+ *   own. There it is the last method: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
+ * - kprobe: not preempted, but only a few calls can be within a function at a time: the returns of others are not seen, which is
  *   counted (bpf/failed_exec_pending.bpf.h).
- * - tracepoint: the syscall tracepoints make every system call of the machine take the slow way, so they come late, and are
- *   spoken of.
+ * - tracepoint: the syscall tracepoints make every system call of the machine take the slow path, so they come late, and the log
+ *   mentions it.
  *
- * The tracepoints need tracefs: where nobody mounted it, a mount of our own is made that has no place in the file tree
- * (fsmount(2)), so nothing on the machine changes.
+ * The tracepoints need tracefs: where it is not mounted, a mount is made that has no place in the file tree (fsmount(2)), so nothing
+ * on the machine changes.
  */
 #include "kernel/failed_exec.h"
 
@@ -32,7 +31,7 @@
 #include "failed_exec_deferred.skel.h"
 #include "kernel/preemption.h"
 
-/* The functions, natives first: those must be there. Then those of 32-bit callers; those of x32 are no fexit's. */
+/* The functions: first the native ones, which must exist, then those of 32-bit callers. Those of x32 are not for fexit. */
 static const char *const functions[] = {
 #if defined(__x86_64__)
 	"__x64_sys_execve",	      "__x64_sys_execveat",	   "__ia32_compat_sys_execve",
@@ -50,38 +49,40 @@ static const char *const functions[] = {
 #define FUNCTIONS (sizeof(functions) / sizeof(functions[0]))
 
 #define LINKS_MAX (2 * FUNCTIONS + 2)
-#define LEAVES_MAX TRAMPOLINES
+#define EXITS_MAX TRAMPOLINES
 
 struct failed_exec {
 	struct bpf_object *object;
-	struct bpf_program *keepers[2]; /* of what is known of calls that are under way, NULL: none */
-	struct bpf_program *returning;	/* of returns that are due; NULL: a way that is not preempted */
-	struct bpf_program *leaves
-		[LEAVES_MAX]; /* ROLE_EVENT; none where the entries are seen too, which show what has not returned */
+	struct bpf_program *trackers[2]; /* keep track of calls that are under way; NULL: none */
+	struct bpf_program *expect;	 /* counts the returns that are due; NULL: the method is not preempted */
+	struct bpf_program
+		*exits[EXITS_MAX]; /* ROLE_EVENT; none where the entries show which calls have not returned */
 	struct bpf_link *links[LINKS_MAX];
 	size_t count;
-	bool loaded; /* the kernel took the programs */
+	bool refused; /* the kernel has not taken the programs */
 	const char *kind;
-	const char *missing; /* what the last try did not find, with a colon; or "" */
-	char note[384];
+	const char *missing; /* what the last attempt lacked, with a colon; or "" */
+	char description[384];
 };
 
-/* What a try needs. */
-struct rung {
+/* What a kernel offers to all methods. */
+struct kernel_features {
+	bool typed;	/* the programs may read the current task by its type */
+	bool registers; /* and ask for the registers of its system call */
+	bool prepares;	/* the tracepoint sched_prepare_exec */
+	int call;	/* the function of task work whose call is put into the programs; 0: none */
+};
+
+struct attempt {
 	const struct settings *settings;
 	const struct record_settings *config;
 	const struct btf *btf; /* the kernel's own; NULL: it has none */
 	const struct record_source *source;
-	const void *bytes; /* of the BPF object */
-	size_t size;
-	bool typed;	    /* the programs may read the current task by its type */
-	bool registers;	    /* and ask for the registers of its system call */
-	bool prepares;	    /* the kernel has the tracepoint sched_prepare_exec */
-	unsigned preempted; /* the kernel preempts the programs of this way: RECORD_x */
-	int call;	    /* of the kernel's functions, the one whose call belongs in the programs; 0: none */
+	struct kernel_features features;
+	unsigned preempted; /* the kernel preempts the programs of this method: RECORD_x */
 };
 
-static int keep(struct failed_exec *e, struct bpf_link *link)
+static int add_link(struct failed_exec *e, struct bpf_link *link)
 {
 	if (!link)
 		return -errno;
@@ -89,21 +90,21 @@ static int keep(struct failed_exec *e, struct bpf_link *link)
 	return 0;
 }
 
-/* Back to nothing. */
-static void undo(struct failed_exec *e)
+static int attach(struct failed_exec *e, const struct bpf_program *program)
+{
+	return program ? add_link(e, bpf_program__attach(program)) : 0;
+}
+
+static void reset(struct failed_exec *e)
 {
 	while (e->count > 0)
 		bpf_link__destroy(e->links[--e->count]);
 	bpf_object__close(e->object);
-	e->object = NULL;
-	e->loaded = false;
-	memset(e->keepers, 0, sizeof(e->keepers));
-	e->returning = NULL;
-	memset(e->leaves, 0, sizeof(e->leaves));
+	*e = (struct failed_exec){ .missing = "" };
 }
 
 /* A program that is to be loaded; NULL where there is none of that name, which later calls refuse. */
-static struct bpf_program *take(struct failed_exec *e, const char *name)
+static struct bpf_program *enable(struct failed_exec *e, const char *name)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(e->object, name);
 
@@ -112,57 +113,58 @@ static struct bpf_program *take(struct failed_exec *e, const char *name)
 	return program;
 }
 
-static int share(struct failed_exec *e, const char *name, int fd)
+static int use_map(struct failed_exec *e, const char *name, int fd)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(e->object, name);
 
 	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
 }
 
-/* How a way knows what was passed (bpf/failed_exec_pending.bpf.h). */
-enum entries {
-	ENTRIES_NONE, /* of calls that have failed, by their registers */
-	ENTRIES_SEEN,
-};
-
-static int open_object(struct failed_exec *e, const struct rung *attach_method, enum entries entries)
+/* Whether a method can do without the entries of calls (bpf/failed_exec_pending.bpf.h), and read the registers of those that failed. */
+static bool sees_exits_only(const struct attempt *a)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = attach_method->settings->probes.btf);
-	struct record_settings config = *attach_method->config;
+	return a->features.prepares && a->features.registers;
+}
+
+static int open_object(struct failed_exec *e, const struct attempt *a, bool exits_only)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .btf_custom_path = a->settings->probes.btf);
+	struct record_settings config = *a->config;
 	struct bpf_map *settings;
+	const void *bytes;
+	size_t size;
 	int r;
 
-	config.typed = attach_method->typed;
-	config.registers = attach_method->registers;
-	config.prepared = entries == ENTRIES_NONE;
-	config.preempted_returns = attach_method->preempted;
-	e->object = bpf_object__open_mem(attach_method->bytes, attach_method->size, &options);
+	bytes = a->features.call ? failed_exec_deferred_bpf__elf_bytes(&size) : failed_exec_bpf__elf_bytes(&size);
+	e->object = bpf_object__open_mem(bytes, size, &options);
 	if (!e->object)
 		return -errno;
+	config.typed = a->features.typed;
+	config.registers = a->features.registers;
+	config.prepared = exits_only;
+	config.preempted_returns = a->preempted;
 	settings = bpf_object__find_map_by_name(e->object, ".rodata.settings");
 	r = settings ? bpf_map__set_initial_value(settings, &config, sizeof(config)) : -ENOENT;
-	if (r == 0)
-		r = share(e, "ring", record_source_fd(attach_method->source, ROLE_RING));
-	if (r == 0)
-		r = share(e, ".data.shared", record_source_fd(attach_method->source, ROLE_SHARED));
-	if (entries == ENTRIES_NONE) {
-		e->keepers[0] = take(e, "probe_prepare");
-	} else if (!attach_method->preempted) {
-		e->keepers[0] = take(e, attach_method->btf ? "probe_exec_forget" : "fallback_exec_forget");
-		e->keepers[1] = take(e, attach_method->btf ? "probe_exit_abandon" : "fallback_exit_abandon");
+	if (r < 0)
+		return r;
+	r = use_map(e, "ring", record_source_fd(a->source, ROLE_RING));
+	if (r < 0)
+		return r;
+	r = use_map(e, ".data.shared", record_source_fd(a->source, ROLE_SHARED));
+	if (r < 0)
+		return r;
+	if (exits_only) {
+		e->trackers[0] = enable(e, "probe_prepare");
+	} else if (!a->preempted) {
+		e->trackers[0] = enable(e, a->btf ? "probe_exec_forget" : "fallback_exec_forget");
+		e->trackers[1] = enable(e, a->btf ? "probe_exit_abandon" : "fallback_exit_abandon");
 	}
-	if (attach_method->preempted)
-		e->returning = take(e, "probe_exec_expect");
-	return r;
+	if (a->preempted)
+		e->expect = enable(e, "probe_exec_expect");
+	return 0;
 }
 
-/* Whether a way can do without entries. */
-static enum entries entries_of(const struct rung *attach_method)
-{
-	return attach_method->prepares && attach_method->registers ? ENTRIES_NONE : ENTRIES_SEEN;
-}
-
-/* Puts the call in its place (RECORD_CALL_MARK). */
+/* Replaces the instruction that marks the place of the call (RECORD_CALL_MARK). */
 static int put_call(struct bpf_program *program, int function)
 {
 	size_t count = bpf_program__insn_cnt(program);
@@ -179,30 +181,25 @@ static int put_call(struct bpf_program *program, int function)
 	return bpf_program__set_insns(program, insns, count);
 }
 
-static int load_object(struct failed_exec *e, const struct rung *attach_method)
+/* And attaches the trackers, which have to see a call before its entry is seen. */
+static int load_object(struct failed_exec *e, const struct attempt *a)
 {
 	struct bpf_program *program;
-	int r = 0;
+	int r;
 
-	bpf_object__for_each_program (program, e->object)
-		if (r == 0 && attach_method->call > 0 && bpf_program__autoload(program))
-			r = put_call(program, attach_method->call);
-	if (r == 0)
-		r = bpf_object__load(e->object);
-
-	e->loaded = r == 0;
-	return r;
-}
-
-/* Before any entry. */
-static int attach_keepers(struct failed_exec *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < sizeof(e->keepers) / sizeof(e->keepers[0]) && r == 0; i++)
-		if (e->keepers[i])
-			r = keep(e, bpf_program__attach(e->keepers[i]));
-	return r;
+	bpf_object__for_each_program (program, e->object) {
+		if (a->features.call == 0 || !bpf_program__autoload(program))
+			continue;
+		r = put_call(program, a->features.call);
+		if (r < 0)
+			return r;
+	}
+	r = bpf_object__load(e->object);
+	e->refused = r < 0;
+	if (r < 0)
+		return r;
+	r = attach(e, e->trackers[0]);
+	return r < 0 ? r : attach(e, e->trackers[1]);
 }
 
 /* By its id in the type information; less than 0: there is none. */
@@ -213,35 +210,31 @@ static int function_of(const struct btf *btf, const char *name)
 
 /* The function graph tracer. */
 
-static int try_multi(struct failed_exec *e, const struct rung *attach_method)
+static int try_multi(struct failed_exec *e, const struct attempt *a)
 {
 	const char *names[FUNCTIONS];
 	LIBBPF_OPTS(bpf_kprobe_multi_opts, options, .syms = names, .retprobe = true);
-	struct bpf_program *leave;
 	int r;
 
 	/* Before 6.14 (4346ba160409) the returns can run out, as kretprobes' do, but uncounted. */
 	e->missing = "needs Linux 6.14 with CONFIG_FPROBE: ";
-	if (!attach_method->btf || btf__find_by_name_kind(attach_method->btf, "fprobe_hlist", BTF_KIND_STRUCT) < 0 ||
-	    entries_of(attach_method) != ENTRIES_NONE)
+	if (!a->btf || btf__find_by_name_kind(a->btf, "fprobe_hlist", BTF_KIND_STRUCT) < 0 || !sees_exits_only(a))
 		return -EOPNOTSUPP;
 	for (size_t i = 0; i < FUNCTIONS; i++)
-		if (function_of(attach_method->btf, functions[i]) >= 0)
+		if (function_of(a->btf, functions[i]) >= 0)
 			names[options.cnt++] = functions[i];
 	e->missing = "";
-	r = open_object(e, attach_method, ENTRIES_NONE);
+	r = open_object(e, a, true);
 	if (r < 0)
 		return r;
-	leave = e->leaves[0] = take(e, "kprobe_multi_exit");
-	r = load_object(e, attach_method);
-	if (r == 0)
-		r = attach_keepers(e);
-	return r == 0 ? keep(e, bpf_program__attach_kprobe_multi_opts(leave, NULL, &options)) : r;
+	e->exits[0] = enable(e, "kprobe_multi_exit");
+	r = load_object(e, a);
+	return r < 0 ? r : add_link(e, bpf_program__attach_kprobe_multi_opts(e->exits[0], NULL, &options));
 }
 
 /* Trampolines. */
 
-/* Loads one that does nothing. Where a sandbox forbids them, opening the object would be for nothing: it takes long. */
+/* Loads one that does nothing. Where a sandbox forbids them, there is no need to open the object, which takes long. */
 static int load_trampoline(const struct btf *btf)
 {
 	static const struct bpf_insn nothing[] = {
@@ -261,55 +254,68 @@ static int load_trampoline(const struct btf *btf)
 	return 0;
 }
 
-static int attach_trampolines(struct failed_exec *e, const struct rung *attach_method)
+/* Those that the kernel has the functions of. */
+static int choose_trampolines(struct failed_exec *e, const struct attempt *a, struct bpf_program **programs,
+			      size_t count)
 {
 	/* Exits first: a call whose exit was seen without its entry is known by its registers. */
 	static const char *const names[2 * TRAMPOLINES] = {
 		"fexit_execve",	 "fexit_execveat",  "fexit_compat_execve",  "fexit_compat_execveat",
 		"fentry_execve", "fentry_execveat", "fentry_compat_execve", "fentry_compat_execveat",
 	};
-	enum entries entries = entries_of(attach_method);
-	size_t count = entries == ENTRIES_NONE ? TRAMPOLINES : 2 * TRAMPOLINES;
-	struct bpf_program *programs[2 * TRAMPOLINES] = {};
-	int r;
 
-	r = load_trampoline(attach_method->btf);
-	if (r == 0)
-		r = open_object(e, attach_method, entries);
-	for (size_t i = 0; r == 0 && i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		const char *function = functions[i % TRAMPOLINES];
+		int r;
 
-		if (function_of(attach_method->btf, function) < 0) {
-			r = i % TRAMPOLINES < NATIVES ? -ENOENT : 0;
+		if (function_of(a->btf, function) < 0) {
+			if (i % TRAMPOLINES < NATIVES)
+				return -ENOENT;
 			continue;
 		}
-		programs[i] = take(e, names[i]);
+		programs[i] = enable(e, names[i]);
 		r = bpf_program__set_attach_target(programs[i], 0, function);
+		if (r < 0)
+			return r;
 	}
-	if (r == 0)
-		r = load_object(e, attach_method);
-	if (r == 0)
-		r = attach_keepers(e);
-	for (size_t i = 0; r == 0 && i < count; i++)
-		if (programs[i])
-			r = keep(e, bpf_program__attach(programs[i]));
-	if (entries == ENTRIES_NONE || attach_method->preempted)
-		memcpy(e->leaves, programs, sizeof(e->leaves));
-	/* Behind the returns: one that is noted is to be seen, or counted by the kernel. */
-	return r == 0 && e->returning ? keep(e, bpf_program__attach(e->returning)) : r;
+	return 0;
 }
 
-static int try_fexit(struct failed_exec *e, const struct rung *attach_method)
+static int attach_trampolines(struct failed_exec *e, const struct attempt *a)
+{
+	bool exits_only = sees_exits_only(a);
+	size_t count = exits_only ? TRAMPOLINES : 2 * TRAMPOLINES;
+	struct bpf_program *programs[2 * TRAMPOLINES] = {};
+	int r = load_trampoline(a->btf);
+
+	if (r < 0)
+		return r;
+	r = open_object(e, a, exits_only);
+	if (r < 0)
+		return r;
+	r = choose_trampolines(e, a, programs, count);
+	if (r < 0)
+		return r;
+	if (exits_only || a->preempted)
+		memcpy(e->exits, programs, sizeof(e->exits));
+	r = load_object(e, a);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = attach(e, programs[i]);
+	/* After the exits: a return that is expected is seen, or counted by the kernel. */
+	return r < 0 ? r : attach(e, e->expect);
+}
+
+static int try_fexit(struct failed_exec *e, const struct attempt *a)
 {
 	if (!preemption_is_on(""))
-		return attach_trampolines(e, attach_method);
+		return attach_trampolines(e, a);
 	e->missing = "its programs would be preempted: ";
 	return -EOPNOTSUPP;
 }
 
-static int try_preempted_fexit(struct failed_exec *e, const struct rung *attach_method)
+static int try_preempted_fexit(struct failed_exec *e, const struct attempt *a)
 {
-	struct rung preempted = *attach_method;
+	struct attempt preempted = *a;
 
 	if (!preemption_is_on(""))
 		return -EOPNOTSUPP; /* it was tried */
@@ -319,26 +325,24 @@ static int try_preempted_fexit(struct failed_exec *e, const struct rung *attach_
 
 /* Kprobes. */
 
-static int try_kprobe(struct failed_exec *e, const struct rung *attach_method)
+static int try_kprobe(struct failed_exec *e, const struct attempt *a)
 {
-	struct bpf_program *enter, *leave;
+	struct bpf_program *entry, *exit;
 	int r;
 
 	/* Where the kernel has none, loading would be for nothing: it takes long (kernel/events/core.c, perf_kprobe). */
 	if (access("/sys/bus/event_source/devices/kprobe/type", F_OK) < 0)
 		return -errno;
-	r = open_object(e, attach_method, ENTRIES_SEEN);
+	r = open_object(e, a, false);
 	if (r < 0)
 		return r;
-	enter = take(e, "kprobe_entry");
-	leave = take(e, "kprobe_exit");
-	r = load_object(e, attach_method);
-	if (r == 0)
-		r = attach_keepers(e);
+	entry = enable(e, "kprobe_entry");
+	exit = enable(e, "kprobe_exit");
+	r = load_object(e, a);
 	for (size_t i = 0; r == 0 && i < FUNCTIONS; i++) {
-		r = keep(e, bpf_program__attach_kprobe(leave, true, functions[i]));
+		r = add_link(e, bpf_program__attach_kprobe(exit, true, functions[i]));
 		if (r == 0)
-			r = keep(e, bpf_program__attach_kprobe(enter, false, functions[i]));
+			r = add_link(e, bpf_program__attach_kprobe(entry, false, functions[i]));
 		else if (i >= NATIVES)
 			r = 0; /* a kernel without 32-bit programs, or x32 */
 	}
@@ -347,7 +351,7 @@ static int try_kprobe(struct failed_exec *e, const struct rung *attach_method)
 
 /* Tracepoints. */
 
-/* A descriptor of tracefs, wherever it is mounted, or of a mount that only we have. */
+/* A descriptor of tracefs, wherever it is mounted, or of a mount of our own. */
 static int open_tracefs(void)
 {
 	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
@@ -390,11 +394,10 @@ static int tracepoint_id(int tracefs, const char *name)
 	return atoi(text);
 }
 
-static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *name, const struct bpf_program *program)
+static int attach_tracepoint(struct failed_exec *e, int tracefs, const char *name, const struct bpf_program *program)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
-	int id = tracepoint_id(tracefs, name), fd;
-	struct bpf_link *link;
+	int id = tracepoint_id(tracefs, name), fd, r;
 
 	if (id < 0)
 		return id;
@@ -402,19 +405,14 @@ static int attach_tracepoint(struct bpf_link **ret, int tracefs, const char *nam
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	link = bpf_program__attach_perf_event(program, fd); /* takes fd over */
-	if (!link) {
-		int error = errno;
-
+	r = add_link(e, bpf_program__attach_perf_event(program, fd)); /* which owns fd then */
+	if (r < 0)
 		close(fd);
-		return -error;
-	}
-	*ret = link;
-	return 0;
+	return r;
 }
 
 /* With the entries of the calls; or without, where the kernel has another place to look at. */
-static int attach_tracepoints(struct failed_exec *e, const struct rung *attach_method)
+static int attach_tracepoints(struct failed_exec *e, const struct attempt *a)
 {
 	static const struct {
 		const char *name, *program;
@@ -424,8 +422,8 @@ static int attach_tracepoints(struct failed_exec *e, const struct rung *attach_m
 		{ "sys_enter_execve", "tracepoint_enter_execve" },
 		{ "sys_enter_execveat", "tracepoint_enter_execveat" },
 	};
-	enum entries entries = entries_of(attach_method);
-	size_t count = entries == ENTRIES_NONE ? 2 : 4;
+	bool exits_only = sees_exits_only(a);
+	size_t count = exits_only ? 2 : 4;
 	struct bpf_program *programs[4];
 	_cleanup_close_ int tracefs = open_tracefs();
 	int r;
@@ -434,40 +432,33 @@ static int attach_tracepoints(struct failed_exec *e, const struct rung *attach_m
 		e->missing = tracefs == -EACCES ? "CAP_DAC_READ_SEARCH missing: " : "no tracefs: ";
 		return tracefs;
 	}
-	r = open_object(e, attach_method, entries);
+	r = open_object(e, a, exits_only);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++)
-		programs[i] = take(e, wanted[i].program);
-	if (entries == ENTRIES_NONE)
-		e->leaves[0] = programs[0];
-	r = load_object(e, attach_method);
-	if (r >= 0)
-		r = attach_keepers(e);
-	for (size_t i = 0; r >= 0 && i < count; i++) {
-		struct bpf_link *link = NULL;
-
-		r = attach_tracepoint(&link, tracefs, wanted[i].name, programs[i]);
-		if (r >= 0)
-			r = keep(e, link);
-	}
-	return r >= 0 && e->returning ? keep(e, bpf_program__attach(e->returning)) : r;
+		programs[i] = enable(e, wanted[i].program);
+	if (exits_only)
+		e->exits[0] = programs[0];
+	r = load_object(e, a);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = attach_tracepoint(e, tracefs, wanted[i].name, programs[i]);
+	return r < 0 ? r : attach(e, e->expect);
 }
 
-static int try_tracepoint(struct failed_exec *e, const struct rung *attach_method)
+static int try_tracepoint(struct failed_exec *e, const struct attempt *a)
 {
-	struct rung preempted = *attach_method;
+	struct attempt preempted = *a;
 
-	if (function_of(attach_method->btf, "trace_call_bpf_faultable") >= 0 && preemption_is_on(""))
+	if (function_of(a->btf, "trace_call_bpf_faultable") >= 0 && preemption_is_on(""))
 		preempted.preempted = RECORD_TRACEPOINTS;
 	return attach_tracepoints(e, &preempted);
 }
 
 static const struct {
 	enum errors_probe asked;
-	const char *kind, *note;
-	int (*way)(struct failed_exec *e, const struct rung *attach_method);
-} attach_methods[] = {
+	const char *kind, *description;
+	int (*attach)(struct failed_exec *e, const struct attempt *a);
+} methods[] = {
 	{ ERRORS_KPROBE_MULTI, "kprobe-multi", "by the function graph tracer (kprobe-multi)", try_multi },
 	{ ERRORS_FEXIT, "fexit", "by trampolines (fexit)", try_fexit },
 	{ ERRORS_KPROBE, "kprobe", "by kprobes", try_kprobe },
@@ -479,59 +470,47 @@ static const struct {
 	  try_preempted_fexit },
 };
 
-/* What a kernel offers to all ways. To look for a name takes a millisecond. */
-struct offer {
-	bool typed, registers, prepares;
-	int call; /* of the kernel's task work, in the form that it has; 0: none */
-};
-
-static struct offer offer_of(const struct btf *btf)
+/* To look for a name takes a millisecond. */
+static struct kernel_features features_of(const struct btf *btf)
 {
-	struct offer offer = { .typed = function_of(btf, "bpf_get_current_task_btf") >= 0 };
+	struct kernel_features features = { .typed = function_of(btf, "bpf_get_current_task_btf") >= 0 };
 
-	offer.registers = offer.typed && function_of(btf, "bpf_task_pt_regs") >= 0;
-	offer.prepares = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0;
-	offer.call = function_of(btf, "bpf_task_work_schedule_signal");
-	if (offer.call < 0)
-		offer.call = function_of(btf, "bpf_task_work_schedule_signal_impl");
-	if (offer.call < 0)
-		offer.call = 0;
-	return offer;
+	features.registers = features.typed && function_of(btf, "bpf_task_pt_regs") >= 0;
+	features.prepares = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0;
+	/* In the form that the kernel has. */
+	features.call = function_of(btf, "bpf_task_work_schedule_signal");
+	if (features.call < 0)
+		features.call = function_of(btf, "bpf_task_work_schedule_signal_impl");
+	if (features.call < 0)
+		features.call = 0;
+	return features;
 }
 
 /*
- * With task work; without it, arguments that are not in memory are told as truncated. Of the kernel's types each verifier knows its
- * own: what it does not take is tried without.
+ * With task work; without it, arguments that are not in memory are reported as truncated. What a verifier knows of the kernel's types
+ * differs: what it refuses is tried without.
  */
-static int attempt(struct failed_exec *e, struct rung attach_method, struct offer offer,
-		   int (*way)(struct failed_exec *e, const struct rung *attach_method))
+static int try_method(struct failed_exec *e, struct attempt a,
+		      int (*attach_method)(struct failed_exec *e, const struct attempt *a))
 {
-	const struct offer plain = { 0 };
-	struct offer forms[] = { offer, offer, plain };
+	struct kernel_features forms[] = { a.features, a.features, {} };
 	int r = -ENOSYS;
 
 	forms[1].call = 0;
-	for (size_t i = offer.call ? 0 : offer.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		undo(e);
-		e->missing = "";
-		attach_method.typed = forms[i].typed;
-		attach_method.registers = forms[i].registers;
-		attach_method.prepares = forms[i].prepares;
-		attach_method.call = forms[i].call;
-		attach_method.bytes = attach_method.call ? failed_exec_deferred_bpf__elf_bytes(&attach_method.size)
-							 : failed_exec_bpf__elf_bytes(&attach_method.size);
-		r = way(e, &attach_method);
-		/* Not loaded: it may be for what it makes use of. */
-		if (r >= 0 || r == -EPERM || !e->object || e->loaded)
+	for (size_t i = a.features.call ? 0 : a.features.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		reset(e);
+		a.features = forms[i];
+		r = attach_method(e, &a);
+		if (!e->refused || r == -EPERM)
 			break;
 	}
 	return r;
 }
 
-static bool is_leave(const struct failed_exec *e, const struct bpf_program *program)
+static bool is_exit(const struct failed_exec *e, const struct bpf_program *program)
 {
-	for (size_t i = 0; i < LEAVES_MAX; i++)
-		if (e->leaves[i] == program)
+	for (size_t i = 0; i < EXITS_MAX; i++)
+		if (e->exits[i] == program)
 			return true;
 	return false;
 }
@@ -542,7 +521,7 @@ static void add_to_source(const struct failed_exec *e, struct record_source *sou
 
 	bpf_object__for_each_program (program, e->object)
 		if (bpf_program__fd(program) >= 0)
-			record_source_add(source, is_leave(e, program) ? ROLE_EVENT : ROLE_AUXILIARY,
+			record_source_add(source, is_exit(e, program) ? ROLE_EVENT : ROLE_AUXILIARY,
 					  bpf_program__fd(program));
 	for (size_t i = 0; i < e->count; i++)
 		record_source_add(source, ROLE_LINK, bpf_link__fd(e->links[i]));
@@ -552,35 +531,35 @@ int failed_exec_new(struct failed_exec **ret, const struct settings *settings, c
 		    const struct btf *btf, struct record_source *source)
 {
 	_cleanup_(failed_exec_free_p) struct failed_exec *e = calloc(1, sizeof(*e));
-	const struct rung attach_method = { .settings = settings, .config = config, .btf = btf, .source = source };
-	struct offer offer;
+	const enum errors_probe wanted = settings->probes.errors;
+	struct attempt a = { .settings = settings, .config = config, .btf = btf, .source = source };
 	char why[256] = "";
+	int r = -ENOENT;
 
 	if (!e)
 		return -ENOMEM;
-	e->kind = settings->probes.errors == ERRORS_OFF ? "off" : "none";
-	offer = offer_of(settings->probes.errors == ERRORS_OFF ? NULL : btf);
-	for (size_t i = 0; i < sizeof(attach_methods) / sizeof(attach_methods[0]) && strcmp(e->kind, "none") == 0;
-	     i++) {
+	a.features = features_of(wanted == ERRORS_OFF ? NULL : btf);
+	for (size_t i = 0; r < 0 && i < sizeof(methods) / sizeof(methods[0]); i++) {
 		size_t used = strlen(why);
-		int r;
 
-		if (settings->probes.errors != ERRORS_AUTO && settings->probes.errors != attach_methods[i].asked)
+		if (wanted != ERRORS_AUTO && wanted != methods[i].asked)
 			continue;
-		r = attempt(e, attach_method, offer, attach_methods[i].way);
-		if (r >= 0) {
-			e->kind = attach_methods[i].kind;
-			snprintf(e->note, sizeof(e->note), "%s%s%s%s", attach_methods[i].note, *why ? " (" : "", why,
-				 *why ? ")" : "");
-			add_to_source(e, source);
-			break;
+		r = try_method(e, a, methods[i].attach);
+		if (r < 0) {
+			snprintf(why + used, sizeof(why) - used, "%s%s: %s%s", used ? ", " : "", methods[i].kind,
+				 e->missing, strerror(-r));
+			continue;
 		}
-		undo(e);
-		snprintf(why + used, sizeof(why) - used, "%s%s: %s%s", used ? ", " : "", attach_methods[i].kind,
-			 e->missing, strerror(-r));
+		e->kind = methods[i].kind;
+		snprintf(e->description, sizeof(e->description), "%s%s%s%s", methods[i].description, *why ? " (" : "",
+			 why, *why ? ")" : "");
+		add_to_source(e, source);
 	}
-	if (strcmp(e->kind, "none") == 0)
-		snprintf(e->note, sizeof(e->note), "cannot be seen: %s", why);
+	if (r < 0) {
+		reset(e);
+		e->kind = wanted == ERRORS_OFF ? "off" : "none";
+		snprintf(e->description, sizeof(e->description), "cannot be seen: %s", why);
+	}
 	*ret = TAKE_PTR(e);
 	return 0;
 }
@@ -589,7 +568,7 @@ struct failed_exec *failed_exec_free(struct failed_exec *e)
 {
 	if (!e)
 		return NULL;
-	undo(e);
+	reset(e);
 	free(e);
 	return NULL;
 }
@@ -599,9 +578,9 @@ const char *failed_exec_kind(const struct failed_exec *e)
 	return e->kind;
 }
 
-const char *failed_exec_note(const struct failed_exec *e)
+const char *failed_exec_description(const struct failed_exec *e)
 {
-	return e->note;
+	return e->description;
 }
 
 void failed_exec_disconnect(struct failed_exec *e)

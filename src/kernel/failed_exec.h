@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The probes for failed execs, by the first way that the kernel offers.
- */
+/* The probes of failed execs, by the first method that the kernel offers. */
 #ifndef EXECSNOOP_FAILED_EXEC_H
 #define EXECSNOOP_FAILED_EXEC_H
 
@@ -22,10 +20,10 @@ int failed_exec_new(struct failed_exec **ret, const struct settings *settings, c
 struct failed_exec *failed_exec_free(struct failed_exec *errors);
 DEFINE_CLEANUP(struct failed_exec *, failed_exec_free);
 
-/* "kprobe-multi", "fexit", "kprobe", "tracepoint", "off", "none"; and what to say of it behind "failed execs are seen", or, for
- * "none", behind "failed execs". */
+/* "kprobe-multi", "fexit", "kprobe", "tracepoint", "off", "none". */
 const char *failed_exec_kind(const struct failed_exec *errors);
-const char *failed_exec_note(const struct failed_exec *errors);
+/* For the log, after "failed execs are seen" or, for "none", after "failed execs". */
+const char *failed_exec_description(const struct failed_exec *errors);
 
 /* failed_exec_free() detaches nothing from now on. */
 void failed_exec_disconnect(struct failed_exec *errors);

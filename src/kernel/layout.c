@@ -1,44 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "kernel/layout.h"
 
-#include <bpf/btf.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/btf_member.h"
 #include "util/cleanup.h"
 
 DEFINE_CLEANUP(struct btf *, btf__free);
-
-/* A member of that name, also within members that have none themselves; in bytes. */
-static bool member_at(const struct btf *btf, const struct btf_type *type, const char *name, __u32 base, __u32 *ret)
-{
-	const struct btf_member *member;
-
-	while (type && (btf_is_mod(type) || btf_is_typedef(type)))
-		type = btf__type_by_id(btf, type->type);
-	if (!type || !btf_is_composite(type))
-		return false;
-	member = btf_members(type);
-	for (__u32 i = 0; i < btf_vlen(type); i++) {
-		const char *its = btf__name_by_offset(btf, member[i].name_off);
-		__u32 at = base + btf_member_bit_offset(type, i) / 8;
-
-		if (its && strcmp(its, name) == 0) {
-			*ret = at;
-			return true;
-		}
-		if (its && !its[0] && member_at(btf, btf__type_by_id(btf, member[i].type), name, at, ret))
-			return true;
-	}
-	return false;
-}
 
 static bool offset_of(const struct btf *btf, const char *of, const char *name, __u32 *ret)
 {
 	int id = btf__find_by_name_kind(btf, of, BTF_KIND_STRUCT);
 
-	return id > 0 && member_at(btf, btf__type_by_id(btf, (__u32)id), name, 0, ret);
+	return id > 0 && btf_find_member(btf, (__u32)id, name, ret);
 }
 
 /* Of one that has another name in newer kernels. */

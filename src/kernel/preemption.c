@@ -10,26 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/root_file.h"
 #include "util/cleanup.h"
-
-static FILE *open_below(const char *root, const char *path)
-{
-	char whole[4096];
-
-	if ((size_t)snprintf(whole, sizeof(whole), "%s%s", root, path) >= sizeof(whole))
-		return NULL;
-	return fopen(whole, "re");
-}
-
-static bool read_line(const char *root, const char *path, char *line, size_t room)
-{
-	_cleanup_fclose_ FILE *f = open_below(root, path);
-
-	if (!f || !fgets(line, (int)room, f))
-		return false;
-	line[strcspn(line, "\n")] = '\0';
-	return true;
-}
 
 /* 1 or 0 by the name of a mode; -1: it is none. */
 static int mode_preempts(const char *mode)
@@ -44,7 +26,7 @@ static int by_debugfs(const char *root)
 {
 	char line[256], *mode;
 
-	if (!read_line(root, "/sys/kernel/debug/sched/preempt", line, sizeof(line)))
+	if (!root_file_read_line(root, "/sys/kernel/debug/sched/preempt", line, sizeof(line)))
 		return -1;
 	mode = strchr(line, '(');
 	if (!mode)
@@ -60,7 +42,7 @@ static int by_command_line(const char *root)
 	char line[4096], *rest = line, *word;
 	int preempts = -1;
 
-	if (!read_line(root, "/proc/cmdline", line, sizeof(line)))
+	if (!root_file_read_line(root, "/proc/cmdline", line, sizeof(line)))
 		return -1;
 	while ((word = strsep(&rest, " ")))
 		if (strncmp(word, "preempt=", 8) == 0)
@@ -74,7 +56,7 @@ static int by_config(const char *root, const char *before, const char *release, 
 	_cleanup_fclose_ FILE *f = NULL;
 
 	snprintf(path, sizeof(path), "%s%s%s", before, release, behind);
-	f = open_below(root, path);
+	f = root_file_open(root, path);
 	while (f && fgets(line, sizeof(line), f)) {
 		if (strcmp(line, "CONFIG_PREEMPT_NONE=y\n") == 0 || strcmp(line, "CONFIG_PREEMPT_VOLUNTARY=y\n") == 0)
 			return 0;
@@ -89,7 +71,7 @@ bool preemption_is_on(const char *root)
 	char version[256], release[256];
 	int preempts;
 
-	if (!read_line(root, "/proc/sys/kernel/version", version, sizeof(version)))
+	if (!root_file_read_line(root, "/proc/sys/kernel/version", version, sizeof(version)))
 		return true;
 	if (!strstr(version, "PREEMPT"))
 		return false;
@@ -98,7 +80,7 @@ bool preemption_is_on(const char *root)
 	preempts = by_debugfs(root);
 	if (preempts < 0)
 		preempts = by_command_line(root);
-	if (!read_line(root, "/proc/sys/kernel/osrelease", release, sizeof(release)))
+	if (!root_file_read_line(root, "/proc/sys/kernel/osrelease", release, sizeof(release)))
 		return true;
 	if (preempts < 0)
 		preempts = by_config(root, "/boot/config-", release, "");

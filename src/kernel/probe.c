@@ -374,9 +374,9 @@ const char *probe_errors_kind(const struct probe *probe)
 	return failed_exec_kind(probe->errors);
 }
 
-const char *probe_errors_note(const struct probe *probe)
+const char *probe_errors_description(const struct probe *probe)
 {
-	return failed_exec_note(probe->errors);
+	return failed_exec_description(probe->errors);
 }
 
 struct record_source *probe_source(const struct probe *probe)

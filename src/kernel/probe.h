@@ -33,9 +33,9 @@ DEFINE_CLEANUP(struct probe *, probe_free);
 /* Uses the programs of bpf/fallback.bpf.h, which any kernel takes: it has no type information, or its verifier refused typed pointers. */
 bool probe_is_fallback(const struct probe *probe);
 
-/* How failed execs are caught, and a word on why, for the log: failed_exec.h. */
+/* Of failed_exec.h. */
 const char *probe_errors_kind(const struct probe *probe);
-const char *probe_errors_note(const struct probe *probe);
+const char *probe_errors_description(const struct probe *probe);
 
 /* The ring buffer and the counters that the probes write to. Borrowed. */
 struct record_source *probe_source(const struct probe *probe);

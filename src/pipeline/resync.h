@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Makes the table agree with the kernel: who runs, by the kernel's own list, and what it runs, by /proc. At the start
- * all at once; after a loss bit by bit, between two drains of the ring buffer.
+ * Makes the table agree with the kernel: which processes run, by the kernel's own list, and what they run, by /proc. At the start
+ * all at once; after a loss in steps, between the drains of the ring buffer.
  */
 #ifndef EXECSNOOP_RESYNC_H
 #define EXECSNOOP_RESYNC_H
@@ -30,11 +30,10 @@ int resync_new(struct resync **ret, const struct resync_config *config);
 struct resync *resync_free(struct resync *resync);
 DEFINE_CLEANUP(struct resync *, resync_free);
 
-/* At the start, before the pipeline is live: puts everything in that was born before (CLOCK_BOOTTIME), parents first. 0 or
- * -errno. */
+/* At the start, before the pipeline is live: adds all processes that were born before (CLOCK_BOOTTIME), parents first. */
 int resync_load(struct resync *resync, uint64_t before);
 
-/* Begins to compare; nothing if it is under way. 0 or -errno. */
+/* Begins to compare; does nothing if that is under way. */
 int resync_begin(struct resync *resync);
 bool resync_is_under_way(const struct resync *resync);
 
@@ -45,7 +44,7 @@ enum {
 	RESYNC_AGAIN = 1, /* it is over, and one more is wanted: an exec or an end was under way */
 };
 
-/* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over then; what was mended stays mended). */
+/* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over then; what was corrected stays so). */
 int resync_step(struct resync *resync, uint64_t boot_time);
 
 #endif

@@ -5,7 +5,6 @@
  * The objects say what fields a struct of the header has; one that no object uses is one too many. Without arguments:
  * those of $top_srcdir and of this build folder. And does the kernel's verifier take both ways to read them (bpf/task.bpf.h)?
  */
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +14,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "../../bpf/record.h"
+#include "kernel/btf_member.h"
+#include "record.h"
 
 #define STRUCTS_MAX 128
 #define OBJECTS_MAX 8
@@ -51,26 +51,6 @@ static const char *name_at(const struct btf *btf, __u32 offset)
 	const char *name = btf__name_by_offset(btf, offset);
 
 	return name ? name : "";
-}
-
-/* A member of that name, also within members that have none themselves. */
-static bool has_member(const struct btf *btf, int id, const char *name)
-{
-	const struct btf_type *type = btf__type_by_id(btf, (__u32)id);
-	const struct btf_member *member;
-
-	while (type && (btf_is_mod(type) || btf_is_typedef(type)))
-		type = btf__type_by_id(btf, type->type);
-	if (!type || !btf_is_composite(type))
-		return false;
-	member = btf_members(type);
-	for (unsigned i = 0; i < btf_vlen(type); i++) {
-		const char *its = name_at(btf, member[i].name_off);
-
-		if (strcmp(its, name) == 0 || (!its[0] && has_member(btf, (int)member[i].type, name)))
-			return true;
-	}
-	return false;
 }
 
 static bool is_optional(const struct btf *btf, int id, int index)
@@ -109,8 +89,9 @@ static bool check_struct(const struct btf *kernel, const char *name)
 		used = true;
 		for (unsigned m = 0; m < btf_vlen(type); m++) {
 			const char *member = name_at(objects[i], btf_members(type)[m].name_off);
+			__u32 offset;
 
-			if (there > 0 && has_member(kernel, there, member))
+			if (there > 0 && btf_find_member(kernel, (__u32)there, member, &offset))
 				continue;
 			if (flavour || is_optional(objects[i], id, (int)m)) {
 				printf("# this kernel has no %s.%s\n", name, member);
