@@ -376,9 +376,9 @@ uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first)
 	return queue->events;
 }
 
-bool line_queue_has_long_line(const struct line_queue *queue)
+bool line_queue_may_be_mid_line(const struct line_queue *queue)
 {
-	return queue->long_lines > 0;
+	return queue->long_lines > 0 || queue->written > 0;
 }
 
 uint64_t line_queue_written(const struct line_queue *queue)

@@ -95,8 +95,11 @@ uint64_t line_queue_written(const struct line_queue *queue); /* bytes, since it 
 size_t line_queue_limit(const struct line_queue *queue);
 /* Events that would be lost with all that is held; *ret_first: the number of the first, not set if there are none. */
 uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first);
-/* It holds a line that goes in several pieces. */
-bool line_queue_has_long_line(const struct line_queue *queue);
+/*
+ * It holds a line that goes in several pieces, or the first is out in part: a socket takes less at once where
+ * net.core.wmem_default is small (unix_stream_sendmsg(), net/unix/af_unix.c: half of sk_sndbuf an skb).
+ */
+bool line_queue_may_be_mid_line(const struct line_queue *queue);
 static inline bool line_queue_is_empty(const struct line_queue *queue)
 {
 	return line_queue_size(queue) == 0;

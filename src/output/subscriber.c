@@ -215,7 +215,7 @@ static void note(struct subscriber *s)
 	checkpoint->waiting = waiting;
 	checkpoint->first_seq = waiting ? first : 0;
 	checkpoint->last_seq = waiting ? s->last_seq : 0;
-	checkpoint->mid_line = line_queue_has_long_line(s->before) || line_queue_has_long_line(s->queue);
+	checkpoint->mid_line = line_queue_may_be_mid_line(s->before) || line_queue_may_be_mid_line(s->queue);
 	checkpoint->in_snapshot = s->cursor != NULL;
 	checkpoint->joined = s->joined;
 	checkpoint->had_snapshot = s->since.had_snapshot;

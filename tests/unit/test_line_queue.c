@@ -291,7 +291,7 @@ TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
 	for (int i = 0; i < 3000; i++)
 		CHECK_INT(push(b, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
 	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX, 'y'), 0);
-	CHECK(!line_queue_has_long_line(b));
+	CHECK(!line_queue_may_be_mid_line(b));
 	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
 		CHECK(r == LINE_QUEUE_E_MORE || r == LINE_QUEUE_E_BLOCKED);
 		n += take(got + n, sizeof(got) - n);
@@ -299,14 +299,33 @@ TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
 	}
 	/* One that is too long for that goes in pieces, and says so before the first is out. */
 	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX + 1, 'z'), 0);
-	CHECK(line_queue_has_long_line(b));
+	CHECK(line_queue_may_be_mid_line(b));
 	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
 		n += take(got + n, sizeof(got) - n);
 		in_part += got[n - 1] == 'z';
-		CHECK(line_queue_has_long_line(b));
+		CHECK(line_queue_may_be_mid_line(b));
 	}
 	CHECK_INT(in_part, 1);
-	CHECK(!line_queue_has_long_line(b));
+	CHECK(!line_queue_may_be_mid_line(b));
+	line_queue_free(b);
+}
+
+TEST(line_in_part_in_a_small_socket_is_known)
+{
+	struct line_queue *b;
+	char got[32768];
+	int r;
+
+	begin();
+	CHECK_INT(line_queue_new(&b, 1 << 20), 0);
+	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX / 2, 'a'), 0);
+	CHECK(!line_queue_may_be_mid_line(b));
+	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK(line_queue_may_be_mid_line(b));
+	while ((r = line_queue_write(b, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED)
+		CHECK(take(got, sizeof(got)) > 0);
+	CHECK_INT(r, 0);
+	CHECK(!line_queue_may_be_mid_line(b));
 	line_queue_free(b);
 }
 
