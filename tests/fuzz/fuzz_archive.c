@@ -114,6 +114,15 @@ static struct fdstore *make_store(const struct server *server)
 	return ret;
 }
 
+/* So that a few lines are more than a connection takes. */
+static void shrink_buffers(const struct server *of)
+{
+	int size = 4096;
+
+	for (const struct peer *peer = of->peers; peer; peer = peer->next)
+		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static void step(struct script *script, struct daemon *daemon)
 {
 	static const char *const requests[] = { "{\"stats\":true}\n", "{\"comm\":[\"ls\",\"!x*\"],\"tree\":2}\n",
@@ -134,6 +143,8 @@ static void step(struct script *script, struct daemon *daemon)
 			proctable_cursor_next(daemon->cursor);
 	} else if (what % 8 == 5) {
 		client_connect(client, &daemon->address, daemon->address_size);
+		sd_event_run(event, 0);
+		shrink_buffers(daemon->server);
 		run_loop();
 	} else if (client->fd >= 0) {
 		client->is_filtered = true;

@@ -241,11 +241,22 @@ static void keep_client(uint8_t how)
 		}
 }
 
+/* So that a few lines are more than a connection takes. */
+static void shrink_buffers(const struct server *of)
+{
+	int size = 4096;
+
+	for (const struct peer *peer = of->peers; peer; peer = peer->next)
+		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static void client_step(struct client *client, uint8_t what, uint8_t how, struct script *script)
 {
 	if (what == 6) {
 		client_connect(client, &address, address_size);
 		client->is_filtered = which_settings == 2;
+		run_loop(1);
+		shrink_buffers(server);
 	} else if (client->fd < 0)
 		return;
 	else if (what == 7)

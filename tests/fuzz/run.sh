@@ -20,7 +20,7 @@ run() {
 	local target=$1 folder=$builddir/fuzz/$1 log=$builddir/fuzz/$1.log began runs cpu
 	mkdir -p "$folder"
 	began=$(awk '{ print $16 + $17 }' /proc/$$/stat)
-	"$builddir/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len="${longest[$target]:-256}" -len_control="${control[$target]:-100}" -entropic=0 -timeout=30 -rss_limit_mb=1024 \
+	"$builddir/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len="${longest[$target]:-128}" -len_control="${control[$target]:-100}" -timeout=30 -rss_limit_mb=1024 \
 		-print_final_stats=1 -artifact_prefix="$folder-" "$folder" "$top/tests/fuzz/corpus/$target" >"$log" 2>&1 || status=1
 	cpu=$(($(awk '{ print $16 + $17 }' /proc/$$/stat) - began))
 	runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")
