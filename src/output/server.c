@@ -13,7 +13,8 @@
 #include "output/server_internal.h"
 #include "util/clock.h"
 
-#define WAIT_MS 100 /* at once, for those whose queues are half full */
+#define FLUSH_US 10000 /* of writing in one turn of the consumer; what is left is written in the turns of the peers */
+#define WAIT_MS 100    /* at once, for those whose queues are half full */
 
 void server_note(struct server *server, int level, const char *format, ...)
 {
@@ -44,6 +45,14 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ui
 	};
 
 	return subscriber_new(ret, fd, &config, server->table);
+}
+
+void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us)
+{
+	if (server->used_us < *used_us)
+		server->used_us = *used_us;
+	*used_us = server->used_us + took_us + 1;
+	sd_event_source_set_priority(source, (int64_t)*used_us);
 }
 
 /* The sink. */
@@ -160,14 +169,21 @@ static void on_flush(struct sink *sink)
 	struct server *server = (struct server *)sink;
 	struct peer *next;
 
+	uint64_t ends_us = clock_us(CLOCK_MONOTONIC) + FLUSH_US;
+
 	budget_turn(&server->budget);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
-		if (subscriber_is_too_slow(peer->subscriber) ||
-		    (!peer->blocked && subscriber_has_output(peer->subscriber))) {
-			server_work(server, peer, false);
-			server_worked(server, peer_write(peer) ? peer : NULL);
+		if (!subscriber_is_too_slow(peer->subscriber)) {
+			if (peer->blocked || !subscriber_has_output(peer->subscriber))
+				continue;
+			if (clock_us(CLOCK_MONOTONIC) > ends_us) {
+				peer_write_later(peer);
+				continue;
+			}
 		}
+		server_work(server, peer, false);
+		server_worked(server, peer_write(peer) ? peer : NULL);
 	}
 }
 

@@ -22,6 +22,7 @@ struct peer {
 	sd_event_source *deadline; /* of one that is leaving */
 	struct subscriber *subscriber;
 	struct ucred cred;
+	uint64_t used_us;		     /* server_charge() */
 	uint64_t since_us;		     /* CLOCK_MONOTONIC when it came */
 	uint64_t moved_us;		     /* and when it last read something */
 	uint64_t written;		     /* bytes, then */
@@ -44,8 +45,9 @@ struct server {
 	struct server_config config;
 	struct json *json;
 	struct budget budget;
-	struct checkpoint_work *work;	/* in the checkpoint, or */
-	struct checkpoint_work no_work; /* where there is none */
+	uint64_t used_us, listen_used_us; /* server_charge() */
+	struct checkpoint_work *work;	  /* in the checkpoint, or */
+	struct checkpoint_work no_work;	  /* where there is none */
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *keep, *sweep;
@@ -68,6 +70,10 @@ void server_bound_snapshots(struct server *server);
 /* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
 		      struct filter *filter);
+
+/* A turn took so much CPU time. Of the sources that are ready, the one that has used the least has the next turn. *used_us is what
+ * this one has; one that was idle has at least what the others had that were ready (server->used_us). */
+void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us);
 
 /* server_places.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
 const char *server_refusal(struct server *server, uid_t uid);
@@ -108,6 +114,8 @@ int peer_make(struct peer **ret, struct server *server, int fd, struct subscribe
 void peer_link(struct peer *peer);
 /* What waits for it, as far as it takes it. False: the peer is gone. */
 bool peer_write(struct peer *peer);
+/* The same in the peer's own turn. */
+void peer_write_later(struct peer *peer);
 void peer_end(struct peer *peer, const char *why);
 /* Whoever is sent away goes after LEAVE_US, whether it has read why or not. 0 or -errno. */
 int peer_set_deadline(struct peer *peer);

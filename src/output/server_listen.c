@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "output/server_internal.h"
+#include "util/clock.h"
 
 #define ACCEPTS_MAX 64	/* in one turn */
 #define PAUSE_US 100000 /* of accepting, when descriptors ran out */
@@ -104,10 +105,8 @@ static int pause_accepting(struct server *server, int error)
 	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 }
 
-static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int accept_some(struct server *server, int fd)
 {
-	struct server *server = userdata;
-
 	for (int i = 0; i < ACCEPTS_MAX; i++) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
 		struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
@@ -132,6 +131,16 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 		server->accept_paused = false;
 	}
 	return 0;
+}
+
+static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+	struct server *server = userdata;
+	uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	int r = accept_some(server, fd);
+
+	server_charge(server, source, &server->listen_used_us, clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us);
+	return r;
 }
 
 /* Systemd has the listening socket, too, and the checkpoint says which file it is. */

@@ -4,9 +4,11 @@
  * new filter is just what one needs that cannot follow), but only as long as its subscriber takes answers: so a peer's
  * memory is its queue, one request line, and a few answers, whatever it sends.
  *
- * A turn of a peer is one read, the requests that are whole (as many as there may be answers), and one portion of
- * output; then the loop goes on, and looks at the ring buffer first. Requests that are left wait for EPOLLOUT: the
- * socket is writable as soon as there is room for their answers.
+ * A turn of a peer is one read, one request, and one portion of output; then the loop goes on, and looks at the ring buffer
+ * first. Requests that are left wait for EPOLLOUT: the socket is writable as soon as there is room for their answers.
+ *
+ * Of the peers that are ready, the one that has used the least CPU time has its turn first (server_charge()). So one that
+ * asks for costly snapshots without end, or a hundred of them, do not make one wait whose turns are short.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +21,9 @@
 #include "output/request.h"
 #include "output/server_internal.h"
 #include "util/charge.h"
+#include "util/clock.h"
 
+#define NEW_US 1000	/* that a new peer has used: else connections that come and go would always be first */
 #define LISTED_MAX 1024 /* subscribers in an answer, the newest */
 
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot)
@@ -84,6 +88,12 @@ static void peer_watch(struct peer *peer)
 	if (!peer->more && !peer->requests_ended && !peer->leaving && subscriber_takes_answers(peer->subscriber))
 		events |= EPOLLIN;
 	sd_event_source_set_io_events(peer->source, events);
+}
+
+void peer_write_later(struct peer *peer)
+{
+	peer->blocked = true;
+	peer_watch(peer);
 }
 
 bool peer_write(struct peer *peer)
@@ -260,25 +270,25 @@ static int peer_request(struct peer *peer, const char *line, size_t size)
 	return r;
 }
 
-/* Takes the whole lines out of the input, as long as there may be answers. */
-static int peer_lines(struct peer *peer)
+/* Takes the first whole line out of the input, if there may be an answer. */
+static int peer_line(struct peer *peer)
 {
-	const char *end = NULL;
-	size_t at = 0;
+	const char *end = memchr(peer->input, '\n', peer->input_size);
+	size_t size;
 	int r = 0;
 
-	while (r == 0 && !peer->leaving) {
-		end = memchr(peer->input + at, '\n', peer->input_size - at);
-		if (!end || !subscriber_takes_answers(peer->subscriber))
-			break;
-		r = peer_request(peer, peer->input + at, (size_t)(end - peer->input) - at);
-		at = (size_t)(end - peer->input) + 1;
+	if (end && subscriber_takes_answers(peer->subscriber)) {
+		size = (size_t)(end - peer->input) + 1;
+		r = peer_request(peer, peer->input, size - 1);
+		peer->input_size -= size;
+		memmove(peer->input, end + 1, peer->input_size);
+		end = memchr(peer->input, '\n', peer->input_size);
 	}
-	if (r == 0 && !peer->leaving && !end && peer->input_size - at == REQUEST_LINE_MAX)
+	if (r == 0 && !peer->leaving && !end && peer->input_size == REQUEST_LINE_MAX)
 		r = reply_rejected(peer, "the line is longer than 64 KiB");
+	if (peer->leaving)
+		peer->input_size = 0;
 	peer->more = end && !peer->leaving;
-	peer->input_size = peer->leaving ? 0 : peer->input_size - at;
-	memmove(peer->input, peer->input + at, peer->input_size);
 	return r;
 }
 
@@ -315,7 +325,7 @@ static int peer_read(struct peer *peer)
 	if (!peer->more && !peer->requests_ended)
 		r = peer_receive(peer);
 	if (r == 0)
-		r = peer_lines(peer);
+		r = peer_line(peer);
 	if (peer->input_size == 0) {
 		free(peer->input);
 		peer->input = NULL;
@@ -346,9 +356,14 @@ static int on_peer(sd_event_source *source, int fd, uint32_t revents, void *user
 {
 	struct peer *peer = userdata;
 	struct server *server = peer->server;
+	uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	bool stays;
 
 	server_work(server, peer, revents & EPOLLIN || peer->more || subscriber_is_costly(peer->subscriber));
-	server_worked(server, peer_turn(peer, revents) ? peer : NULL);
+	stays = peer_turn(peer, revents);
+	server_worked(server, stays ? peer : NULL);
+	if (stays)
+		server_charge(server, peer->source, &peer->used_us, clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us);
 	return 0;
 }
 
@@ -368,8 +383,9 @@ int peer_make(struct peer **ret, struct server *server, int fd, struct subscribe
 	peer->fd = fd;
 	peer->subscriber = subscriber;
 	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->moved_us);
-	/* Its first portion is written in its own turn, so that many who come at once do not hold up the loop. */
+	/* Its first portion is written in its own turn, so that many that come at once do not hold up the loop. */
 	peer->blocked = true;
+	server_charge(server, peer->source, &peer->used_us, NEW_US);
 	*ret = peer;
 	return 0;
 }

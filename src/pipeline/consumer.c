@@ -26,11 +26,13 @@
 /* Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its socket and in its own turn, which is
  * the next; with more, the queue of one that reads at once would fill while a backlog is drained. */
 #define DRAIN_MAX 256
-#define TURN_US 10000	     /* of CPU time for one turn; the record that exceeds it is finished */
-#define DRAIN_PAUSE_US 5000  /* between two turns while records keep coming: the bound of their delay */
-#define DRAIN_FIRST_US 300   /* after a wake-up: what follows a fork, mostly its exec, is there soon */
-#define DRAIN_GROWTH 4	     /* of the pause, from turn to turn */
-#define SETTLE_PAUSE_US 1000 /* for the producer of an incomplete record to run */
+#define TURN_US 10000	       /* of CPU time for one turn; the record that exceeds it is finished */
+#define OTHERS_US 20000	       /* of others' turns before the next one, where more records wait */
+#define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
+#define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
+#define DRAIN_FIRST_US 300     /* after a wake-up: what follows a fork, mostly its exec, is there soon */
+#define DRAIN_GROWTH 4	       /* of the pause, from turn to turn */
+#define SETTLE_PAUSE_US 1000   /* for the producer of an incomplete record to run */
 #define SETTLE_PAUSES 1000
 #define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss continues */
 #define RESYNC_DOUBLINGS_MAX \
@@ -50,11 +52,11 @@ struct consumer {
 	uint64_t dedup_until_us, dedup_end;	/* and position in the ring */
 	const struct consumer_ops *ops;
 	void *userdata;
-	sd_event_source *timer;
-	uint64_t turn_ends_us; /* not before */
-	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
-	bool cut;	       /* it ended before the ring was empty */
-	uint64_t pause_us;     /* before the next turn; 0 while the consumer sleeps */
+	sd_event_source *timer, *limit; /* of the next turn, and of what others may take before it */
+	uint64_t turn_ends_us;		/* not before */
+	uint64_t turn_cpu_us;		/* CLOCK_THREAD_CPUTIME_ID when it began */
+	bool cut;			/* it ended before the ring was empty */
+	uint64_t pause_us;		/* before the next turn; 0 while the consumer sleeps */
 	int64_t epoch;
 	struct trim trim;
 	struct skipped skipped;
@@ -328,17 +330,27 @@ static bool has_more(const struct consumer *consumer)
 	return consumer->resync && resync_is_under_way(consumer->resync) && !resync_waits(consumer->resync);
 }
 
-/* more: more waits. Then it is the others' turn, none of which may be left out: each that is ready has one before. */
+/* more: more waits. Then it is the others' turn, each of which has one before, as far as OTHERS_US last. */
 static int next_turn(struct consumer *consumer, bool more)
 {
-	int r = sd_event_source_set_priority(consumer->timer,
-					     more ? SD_EVENT_PRIORITY_NORMAL : SD_EVENT_PRIORITY_IMPORTANT);
+	int r = sd_event_source_set_priority(consumer->timer, more ? AFTER_OTHERS : SD_EVENT_PRIORITY_IMPORTANT);
 
 	if (r >= 0)
 		r = sd_event_source_set_time_relative(consumer->timer, more ? 0 : consumer->pause_us);
 	if (r >= 0)
 		r = sd_event_source_set_time_accuracy(consumer->timer, consumer->pause_us / 5);
-	return r < 0 ? r : sd_event_source_set_enabled(consumer->timer, SD_EVENT_ONESHOT);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(consumer->timer, SD_EVENT_ONESHOT);
+	if (r >= 0 && more)
+		r = sd_event_source_set_time_relative(consumer->limit, OTHERS_US);
+	return r < 0 ? r : sd_event_source_set_enabled(consumer->limit, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+}
+
+static int stop_timers(struct consumer *consumer)
+{
+	int r = sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
+
+	return r < 0 ? r : sd_event_source_set_enabled(consumer->limit, SD_EVENT_OFF);
 }
 
 int consumer_turn(struct consumer *consumer)
@@ -356,7 +368,7 @@ int consumer_turn(struct consumer *consumer)
 	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && record_source_sleep(consumer->source)) {
 		consumer->pause_us = 0;
 		pool_trim(POOL_FREE_IDLE_MAX);
-		return sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
+		return stop_timers(consumer);
 	}
 	if (n > 0)
 		record_source_awake(consumer->source);
@@ -393,7 +405,12 @@ int consumer_watch(struct consumer *consumer)
 		return r;
 	/* Due at once: it looks for what came while the outputs joined, and goes to sleep if there is nothing. */
 	r = sd_event_add_time_relative(consumer->event, &consumer->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, consumer);
-	return r < 0 ? r : sd_event_source_set_priority(consumer->timer, SD_EVENT_PRIORITY_IMPORTANT);
+	if (r >= 0)
+		r = sd_event_source_set_priority(consumer->timer, SD_EVENT_PRIORITY_IMPORTANT);
+	if (r >= 0)
+		r = sd_event_add_time_relative(consumer->event, &consumer->limit, CLOCK_MONOTONIC, OTHERS_US, 1000,
+					       on_timer, consumer);
+	return r < 0 ? r : sd_event_source_set_priority(consumer->limit, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
 /* Sources. */
@@ -476,6 +493,7 @@ struct consumer *consumer_free(struct consumer *consumer)
 	if (!consumer)
 		return NULL;
 	sd_event_source_disable_unref(consumer->timer);
+	sd_event_source_disable_unref(consumer->limit);
 	dedup_free(consumer->dedup);
 	free(consumer);
 	return NULL;
