@@ -8,21 +8,21 @@
 #include "util/pool.h"
 
 #define LISTS_MAX 64
-#define ROOM_FIRST 32768
+#define CAPACITY_FIRST 32768
 
 struct list {
 	struct arg_chunks_key key;
-	uint64_t turn; /* of its last piece, for the oldest */
-	time_t came;   /* its last piece; CLOCK_MONOTONIC */
-	size_t size, room;
+	uint64_t order;	 /* of its last chunk: the oldest has the least */
+	time_t added_at; /* its last chunk, CLOCK_MONOTONIC_COARSE in seconds */
+	size_t size, capacity;
 	char *data; /* NULL: the slot is free */
 };
 
 struct arg_chunks {
 	struct list lists[LISTS_MAX];
-	uint64_t turn;
+	uint64_t last_order;
 	size_t limit;
-	size_t memory, held; /* allowed, taken */
+	size_t memory, used; /* allowed, taken */
 };
 
 int arg_chunks_new(struct arg_chunks **ret, size_t limit, size_t memory)
@@ -45,15 +45,15 @@ static time_t now(void)
 	return ts.tv_sec;
 }
 
-static size_t room_cost(size_t room)
+static size_t cost_of(size_t capacity)
 {
-	return room ? charge_of(room) : 0;
+	return capacity ? charge_of(capacity) : 0;
 }
 
 static void list_drop(struct arg_chunks *chunks, struct list *list)
 {
-	chunks->held -= room_cost(list->room);
-	pool_free(list->data, list->room);
+	chunks->used -= cost_of(list->capacity);
+	pool_free(list->data, list->capacity);
 	*list = (struct list){};
 }
 
@@ -77,21 +77,21 @@ static struct list *find(const struct arg_chunks *chunks, struct arg_chunks_key 
 	return NULL;
 }
 
-/* The one that has waited longest, but for `kept`; NULL: there is none. */
-static struct list *oldest(struct arg_chunks *chunks, const struct list *kept)
+/* The one that has waited longest, except for one; NULL: there is none. */
+static struct list *oldest(struct arg_chunks *chunks, const struct list *except)
 {
 	struct list *found = NULL;
 
 	for (size_t i = 0; i < LISTS_MAX; i++) {
 		struct list *list = &chunks->lists[i];
 
-		if (list != kept && list->data && (!found || list->turn < found->turn))
+		if (list != except && list->data && (!found || list->order < found->order))
 			found = list;
 	}
 	return found;
 }
 
-/* A free slot, at the cost of the oldest. */
+/* A free slot; drops the oldest list if there is none. */
 static struct list *slot(struct arg_chunks *chunks)
 {
 	struct list *list;
@@ -104,59 +104,59 @@ static struct list *slot(struct arg_chunks *chunks)
 	return list;
 }
 
-/* At the cost of others, where they take too much together. */
+/* Drops others where all take too much memory together. */
 static int list_grow(struct arg_chunks *chunks, struct list *list, size_t size)
 {
-	size_t room = list->room ? list->room * 2 : ROOM_FIRST;
+	size_t capacity = list->capacity ? list->capacity * 2 : CAPACITY_FIRST;
 	struct list *other;
 	char *data;
 
-	if (size <= list->room)
+	if (size <= list->capacity)
 		return 0;
-	while (room < size)
-		room *= 2;
-	if (room > chunks->limit)
-		room = chunks->limit;
-	while (chunks->held + room_cost(room) > chunks->memory && (other = oldest(chunks, list)))
+	while (capacity < size)
+		capacity *= 2;
+	if (capacity > chunks->limit)
+		capacity = chunks->limit;
+	while (chunks->used + cost_of(capacity) > chunks->memory && (other = oldest(chunks, list)))
 		list_drop(chunks, other);
-	data = pool_alloc(room);
+	data = pool_alloc(capacity);
 	if (!data)
 		return -ENOMEM;
 	if (list->size > 0)
 		memcpy(data, list->data, list->size);
-	pool_free(list->data, list->room);
-	chunks->held += room_cost(room) - room_cost(list->room);
+	pool_free(list->data, list->capacity);
+	chunks->used += cost_of(capacity) - cost_of(list->capacity);
 	list->data = data;
-	list->room = room;
+	list->capacity = capacity;
 	return 0;
 }
 
-int arg_chunks_add(struct arg_chunks *chunks, struct arg_chunks_key key, uint64_t position, struct bytes piece)
+int arg_chunks_add(struct arg_chunks *chunks, struct arg_chunks_key key, uint64_t position, struct bytes chunk)
 {
 	struct list *list = find(chunks, key);
 	int r;
 
 	if (!list) {
-		if (position != 0 || piece.size == 0)
-			return 0; /* the beginning was lost: what follows it is no use */
+		if (position != 0 || chunk.size == 0)
+			return 0; /* the beginning was lost: what follows it is of no use */
 		list = slot(chunks);
 		list->key = key;
 	}
 	/* The same list once more, as far as it could be read the first time (bpf/failed_exec_deferred.bpf.h). */
 	if (position == 0)
 		list->size = 0;
-	if (piece.size == 0)
+	if (chunk.size == 0)
 		return 0;
-	/* A hole (a lost piece) ends it: the rest does not fit. */
-	if (position != list->size || piece.size > chunks->limit || list->size > chunks->limit - piece.size)
+	/* A gap (a lost chunk) ends the list. */
+	if (position != list->size || chunk.size > chunks->limit || list->size > chunks->limit - chunk.size)
 		return 0;
-	r = list_grow(chunks, list, list->size + piece.size);
+	r = list_grow(chunks, list, list->size + chunk.size);
 	if (r < 0)
 		return r;
-	memcpy(list->data + list->size, piece.data, piece.size);
-	list->size += piece.size;
-	list->turn = ++chunks->turn;
-	list->came = now();
+	memcpy(list->data + list->size, chunk.data, chunk.size);
+	list->size += chunk.size;
+	list->order = ++chunks->last_order;
+	list->added_at = now();
 	return 0;
 }
 
@@ -179,17 +179,17 @@ void arg_chunks_expire(struct arg_chunks *chunks)
 {
 	time_t limit;
 
-	if (chunks->held == 0)
+	if (chunks->used == 0)
 		return;
 	limit = now() - ARG_CHUNKS_AGE_S;
 	for (size_t i = 0; i < LISTS_MAX; i++)
-		if (chunks->lists[i].data && chunks->lists[i].came <= limit)
+		if (chunks->lists[i].data && chunks->lists[i].added_at <= limit)
 			list_drop(chunks, &chunks->lists[i]);
 }
 
 size_t arg_chunks_memory(const struct arg_chunks *chunks)
 {
-	return chunks->held;
+	return chunks->used;
 }
 
 int arg_chunks_archive(struct arg_chunks *chunks, struct archive *a)
@@ -199,7 +199,7 @@ int arg_chunks_archive(struct arg_chunks *chunks, struct archive *a)
 		struct bytes data = { list->data, list->size };
 
 		archive_raw(a, &list->key, sizeof(list->key));
-		ARCHIVE(a, list->turn);
+		ARCHIVE(a, list->order);
 		archive_bytes(a, &data);
 		if (!archive_is_reading(a) || data.size == 0)
 			continue;
@@ -209,8 +209,8 @@ int arg_chunks_archive(struct arg_chunks *chunks, struct archive *a)
 			return -ENOMEM;
 		memcpy(list->data, data.data, data.size);
 		list->size = data.size;
-		list->came = now();
+		list->added_at = now();
 	}
-	ARCHIVE(a, chunks->turn);
+	ARCHIVE(a, chunks->last_order);
 	return archive_error(a);
 }

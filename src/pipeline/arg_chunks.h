@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Arguments and environments that came in pieces (record.h), for records that have not come yet. Bounded: in number and in
- * memory, since more than CPUs exec at once cannot be under way (the oldest makes room: its record was lost); in size; and
- * in time.
+ * Arguments and environments that came in chunks (record.h), before the record that they belong to. Bounded in number and in memory,
+ * since no more than CPUs exec at once (the oldest is dropped: its record was lost); in size; and in time.
  */
 #ifndef EXECSNOOP_ARG_CHUNKS_H
 #define EXECSNOOP_ARG_CHUNKS_H
@@ -20,19 +19,19 @@ struct arg_chunks_key {
 	uint64_t time;
 };
 
-/* limit: bytes of one list. memory: of all lists; one has room whatever it is. */
+/* limit: bytes of one list. memory: of all lists; a single one may exceed it. */
 int arg_chunks_new(struct arg_chunks **ret, size_t limit, size_t memory);
 struct arg_chunks *arg_chunks_free(struct arg_chunks *chunks);
 DEFINE_CLEANUP(struct arg_chunks *, arg_chunks_free);
 
-/* The piece that stands at `position` of the list. One that does not follow what is there (a piece was lost), or goes
- * beyond the limit, is left out, and so the list ends. 0 or -ENOMEM. */
-int arg_chunks_add(struct arg_chunks *chunks, struct arg_chunks_key key, uint64_t position, struct bytes piece);
+/* The chunk at `position` of the list. One that does not follow what is there (a chunk was lost), or exceeds the limit, is dropped,
+ * and so the list ends. 0 or -ENOMEM. */
+int arg_chunks_add(struct arg_chunks *chunks, struct arg_chunks_key key, uint64_t position, struct bytes chunk);
 /* What there is of the list, valid until the next call; data NULL: nothing. */
 struct bytes arg_chunks_find(const struct arg_chunks *chunks, struct arg_chunks_key key);
 void arg_chunks_drop(struct arg_chunks *chunks, struct arg_chunks_key key);
 
-/* Drops the lists whose last piece came ARG_CHUNKS_AGE_S seconds ago: their records were lost. */
+/* Drops the lists whose last chunk came ARG_CHUNKS_AGE_S seconds ago: their records were lost. */
 #define ARG_CHUNKS_AGE_S 30
 void arg_chunks_expire(struct arg_chunks *chunks);
 /* Memory that the lists take. */

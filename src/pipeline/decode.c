@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel side is trusted to mean well, but not to be right: records also come from another version's
- * probes (a ring that outlived a restart) and from fuzzers. So every part is checked against the record's size
- * before it is looked at, and paths are put together in memory of the result.
+ * Records also come from the probes of another version (a ring that outlived a restart) and from fuzzers. So every part is checked
+ * against the record's size before it is looked at, and paths are put together in memory of the result.
  */
 #include "pipeline/decode.h"
 
@@ -10,16 +9,25 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+/* Of a record: its bytes, and the size of the struct before its variable parts. */
+struct view {
+	const char *data;
+	size_t size, fixed;
+};
+
+/* Of decoded.paths. */
+enum { PATH_EXE, PATH_CWD, PATH_CGROUP };
+
 /* A part as bytes; one of size 0 is not known. */
-static int part_bytes(struct bytes *ret, const void *data, size_t size, size_t fixed, const struct part *part)
+static int part_bytes(struct bytes *ret, const struct view *view, const struct part *part)
 {
 	if (part->size == 0) {
 		*ret = BYTES_NONE;
 		return 0;
 	}
-	if (part->offset < fixed || part->offset > size || part->size > size - part->offset)
+	if (part->offset < view->fixed || part->offset > view->size || part->size > view->size - part->offset)
 		return -EBADMSG;
-	*ret = (struct bytes){ (const char *)data + part->offset, part->size };
+	*ret = (struct bytes){ view->data + part->offset, part->size };
 	return 0;
 }
 
@@ -111,30 +119,24 @@ static int decode_fork(struct decoded *d, const struct record_fork *record, size
 	return 0;
 }
 
-/* A path part whose walk reached the root: an empty one is the root itself. */
-static int path_part(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
-		     const struct part *part, struct bytes *ret)
+/* A path whose walk reached the root: an empty one is the root itself. */
+static int path_part(struct bytes *ret, struct decoded *d, unsigned slot, const struct view *view,
+		     const struct part *part)
 {
 	struct bytes components;
-	int r = part_bytes(&components, data, size, fixed, part);
+	int r = part_bytes(&components, view, part);
 
-	if (r < 0)
-		return r;
-	return decode_path(components, d->paths[slot], sizeof(d->paths[slot]), ret);
+	return r < 0 ? r : decode_path(components, d->paths[slot], sizeof(d->paths[slot]), ret);
 }
 
-/* One that was cut is left out, and said. */
-static int path_or_cut(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
-		       const struct part *part, bool cut, enum incomplete which, struct bytes *ret)
+static void set_incomplete(struct image *image, bool incomplete, enum incomplete which)
 {
-	if (!cut)
-		return path_part(d, slot, data, size, fixed, part, ret);
-	d->process.image.incomplete |= INCOMPLETE_BIT(which);
-	return 0;
+	if (incomplete)
+		image->incomplete |= INCOMPLETE_BIT(which);
 }
 
-static int cgroup_part(struct decoded *d, unsigned slot, const void *data, size_t size, size_t fixed,
-		       const struct part *part, uint32_t flags)
+/* Where the walk was cut, the components nearest to the leaf and to the root. */
+static int decode_cgroup(struct decoded *d, const struct view *view, const struct part *cgroup, uint32_t flags)
 {
 	struct image *image = &d->process.image;
 	struct bytes ends;
@@ -143,45 +145,67 @@ static int cgroup_part(struct decoded *d, unsigned slot, const void *data, size_
 	if (flags & PLACE_F_NO_CGROUP)
 		return 0;
 	if (!(flags & PLACE_F_CGROUP_CUT))
-		return path_part(d, slot, data, size, fixed, part, &image->cgroup);
-	image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_CGROUP);
-	r = part_bytes(&ends, data, size, fixed, part);
-	return r == 0 && ends.data ? join(ends, true, d->paths[slot], sizeof(d->paths[slot]), &image->cgroup) : r;
+		return path_part(&image->cgroup, d, PATH_CGROUP, view, cgroup);
+	r = part_bytes(&ends, view, cgroup);
+	if (r < 0 || !ends.data)
+		return r;
+	return join(ends, true, d->paths[PATH_CGROUP], sizeof(d->paths[PATH_CGROUP]), &image->cgroup);
 }
 
-/* Where it is: the same in exec and error records. */
-static int decode_place(struct decoded *d, const void *data, size_t size, size_t fixed, const struct part *cwd,
-			const struct part *cgroup, const struct part *ancestors, uint32_t flags)
+/* The same in exec and error records. A path that was cut is left out, and marked as incomplete. */
+static int decode_place(struct decoded *d, const struct view *view, const struct part *cwd, const struct part *cgroup,
+			const struct part *ancestors, uint32_t flags)
 {
 	struct image *image = &d->process.image;
-	int r = path_or_cut(d, 1, data, size, fixed, cwd, flags & PLACE_F_CWD_CUT, INCOMPLETE_CWD, &image->cwd);
+	int r = flags & PLACE_F_CWD_CUT ? 0 : path_part(&image->cwd, d, PATH_CWD, view, cwd);
 
-	if (r == 0)
-		r = cgroup_part(d, 2, data, size, fixed, cgroup, flags);
-	if (flags & PLACE_F_ANCESTORS_CUT)
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ANCESTORS);
-	return r < 0 ? r : part_bytes(&d->process.ancestors, data, size, fixed, ancestors);
+	if (r < 0)
+		return r;
+	r = decode_cgroup(d, view, cgroup, flags);
+	if (r < 0)
+		return r;
+	set_incomplete(image, flags & PLACE_F_CWD_CUT, INCOMPLETE_CWD);
+	set_incomplete(image, flags & PLACE_F_CGROUP_CUT && !(flags & PLACE_F_NO_CGROUP), INCOMPLETE_CGROUP);
+	set_incomplete(image, flags & PLACE_F_ANCESTORS_CUT, INCOMPLETE_ANCESTORS);
+	return part_bytes(&d->process.ancestors, view, ancestors);
 }
 
 /* "memfd:name": as in /proc/PID/exe, less " (deleted)". */
-static int decode_anonymous(struct decoded *d, const struct record_exec *record, size_t size)
+static int decode_anonymous(struct decoded *d, const struct view *view, const struct part *exe)
 {
 	struct image *image = &d->process.image;
+	char *path = d->paths[PATH_EXE];
 	struct bytes name;
-	int r = part_bytes(&name, record, size, sizeof(*record), &record->exe);
+	int r = part_bytes(&name, view, exe);
 
-	if (r < 0 || name.size < 1 || name.size > sizeof(d->paths[0]) - 1)
+	if (r < 0 || name.size < 1 || name.size > sizeof(d->paths[PATH_EXE]) - 1)
 		return -EBADMSG;
-	d->paths[0][0] = '/';
-	memcpy(d->paths[0] + 1, name.data, name.size - 1);
-	image->exe = (struct bytes){ d->paths[0], name.size };
+	path[0] = '/';
+	memcpy(path + 1, name.data, name.size - 1);
+	image->exe = (struct bytes){ path, name.size };
 	image->exe_memfd = true;
 	image->exe_deleted = true;
 	return 0;
 }
 
+static int decode_exe(struct decoded *d, const struct record_exec *record, const struct view *view)
+{
+	struct image *image = &d->process.image;
+
+	image->exe_inode = record->exe_inode;
+	image->exe_dev_major = record->exe_dev_major;
+	image->exe_dev_minor = record->exe_dev_minor;
+	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
+	set_incomplete(image, record->flags & EXEC_F_EXE_DEV, INCOMPLETE_EXE_DEV);
+	if (record->flags & EXEC_F_EXE_ANON)
+		return decode_anonymous(d, view, &record->exe);
+	set_incomplete(image, record->flags & EXEC_F_EXE_CUT, INCOMPLETE_EXE);
+	return record->flags & EXEC_F_EXE_CUT ? 0 : path_part(&image->exe, d, PATH_EXE, view, &record->exe);
+}
+
 static int decode_exec(struct decoded *d, const struct record_exec *record, size_t size)
 {
+	const struct view view = { (const char *)record, size, sizeof(*record) };
 	struct image *image = &d->process.image;
 	int r;
 
@@ -194,27 +218,18 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	image->argc = record->argc;
 	image->args_size = record->args_size;
 	image->secureexec = record->flags & EXEC_F_SECURE;
-	image->exe_inode = record->exe_inode;
-	image->exe_dev_major = record->exe_dev_major;
-	image->exe_dev_minor = record->exe_dev_minor;
-	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
-	if (record->flags & EXEC_F_EXE_DEV)
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
-	if (record->flags & EXEC_F_FILENAME_CUT)
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_FILENAME);
-	if (record->flags & EXEC_F_EXE_ANON)
-		r = decode_anonymous(d, record, size);
-	else
-		r = path_or_cut(d, 0, record, size, sizeof(*record), &record->exe, record->flags & EXEC_F_EXE_CUT,
-				INCOMPLETE_EXE, &image->exe);
-	if (r == 0)
-		r = decode_place(d, record, size, sizeof(*record), &record->cwd, &record->cgroup, &record->ancestors,
-				 record->flags);
-	if (r == 0)
-		r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
-	if (r == 0)
-		r = part_bytes(&image->env, record, size, sizeof(*record), &record->env);
-	return r < 0 ? r : part_bytes(&image->args, record, size, sizeof(*record), &record->args);
+	set_incomplete(image, record->flags & EXEC_F_FILENAME_CUT, INCOMPLETE_FILENAME);
+	r = decode_exe(d, record, &view);
+	if (r < 0)
+		return r;
+	r = decode_place(d, &view, &record->cwd, &record->cgroup, &record->ancestors, record->flags);
+	if (r < 0)
+		return r;
+	r = part_bytes(&image->filename, &view, &record->filename);
+	if (r < 0)
+		return r;
+	r = part_bytes(&image->env, &view, &record->env);
+	return r < 0 ? r : part_bytes(&image->args, &view, &record->args);
 }
 
 /* A path that execveat(2) looks up from a descriptor, as a success would name it: fs/exec.c of the kernel, alloc_bprm(). */
@@ -234,6 +249,7 @@ static void name_by_descriptor(struct decoded *d)
 
 static int decode_error(struct decoded *d, const struct record_error *record, size_t size)
 {
+	const struct view view = { (const char *)record, size, sizeof(*record) };
 	struct image *image = &d->process.image;
 	int r;
 
@@ -246,32 +262,33 @@ static int decode_error(struct decoded *d, const struct record_error *record, si
 	d->args_before = record->args_before;
 	image->argc = record->argc;
 	image->args_size = record->args_size;
-	r = part_bytes(&image->filename, record, size, sizeof(*record), &record->filename);
-	if (r == 0)
-		r = decode_place(d, record, size, sizeof(*record), &record->cwd, &record->cgroup, &record->ancestors,
-				 record->flags);
+	r = part_bytes(&image->filename, &view, &record->filename);
 	if (r < 0)
 		return r;
-	if (record->flags & ERROR_F_FILENAME_CUT)
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_FILENAME);
+	r = decode_place(d, &view, &record->cwd, &record->cgroup, &record->ancestors, record->flags);
+	if (r < 0)
+		return r;
+	set_incomplete(image, record->flags & ERROR_F_FILENAME_CUT, INCOMPLETE_FILENAME);
 	/* An empty path is a path: execve("") fails with ENOENT. */
 	if (!image->filename.data && !(record->flags & ERROR_F_FILENAME_FAULT))
 		image->filename = BYTES("");
 	name_by_descriptor(d);
 	image->exe = image->filename;
-	return part_bytes(&image->args, record, size, sizeof(*record), &record->args);
+	return part_bytes(&image->args, &view, &record->args);
 }
 
 static int decode_args(struct decoded *d, const struct record_args *record, size_t size)
 {
+	const struct view view = { (const char *)record, size, sizeof(*record) };
+
 	if (size < sizeof(*record))
 		return -EBADMSG;
 	d->position = record->position;
-	return part_bytes(&d->piece, record, size, sizeof(*record), &record->bytes);
+	return part_bytes(&d->chunk, &view, &record->bytes);
 }
 
 /*
- * Ticks say how often a thread was met in user space and in the kernel, the scheduler how long it ran in all; the kernel
+ * Ticks count how often a thread was found in user space and in the kernel, the scheduler measures how long it ran in all; the kernel
  * divides the latter in the ratio of the former (kernel/sched/cputime.c, cputime_adjust()).
  */
 static int decode_exit(struct decoded *d, const struct record_exit *record, size_t size)

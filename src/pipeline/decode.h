@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * Bytes of the ring buffer to what they mean. Pure; every offset and size is checked: a record that
- * is malformed in any way is -EBADMSG, never a wrong read.
- */
+/* Decodes records of the ring buffer. Pure; every offset and size is checked: a malformed record is -EBADMSG, never a wrong read. */
 #ifndef EXECSNOOP_DECODE_H
 #define EXECSNOOP_DECODE_H
 
@@ -20,7 +17,7 @@ struct decoded {
 	uint32_t error_flags;		     /* ERROR: ERROR_F_x */
 	int dirfd;			     /* ERROR */
 	uint64_t position;		     /* ARGS, ENV */
-	struct bytes piece;		     /* ARGS, ENV */
+	struct bytes chunk;		     /* ARGS, ENV */
 	/* The paths, put together from their components. */
 	char paths[3][RECORD_PATH_MAX + 1];
 	char by_descriptor[sizeof("/dev/fd/-2147483648/") + RECORD_PATH_MAX];

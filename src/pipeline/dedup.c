@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A hash table with linear probing; nothing is ever taken out. */
+/* A hash table with linear probing; nothing is ever removed. */
 #include "pipeline/dedup.h"
 
 #include <errno.h>
 
-struct place {
-	struct twin twin; /* kind 0: free */
-	bool found;
+struct slot {
+	struct dedup_key key; /* kind 0: free */
+	bool matched;
 };
 
 struct dedup {
-	struct place *places;
+	struct slot *slots;
 	size_t size; /* a power of two, at least twice the count */
 	size_t count;
 };
@@ -22,8 +22,8 @@ int dedup_new(struct dedup **ret)
 	if (!dedup)
 		return -ENOMEM;
 	dedup->size = 1024;
-	dedup->places = calloc(dedup->size, sizeof(*dedup->places));
-	if (!dedup->places)
+	dedup->slots = calloc(dedup->size, sizeof(*dedup->slots));
+	if (!dedup->slots)
 		return -ENOMEM;
 	*ret = TAKE_PTR(dedup);
 	return 0;
@@ -32,55 +32,55 @@ int dedup_new(struct dedup **ret)
 struct dedup *dedup_free(struct dedup *dedup)
 {
 	if (dedup)
-		free(dedup->places);
+		free(dedup->slots);
 	free(dedup);
 	return NULL;
 }
 
-static bool is_twin(const struct twin *a, const struct twin *b)
+static bool is_equal(const struct dedup_key *a, const struct dedup_key *b)
 {
-	return a->kind == b->kind && a->tgid == b->tgid && a->start == b->start && a->which == b->which;
+	return a->kind == b->kind && a->tgid == b->tgid && a->start == b->start && a->number == b->number;
 }
 
-/* A thread may fail a great many times alike: those of each span of time have a home of their own. */
-static uint64_t span(const struct twin *twin)
+/* A thread may fail in the same way a great many times: those of each span of time have a home of their own. */
+static uint64_t span(const struct dedup_key *key)
 {
-	return twin->by_time ? twin->time / DEDUP_APART_NS : 0;
+	return key->by_time ? key->time / DEDUP_APART_NS : 0;
 }
 
-static size_t home(const struct dedup *dedup, const struct twin *twin, uint64_t span)
+static size_t home(const struct dedup *dedup, const struct dedup_key *key, uint64_t span)
 {
-	uint64_t hash = (twin->start ^ (uint64_t)twin->tgid << 32 ^ twin->which << 3 ^ twin->kind) *
-			UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t hash =
+		(key->start ^ (uint64_t)key->tgid << 32 ^ key->number << 3 ^ key->kind) * UINT64_C(0x9e3779b97f4a7c15);
 
 	hash = (hash ^ hash >> 32 ^ span) * UINT64_C(0x9e3779b97f4a7c15);
 	return (size_t)(hash >> 32) & (dedup->size - 1);
 }
 
-static void put(struct dedup *dedup, const struct place *place)
+static void put(struct dedup *dedup, const struct slot *slot)
 {
-	size_t i = home(dedup, &place->twin, span(&place->twin));
+	size_t i = home(dedup, &slot->key, span(&slot->key));
 
-	while (dedup->places[i].twin.kind != 0)
+	while (dedup->slots[i].key.kind != 0)
 		i = (i + 1) & (dedup->size - 1);
-	dedup->places[i] = *place;
+	dedup->slots[i] = *slot;
 }
 
-int dedup_note(struct dedup *dedup, const struct twin *twin)
+int dedup_add(struct dedup *dedup, const struct dedup_key *key)
 {
 	if (2 * (dedup->count + 1) > dedup->size) {
 		struct dedup bigger = { .size = dedup->size * 2, .count = dedup->count };
 
-		bigger.places = calloc(bigger.size, sizeof(*bigger.places));
-		if (!bigger.places)
+		bigger.slots = calloc(bigger.size, sizeof(*bigger.slots));
+		if (!bigger.slots)
 			return -ENOMEM;
 		for (size_t i = 0; i < dedup->size; i++)
-			if (dedup->places[i].twin.kind != 0)
-				put(&bigger, &dedup->places[i]);
-		free(dedup->places);
+			if (dedup->slots[i].key.kind != 0)
+				put(&bigger, &dedup->slots[i]);
+		free(dedup->slots);
 		*dedup = bigger;
 	}
-	put(dedup, &(struct place){ .twin = *twin });
+	put(dedup, &(struct slot){ .key = *key });
 	dedup->count++;
 	return 0;
 }
@@ -90,42 +90,42 @@ static uint64_t apart(uint64_t a, uint64_t b)
 	return a > b ? a - b : b - a;
 }
 
-static struct place *find_exact(const struct dedup *dedup, const struct twin *twin)
+static struct slot *find_exact(const struct dedup *dedup, const struct dedup_key *key)
 {
-	size_t i = home(dedup, twin, 0);
+	size_t i = home(dedup, key, 0);
 
-	while (dedup->places[i].twin.kind != 0 && !is_twin(&dedup->places[i].twin, twin))
+	while (dedup->slots[i].key.kind != 0 && !is_equal(&dedup->slots[i].key, key))
 		i = (i + 1) & (dedup->size - 1);
-	return dedup->places[i].twin.kind != 0 ? &dedup->places[i] : NULL;
+	return dedup->slots[i].key.kind != 0 ? &dedup->slots[i] : NULL;
 }
 
 /* The nearer of `best` and those of one span. */
-static struct place *find_nearer(const struct dedup *dedup, const struct twin *twin, uint64_t span_of,
-				 struct place *best)
+static struct slot *find_nearer(const struct dedup *dedup, const struct dedup_key *key, uint64_t span_of,
+				struct slot *best)
 {
-	for (size_t i = home(dedup, twin, span_of); dedup->places[i].twin.kind != 0; i = (i + 1) & (dedup->size - 1)) {
-		struct place *place = &dedup->places[i];
-		uint64_t distance = apart(place->twin.time, twin->time);
+	for (size_t i = home(dedup, key, span_of); dedup->slots[i].key.kind != 0; i = (i + 1) & (dedup->size - 1)) {
+		struct slot *slot = &dedup->slots[i];
+		uint64_t distance = apart(slot->key.time, key->time);
 
-		if (!is_twin(&place->twin, twin) || place->found || place->twin.tid != twin->tid ||
+		if (!is_equal(&slot->key, key) || slot->matched || slot->key.tid != key->tid ||
 		    distance > DEDUP_APART_NS)
 			continue;
-		if (!best || distance < apart(best->twin.time, twin->time))
-			best = place;
+		if (!best || distance < apart(best->key.time, key->time))
+			best = slot;
 	}
 	return best;
 }
 
-bool dedup_find(struct dedup *dedup, const struct twin *twin)
+bool dedup_match(struct dedup *dedup, const struct dedup_key *key)
 {
-	struct place *nearest = NULL;
-	uint64_t at = span(twin);
+	struct slot *nearest = NULL;
+	uint64_t at = span(key);
 
-	if (!twin->by_time)
-		return find_exact(dedup, twin);
+	if (!key->by_time)
+		return find_exact(dedup, key);
 	for (uint64_t of = at - 1; of != at + 2; of++)
-		nearest = find_nearer(dedup, twin, of, nearest);
+		nearest = find_nearer(dedup, key, of, nearest);
 	if (nearest)
-		nearest->found = true;
+		nearest->matched = true;
 	return nearest;
 }

@@ -132,7 +132,7 @@ static struct arg_chunks_key list_of(const struct decoded *d, uint32_t kind)
 
 static int piece_record(struct pipeline *p, const struct decoded *d)
 {
-	return arg_chunks_add(p->chunks, list_of(d, d->head->kind), d->position, d->piece);
+	return arg_chunks_add(p->chunks, list_of(d, d->head->kind), d->position, d->chunk);
 }
 
 /* Puts the arguments of an exec or error together. What came in pieces is to be dropped after the event. */
@@ -449,7 +449,7 @@ void pipeline_skipped(struct pipeline *p, uint64_t skipped, uint64_t boot_time)
 /* 1: it is the second of two, and left out. */
 static int is_duplicate(struct pipeline *p, const struct decoded *d)
 {
-	struct twin twin = {
+	struct dedup_key key = {
 		.kind = d->head->kind,
 		.tgid = d->head->tgid,
 		.tid = d->head->tid,
@@ -457,19 +457,19 @@ static int is_duplicate(struct pipeline *p, const struct decoded *d)
 		.time = d->head->time,
 	};
 
-	if (!p->dedup || twin.kind == RECORD_ARGS || twin.kind == RECORD_ENV)
+	if (!p->dedup || key.kind == RECORD_ARGS || key.kind == RECORD_ENV)
 		return 0;
-	if (twin.kind == RECORD_EXEC)
-		twin.which = d->process.exec_id;
-	if (twin.kind == RECORD_ERROR) {
-		twin.which = (uint64_t)d->error;
-		twin.by_time = true;
+	if (key.kind == RECORD_EXEC)
+		key.number = d->process.exec_id;
+	if (key.kind == RECORD_ERROR) {
+		key.number = (uint64_t)d->error;
+		key.by_time = true;
 	}
 	if (p->which == PIPELINE_FIRST)
-		return dedup_note(p->dedup, &twin);
-	if (!dedup_find(p->dedup, &twin))
+		return dedup_add(p->dedup, &key);
+	if (!dedup_match(p->dedup, &key))
 		return 0;
-	if (twin.kind == RECORD_EXEC || twin.kind == RECORD_ERROR)
+	if (key.kind == RECORD_EXEC || key.kind == RECORD_ERROR)
 		drop_pieces(p, d);
 	return 1;
 }
