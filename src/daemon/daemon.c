@@ -215,8 +215,15 @@ static void on_gone(void *userdata, int error)
 
 static int start_stdout(struct daemon *d)
 {
-	int r = stdout_output_new(&d->stdout_output, d->event, STDOUT_FILENO, pipeline_table(d->pipeline), d->settings,
-				  d->boot, on_gone, d);
+	struct stdout_output_config config = {
+		.fd = STDOUT_FILENO,
+		.table = pipeline_table(d->pipeline),
+		.settings = d->settings,
+		.boot = d->boot,
+		.gone = on_gone,
+		.userdata = d,
+	};
+	int r = stdout_output_new(&d->stdout_output, d->event, &config);
 
 	if (r < 0) {
 		log_error("standard output: %s", strerror(-r));

@@ -32,14 +32,15 @@ static bool is_large(const struct event *event)
 	return image && image->args.size + image->env.size > LARGE;
 }
 
-/* Where the text of some keys is in the line of all: pieces that follow each other are one. Returns how many. */
+/* Where the text of the keys is in the line of all keys; adjacent spans are one. Returns how
+ * many. */
 static size_t find_spans(const struct encoder *encoder, key_set keys, struct span spans[static KEY_MAX + 2])
 {
 	const struct line_map *map = &encoder->map;
 	bool first = true;
 	size_t n = 1;
 
-	/* The opening bracket stands where the first key has its comma. */
+	/* The opening bracket is in the place of the first key's comma. */
 	spans[0] = (struct span){ 0, 1 };
 	for (size_t i = 0; i < map->count; i++) {
 		size_t at = map->keys[i].at, end = i + 1 < map->count ? map->keys[i + 1].at : map->end;
@@ -112,14 +113,14 @@ int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
 			return 0;
 		}
 	}
-	/* A loss is small, and has all its keys always. */
+	/* A loss is small, and always has all its keys. */
 	if (encoder->event->type != EVENT_LOST && (encoder->count == ENCODER_SETS || is_large(encoder->event)))
 		r = cut(encoder, keys, &line);
 	else
 		r = json_event(encoder->json, &line, encoder->event, keys);
 	if (r < 0)
 		return r;
-	/* The last place goes to the one that asks last. */
+	/* The last place is for the latest set. */
 	if (encoder->count == ENCODER_SETS)
 		line_unref(encoder->made[--encoder->count].line);
 	encoder->made[encoder->count].keys = keys;

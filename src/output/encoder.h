@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The lines of one event, for all that want it (sink.h has encoder_line). Each set of keys that the first few ask for is
- * encoded; then, and at once where the event is large, one line of all keys is, and the others are cut from it: so the work
- * for an event is bounded, however many sets there are, and a large line is in memory once.
+ * The lines of one event, for all sinks; sink.h has encoder_line(). The first few sets of keys are
+ * encoded each. For further sets, and for all sets of a large event, one line of all keys is
+ * encoded and the others are cut from it: so the work for an event is bounded, however many sets
+ * there are, and a large line is in memory once.
  */
 #ifndef EXECSNOOP_ENCODER_H
 #define EXECSNOOP_ENCODER_H

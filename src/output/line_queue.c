@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A ring of references. It grows by doubling and shrinks when it is empty; what bounds it is the memory of the lines and
- * of the ring, since that is what a slow reader costs (a line that others hold too is charged to each of them: the last
- * one that holds it is the one that keeps it).
+ * A ring of references. It grows by doubling and shrinks when it is empty. Its limit is for the
+ * memory of the lines and of the ring, since that is what a slow subscriber costs. A line is
+ * charged to each queue that has it, since any of them may be the last.
  */
 #include "output/line_queue.h"
 
@@ -21,11 +21,11 @@
 struct line_queue {
 	struct line **lines; /* a ring of `capacity`, a power of two */
 	size_t capacity, head, count;
-	size_t written; /* bytes of the first line that are out */
-	size_t size;	/* text that is not out */
+	size_t written; /* bytes of the first line */
+	size_t size;	/* bytes of text, not yet written */
 	size_t held;	/* memory of the lines, and of a ring that has grown */
 	size_t peak, limit;
-	uint64_t out; /* bytes, ever */
+	uint64_t total_written; /* bytes */
 	uint64_t events;
 	size_t long_lines;
 };
@@ -114,7 +114,7 @@ static struct line **place(const struct line_queue *queue, size_t i)
 	return &queue->lines[(queue->head + i) & (queue->capacity - 1)];
 }
 
-/* What a ring takes. The one that every buffer has is no part of what it holds. */
+/* Memory of a ring. The smallest one, which every queue has, is not charged. */
 static size_t lines_cost(size_t capacity)
 {
 	return capacity > CAPACITY_MIN ? charge_of(capacity * sizeof(struct line *)) : 0;
@@ -193,7 +193,7 @@ int line_queue_push(struct line_queue *queue, struct line *line)
 	return line_queue_push_always(queue, line);
 }
 
-/* The line goes out of it. */
+/* The queue drops its reference. */
 static void release(struct line_queue *queue, struct line *line)
 {
 	queue->held -= line->held;
@@ -202,7 +202,7 @@ static void release(struct line_queue *queue, struct line *line)
 	line_unref(line);
 }
 
-/* A storm is over: give its capacity back. */
+/* Frees a ring that has grown, once it is empty. */
 static void shrink(struct line_queue *queue)
 {
 	if (queue->count > 0 || queue->capacity <= CAPACITY_MIN)
@@ -213,7 +213,7 @@ static void shrink(struct line_queue *queue)
 	queue->capacity = queue->head = 0;
 }
 
-/* `n` bytes are out. */
+/* `n` bytes have been written. */
 static void consume(struct line_queue *queue, size_t n)
 {
 	queue->size -= n;
@@ -249,7 +249,7 @@ int line_queue_move(struct line_queue *to, struct line_queue *from)
 
 size_t line_queue_drop_snapshot(struct line_queue *queue)
 {
-	size_t kept = 0, dropped;
+	size_t count = 0, dropped;
 
 	for (size_t i = 0; i < queue->count; i++) {
 		struct line *line = *place(queue, i);
@@ -258,10 +258,10 @@ size_t line_queue_drop_snapshot(struct line_queue *queue)
 			queue->size -= line->size;
 			release(queue, line);
 		} else
-			*place(queue, kept++) = line;
+			*place(queue, count++) = line;
 	}
-	dropped = queue->count - kept;
-	queue->count = kept;
+	dropped = queue->count - count;
+	queue->count = count;
 	shrink(queue);
 	return dropped;
 }
@@ -272,7 +272,8 @@ void line_queue_clear(struct line_queue *queue)
 	consume(queue, queue->size);
 }
 
-/* A socket is asked not to block: its description may be shared with others, who want it to. */
+/* MSG_DONTWAIT instead of O_NONBLOCK: the open file description may be shared with processes that
+ * rely on blocking. */
 static ssize_t write_some(int fd, struct iovec *iov, int n)
 {
 	struct msghdr message = { .msg_iov = iov, .msg_iovlen = (size_t)n };
@@ -281,14 +282,15 @@ static ssize_t write_some(int fd, struct iovec *iov, int n)
 	return done < 0 && errno == ENOTSOCK ? writev(fd, iov, n) : done;
 }
 
-/* The text of a line behind its first `skip` bytes, at most `most` bytes of it, in at most `n` pieces. Returns how many. */
-static int gather_line(const struct line *line, size_t skip, size_t most, struct iovec *iov, int n)
+/* Describes the text of a line after its first `skip` bytes, at most `max` bytes of it, by at most
+ * `n` iovecs. Returns how many. */
+static int gather_line(const struct line *line, size_t skip, size_t max, struct iovec *iov, int n)
 {
 	const struct span whole = { 0, line->size }, *spans = line->whole ? (const void *)line->data : &whole;
 	const char *text = line->whole ? line->whole->data : line->data;
 	int used = 0;
 
-	for (size_t i = 0; i < (line->whole ? line->spans : 1) && used < n && most > 0; i++) {
+	for (size_t i = 0; i < (line->whole ? line->spans : 1) && used < n && max > 0; i++) {
 		size_t size = spans[i].size;
 
 		if (skip >= size) {
@@ -296,16 +298,16 @@ static int gather_line(const struct line *line, size_t skip, size_t most, struct
 			continue;
 		}
 		size -= skip;
-		if (size > most)
-			size = most;
+		if (size > max)
+			size = max;
 		iov[used++] = (struct iovec){ (void *)(text + spans[i].at + skip), size };
-		most -= size;
+		max -= size;
 		skip = 0;
 	}
 	return used;
 }
 
-/* Whole lines, or a piece of one that is too long. */
+/* Whole lines, or a part of one that is too long. */
 static int gather(const struct line_queue *queue, struct iovec iov[static BATCH])
 {
 	size_t space = LINE_QUEUE_WRITE_MAX;
@@ -315,7 +317,7 @@ static int gather(const struct line_queue *queue, struct iovec iov[static BATCH]
 		struct line *line = *place(queue, i);
 		size_t skip = i == 0 ? queue->written : 0, size = line->size - skip;
 
-		/* What is in several pieces is longer than that. */
+		/* A line of spans is longer than that. */
 		if (i > 0 && (size > space || line->whole))
 			break;
 		n += gather_line(line, skip, space, iov + n, BATCH - n);
@@ -326,9 +328,9 @@ static int gather(const struct line_queue *queue, struct iovec iov[static BATCH]
 	return n;
 }
 
-int line_queue_write(struct line_queue *queue, int fd, size_t most)
+int line_queue_write(struct line_queue *queue, int fd, size_t max)
 {
-	size_t out = 0;
+	size_t written = 0;
 
 	while (queue->count > 0) {
 		struct iovec iov[BATCH];
@@ -341,9 +343,9 @@ int line_queue_write(struct line_queue *queue, int fd, size_t most)
 		if (done < 0)
 			return -errno;
 		consume(queue, (size_t)done);
-		out += (size_t)done;
-		queue->out += (size_t)done;
-		if (queue->count > 0 && out >= most)
+		written += (size_t)done;
+		queue->total_written += (size_t)done;
+		if (queue->count > 0 && written >= max)
 			return LINE_QUEUE_E_MORE;
 	}
 	return 0;
@@ -383,7 +385,7 @@ bool line_queue_may_be_mid_line(const struct line_queue *queue)
 
 uint64_t line_queue_written(const struct line_queue *queue)
 {
-	return queue->out;
+	return queue->total_written;
 }
 
 size_t line_queue_limit(const struct line_queue *queue)
@@ -411,7 +413,7 @@ static int line_set_add(struct line_set *set, struct line *line)
 	return 0;
 }
 
-/* As any other line: it will hold its text alone. */
+/* In an archive it is a line like any other, with text of its own. */
 static void write_cut(const struct line *line, struct archive *a)
 {
 	_cleanup_free_ char *text = malloc(line->size);

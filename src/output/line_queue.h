@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A line: one encoded event, encoded once, shared by all that have it queued.
- * A buffer: a bounded queue of whole lines on their way to one file descriptor. Lines go in whole
- * or not at all, and come out in order; only the first may be partly written.
+ * A line is one encoded event, shared by all queues that have it. A line queue has whole lines on
+ * their way to one file descriptor. Lines enter whole or not at all, and leave in order; only the
+ * first may be partly written.
  *
- * What is bounded is memory, not text: a line counts with all that its allocation takes, in full in each buffer that
- * holds it, until its last byte is out; and so do the references to it.
+ * The limit is for memory, not for text: a line counts with all that its allocation takes, in full
+ * in each queue that has it, until its last byte is written; and so do the references.
  */
 #ifndef EXECSNOOP_LINE_QUEUE_H
 #define EXECSNOOP_LINE_QUEUE_H
@@ -19,85 +19,88 @@
 
 struct line {
 	unsigned refs;
-	unsigned number; /* in an archive, from 1 on; 0: it is not in it yet */
-	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line tells of; 0: no event */
+	unsigned number; /* in an archive, from 1 on; 0: not in it yet */
+	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line reports; 0: no event */
 	uint64_t seq;	 /* of the first of them */
 	bool snapshot;	 /* a process of a snapshot */
 	size_t held;	 /* memory that it takes */
 	size_t size;
-	/* Else its text is pieces of that line, and `data` has no text but these: line_new_cut(). */
+	/* Not NULL: the text is spans of that line, and `data` is an array of struct span; see
+	 * line_new_cut(). */
 	struct line *whole;
 	size_t spans;
 	char data[]; /* with its '\n', without a NUL */
 };
 
-/* A new line with one reference, that is no event, its data not yet set. -ENOMEM. */
+/* A new line with one reference, not an event, its data not set. -ENOMEM. */
 int line_new(struct line **ret, size_t size);
-/* A line of pieces of another, which lives as long as it does and is held by it. -ENOMEM. */
+/* A line of spans of another, to which it holds a reference. -ENOMEM. */
 struct span {
 	size_t at, size;
 };
 int line_new_cut(struct line **ret, struct line *whole, const struct span *spans, size_t n);
 struct line *line_ref(struct line *line);
-struct line *line_unref(struct line *line); /* accepts NULL; returns NULL */
+struct line *line_unref(struct line *line); /* accepts NULL, returns NULL */
 DEFINE_CLEANUP(struct line *, line_unref);
 /* Memory that all lines of this process take, each once. */
 size_t line_memory(void);
 
 enum {
-	LINE_QUEUE_E_FULL = 1,	  /* the line was not taken */
-	LINE_QUEUE_E_BLOCKED = 2, /* the descriptor takes no more for now */
-	LINE_QUEUE_E_MORE = 3,	  /* `most` bytes were written; there is more to write */
+	LINE_QUEUE_E_FULL = 1,	  /* the line was not added */
+	LINE_QUEUE_E_BLOCKED = 2, /* the descriptor would block */
+	LINE_QUEUE_E_MORE = 3,	  /* `max` bytes were written; there is more to write */
 };
 
 struct line_queue;
 
-/* limit: the most bytes of memory it may hold. A line that takes more is never taken. */
+/* limit: bytes of memory. A line that takes more is never added. */
 int line_queue_new(struct line_queue **ret, size_t limit);
 struct line_queue *line_queue_free(struct line_queue *queue);
 DEFINE_CLEANUP(struct line_queue *, line_queue_free);
 
 void line_queue_set_limit(struct line_queue *queue, size_t limit);
 
-/* 0: taken (the buffer holds a reference of its own); LINE_QUEUE_E_FULL; -ENOMEM. */
+/* Adds a reference to the line. LINE_QUEUE_E_FULL; -ENOMEM. */
 int line_queue_push(struct line_queue *queue, struct line *line);
-/* The same without the limit, for the few lines that must not be lost (answers, lost). */
+/* The same without the limit, for the few lines that must not be lost (replies, `lost`). */
 int line_queue_push_always(struct line_queue *queue, struct line *line);
 
-/* Moves all lines of `from` behind those of `to`, whatever its limit. The first of `from` must not be partly written
- * unless `to` is empty. 0 or -ENOMEM: some may have been moved, in order. */
+/* Appends all lines of `from` to `to`, whatever its limit. The first of `from` must not be partly
+ * written unless `to` is empty. -ENOMEM: some may have been moved, in order. */
 int line_queue_move(struct line_queue *to, struct line_queue *from);
 
 /* Drops the lines of a snapshot, but for one that is partly written; returns how many. */
 size_t line_queue_drop_snapshot(struct line_queue *queue);
 
-/* Forgets all lines; of the first no byte may be out. */
+/* Removes all lines; no byte of the first may be written. */
 void line_queue_clear(struct line_queue *queue);
 
 /*
- * Writes (writev, never blocking if fd does not) until all is written: 0; until fd would block:
- * LINE_QUEUE_E_BLOCKED; until at least `most` bytes went: LINE_QUEUE_E_MORE. -errno of writev otherwise
- * (-EPIPE, -ECONNRESET: the reader is gone).
+ * Writes without blocking, if fd is a socket or non-blocking: all (0), until fd would block
+ * (LINE_QUEUE_E_BLOCKED), or at least `max` bytes (LINE_QUEUE_E_MORE). -EPIPE and -ECONNRESET: the
+ * reader is gone.
  *
- * Whoever dies in it leaves a whole line at the end of what a Unix socket took: it is given whole lines of at most
- * LINE_QUEUE_WRITE_MAX bytes at once, which it takes all or not at all (unix_stream_sendmsg() has an skb for as much). Only a
- * longer line goes in several pieces.
+ * A crash in it leaves a whole line at the end of what a Unix socket has: each call writes whole
+ * lines of at most LINE_QUEUE_WRITE_MAX bytes, which the socket accepts all or not at all
+ * (unix_stream_sendmsg() has an skb for as much). Only a longer line is written in parts.
  */
 #define LINE_QUEUE_WRITE_MAX (32 << 10)
-int line_queue_write(struct line_queue *queue, int fd, size_t most);
+int line_queue_write(struct line_queue *queue, int fd, size_t max);
 
 size_t line_queue_size(const struct line_queue *queue); /* bytes of text, not yet written */
 size_t line_queue_held(const struct line_queue *queue); /* bytes of memory */
-size_t line_queue_peak(const struct line_queue *queue); /* the most memory that it ever held */
+size_t line_queue_peak(const struct line_queue *queue); /* the maximum so far */
 /* By how much the line would add to line_queue_held(). */
 size_t line_queue_cost(const struct line_queue *queue, const struct line *line);
 uint64_t line_queue_written(const struct line_queue *queue); /* bytes, since it was made */
 size_t line_queue_limit(const struct line_queue *queue);
-/* Events that would be lost with all that is held; *ret_first: the number of the first, not set if there are none. */
+/* Events that would be lost with all lines; *ret_first: the seq of the first, not set if there are
+ * none. */
 uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first);
 /*
- * It holds a line that goes in several pieces, or the first is out in part: a socket takes less at once where
- * net.core.wmem_default is small (unix_stream_sendmsg(), net/unix/af_unix.c: half of sk_sndbuf an skb).
+ * It has a line that is written in parts, or the first is partly written: a socket takes less at
+ * once where net.core.wmem_default is small (unix_stream_sendmsg(), net/unix/af_unix.c: half of
+ * sk_sndbuf an skb).
  */
 bool line_queue_may_be_mid_line(const struct line_queue *queue);
 static inline bool line_queue_is_empty(const struct line_queue *queue)
@@ -105,15 +108,15 @@ static inline bool line_queue_is_empty(const struct line_queue *queue)
 	return line_queue_size(queue) == 0;
 }
 
-/* Lines that are in an archive: each once, however many buffers have it. */
+/* Lines in an archive: each once, however many queues have it. */
 struct line_set {
 	struct line **lines; /* read so far */
 	size_t count, capacity;
 };
 void line_set_clear(struct line_set *set);
 
-/* All that it holds, and how far the first line is out. Read into a buffer that is empty. 0 or -errno, also of the
- * archive. */
+/* All lines, and how far the first is written. on read: the queue is empty before. Also errors of
+ * the archive. */
 int line_queue_archive(struct line_queue *queue, struct archive *archive, struct line_set *set);
 
 #endif

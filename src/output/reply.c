@@ -43,8 +43,8 @@ yajl_gen reply_begin(const char *type)
 	return gen;
 }
 
-/* JSON with what acts on a terminal (utf8.h) escaped, which yajl leaves as it is: it stands in strings only. Returns its size; to:
- * NULL for that alone. */
+/* Escapes what acts on a terminal (utf8.h), which yajl does not; it can be in strings only. Returns
+ * the size; `to` may be NULL. */
 static size_t escape(char *to, const char *text, size_t size)
 {
 	size_t used = 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * yajl makes a tree of the line. Before, one pass over the bytes refuses what yajl would let through: a tree is freed by
- * recursion and a peer must not choose how deep; the tree's strings end at a NUL; half a surrogate pair becomes a '?' or
- * bytes that are no UTF-8, overlong forms and surrogates are not seen at all, and all that would go out again in the
- * answer; yajl_tree_parse takes comments for JSON. What the peer sent is repeated in reasons only as printable ASCII.
+ * yajl makes a tree of the line. Before that, one pass over the bytes refuses what yajl accepts and
+ * must not: yajl frees a tree by recursion, so a peer must not choose its depth; the strings of the
+ * tree end at a NUL; half a surrogate pair becomes a '?', or bytes that are not UTF-8, overlong
+ * forms and surrogates are accepted, and all that would be sent again in the reply;
+ * yajl_tree_parse() accepts comments. Reasons repeat what the peer sent as printable ASCII only.
  */
 #include "output/request.h"
 
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <yajl/yajl_tree.h>
 
+#include "output/reply.h"
 #include "util/utf8.h"
 
 __attribute__((format(printf, 2, 3))) static int refuse(char *reason, const char *format, ...)
@@ -49,7 +51,7 @@ static int escape_unit(const char *line, size_t size, size_t at)
 	return unit;
 }
 
-/* How many bytes the escape at `at` takes. */
+/* *ret: the size of the escape at `at`. */
 static int check_escape(const char *line, size_t size, size_t at, size_t *ret, char *reason)
 {
 	int unit = escape_unit(line, size, at), second = -1;
@@ -68,7 +70,7 @@ static int check_escape(const char *line, size_t size, size_t at, size_t *ret, c
 	return 0;
 }
 
-/* What yajl does not look at; what else is no JSON, it finds. */
+/* What yajl does not refuse; it finds all else that is not JSON. */
 static int check_bytes(const char *line, size_t size, char *reason)
 {
 	unsigned depth = 0;
@@ -100,68 +102,85 @@ static int check_bytes(const char *line, size_t size, char *reason)
 	return 0;
 }
 
-static int read_truth(bool *to, const char *key, yajl_val value, char *reason)
+/* One member of the object. */
+struct member {
+	struct request *request;
+	const char *name;
+	unsigned key; /* enum filter_key, or one of enum other_key */
+	yajl_val value;
+	char *reason;
+};
+
+/* The keys of a request: those of a filter, and after them these. */
+enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS };
+
+static int read_bool(const struct member *m, bool *to)
 {
-	if (!YAJL_IS_TRUE(value) && !YAJL_IS_FALSE(value))
-		return refuse(reason, "%s must be true or false", key);
-	*to = YAJL_IS_TRUE(value);
+	if (!YAJL_IS_TRUE(m->value) && !YAJL_IS_FALSE(m->value))
+		return refuse(m->reason, "%s must be true or false", m->name);
+	*to = YAJL_IS_TRUE(m->value);
 	return 0;
 }
 
-/* A string or a number as the text that a configuration file would have. */
+/* A string or a number as a configuration file would have it. */
 static const char *text_of(yajl_val value)
 {
 	return YAJL_IS_STRING(value) ? YAJL_GET_STRING(value) : YAJL_IS_NUMBER(value) ? YAJL_GET_NUMBER(value) : NULL;
 }
 
-/* Calls `each` for a value, or for all values of an array. */
-static int for_each(yajl_val value, int (*each)(struct request *, const char *key, const char *text, char *reason),
-		    struct request *request, const char *key, char *reason)
+/* Calls add() for the value, or for each value of an array. */
+static int add_values(const struct member *m, int (*add)(const struct member *m, const char *text))
 {
-	size_t n = YAJL_IS_ARRAY(value) ? YAJL_GET_ARRAY(value)->len : 1;
-	int r = 0;
+	size_t n = YAJL_IS_ARRAY(m->value) ? YAJL_GET_ARRAY(m->value)->len : 1;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		const char *text = text_of(YAJL_IS_ARRAY(value) ? YAJL_GET_ARRAY(value)->values[i] : value);
+	for (size_t i = 0; i < n; i++) {
+		const char *text = text_of(YAJL_IS_ARRAY(m->value) ? YAJL_GET_ARRAY(m->value)->values[i] : m->value);
+		int r;
 
-		r = text ? each(request, key, text, reason)
-			 : refuse(reason, "%s: not a string, a number, or a list of these", key);
+		if (!text)
+			return refuse(m->reason, "%s: not a string, a number, or a list of these", m->name);
+		r = add(m, text);
+		if (r < 0)
+			return r;
 	}
-	return r;
+	return 0;
 }
 
-static int add_filter(struct request *request, const char *key, const char *text, char *reason)
+static int add_filter(const struct member *m, const char *text)
 {
 	const char *wrong = "";
-	enum filter_key filter_key;
-	int r;
+	int r = filter_add(m->request->filter, (enum filter_key)m->key, bytes_of(text), &wrong);
 
-	ASSERT(filter_key_by_name(bytes_of(key), &filter_key));
-	r = filter_add(request->filter, filter_key, bytes_of(text), &wrong);
 	if (r == -EINVAL)
-		return refuse(reason, "%s: '%.64s': %s", key, text, wrong);
+		return refuse(m->reason, "%s: '%.64s': %s", m->name, text, wrong);
 	if (r == -E2BIG)
-		return refuse(reason, "%s: %s", key, wrong);
+		return refuse(m->reason, "%s: %s", m->name, wrong);
 	return r;
 }
 
-static int add_field(struct request *request, const char *key, const char *text, char *reason)
+static int add_field(const struct member *m, const char *text)
 {
 	enum key wanted;
 
 	if (strcmp(text, "all") == 0)
-		request->keys |= KEYS_ALL;
+		m->request->keys |= KEYS_ALL;
 	else if (strcmp(text, "basic") == 0)
-		request->keys |= KEYS_BASIC;
+		m->request->keys |= KEYS_BASIC;
 	else if (key_by_name(bytes_of(text), &wanted))
-		request->keys |= KEY_BIT(wanted);
+		m->request->keys |= KEY_BIT(wanted);
 	else
-		return refuse(reason, "fields: unknown key '%.64s'", text);
+		return refuse(m->reason, "fields: unknown key '%.64s'", text);
 	return 0;
 }
 
-/* The keys of a request: the filter's, and after them these. */
-enum { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS };
+static int read_fields(const struct member *m)
+{
+	if (YAJL_IS_ARRAY(m->value) && YAJL_GET_ARRAY(m->value)->len > REQUEST_FIELDS_MAX)
+		return refuse(m->reason, "fields: too many");
+	m->request->keys_given = true;
+	m->request->keys |= KEY_BIT(KEY_TYPE);
+	return add_values(m, add_field);
+}
 
 static bool find_key(const char *name, unsigned *ret)
 {
@@ -181,53 +200,50 @@ static bool find_key(const char *name, unsigned *ret)
 	return false;
 }
 
-static int read_fields(struct request *request, const char *key, yajl_val value, char *reason)
+/* *given: bits of the keys so far. */
+static int read_member(struct member *m, unsigned *given)
 {
-	if (YAJL_IS_ARRAY(value) && YAJL_GET_ARRAY(value)->len > REQUEST_FIELDS_MAX)
-		return refuse(reason, "fields: too many");
-	request->keys_given = true;
-	request->keys |= KEY_BIT(KEY_TYPE);
-	return for_each(value, add_field, request, key, reason);
-}
-
-/* given: the keys so far. */
-static int read_pair(struct request *request, unsigned *given, const char *name, yajl_val value, char *reason)
-{
-	unsigned key;
-
-	if (!find_key(name, &key))
-		return refuse(reason, "unknown key '%.64s'", name);
-	if (*given & 1u << key)
-		return refuse(reason, "%s is given twice", name);
-	*given |= 1u << key;
-	switch (key) {
+	if (!find_key(m->name, &m->key))
+		return refuse(m->reason, "unknown key '%.64s'", m->name);
+	if (*given & 1u << m->key)
+		return refuse(m->reason, "%s is given twice", m->name);
+	*given |= 1u << m->key;
+	switch (m->key) {
 	case STATS:
-		return read_truth(&request->stats, name, value, reason);
+		return read_bool(m, &m->request->stats);
 	case SNAPSHOT:
-		return read_truth(&request->snapshot, name, value, reason);
+		return read_bool(m, &m->request->snapshot);
 	case FIELDS:
-		return read_fields(request, name, value, reason);
+		return read_fields(m);
 	default:
-		return for_each(value, add_filter, request, name, reason);
+		return add_values(m, add_filter);
 	}
 }
 
 static int read_tree(struct request *request, yajl_val tree, char *reason)
 {
 	unsigned given = 0;
-	int r = 0;
 
 	if (!YAJL_IS_OBJECT(tree))
 		return refuse(reason, "not a JSON object");
-	for (size_t i = 0; r == 0 && i < YAJL_GET_OBJECT(tree)->len; i++)
-		r = read_pair(request, &given, YAJL_GET_OBJECT(tree)->keys[i], YAJL_GET_OBJECT(tree)->values[i],
-			      reason);
-	if (r == 0 && given & 1u << STATS && given != 1u << STATS)
+	for (size_t i = 0; i < YAJL_GET_OBJECT(tree)->len; i++) {
+		struct member m = {
+			.request = request,
+			.name = YAJL_GET_OBJECT(tree)->keys[i],
+			.value = YAJL_GET_OBJECT(tree)->values[i],
+			.reason = reason,
+		};
+		int r = read_member(&m, &given);
+
+		if (r < 0)
+			return r;
+	}
+	if (!(given & 1u << STATS))
+		return 0;
+	if (given != 1u << STATS)
 		return refuse(reason, "stats must be the only key");
 	/* It is no subscription, so it must not replace one. */
-	if (r == 0 && given & 1u << STATS && !request->stats)
-		return refuse(reason, "stats must be true");
-	return r;
+	return request->stats ? 0 : refuse(reason, "stats must be true");
 }
 
 int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE])
@@ -266,22 +282,17 @@ void request_clear(struct request *request)
 	request->filter = filter_free(request->filter);
 }
 
-static void gen_text(yajl_gen gen, const char *text)
-{
-	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
-}
-
 static void gen_fields(yajl_gen gen, key_set keys)
 {
-	gen_text(gen, "fields");
+	reply_text(gen, "fields");
 	if (keys == KEYS_ALL) {
-		gen_text(gen, "all");
+		reply_text(gen, "all");
 		return;
 	}
 	yajl_gen_array_open(gen);
 	for (enum key key = 0; key < KEY_MAX; key++)
 		if (keys & KEY_BIT(key))
-			gen_text(gen, key_name(key));
+			reply_text(gen, key_name(key));
 	yajl_gen_array_close(gen);
 }
 
@@ -291,16 +302,16 @@ static void gen_entries(yajl_gen gen, const struct filter *filter, enum filter_k
 
 	if (!entry)
 		return;
-	gen_text(gen, filter_key_name(key));
+	reply_text(gen, filter_key_name(key));
 	yajl_gen_array_open(gen);
 	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++)
-		gen_text(gen, entry);
+		reply_text(gen, entry);
 	yajl_gen_array_close(gen);
 }
 
 void request_gen(const struct request *request, yajl_gen gen)
 {
-	gen_text(gen, "snapshot");
+	reply_text(gen, "snapshot");
 	yajl_gen_bool(gen, request->snapshot);
 	gen_fields(gen, request->keys);
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One line that a subscriber sent: what it asks for, or why it is rejected (execsnoopd(8), The socket). */
+/* One line that a subscriber sent: what it asks for, or why it is rejected (execsnoopd(8), The
+ * socket). */
 #ifndef EXECSNOOP_REQUEST_H
 #define EXECSNOOP_REQUEST_H
 
@@ -24,15 +25,16 @@ struct request {
 	struct filter *filter; /* owned */
 };
 
-/* What the peer wrote is strict JSON in UTF-8, and each key comes once: what two readers could read in two ways is
- * refused, so that a typing error is not a filter. The strings of the filter are UTF-8 without NUL.
- *
- * 0; -EINVAL with a reason (plain ASCII) that can be sent to the peer; -ENOMEM. */
+/*
+ * Accepts strict JSON in UTF-8 with each key once: what two parsers could read in two ways is
+ * refused, and so is a misspelt key. The strings of the filter are UTF-8 without NUL. -EINVAL with
+ * a reason, in ASCII, that can be sent to the peer; -ENOMEM.
+ */
 int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE]);
 void request_clear(struct request *request);
 
-/* A subscription as keys of the object that is open: a request made of them asks for the same. `keys` is what
- * stands in `fields`. */
+/* Writes a subscription as members of the object that is open, so that a request made of them asks
+ * for the same. */
 void request_gen(const struct request *request, yajl_gen gen);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The descriptor that we were given is shared with whoever gave it: O_NONBLOCK on it would be theirs too. So a pipe or a
- * terminal is opened anew through /proc/self/fd, which makes a description of our own. A regular file never blocks
- * for long and is written as it is (opening it anew would lose its offset). A socket cannot be opened; each write to
- * it says MSG_DONTWAIT (line_queue.c).
+ * Standard output shares its open file description with the parent, which O_NONBLOCK would affect
+ * too. So a pipe or a terminal is reopened through /proc/self/fd, which makes a description of our
+ * own. A regular file never blocks for long and is written as it is (a reopened one would lose its
+ * offset). A socket cannot be reopened; each write to it has MSG_DONTWAIT (line_queue.c).
  */
 #include "output/stdout_output.h"
 
@@ -18,8 +18,8 @@
 #include "output/subscriber.h"
 #include "util/clock.h"
 
-#define SNAPSHOT_MEMORY (64 << 20) /* as [socket] snapshot_memory has it by default */
-#define QUEUE (16 << 20)	   /* the longest line that args_limit has by default fits in */
+#define SNAPSHOT_MEMORY (64 << 20) /* the default of [socket] snapshot_memory */
+#define QUEUE (16 << 20)	   /* holds the longest line that the default args_limit allows */
 
 struct stdout_output {
 	struct sink sink;
@@ -27,7 +27,7 @@ struct stdout_output {
 	struct budget budget;
 	struct subscriber *subscriber;
 	struct proctable *table;
-	sd_event_source *source; /* NULL: a file that epoll(7) does not take, never blocked */
+	sd_event_source *source; /* NULL: a regular file, which epoll(7) refuses and which never blocks */
 	int fd, own_fd;
 	bool snapshot, blocked, gone;
 	void (*on_gone)(void *userdata, int error);
@@ -49,7 +49,8 @@ static void set_blocked(struct stdout_output *stdout_output, bool blocked)
 	if (stdout_output->blocked == blocked || !stdout_output->source)
 		return;
 	stdout_output->blocked = blocked;
-	/* Without events it still tells of EPOLLERR: the reader of a pipe went away. */
+	/* EPOLLERR, by which the end of a pipe's reader is seen, is always reported
+	 * (epoll_ctl(2)). */
 	sd_event_source_set_io_events(stdout_output->source, blocked ? EPOLLOUT : 0);
 }
 
@@ -114,7 +115,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 	return 0;
 }
 
-/* A description of our own, where that can be had. */
+/* -EOPNOTSUPP: this kind is not reopened. */
 static int reopen(int fd)
 {
 	char path[32];
@@ -129,42 +130,40 @@ static int reopen(int fd)
 	return fd < 0 ? -errno : fd;
 }
 
-int stdout_output_new(struct stdout_output **ret, sd_event *event, int fd, struct proctable *table,
-		      const struct settings *settings, uint64_t boot, void (*gone)(void *userdata, int error),
-		      void *userdata)
+int stdout_output_new(struct stdout_output **ret, sd_event *event, const struct stdout_output_config *config)
 {
 	_cleanup_(stdout_output_free_p) struct stdout_output *stdout_output = calloc(1, sizeof(*stdout_output));
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	struct subscriber_config config = { .queue = QUEUE,
-					    .keys = settings->stdout_output.output.fields,
-					    .boot = boot };
+	const struct settings_output *output = &config->settings->stdout_output.output;
+	struct subscriber_config stream = { .queue = QUEUE, .keys = output->fields, .boot = config->boot };
 	int r;
 
 	if (!stdout_output)
 		return -ENOMEM;
 	stdout_output->sink.ops = &ops;
-	stdout_output->own_fd = reopen(fd);
+	stdout_output->own_fd = reopen(config->fd);
 	if (stdout_output->own_fd == -EBADF)
 		return -EBADF;
-	stdout_output->fd = stdout_output->own_fd >= 0 ? stdout_output->own_fd : fd;
-	stdout_output->table = table;
-	stdout_output->snapshot = settings->stdout_output.snapshot;
-	stdout_output->on_gone = gone;
-	stdout_output->userdata = userdata;
+	stdout_output->fd = stdout_output->own_fd >= 0 ? stdout_output->own_fd : config->fd;
+	stdout_output->table = config->table;
+	stdout_output->snapshot = config->settings->stdout_output.snapshot;
+	stdout_output->on_gone = config->gone;
+	stdout_output->userdata = config->userdata;
 	r = json_new(&stdout_output->json);
-	if (r == 0)
-		r = settings_filter(&settings->stdout_output.output, &filter);
 	if (r < 0)
 		return r;
-	config.filter = filter;
-	config.json = stdout_output->json;
-	config.budget = &stdout_output->budget;
-	r = subscriber_new(&stdout_output->subscriber, stdout_output->fd, &config, table);
+	r = settings_filter(output, &filter);
+	if (r < 0)
+		return r;
+	stream.filter = filter;
+	stream.json = stdout_output->json;
+	stream.budget = &stdout_output->budget;
+	r = subscriber_new(&stdout_output->subscriber, stdout_output->fd, &stream, config->table);
 	if (r < 0)
 		return r;
 	TAKE_PTR(filter);
 	r = sd_event_add_io(event, &stdout_output->source, stdout_output->fd, 0, on_io, stdout_output);
-	if (r < 0 && r != -EPERM) /* EPERM: a file */
+	if (r < 0 && r != -EPERM) /* EPERM: a regular file */
 		return r;
 	*ret = TAKE_PTR(stdout_output);
 	return 0;
@@ -193,9 +192,9 @@ int stdout_output_configure(struct stdout_output *stdout_output, const struct se
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	int r = settings_filter(&settings->stdout_output.output, &filter);
 
-	if (r == 0)
-		r = subscriber_configure(stdout_output->subscriber, settings->stdout_output.output.fields, filter,
-					 false);
+	if (r < 0)
+		return r;
+	r = subscriber_configure(stdout_output->subscriber, settings->stdout_output.output.fields, filter, false);
 	if (r == 0)
 		TAKE_PTR(filter);
 	return r;

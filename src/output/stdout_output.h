@@ -12,23 +12,28 @@
 
 struct stdout_output;
 
-/*
- * Writes to fd, never blocking and never changing its flags, which it shares with others: a pipe or terminal
- * is opened anew through /proc/self/fd. gone is called once, when nothing more can be written: error is EPIPE when the reader
- * went away, else what write(2) said.
- */
-int stdout_output_new(struct stdout_output **ret, sd_event *event, int fd, struct proctable *table,
-		      const struct settings *settings, uint64_t boot, void (*gone)(void *userdata, int error),
-		      void *userdata);
+/* Never blocks on the descriptor, and never changes its flags, which are shared with other
+ * processes: a pipe or terminal is reopened through /proc/self/fd. */
+struct stdout_output_config {
+	int fd;
+	struct proctable *table;
+	const struct settings *settings;
+	uint64_t boot;
+	/* Called once, when nothing more can be written: error is EPIPE when the reader has gone,
+	 * else that of write(2). */
+	void (*gone)(void *userdata, int error);
+	void *userdata;
+};
+int stdout_output_new(struct stdout_output **ret, sd_event *event, const struct stdout_output_config *config);
 struct stdout_output *stdout_output_free(struct stdout_output *stdout_output);
 DEFINE_CLEANUP(struct stdout_output *, stdout_output_free);
 
 struct sink *stdout_output_sink(struct stdout_output *stdout_output);
-/* From here on it has the stream. */
+/* Begins the stream. */
 int stdout_output_join(struct stdout_output *stdout_output);
-/* Another filter and other fields from now on. 0 or -ENOMEM: nothing changed. */
+/* Filter and fields from now on. -ENOMEM: nothing has changed. */
 int stdout_output_configure(struct stdout_output *stdout_output, const struct settings *settings);
-/* Writes what is queued, for at most timeout_ms (the end of the daemon). */
+/* Writes what is queued, for at most timeout_ms; at the end of the daemon. */
 void stdout_output_drain(struct stdout_output *stdout_output, unsigned timeout_ms);
 
 #endif
