@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the end-to-end tests share: a daemon of their own, readers of its stream, and TAP.
 
-Every test runs the built daemon with real probes on the running kernel. The probes see the whole machine, so a
-test looks at the processes that it started itself, by pid and id, and leaves the rest alone. The rest may be a lot: so a
-reader's queue and the ring are large here unless a test says otherwise, the daemon has the CPU before others, and no limit
-of time is one that others can break.
+Every test runs the built daemon with real probes on the running kernel. The probes see the whole machine, so a test looks at
+the processes that it started itself, by pid and id, and leaves the rest alone. The rest may be a lot: so a reader's queue and
+the ring are large here unless a test says otherwise, the daemon has the CPU before others, and no limit of time is one that
+others can break.
 
-Environment: builddir (where src/execsnoopd, tests/e2e/odd and fail are; default "."), top_srcdir, CI (a skip fails),
-EXECSNOOP_CHECK=unit (skip).
+This is a framework of its own, small, rather than pytest or unittest: it prints TAP, as automake's driver and the guests of
+tests/vm read it, needs nothing but Python's standard library, which is all that those guests have, and a failed test shows the
+daemon's log. A test is a function with @test; `FILE NAME...` runs some of a file.
+
+Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails),
+EXECSNOOP_CHECK=unit (skip), SLOW (an emulated machine).
 """
 import base64
 import contextlib
@@ -210,27 +214,26 @@ class Notify:
         self.socket.close()
 
 
+# What a daemon has here unless a test says otherwise: the rest of the machine may be busy.
+ROOMY = {"probes": {"ring_buffer": "32M"}, "socket": {"queue": "64M"}}
+
+
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
     def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=(), store=None, plain=False):
-        """passed: (name, descriptor) of what it is given as systemd gives a service its sockets; store: what was in the
-        descriptor store before (None: there is no store). plain: as an administrator has it, with the default ring and queue, and no more of the CPU
-        than others."""
-        self.plain = plain
-        if hidden_btf:
-            prefix = (*prefix, "unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh")
+        """passed: (name, descriptor) of what systemd would pass to it; store: what was in its descriptor store before, None
+        if it has none. plain: as an administrator has it, with the default ring and queue, and no priority."""
+        self.base = {} if plain else ROOMY
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
-        self.path = os.path.join(self.dir, "events.sock")
-        self.file = os.path.join(self.dir, "execsnoopd.conf")
-        self.log = os.path.join(self.dir, "log")
+        self.path, self.file, self.log, notify = (
+            os.path.join(self.dir, name) for name in ("events.sock", "execsnoopd.conf", "log", "notify"))
         self.write(config or {})
-        notify = os.path.join(self.dir, "notify")
         self.notify = Notify(notify, store)
         self.noted = 0  # how many of its notes were waited for
-        env = {**os.environ, "NOTIFY_SOCKET": notify, **(env or {})}
-        if store is not None:
-            env["FDSTORE"] = "512"
+        env = {**os.environ, "NOTIFY_SOCKET": notify, **({} if store is None else {"FDSTORE": "512"}), **(env or {})}
+        if hidden_btf:
+            prefix = (*prefix, "unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh")
         # High numbers, so that none is overwritten before it was moved to its place.
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for _, fd in passed]
         if passed:
@@ -241,25 +244,18 @@ class Daemon:
                                             pass_fds=high)
         for fd in high:
             os.close(fd)
-        if not plain:
-            try:
-                os.setpriority(os.PRIO_PROCESS, self.process.pid, -10)
-            except OSError:
-                pass
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, 0 if plain else -10)
         if wait:
             self.wait_note("READY=1")
 
     def write(self, config):
-        sections = {"socket": {"path": self.path, "group": ""}, "journal": {"enabled": "no"}}
-        if not self.plain:
-            sections["probes"] = {"ring_buffer": "32M"}
-            sections["socket"]["queue"] = "64M"
-        if hidden_btf:
-            sections.setdefault("probes", {})["btf"] = hidden_btf
-        for section, keys in config.items():
-            sections.setdefault(section, {}).update(keys)
+        """The configuration: what the tests need, what they have by default, and what this one asks for."""
+        own = {"socket": {"path": self.path, "group": ""}, "journal": {"enabled": "no"},
+               "probes": {"btf": hidden_btf} if hidden_btf else {}}
         with open(self.file, "w") as f:
-            for section, keys in sections.items():
+            for section in dict.fromkeys((*own, *config)):
+                keys = {**own.get(section, {}), **self.base.get(section, {}), **config.get(section, {})}
                 f.write("[%s]\n" % section + "".join("%s = %s\n" % pair for pair in keys.items()))
 
     def wait_note(self, text):

@@ -58,6 +58,9 @@ def failed_exec_on_userfaultfd_page_does_not_wait():
 
 @test
 def execs_refused_by_seccomp_are_reported_by_tracepoints():
+    # Seccomp refuses a call before its entry is traced; what it was asked for is in the saved registers only.
+    if not needs(not e2e.hidden_btf, "saved registers are read by the kernel's own types"):
+        return
     for _, stream in each_way("tracepoint"):
         (pid, number), = fail("refused", 5)[0].items()
         events = all_events(stream)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper of the end-to-end tests: `odd DEED ARG...` does one odd thing with processes, and says on stdout
- * what it knows of itself where a test wants that.
+ * The helper of the end-to-end tests: `odd DEED ARG...` does one odd thing with processes, and prints what a test wants to
+ * know of it. Without arguments it prints the deeds: the table at the end. Each is called with the arguments of main().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +37,12 @@ static void *sleep_for_ever(void *unused)
 	for (;;)
 		pause();
 	return NULL;
+}
+
+static int wait_for_ever(void)
+{
+	sleep_for_ever(NULL);
+	return 0;
 }
 
 static void *nothing(void *unused)
@@ -79,8 +85,9 @@ static void *sleep_then_end(void *unused)
 	return NULL;
 }
 
-static int threads(int n)
+static int threads(char **argv)
 {
+	int n = atoi(argv[2]);
 	pthread_t *t = calloc((size_t)n, sizeof(*t));
 
 	for (int i = 0; i < n; i++)
@@ -110,8 +117,9 @@ static void *outlive_leader(void *unused)
 }
 
 /* As setproctitle(3bsd) does it: over the arguments, and the rest of their place is NULs. */
-static void set_title(char **argv, size_t size)
+static int set_title(char **argv)
 {
+	size_t size = strtoul(argv[2], NULL, 10);
 	char *end = argv[0];
 
 	for (char **arg = argv; *arg; arg++)
@@ -120,7 +128,7 @@ static void set_title(char **argv, size_t size)
 	memset(argv[0], 't', size);
 	puts("set");
 	fflush(stdout);
-	sleep_for_ever(NULL);
+	return wait_for_ever();
 }
 
 /* exec of another program by a thread that is not the leader, while others sleep. */
@@ -128,24 +136,82 @@ static int thread_exec(char **argv)
 {
 	for (int i = 0; i < 3; i++)
 		thread(sleep_for_ever, NULL);
-	thread(exec_argument, argv);
-	sleep_for_ever(NULL);
-	return 0;
+	thread(exec_argument, argv + 2);
+	return wait_for_ever();
 }
 
-/* Forks, without exec; the child ends with `status`. Says the child's pid. */
-static int fork_only(int status)
+/* The leader ends, with its own status; another thread lives on for a while. */
+static int leader_first(char **argv)
 {
-	pid_t child = fork();
+	thread(sleep_then_end, NULL);
+	return (int)syscall(SYS_exit, 3);
+}
+
+static int thread_exit(char **argv)
+{
+	thread(exit_seven, NULL);
+	return wait_for_ever();
+}
+
+static int without_leader(char **argv)
+{
+	thread(outlive_leader, NULL);
+	pthread_exit(NULL);
+}
+
+static int exit_with(char **argv)
+{
+	return atoi(argv[2]);
+}
+
+static int kill_self(char **argv)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (!argv[3])
+		setrlimit(RLIMIT_CORE, &none);
+	signal(atoi(argv[2]), SIG_DFL); /* a shell without job control has INT and QUIT ignored */
+	raise(atoi(argv[2]));
+	return 98;
+}
+
+static int sleep_in_vain(char **argv)
+{
+	printf("%d\n", (int)getpid());
+	fflush(stdout);
+	return wait_for_ever();
+}
+
+/* Prints the pid of a child; its exit status. */
+static int give_status(pid_t child)
+{
 	int wait_status;
 
-	if (child == 0)
-		_exit(status);
 	printf("%d\n", (int)child);
 	fflush(stdout);
 	if (waitpid(child, &wait_status, 0) != child)
 		die("waitpid");
 	return WEXITSTATUS(wait_status);
+}
+
+static int fork_only(char **argv)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(atoi(argv[2]));
+	return give_status(child);
+}
+
+static int rename_self(char **argv)
+{
+	pid_t child;
+
+	prctl(PR_SET_NAME, argv[2]);
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	return give_status(child);
 }
 
 /* Each exec of the chain runs this program again with one link less. */
@@ -166,6 +232,7 @@ static int chain(char **argv)
 static int memfd(char **argv)
 {
 	int fd = memfd_create("odd-memfd", MFD_CLOEXEC), from = open(argv[0], O_RDONLY | O_CLOEXEC);
+	char *args[] = { argv[0], (char *)"exit", (char *)"4", NULL };
 	char buffer[65536];
 	ssize_t n;
 
@@ -174,7 +241,7 @@ static int memfd(char **argv)
 	while ((n = read(from, buffer, sizeof(buffer))) > 0)
 		if (write(fd, buffer, (size_t)n) != n)
 			die("write");
-	fexecve(fd, argv, environ);
+	fexecve(fd, args, environ);
 	die("fexecve");
 	return 0;
 }
@@ -182,12 +249,12 @@ static int memfd(char **argv)
 /* Calls execve with whatever is given, failing or not, from this process. */
 static int try_exec(char **argv)
 {
-	execv(argv[0], argv);
+	execv(argv[2], argv + 2);
 	return errno;
 }
 
 /* Lives until its standard input ends, so that what /proc says of it can be read meanwhile. */
-static int wait_for_end(int status)
+static int wait_for_end(char **argv)
 {
 	char byte;
 
@@ -195,28 +262,28 @@ static int wait_for_end(int status)
 		die("write");
 	while (read(0, &byte, 1) > 0)
 		;
-	return status;
+	return atoi(argv[2]);
 }
 
 /* execve with no argument at all: the kernel makes it one empty string. */
-static int exec_no_argument(const char *path)
+static int exec_no_argument(char **argv)
 {
 	char *none[] = { NULL };
 
-	execve(path, none, environ);
+	execve(argv[2], none, environ);
 	return errno;
 }
 
 /* Calls execve with pointers that are none. */
-static int exec_bad(const char *what)
+static int exec_bad(char **argv)
 {
 	/* Volatile: the compiler knows that nothing is there. */
 	char *volatile nowhere = (char *)8;
 	char *bad = nowhere, *args[] = { (char *)"first", bad, NULL };
 
-	if (strcmp(what, "filename") == 0)
+	if (strcmp(argv[2], "filename") == 0)
 		execve(bad, args, environ);
-	else if (strcmp(what, "argv") == 0)
+	else if (strcmp(argv[2], "argv") == 0)
 		execve("/bin/true", (char **)bad, environ);
 	else
 		execve("/bin/true", args, environ);
@@ -224,7 +291,7 @@ static int exec_bad(const char *what)
 }
 
 /* One argument of a byte more than the kernel takes (MAX_ARG_STRLEN). */
-static int exec_too_long(void)
+static int exec_too_long(char **argv)
 {
 	char *longest = malloc(131073), *args[] = { (char *)"x", longest, NULL };
 
@@ -235,15 +302,15 @@ static int exec_too_long(void)
 }
 
 /* Arguments and the array of pointers to them are in pages that nobody has touched. */
-static int exec_untouched(const char *file)
+static int exec_untouched(char **argv)
 {
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
 	char *strings = mmap(NULL, 3 * 4096, PROT_READ, MAP_PRIVATE, fd, 0);
 	char **args = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (fd < 0 || strings == MAP_FAILED || args == MAP_FAILED || madvise(strings, 3 * 4096, MADV_RANDOM) < 0 ||
 	    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0)
-		die(file);
+		die(argv[2]);
 	args[0] = strings;
 	args[1] = strings + 4096;
 	args[2] = strings + 2 * 4096;
@@ -278,6 +345,11 @@ static int cloned(unsigned long flags, pid_t pid, char **argv)
 	if (waitpid((pid_t)child, &status, 0) != child)
 		die("waitpid");
 	return WEXITSTATUS(status);
+}
+
+static int clone_and_exec(char **argv)
+{
+	return cloned(strtoul(argv[2], NULL, 0), 0, argv + 3);
 }
 
 /* The same pid again and again, each time with another argument and status. */
@@ -326,15 +398,16 @@ static void *burn(void *argument)
 	return NULL;
 }
 
-static int burn_all(int n, const char *folder, int together)
+static int burn_all(char **argv)
 {
+	int n = atoi(argv[2]);
 	pthread_t *t = calloc((size_t)n, sizeof(*t));
 
-	burn_folder = folder;
+	burn_folder = argv[3];
 	for (int i = 0; i < n; i++)
 		t[i] = thread(burn, (void *)(intptr_t)i);
 	burn((void *)(intptr_t)n);
-	if (together)
+	if (argv[4])
 		for (int i = 0; i < n; i++)
 			thread(sleep_for_ever, NULL);
 	for (int i = 0; i < n; i++)
@@ -362,14 +435,15 @@ static _Noreturn void *write_and_end(void *first)
 }
 
 /* `times` such processes one after another: the pid of each, and what it wrote by its rusage. */
-static int released(int times, const char *folder)
+static int released(char **argv)
 {
+	int times = atoi(argv[2]);
 	struct rusage usage;
 	pid_t pid;
 
-	pages = open(folder, O_RDWR | O_TMPFILE, 0600);
+	pages = open(argv[3], O_RDWR | O_TMPFILE, 0600);
 	if (pages < 0)
-		die(folder);
+		die(argv[3]);
 	for (int i = 0; i < times; i++) {
 		delay = i % 512 * 16;
 		if (ftruncate(pages, 0) < 0)
@@ -427,7 +501,7 @@ static int traced(char **argv)
 
 	if (child == 0) {
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		execv(argv[0], argv);
+		execv(argv[2], argv + 2);
 		_exit(99);
 	}
 	printf("%d\n", (int)child);
@@ -440,16 +514,12 @@ static int traced(char **argv)
 static int vforked(char **argv)
 {
 	pid_t child = vfork();
-	int status;
 
 	if (child == 0) {
-		execv(argv[0], argv);
+		execv(argv[2], argv + 2);
 		_exit(99);
 	}
-	printf("%d\n", (int)child);
-	fflush(stdout);
-	waitpid(child, &status, 0);
-	return WEXITSTATUS(status);
+	return give_status(child);
 }
 
 /* Many short programs, one after the other. */
@@ -471,13 +541,13 @@ static int storm(char **argv)
 }
 
 /* fexecve and friends: by a descriptor, of which a path is asked. */
-static int exec_at(const char *folder, const char *name, int flags, char **argv)
+static int exec_at(char **argv)
 {
-	int fd = open(folder, O_PATH | O_CLOEXEC);
+	int fd = open(argv[2], O_PATH | O_CLOEXEC);
 
 	if (fd < 0)
-		die(folder);
-	syscall(SYS_execveat, fd, name, argv, environ, flags);
+		die(argv[2]);
+	syscall(SYS_execveat, fd, argv[3], argv + 5, environ, atoi(argv[4]));
 	return errno;
 }
 
@@ -513,8 +583,9 @@ static void *fail_in_vfork(void *name)
 	return NULL;
 }
 
-static int fail_as(const char *who)
+static int fail_as(char **argv)
 {
+	const char *who = argv[2];
 	void *(*how)(void *) = strncmp(who, "vfork", 5) == 0 ? fail_in_vfork : fail_and_wait;
 	static char name[] = "a-thread";
 
@@ -529,105 +600,67 @@ static int fail_as(const char *who)
 }
 
 /* Until it is killed: says one byte, and then nothing but execs that fail. */
-static _Noreturn void exec_again(char *path)
+static int exec_again(char **arguments)
 {
+	char *path = arguments[2];
 	static char second[] = "second";
 	char *argv[] = { path, second, NULL };
 
 	alarm(60);
 	if (write(STDOUT_FILENO, "x", 1) != 1)
 		die("write");
-	for (;;)
-		execv(path, argv);
+	while (execv(path, argv) < 0)
+		;
+	return 0;
 }
+
+static const struct deed {
+	const char *name, *arguments, *what;
+	int least; /* arguments */
+	int (*run)(char **argv);
+} deeds[] = {
+	{ "at", "FOLDER NAME FLAGS ARG...", "execveat(2)", 3, exec_at },
+	{ "bad", "filename|argv|argument", "execs with an invalid pointer there", 1, exec_bad },
+	{ "burn", "N FOLDER [together]", "uses CPU time and writes in N + 1 threads, which end together or one by one",
+	  2, burn_all },
+	{ "chain", "N", "execs itself N times", 1, chain },
+	{ "clone", "FLAGS ARG...", "clones with these flags; the child execs ARG...", 2, clone_and_exec },
+	{ "exec", "ARG...", "execs; if that fails, the status is its errno", 1, try_exec },
+	{ "exec-again", "PATH", "fails to exec it, until it is killed", 1, exec_again },
+	{ "exit", "STATUS", "ends with it", 1, exit_with },
+	{ "fail-as", "self|fork|vfork|a-thread|vfork-thread", "fails to exec as that, and waits for the end of input",
+	  1, fail_as },
+	{ "fork", "STATUS", "forks a child that ends with it", 1, fork_only },
+	{ "kill", "SIGNAL [core]", "kills itself, with a core dump or without", 1, kill_self },
+	{ "leader-first", "", "ends its leader before its other thread", 0, leader_first },
+	{ "memfd", "", "execs a copy of itself in a memfd", 0, memfd },
+	{ "no-argument", "PATH", "execs it with an empty argv", 1, exec_no_argument },
+	{ "orphan", "STATUS", "is the subreaper of a process that execs and ends with it", 1, orphan },
+	{ "outlive-leader", "", "ends its leader; its other thread stays", 0, without_leader },
+	{ "release", "TIMES FOLDER", "forks processes whose two threads end at the same time", 2, released },
+	{ "rename", "NAME", "changes its comm and forks", 1, rename_self },
+	{ "reuse", "TIMES", "forks and execs with the same pid each time", 1, reuse },
+	{ "sleep", "", "sleeps until it is killed", 0, sleep_in_vain },
+	{ "storm", "TIMES MARK", "runs /bin/true MARK so often", 2, storm },
+	{ "thread-exec", "ARG...", "execs by a thread that is not the leader", 1, thread_exec },
+	{ "thread-exit", "", "calls exit(3) in a thread that is not the leader", 0, thread_exit },
+	{ "threads", "N", "starts so many threads that end", 1, threads },
+	{ "title", "SIZE", "overwrites its arguments with a title of that size", 1, set_title },
+	{ "too-long", "", "execs with an argument of a byte more than allowed", 0, exec_too_long },
+	{ "traced", "ARG...", "execs in a child that it traces", 1, traced },
+	{ "untouched", "FILE", "execs with arguments that were never touched: three pages of FILE", 1, exec_untouched },
+	{ "vfork", "ARG...", "execs in a child by vfork", 1, vforked },
+	{ "wait", "STATUS", "waits for the end of input, and ends with it", 1, wait_for_end },
+};
 
 int main(int argc, char **argv)
 {
-	const char *deed = argc > 1 ? argv[1] : "";
+	size_t n = sizeof(deeds) / sizeof(*deeds);
 
-	if (strcmp(deed, "exit") == 0)
-		return atoi(argv[2]);
-	if (strcmp(deed, "kill") == 0) {
-		struct rlimit none = { 0, 0 };
-
-		if (argc < 4)
-			setrlimit(RLIMIT_CORE, &none);
-		signal(atoi(argv[2]), SIG_DFL); /* a shell without job control has INT and QUIT ignored */
-		raise(atoi(argv[2]));
-		return 98;
-	}
-	if (strcmp(deed, "threads") == 0)
-		return threads(atoi(argv[2]));
-	if (strcmp(deed, "thread-exec") == 0)
-		return thread_exec(argv + 2);
-	if (strcmp(deed, "leader-first") == 0) {
-		/* The leader ends, with its own status; another thread lives on for a while. */
-		thread(sleep_then_end, NULL);
-		syscall(SYS_exit, 3);
-	}
-	if (strcmp(deed, "thread-exit") == 0) {
-		thread(exit_seven, NULL);
-		sleep_for_ever(NULL);
-	}
-	if (strcmp(deed, "fork") == 0)
-		return fork_only(atoi(argv[2]));
-	if (strcmp(deed, "chain") == 0)
-		return chain(argv);
-	if (strcmp(deed, "memfd") == 0) {
-		static char deed_of_copy[] = "exit", status[] = "4";
-		char *args[] = { argv[0], deed_of_copy, status, NULL };
-
-		return memfd(args);
-	}
-	if (strcmp(deed, "exec") == 0)
-		return try_exec(argv + 2);
-	if (strcmp(deed, "rename") == 0) {
-		prctl(PR_SET_NAME, argv[2]);
-		return fork_only(0);
-	}
-	if (strcmp(deed, "outlive-leader") == 0) {
-		thread(outlive_leader, NULL);
-		pthread_exit(NULL);
-	}
-	if (strcmp(deed, "title") == 0)
-		set_title(argv, strtoul(argv[2], NULL, 10));
-	if (strcmp(deed, "sleep") == 0) {
-		printf("%d\n", (int)getpid());
-		fflush(stdout);
-		sleep_for_ever(NULL);
-	}
-	if (strcmp(deed, "wait") == 0)
-		return wait_for_end(atoi(argv[2]));
-	if (strcmp(deed, "no-argument") == 0)
-		return exec_no_argument(argv[2]);
-	if (strcmp(deed, "exec-again") == 0)
-		exec_again(argv[2]);
-	if (strcmp(deed, "bad") == 0)
-		return exec_bad(argv[2]);
-	if (strcmp(deed, "too-long") == 0)
-		return exec_too_long();
-	if (strcmp(deed, "untouched") == 0)
-		return exec_untouched(argv[2]);
-	if (strcmp(deed, "clone") == 0)
-		return cloned(strtoul(argv[2], NULL, 0), 0, argv + 3);
-	if (strcmp(deed, "reuse") == 0)
-		return reuse(argv);
-	if (strcmp(deed, "burn") == 0)
-		return burn_all(atoi(argv[2]), argv[3], argc > 4);
-	if (strcmp(deed, "release") == 0)
-		return released(atoi(argv[2]), argv[3]);
-	if (strcmp(deed, "orphan") == 0)
-		return orphan(argv);
-	if (strcmp(deed, "traced") == 0)
-		return traced(argv + 2);
-	if (strcmp(deed, "vfork") == 0)
-		return vforked(argv + 2);
-	if (strcmp(deed, "storm") == 0)
-		return storm(argv);
-	if (strcmp(deed, "fail-as") == 0)
-		return fail_as(argv[2]);
-	if (strcmp(deed, "at") == 0)
-		return exec_at(argv[2], argv[3], atoi(argv[4]), argv + 5);
-	fprintf(stderr, "odd: what is %s?\n", deed);
+	for (size_t i = 0; i < n; i++)
+		if (argc > 1 && strcmp(argv[1], deeds[i].name) == 0 && argc - 2 >= deeds[i].least)
+			return deeds[i].run(argv);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "odd %s %s: %s\n", deeds[i].name, deeds[i].arguments, deeds[i].what);
 	return 97;
 }
