@@ -18,7 +18,7 @@ report() {
 	bad=1
 }
 
-echo "1..6"
+echo "1..7"
 if command -v clang-format >/dev/null; then
 	# shellcheck disable=SC2086
 	report "clang-format has nothing to say" "$(clang-format --dry-run -Werror $sources 2>&1 | grep -E '(error|warning):' || :)"
@@ -34,4 +34,8 @@ report "no path of somebody's machine" "$(grep -nE '/(work|farm)/|/home/[a-z]+/'
 # In a distribution not all of them are there.
 report "files that documents name exist" "$([ ! -e bootstrap ] || grep -oE '\b(src|bpf|tests|doc|man|conf|systemd)/[a-z0-9_/-]+\.(bpf\.[ch]|[ch]|[78]|md|py|sh|conf|conf\.5|json)\b' ./*.md doc/*.md doc/design/*.md |
 	while IFS=: read -r from file; do [ -e "$file" ] || echo "$from: $file"; done)"
+# As "lose() in src/output/subscriber.c", or `name` in a file.
+report "documents find names where they are" "$([ ! -e bootstrap ] || cat ./*.md doc/*.md doc/design/*.md | tr '\n\140' ' @' |
+	grep -oE '(@[a-zA-Z_]+@|\b[a-z_]+\(\)@?) in (src|bpf|tests)/[a-z0-9_/-]+\.(bpf\.h|[ch]|py)' | tr -d '@()' | while read -r name _ file; do
+	grep -qw "$name" "$file" || echo "$name is not in $file"; done)"
 exit $bad
