@@ -26,8 +26,9 @@
 /* Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its socket and in its own turn, which is
  * the next; with more, the queue of one that reads at once would fill while a backlog is drained. */
 #define DRAIN_MAX 256
-#define TURN_US 10000	       /* of CPU time for one turn; the record that exceeds it is finished */
-#define OTHERS_US 20000	       /* of others' turns before the next one, where more records wait */
+#define TURN_US 10000	   /* of CPU time for one turn; the record that exceeds it is finished */
+#define OTHERS_MIN_US 5000 /* of others' turns before the next one, where more records wait: as long as this one took */
+#define OTHERS_MAX_US 20000
 #define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
 #define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300     /* after a wake-up: what follows a fork, mostly its exec, is there soon */
@@ -53,10 +54,11 @@ struct consumer {
 	const struct consumer_ops *ops;
 	void *userdata;
 	sd_event_source *timer, *limit; /* of the next turn, and of what others may take before it */
-	uint64_t turn_ends_us;		/* not before */
-	uint64_t turn_cpu_us;		/* CLOCK_THREAD_CPUTIME_ID when it began */
-	bool cut;			/* it ended before the ring was empty */
-	uint64_t pause_us;		/* before the next turn; 0 while the consumer sleeps */
+	uint64_t turn_began_us;
+	uint64_t turn_ends_us; /* not before */
+	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
+	bool cut;	       /* it ended before the ring was empty */
+	uint64_t pause_us;     /* before the next turn; 0 while the consumer sleeps */
 	int64_t epoch;
 	struct trim trim;
 	struct skipped skipped;
@@ -330,7 +332,17 @@ static bool has_more(const struct consumer *consumer)
 	return consumer->resync && resync_is_under_way(consumer->resync) && !resync_waits(consumer->resync);
 }
 
-/* more: more waits. Then it is the others' turn, each of which has one before, as far as OTHERS_US last. */
+/* How long others may have the loop before the next turn: some of them may always be ready. */
+static uint64_t others_us(const struct consumer *consumer)
+{
+	uint64_t took_us = clock_us(CLOCK_MONOTONIC) - consumer->turn_began_us;
+
+	if (took_us > OTHERS_MAX_US)
+		return OTHERS_MAX_US;
+	return took_us < OTHERS_MIN_US ? OTHERS_MIN_US : took_us;
+}
+
+/* more: more records wait. Then it is the others' turn, until none of them is ready or their time is over. */
 static int next_turn(struct consumer *consumer, bool more)
 {
 	int r = sd_event_source_set_priority(consumer->timer, more ? AFTER_OTHERS : SD_EVENT_PRIORITY_IMPORTANT);
@@ -342,7 +354,7 @@ static int next_turn(struct consumer *consumer, bool more)
 	if (r >= 0)
 		r = sd_event_source_set_enabled(consumer->timer, SD_EVENT_ONESHOT);
 	if (r >= 0 && more)
-		r = sd_event_source_set_time_relative(consumer->limit, OTHERS_US);
+		r = sd_event_source_set_time_relative(consumer->limit, others_us(consumer));
 	return r < 0 ? r : sd_event_source_set_enabled(consumer->limit, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
@@ -355,9 +367,11 @@ static int stop_timers(struct consumer *consumer)
 
 int consumer_turn(struct consumer *consumer)
 {
-	int n = consumer_drain(consumer);
 	bool busy;
+	int n;
 
+	consumer->turn_began_us = clock_us(CLOCK_MONOTONIC);
+	n = consumer_drain(consumer);
 	if (n < 0)
 		return consumer->ops->failed(consumer->userdata, n);
 	consumer->ops->turned(consumer->userdata);
@@ -408,7 +422,7 @@ int consumer_watch(struct consumer *consumer)
 	if (r >= 0)
 		r = sd_event_source_set_priority(consumer->timer, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r >= 0)
-		r = sd_event_add_time_relative(consumer->event, &consumer->limit, CLOCK_MONOTONIC, OTHERS_US, 1000,
+		r = sd_event_add_time_relative(consumer->event, &consumer->limit, CLOCK_MONOTONIC, OTHERS_MAX_US, 1000,
 					       on_timer, consumer);
 	return r < 0 ? r : sd_event_source_set_priority(consumer->limit, SD_EVENT_PRIORITY_IMPORTANT);
 }
