@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The model. A process is one or more versions: one for each exec that somebody still has to see. The newest
- * of a live process is in the hash, by tgid; all versions are in one list, ordered by birth (start, then tgid)
- * and, within a process, by age. A version is current from clock `from` until clock `until`.
+ * The model. A process is one or more versions, one for each exec that a cursor still has to see.
+ * The newest version of a live process is in the hash, by tgid; all versions are in one list,
+ * ordered by birth (start, then tgid) and, within a process, by age. A version is current from
+ * clock `from` until clock `until`.
  *
- * A snapshot is a cursor: a clock J and the version it stands at. What it has still to give are the versions
- * behind that one in the list with from <= J < until. A version that is replaced or removed is freed at once
- * unless some cursor stands at it or has still to give it; then it stays in the list, out of the hash, until
- * the last such cursor has passed it. What comes in later has from > J, so a cursor that is never read again
- * keeps nothing but what was alive when it began. The alternative, a copy of the table for each snapshot, costs
- * a connecting subscriber all the table's memory; one that walks the live table would miss what ends meanwhile
- * and see what is born.
+ * A snapshot is a cursor: a clock J and its position in the list. It has yet to return the versions
+ * after that position with from <= J < until. A version that is replaced or removed is freed at
+ * once, unless a cursor is at it or has yet to return it; then it is retained, in the list and not
+ * in the hash, until the last such cursor has passed it. Later versions have from > J, so a cursor
+ * that is never read again retains nothing but what was alive when it began. The alternatives: a
+ * copy of the table for each snapshot costs a new subscriber all the table's memory; a walk over
+ * the live table would miss what ends meanwhile and return what is born.
  *
- * Order. Forks come in order, so almost every insert is at the end. The processes that ran before come in order of
- * their pids, which on a machine that has been up for long is no order of birth at all; walking the list for
- * each would be quadratic. So a version that does not find its place near the end is put last, the list is marked
- * unordered, and sorted when the order is asked for. This does no harm to cursors under way: the list was in order
- * when they began, they see nothing that came in later, and sorting keeps the order of what they see.
+ * Order. Forks come in order, so almost every insert is at the end. The processes found at the
+ * start come in order of their pids, which on a machine that has been up for long is no order of
+ * birth; searching the list for each would be quadratic. So a version whose place is not near the
+ * end is appended, the list is marked unordered, and it is sorted when the order is needed. Cursors
+ * under way are not disturbed: the list was in order when they began, they see nothing that came
+ * later, and sorting preserves the order of what they see.
  *
- * Memory. A version and its comms are one allocation, the bytes of an image another, shared by forks through a
- * count. struct image, the view, is part of each version, since its users want it as a plain struct.
+ * Memory. A version and its comms are one allocation, the bytes of an image another, shared by
+ * forks through a reference count. struct image, the view, is part of each version, since users
+ * need it as a plain struct.
  *
- * The hash is chained, not open, so that a remove moves nothing, and so that it cannot fail: where it cannot
+ * The hash is chained, so that a removal moves nothing, and so that it cannot fail: if it cannot
  * grow, chains get longer.
  */
 #include <errno.h>
@@ -35,7 +38,7 @@
 #define BITS_MIN 6
 #define BITS_MAX 22 /* pid_max is at most 2^22 (PID_MAX_LIMIT, include/linux/threads.h) */
 #define COMM_MAX 16
-/* How far from the end a place is looked for before the list is left unordered. */
+/* How far from the end a place is searched for. */
 #define WALK_MAX 32
 
 static struct version *version_of(const struct entry *entry)
@@ -81,7 +84,7 @@ static void retain(struct proctable *table, const struct version *version)
 	held_retain(table, version->held);
 }
 
-/* Fibonacci hashing: consecutive pids fall far apart, and evenly. */
+/* Fibonacci hashing: consecutive pids are far apart, and evenly distributed. */
 static struct version **bucket(const struct proctable *table, uint32_t tgid)
 {
 	return &table->buckets[(uint32_t)(tgid * 2654435769u) >> (32 - table->bits)];
@@ -124,7 +127,7 @@ static int hash_resize(struct proctable *table, unsigned bits)
 	return 0;
 }
 
-/* The gap between both limits keeps a count that swings around one of them from resizing each time. */
+/* The gap between the limits prevents a resize at each change of a count near one of them. */
 static void hash_fit(struct proctable *table)
 {
 	size_t size = (size_t)1 << table->bits;
@@ -167,17 +170,17 @@ static struct version *list_merge(struct version *a, struct version *b)
 	struct version *first = NULL, **end = &first;
 
 	while (a && b) {
-		struct version **least = version_is_before(b, a) ? &b : &a;
+		struct version **earlier = version_is_before(b, a) ? &b : &a;
 
-		*end = *least;
-		*least = (*least)->next;
+		*end = *earlier;
+		*earlier = (*earlier)->next;
 		end = &(*end)->next;
 	}
 	*end = a ? a : b;
 	return first;
 }
 
-/* A merge sort from the bottom up: runs[i] is a sorted list of 2^i versions, or empty. */
+/* A bottom-up merge sort: runs[i] is a sorted list of 2^i versions, or empty. */
 void list_order(struct proctable *table)
 {
 	struct version *runs[64] = { NULL }, *all = NULL, *prev = NULL;
@@ -212,7 +215,7 @@ static void version_free(struct proctable *table, struct version *version)
 	pool_free(version, version->size);
 }
 
-/* It is current no longer. */
+/* The version is superseded. */
 static void version_end(struct proctable *table, struct version *version, uint64_t clock)
 {
 	version->until = clock;
@@ -222,7 +225,7 @@ static void version_end(struct proctable *table, struct version *version, uint64
 		retain(table, version);
 		return;
 	}
-	/* Others may be kept that have the same image. */
+	/* Retained versions may have the same image. */
 	held_retain(table, version->held);
 	version_free(table, version);
 }
@@ -234,7 +237,7 @@ void version_unretain(struct proctable *table, struct version *version)
 	version_free(table, version);
 }
 
-/* Copies the bytes and lets *bytes be the copy. */
+/* Copies the bytes; *bytes is then the copy. */
 static size_t put(char *to, struct bytes *bytes)
 {
 	if (bytes->size > 0)
@@ -244,10 +247,10 @@ static size_t put(char *to, struct bytes *bytes)
 	return bytes->size;
 }
 
-/* leaving: bytes of arguments that will be given back when the image takes its place. */
-static void image_cut_args(const struct proctable *table, struct image *image, size_t leaving)
+/* freed: bytes of arguments that will be freed when the image takes its place. */
+static void image_cut_args(const struct proctable *table, struct image *image, size_t freed)
 {
-	size_t others = table->args - table->retained_args - leaving, size = image->args.size;
+	size_t others = table->args - table->retained_args - freed, size = image->args.size;
 
 	if (size <= PROCTABLE_ARGS_MAX || (others <= table->memory && size <= table->memory - others))
 		return;
@@ -255,16 +258,47 @@ static void image_cut_args(const struct proctable *table, struct image *image, s
 	image->args_truncated = true;
 }
 
+/* Bytes of an image. */
+struct part {
+	struct bytes *bytes;
+	const struct bytes *whole; /* a part before this one that may contain it; NULL: none */
+	bool is_inside;		   /* it does, at offset: the bytes are not stored twice */
+	size_t offset;
+};
+
+/* Finds what is inside of what. Returns the bytes to store. */
+static size_t parts_layout(struct part *parts, size_t n)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bytes *bytes = parts[i].bytes, *whole = parts[i].whole;
+		const char *found = NULL;
+
+		if (whole && whole->size > 0 && bytes->size > 0)
+			found = memmem(whole->data, whole->size, bytes->data, bytes->size);
+		parts[i].is_inside = found;
+		if (found)
+			parts[i].offset = (size_t)(found - whole->data);
+		else
+			size += bytes->size;
+	}
+	return size;
+}
+
+static void parts_store(struct part *parts, size_t n, char *to)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (parts[i].is_inside)
+			parts[i].bytes->data = parts[i].whole->data + parts[i].offset;
+		else
+			to += put(to, parts[i].bytes);
+	}
+}
+
 int image_hold(struct proctable *table, struct image *image, struct held **ret)
 {
-	/* What repeats bytes of another part (filename is exe, the unit is a piece of the cgroup) is not held twice.
-	 * That other part stands before it here. */
-	struct {
-		struct bytes *bytes;
-		const struct bytes *whole;
-		const char *piece; /* where it is in *whole */
-		size_t offset;
-	} parts[] = {
+	struct part parts[] = {
 		{ .bytes = &image->exe },
 		{ .bytes = &image->filename, .whole = &image->exe },
 		{ .bytes = &image->args },
@@ -274,44 +308,23 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		{ .bytes = &image->container_id, .whole = &image->cgroup },
 		{ .bytes = &image->env },
 	};
-	const size_t n = sizeof(parts) / sizeof(*parts);
-	size_t size = 0, at = 0;
+	const size_t n = sizeof(parts) / sizeof(*parts), size = sizeof(**ret) + parts_layout(parts, n);
 	bool known = false;
 	struct held *held;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct bytes *bytes = parts[i].bytes, *whole = parts[i].whole;
-
-		known |= bytes->data != NULL;
-		if (whole && whole->size > 0 && bytes->size > 0)
-			parts[i].piece = memmem(whole->data, whole->size, bytes->data, bytes->size);
-		if (parts[i].piece)
-			parts[i].offset = (size_t)(parts[i].piece - whole->data);
-		else
-			size += bytes->size;
-	}
+	for (size_t i = 0; i < n; i++)
+		known |= parts[i].bytes->data != NULL;
 	if (!known) {
 		*ret = NULL;
 		return 0;
 	}
-	size += sizeof(*held);
 	held = pool_alloc(size);
 	if (!held)
 		return -ENOMEM;
-	held->size = size;
-	held->refs = 1;
-	held->live = 0;
-	held->number = 0;
-	held->is_retained = false;
-	held->args = image->args.size;
+	*held = (struct held){ .refs = 1, .args = image->args.size, .size = size };
 	table->args += held->args;
 	table->bytes += charge_of(held->size);
-	for (size_t i = 0; i < n; i++) {
-		if (parts[i].piece)
-			parts[i].bytes->data = parts[i].whole->data + parts[i].offset;
-		else
-			at += put(held->data + at, parts[i].bytes);
-	}
+	parts_store(parts, n, held->data);
 	*ret = held;
 	return 0;
 }
@@ -345,14 +358,14 @@ int version_new(struct version **ret, const struct process *process, const struc
 	return 0;
 }
 
-/* The same with a copy of the image of its own. */
-static int version_copy(struct proctable *table, struct version **ret, const struct process *process, size_t leaving)
+/* The same, with its own copy of the process's image. */
+static int version_copy(struct proctable *table, struct version **ret, const struct process *process, size_t freed)
 {
 	struct image image = process->image;
 	struct held *held;
 	int r;
 
-	image_cut_args(table, &image, leaving);
+	image_cut_args(table, &image, freed);
 	r = image_hold(table, &image, &held);
 	if (r < 0)
 		return r;
@@ -411,7 +424,7 @@ struct proctable *proctable_free(struct proctable *table)
 {
 	if (!table)
 		return NULL;
-	ASSERT(!table->cursors);
+	ASSERT(LIST_EMPTY(&table->cursors));
 	while (table->first)
 		version_free(table, table->first);
 	free(table->buckets);
@@ -465,7 +478,7 @@ struct entry *proctable_find(const struct proctable *table, uint32_t tgid, uint6
 	return &version->entry;
 }
 
-/* The same, if it can be that process's parent: none is younger than its child. */
+/* The parent's entry. A parent is not younger than its child. */
 static struct entry *find_parent(const struct proctable *table, const struct process *process)
 {
 	struct entry *parent = process->ppid ? proctable_find(table, process->ppid, process->parent_start) : NULL;
@@ -473,7 +486,6 @@ static struct entry *find_parent(const struct proctable *table, const struct pro
 	return parent && parent->process.start <= process->start ? parent : NULL;
 }
 
-/* Is that very process in? */
 static bool is_known(const struct proctable *table, const struct process *process)
 {
 	const struct entry *entry = proctable_find(table, process->tgid, 0);
@@ -524,13 +536,13 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 {
 	struct entry *entry = proctable_find(table, process->tgid, 0);
 	struct version *old = version_of(entry), *version;
-	size_t leaving = 0;
+	size_t freed = 0;
 	int r;
 
 	ASSERT(entry && entry->process.start == process->start);
 	if (old->held && old->held->live == 1)
-		leaving = old->held->args;
-	r = version_copy(table, &version, process, leaving);
+		freed = old->held->args;
+	r = version_copy(table, &version, process, freed);
 	if (r < 0)
 		return r;
 	version->entry.process.start_time = entry->process.start_time;
@@ -561,7 +573,7 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
 {
 	struct version *version;
 
-	/* To the user the order is always there: sorting changes nothing that can be seen. */
+	/* const for the user, who sees no change by sorting. */
 	if (!entry)
 		list_order((struct proctable *)table);
 	version = entry ? version_of(entry)->next : table->first;
@@ -572,7 +584,7 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
 
 size_t proctable_ancestors(const struct proctable *table, const struct process *process, char *ret, size_t size)
 {
-	/* What the kernel said of the parent is newer than what the table has. */
+	/* The kernel's parent_comm is newer than the table's. */
 	struct bytes comm = process->parent_comm;
 	size_t used = 0;
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The table in an archive: its versions in the order of the list, each image once, where it is met first, and named by its
- * number after that.
- */
+/* The table in an archive: its versions in the order of the list. An image is written with the
+ * first version that has it, and referred to by its number after that. */
 #include <errno.h>
 
 #include "model/proctable_internal.h"
@@ -10,7 +8,7 @@
 
 #define IMAGES_MAX (1u << 24) /* four for each process that Linux can have */
 
-/* What was read so far. */
+/* An image that has been read. */
 struct known {
 	struct held *held;
 	struct image image;
@@ -18,6 +16,15 @@ struct known {
 struct images {
 	size_t count, capacity;
 	struct known *known;
+};
+
+/* Where versions are read to, and from. */
+struct restore {
+	struct proctable *table;
+	struct archive *archive;
+	struct images images;
+	int (*refine)(void *userdata, struct image *image); /* may be NULL */
+	void *userdata;
 };
 
 static int images_add(struct images *images, struct held *held, const struct image *image)
@@ -44,10 +51,11 @@ static void write_image(struct version *version, struct archive *a, struct image
 		image_archive(&version->entry.process.image, a);
 }
 
-/* *ret_held: with a reference for the version that is to have it. */
-static int read_image(struct proctable *table, struct archive *a, struct images *images, struct image *ret,
-		      struct held **ret_held, int (*refine)(void *userdata, struct image *image), void *userdata)
+/* *ret_held: with a reference for the version. */
+static int read_image(struct restore *restore, struct image *ret, struct held **ret_held)
 {
+	struct images *images = &restore->images;
+	struct archive *a = restore->archive;
 	uint32_t number = 0;
 	bool fresh;
 	int r = 0;
@@ -65,19 +73,18 @@ static int read_image(struct proctable *table, struct archive *a, struct images 
 		return 0;
 	}
 	image_archive(ret, a);
-	if (archive_error(a) == 0 && refine)
-		r = refine(userdata, ret);
+	if (archive_error(a) == 0 && restore->refine)
+		r = restore->refine(restore->userdata, ret);
 	if (r < 0)
 		return r;
-	r = image_hold(table, ret, ret_held);
+	r = image_hold(restore->table, ret, ret_held);
 	if (r == 0 && fresh)
 		r = images->count < IMAGES_MAX ? images_add(images, *ret_held, ret) : -EBADMSG;
 	if (r < 0)
-		held_unref(table, *ret_held);
+		held_unref(restore->table, *ret_held);
 	return r;
 }
 
-/* Of both directions; what is read is not in the table yet. */
 static void times_archive(struct version *version, struct archive *a)
 {
 	ARCHIVE(a, version->from);
@@ -86,9 +93,10 @@ static void times_archive(struct version *version, struct archive *a)
 	ARCHIVE(a, version->entry.announced);
 }
 
-static int read_version(struct proctable *table, struct archive *a, struct images *images,
-			int (*refine)(void *userdata, struct image *image), void *userdata)
+static int read_version(struct restore *restore)
 {
+	struct proctable *table = restore->table;
+	struct archive *a = restore->archive;
 	struct process process = {};
 	struct version times, *version;
 	struct image image = {};
@@ -97,13 +105,12 @@ static int read_version(struct proctable *table, struct archive *a, struct image
 
 	times_archive(&times, a);
 	process_archive(&process, a);
-	r = read_image(table, a, images, &image, &held, refine, userdata);
-	if (r == 0 && archive_error(a) == 0 && times.until == UNTIL_NOW && proctable_find(table, process.tgid, 0))
-		archive_fail(a);
-	if (r == 0)
-		r = archive_error(a);
-	else
+	r = read_image(restore, &image, &held);
+	if (r < 0)
 		return r;
+	if (archive_error(a) == 0 && times.until == UNTIL_NOW && proctable_find(table, process.tgid, 0))
+		archive_fail(a);
+	r = archive_error(a);
 	if (r == 0)
 		r = version_new(&version, &process, &image, held);
 	if (r < 0) {
@@ -130,7 +137,7 @@ static size_t count_versions(const struct proctable *table)
 int proctable_archive(struct proctable *table, struct archive *a, int (*refine)(void *userdata, struct image *image),
 		      void *userdata)
 {
-	struct images images = {};
+	struct restore restore = { .table = table, .archive = a, .refine = refine, .userdata = userdata };
 	size_t count;
 	int r = 0;
 
@@ -142,19 +149,19 @@ int proctable_archive(struct proctable *table, struct archive *a, int (*refine)(
 	archive_count(a, &count, IMAGES_MAX);
 	if (archive_is_reading(a)) {
 		for (size_t i = 0; r == 0 && i < count; i++)
-			r = read_version(table, a, &images, refine, userdata);
+			r = read_version(&restore);
 	} else {
 		for (struct version *version = table->first; version; version = version->next) {
 			times_archive(version, a);
 			process_archive(&version->entry.process, a);
-			write_image(version, a, &images);
+			write_image(version, a, &restore.images);
 		}
 	}
-	free(images.known);
+	free(restore.images.known);
 	return r < 0 ? r : archive_error(a);
 }
 
-/* By what is one version's alone (version_is_before()). */
+/* By what identifies a version (version_is_before()). */
 static struct version *find_version(const struct proctable *table, uint32_t tgid, uint64_t start, uint64_t from)
 {
 	struct version *version = table->first;
@@ -172,7 +179,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 	bool exists = c, under_way = c && c->table, begun = at;
 	uint64_t clock = c ? c->clock : 0, start = at ? at->entry.process.start : 0, from = at ? at->from : 0;
 	uint32_t tgid = at ? at->entry.process.tgid : 0;
-	size_t left = c ? c->left : 0;
+	size_t remaining = c ? c->remaining : 0;
 
 	archive_flag(a, &exists);
 	archive_flag(a, &under_way);
@@ -181,7 +188,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 	ARCHIVE(a, tgid);
 	ARCHIVE(a, start);
 	ARCHIVE(a, from);
-	ARCHIVE(a, left);
+	ARCHIVE(a, remaining);
 	if (!archive_is_reading(a) || archive_error(a) < 0 || !exists)
 		return archive_error(a);
 	if (under_way && begun) {
@@ -196,7 +203,7 @@ int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable 
 		return -ENOMEM;
 	c->clock = clock;
 	c->at = at;
-	c->left = left;
+	c->remaining = remaining;
 	if (under_way)
 		cursor_enter(c, table);
 	*cursor = c;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Other bytes for images that are in the table: a reload may bring rules by which something of them is masked. An image is shared
- * by many versions (a fork shares its parent's), so each is changed once, and all who share it get the new one.
+ * Replaces images of the table: a reload may bring rules by which they are masked. Many versions
+ * may share an image (a fork shares its parent's), so each image is changed once, and all versions
+ * that share it get the new one.
  */
 #include "model/proctable_internal.h"
 
-/* By the number that the old one has meanwhile. */
+/* Indexed by the old image's number. */
 struct changed {
-	struct held *held; /* NULL: the old one stays */
+	struct held *held; /* NULL: no change */
 	struct image image;
 };
 
@@ -21,7 +22,7 @@ static size_t number_images(struct proctable *table)
 	return count;
 }
 
-/* Without memory: this needs none. */
+/* What is done if there is no memory for the new image. */
 static void hide(struct image *image)
 {
 	image->args = BYTES("");
@@ -65,7 +66,7 @@ void proctable_change_images(struct proctable *table, bool (*change)(void *userd
 			hide(&version->entry.process.image);
 			continue;
 		}
-		/* They are numbered in the order in which they are met. */
+		/* Numbers are in the order of the list. */
 		if (number > next) {
 			next = number;
 			c->image = version->entry.process.image;

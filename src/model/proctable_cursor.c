@@ -9,10 +9,11 @@ static bool cursor_sees(const struct proctable_cursor *cursor, const struct vers
 	return version->from <= cursor->clock && cursor->clock < version->until;
 }
 
-/* Does some cursor stand at it, or have it before itself? */
 bool version_is_needed(const struct proctable *table, const struct version *version)
 {
-	for (const struct proctable_cursor *cursor = table->cursors; cursor; cursor = cursor->next) {
+	const struct proctable_cursor *cursor;
+
+	LIST_FOREACH (cursor, &table->cursors, next) {
 		if (cursor->at == version)
 			return true;
 		if (cursor_sees(cursor, version) && (!cursor->at || version_is_before(cursor->at, version)))
@@ -21,7 +22,7 @@ bool version_is_needed(const struct proctable *table, const struct version *vers
 	return false;
 }
 
-/* A cursor does not need it any more. */
+/* A cursor no longer needs it. */
 static void version_release(struct proctable *table, struct version *version)
 {
 	if (!version_is_live(version) && !version_is_needed(table, version))
@@ -36,7 +37,7 @@ int proctable_cursor_new(struct proctable_cursor **ret, struct proctable *table)
 		return -ENOMEM;
 	list_order(table);
 	cursor->clock = table->last_snapshot = table->clock;
-	cursor->left = table->count;
+	cursor->remaining = table->count;
 	cursor_enter(cursor, table);
 	*ret = cursor;
 	return 0;
@@ -46,18 +47,12 @@ void cursor_enter(struct proctable_cursor *cursor, struct proctable *table)
 {
 	cursor->table = table;
 	cursor->moved = ++table->moves;
-	cursor->next = table->cursors;
-	if (cursor->next)
-		cursor->next->prev = cursor;
-	table->cursors = cursor;
+	LIST_INSERT_HEAD(&table->cursors, cursor, next);
 }
 
-/* From here on it needs nothing. */
 static void cursor_leave(struct proctable_cursor *cursor)
 {
-	*(cursor->prev ? &cursor->prev->next : &cursor->table->cursors) = cursor->next;
-	if (cursor->next)
-		cursor->next->prev = cursor->prev;
+	LIST_REMOVE(cursor, next);
 	cursor->table = NULL;
 }
 
@@ -79,7 +74,7 @@ struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor)
 		cursor_leave(cursor);
 		for (; version && table->retained > 0; version = next) {
 			next = version->next;
-			/* Others have not waited for it. */
+			/* Versions that it could not see are not retained for it. */
 			if (cursor_sees(cursor, version))
 				version_release(table, version);
 		}
@@ -100,8 +95,8 @@ const struct entry *proctable_cursor_next(struct proctable_cursor *cursor)
 		version = version->next;
 	cursor->at = version;
 	cursor->moved = ++table->moves;
-	if (version && cursor->left > 0)
-		cursor->left--;
+	if (version && cursor->remaining > 0)
+		cursor->remaining--;
 	if (!version)
 		cursor_leave(cursor);
 	if (passed)
@@ -126,7 +121,7 @@ uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor)
 
 size_t proctable_cursor_remaining(const struct proctable_cursor *cursor)
 {
-	return cursor->table ? cursor->left : 0;
+	return cursor->table ? cursor->remaining : 0;
 }
 
 uint64_t proctable_cursor_moved(const struct proctable_cursor *cursor)

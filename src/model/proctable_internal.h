@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What proctable.c, proctable_cursor.c and proctable_archive.c share: proctable.c's head has the model. For nobody else. */
+/* Shared by proctable*.c alone; the head of proctable.c has the model. */
 #ifndef EXECSNOOP_PROCTABLE_INTERNAL_H
 #define EXECSNOOP_PROCTABLE_INTERNAL_H
+
+#include <sys/queue.h>
 
 #include "model/proctable.h"
 
@@ -11,8 +13,8 @@
 struct held {
 	unsigned refs;
 	unsigned live;	  /* versions that have it and are live */
-	unsigned number;  /* in an archive, from 1 on; 0: it is not in it yet */
-	bool is_retained; /* for cursors alone; it counts as such */
+	unsigned number;  /* in an archive, from 1 on; 0: not in it yet */
+	bool is_retained; /* counted as retained for cursors alone */
 	size_t args;	  /* of them, arguments */
 	size_t size;	  /* of all this */
 	char data[];
@@ -29,12 +31,12 @@ struct version {
 };
 
 struct proctable_cursor {
-	struct proctable *table; /* NULL: it came to its end and is in no list */
-	struct proctable_cursor *prev, *next;
+	struct proctable *table; /* NULL: it is at its end, and in no list */
+	LIST_ENTRY(proctable_cursor) next;
 	uint64_t clock;
-	struct version *at; /* given last; NULL: none yet */
-	size_t left;	    /* processes that it has still to give */
-	uint64_t moved;	    /* by the count of moves of all cursors */
+	struct version *at; /* returned last; NULL: none yet */
+	size_t remaining;   /* processes */
+	uint64_t moved;	    /* table->moves at its last move */
 };
 
 struct proctable {
@@ -42,7 +44,7 @@ struct proctable {
 	unsigned bits;
 	struct version *first, *last;
 	bool unordered;
-	struct proctable_cursor *cursors; /* under way */
+	LIST_HEAD(, proctable_cursor) cursors; /* under way */
 	uint64_t clock, last_snapshot;
 	uint64_t moves; /* of cursors */
 	size_t count, retained;
@@ -51,16 +53,17 @@ struct proctable {
 	size_t bytes, retained_bytes; /* memory of all versions and images; of those for cursors alone */
 };
 
-/* Lets *image be a copy, made of *ret; NULL if there is nothing to hold. */
+/* Makes *image a view of a copy, *ret; NULL if nothing of the image is known. */
 int image_hold(struct proctable *table, struct image *image, struct held **ret);
 void held_unref(struct proctable *table, struct held *held);
-/* A version that has it is live now; one that has it is not, or is no more. NULL is nothing. */
+/* A version that has it becomes live; becomes retained, or is freed. held may be NULL. */
 void held_enter(struct proctable *table, struct held *held);
 void held_retain(struct proctable *table, struct held *held);
 
-/* A version of *process with *image, made of held, which it takes over on success. In no list yet. */
+/* A version of *process with *image, which is a view of held; takes over a reference on success. It
+ * is in no list yet. */
 int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held);
-/* Puts it behind all others in the list; and, if it is current, in the hash. Its times are set. */
+/* Appends it to the list and, if it is current, adds it to the hash. Its times are set. */
 void version_append(struct proctable *table, struct version *version);
 static inline bool version_is_live(const struct version *version)
 {
@@ -81,12 +84,12 @@ static inline bool version_is_before(const struct version *a, const struct versi
 
 void list_order(struct proctable *table);
 
-/* Does some cursor stand at it, or have it before itself? */
+/* A cursor is at it, or has yet to return it. */
 bool version_is_needed(const struct proctable *table, const struct version *version);
-/* Frees one that was kept for cursors. */
+/* Frees a retained one. */
 void version_unretain(struct proctable *table, struct version *version);
 
-/* A cursor with its clock set takes its place among those under way. */
+/* Adds a cursor, with its clock set, to those under way. */
 void cursor_enter(struct proctable_cursor *cursor, struct proctable *table);
 
 #endif
