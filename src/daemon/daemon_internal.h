@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What daemon.c, reload.c and handover.c share. For nobody else. */
+/* struct daemon, and what the files of this folder do with it. */
 #ifndef EXECSNOOP_DAEMON_INTERNAL_H
 #define EXECSNOOP_DAEMON_INTERNAL_H
 
@@ -8,9 +8,7 @@
 #include "daemon/daemon.h"
 #include "daemon/watchdog.h"
 #include "handover/checkpoint.h"
-#include "handover/fdstore.h"
 #include "kernel/probe.h"
-#include "kernel/record_source.h"
 #include "output/journal.h"
 #include "output/server.h"
 #include "output/stdout_output.h"
@@ -24,54 +22,42 @@ struct daemon {
 	struct settings *settings;	/* as read last */
 	struct settings *boot_settings; /* as read at the start; may be the same */
 	sd_event *event;
+	struct watchdog *watchdog;
+	struct checkpoint *checkpoint; /* what the next daemon finds after a crash; NULL: systemd has no store for us */
 	struct probe *probe;
-	struct pipeline *pipeline;
-	struct resync *resync;
 	struct environment *environment;
 	struct redact *redact;
-	struct fdstore *store;
+	struct pipeline *pipeline;
+	struct consumer *consumer;
+	struct resync *resync;
 	struct server *server;
 	struct journal *journal;
 	struct stdout_output *stdout_output;
-	struct watchdog *watchdog;
-	struct consumer *consumer;
-	struct record_source *previous; /* of the last daemon, while it is not drained to the end */
-	struct checkpoint *checkpoint;	/* what the next one finds after a crash; NULL: systemd has no store for us */
-	bool checkpoint_is_kept;	/* systemd has it: it was the last one's */
-	struct checkpoint_page *left;	/* at the start: what that wrote; NULL: nothing */
-	bool crashed;			/* at the start: it did not end in order */
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
 	struct turns turns;
-	unsigned loaded_processes;
 };
 
-/* 0 or -errno. */
-int daemon_make_pipeline(struct daemon *daemon); /* and its reader, without probes */
-int daemon_make_resync(struct daemon *daemon);
-int daemon_make_redact(struct redact **ret, const struct settings *settings);
-int daemon_start_journal(struct daemon *daemon);
-/* Fail with a message told, and the exit status. */
-int daemon_start_probe(struct daemon *daemon);
-int daemon_start_outputs(struct daemon *daemon);
-/* As if nothing had been before. An exit status, with a message told. */
-int daemon_begin(struct daemon *daemon);
+struct handover;
 
-void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings);
+/* start.c: everything, until the event loop can run. An exit status, with a message logged. */
+int daemon_start(struct daemon *daemon);
 
-/* reload.c. Reads the configuration again. 0; -errno: the old one is in force, and the reason was told. */
+/* outputs.c: where events go. From: what the previous daemon left; NULL: nothing. 0 or -errno, with a message logged. */
+int daemon_start_outputs(struct daemon *daemon, const struct handover *from);
+int daemon_start_journal(struct daemon *daemon, const struct handover *from);
+
+/* loop.c: the event loop, with signals; and the watchdog. 0 or -errno. */
+int daemon_make_loop(struct daemon *daemon);
+int daemon_start_watchdog(struct daemon *daemon);
+
+/* reload.c: reads the configuration again. 0; -errno: the old one is in force, and the reason was logged. */
 int daemon_reload(struct daemon *daemon);
+void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings);
+/* What [redact] masks. 0 or -ENOMEM. */
+int daemon_make_redact(struct redact **ret, const struct settings *settings);
 
-/* handover.c. Where the last daemon ended, or anew. An exit status, with a message told. */
-int daemon_begin_or_go_on(struct daemon *daemon);
-/* Into the outputs that were just made: what the last daemon left of theirs. False: nothing. */
-void daemon_resume_subscribers(struct daemon *daemon);
-bool daemon_resume_journal(struct daemon *daemon);
-/* 0 or -errno. */
-int daemon_make_checkpoint(struct daemon *daemon);
-/* Once the outputs are there: from their first event on it is our checkpoint that says how far they are. */
-void daemon_keep_checkpoint(struct daemon *daemon);
-/* The end: what the next daemon goes on with, if systemd has a store for it and one comes. */
-void daemon_leave(struct daemon *daemon);
+/* privileges.c: gives up what only the start needs, and warns of what is missing. */
+void daemon_drop_privileges(void);
 
 #endif

@@ -1,13 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Another configuration while it runs: all of it or nothing, but for what takes a restart. */
+/* The configuration: read at the start, and again while the daemon runs. Then all of it takes effect or nothing, but for what takes a
+ * restart. */
 #include <string.h>
 
+#include "config.h"
 #include "daemon/daemon_internal.h"
 #include "util/log.h"
 
 #define RELOAD_MS 100 /* for a journal that is switched off, to take what is queued */
 
-static void tell_unchanged(void *userdata, const char *section, const char *name, const char *in_force,
+int daemon_load_settings(struct settings **ret, const struct daemon_options *options)
+{
+	return settings_load(ret, options->config ? options->config : CONFIG_FILE, options->config != NULL, log_message,
+			     NULL);
+}
+
+void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings)
+{
+	log_set_level(options->verbose ? LOG_DEBUG : settings->log.level);
+}
+
+int daemon_make_redact(struct redact **ret, const struct settings *settings)
+{
+	return redact_new(ret, (const char *const *)settings->redact.options,
+			  (const char *const *)settings->redact.pattern);
+}
+
+static void warn_unchanged(void *userdata, const char *section, const char *name, const char *in_force,
 			   const char *asked)
 {
 	const struct daemon *d = userdata;
@@ -25,7 +44,7 @@ static int reload_journal(struct daemon *d, struct filter **filter)
 	if (d->options->to_stdout)
 		return 0;
 	if (settings->journal.enabled && !d->journal)
-		return daemon_start_journal(d);
+		return daemon_start_journal(d, NULL);
 	if (!settings->journal.enabled && d->journal) {
 		pipeline_remove_sink(d->pipeline, journal_sink(d->journal));
 		d->journal = journal_free(d->journal, RELOAD_MS);
@@ -65,7 +84,7 @@ int daemon_reload(struct daemon *d)
 	}
 	/* Now it is in force. */
 	daemon_set_log_level(d->options, settings);
-	settings_compare(d->boot_settings, settings, tell_unchanged, d);
+	settings_compare(d->boot_settings, settings, warn_unchanged, d);
 	old_redact = d->redact;
 	d->redact = TAKE_PTR(redact);
 	pipeline_set_redact(d->pipeline, d->redact);

@@ -3,11 +3,16 @@
 
 #include <stdio.h>
 
+#include "daemon/daemon_internal.h"
 #include "kernel/record_source.h"
 #include "output/reply.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/log.h"
+#include "util/notify.h"
 #include "util/pool.h"
+
+#define STATUS_PAUSE_US 10000000 /* between two STATUS= messages */
 
 /* Resident memory of this process in bytes; proc(5), statm. */
 static uint64_t resident_bytes(void)
@@ -20,19 +25,20 @@ static uint64_t resident_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
+void stats_gen(void *daemon, yajl_gen gen)
 {
-	struct proctable *table = pipeline_table(figures->pipeline);
+	const struct daemon *d = daemon;
+	struct proctable *table = pipeline_table(d->pipeline);
 	struct pipeline_stats pipeline;
-	const struct record_source *source = probe_source(figures->probe);
+	const struct record_source *source = probe_source(d->probe);
 	const __u32 *lost = source->shared->lost_by_kind;
 	struct program_stats programs = record_source_program_stats(source);
 
-	pipeline_stats(figures->pipeline, &pipeline);
+	pipeline_stats(d->pipeline, &pipeline);
 	reply_count(gen, "seq", pipeline.seq);
-	reply_count(gen, "uptime_s", figures->uptime_s);
-	reply_count(gen, "turn_max_us", figures->turns.max_us);
-	reply_count(gen, "turn_max_cpu_us", figures->turns.max_cpu_us);
+	reply_count(gen, "uptime_s", (clock_us(CLOCK_MONOTONIC) - d->started_us) / 1000000);
+	reply_count(gen, "turn_max_us", d->turns.max_us);
+	reply_count(gen, "turn_max_cpu_us", d->turns.max_cpu_us);
 	reply_map(gen, "events");
 	for (enum event_type type = 0; type < EVENT_LIVE; type++)
 		reply_count(gen, event_type_name(type), pipeline.events[type]);
@@ -49,7 +55,7 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_count(gen, "malformed", pipeline.malformed);
 	yajl_gen_map_close(gen);
 	reply_map(gen, "probes");
-	reply_pair(gen, "errors", probe_errors_kind(figures->probe));
+	reply_pair(gen, "errors", probe_errors_kind(d->probe));
 	reply_count(gen, "records", pipeline.records);
 	reply_count(gen, "runs", programs.runs);
 	reply_count(gen, "run_time_ns", programs.run_ns);
@@ -69,10 +75,10 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_count(gen, "pieces", pipeline.arg_chunks_bytes);
 	reply_count(gen, "pool", pool_free_bytes());
 	yajl_gen_map_close(gen);
-	if (figures->journal) {
+	if (d->journal) {
 		struct journal_stats journal;
 
-		journal_stats(figures->journal, &journal);
+		journal_stats(d->journal, &journal);
 		reply_map(gen, "journal");
 		reply_count(gen, "written", journal.written);
 		reply_count(gen, "lost", journal.lost);
@@ -83,7 +89,7 @@ void stats_gen(const struct daemon_stats *figures, yajl_gen gen)
 	reply_count(gen, "memory_bytes", resident_bytes());
 }
 
-void stats_log(const struct daemon_stats *figures)
+void stats_log(void *daemon)
 {
 	yajl_gen gen = yajl_gen_alloc(NULL);
 	const unsigned char *text;
@@ -92,9 +98,26 @@ void stats_log(const struct daemon_stats *figures)
 	if (!gen)
 		return;
 	yajl_gen_map_open(gen);
-	stats_gen(figures, gen);
+	stats_gen(daemon, gen);
 	yajl_gen_map_close(gen);
 	if (yajl_gen_get_buf(gen, &text, &size) == yajl_gen_status_ok)
 		log_info("%.*s", (int)size, text);
 	yajl_gen_free(gen);
+}
+
+void stats_notify(void *daemon)
+{
+	struct daemon *d = daemon;
+	struct pipeline_stats stats;
+	uint64_t now = clock_us(CLOCK_MONOTONIC);
+
+	pipeline_stats(d->pipeline, &stats);
+	if (stats.seq == d->status_seq || now - d->status_us < STATUS_PAUSE_US)
+		return;
+	d->status_us = now;
+	d->status_seq = stats.seq;
+	notify_send("STATUS=%zu processes; %llu started, %llu exited, %llu failed, %llu lost",
+		    proctable_count(pipeline_table(d->pipeline)), (unsigned long long)stats.events[EVENT_STARTED],
+		    (unsigned long long)stats.events[EVENT_EXITED], (unsigned long long)stats.events[EVENT_ERROR],
+		    (unsigned long long)stats.lost_events);
 }

@@ -94,3 +94,8 @@ void log_write(int level, const char *format, ...)
 		missed++;
 	errno = saved;
 }
+
+void log_message(void *userdata, int level, const char *message)
+{
+	log_write(level, "%s", message);
+}

@@ -16,6 +16,8 @@ int log_level(void);
 void log_open(void); /* looks at stderr and the environment once */
 
 void log_write(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As a callback for modules that do not log. */
+void log_message(void *userdata, int level, const char *message);
 
 #define log_error(...) log_write(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)

@@ -569,6 +569,22 @@ def kill_at_any_message_reports_the_loss():
 
 
 @test
+def failed_start_keeps_the_subscribers():
+    if not needs(shutil.which("strace"), "there is no strace"):
+        return
+    forbids_bpf = (shutil.which("strace"), "-D", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:error=EPERM")
+    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
+        unit.wait_kept(1)
+        unit.kill()
+        unit.start(wait=False, prefix=forbids_bpf)
+        equal(unit.daemon.process.wait(PATIENCE), 77, "the exit status of a daemon that may not call bpf(2)")
+        unit.gone()
+        unit.start()
+        equal(start_and_end(client, run(ODD, "exit", "3"))[1]["exit_code"], 3)
+        equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
+
+
+@test
 def checkpoint_is_abandoned_after_4_failed_starts():
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
