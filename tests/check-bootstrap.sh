@@ -28,7 +28,7 @@ report() {
 	bad=1
 }
 
-echo "1..2"
+echo "1..4"
 fake bpftool 'echo "WARNING: bpftool not found for kernel $(uname -r)" >&2; exit 2'
 fake dpkg-query 'exit 1'
 fake apt-cache '[ "$*" = "madison bpftool" ] || exit 1'
@@ -44,4 +44,27 @@ if (cd "$work/build" && PATH=$work/bin:$PATH "$source/configure" -q) >"$work/log
 	[ "$found" = "$work/bin/bpftool" ] || ! "$found" version >"$work/log" 2>&1 || held=1
 fi
 report "configure takes a bpftool that works" "$work/log"
+# A checkout whose build takes one step. In the copy of bootstrap nothing is installed.
+mkdir -p "$work/tree/src"
+cp bootstrap "$work/tree"
+touch -t 202001010000 "$work/tree/configure.ac" "$work/tree/Makefile.am" "$work/tree/src/Makemodule.am"
+cat >"$work/tree/configure" <<'END'
+#!/bin/sh
+[ ! -e ../../broken ] || exit 1
+mkdir -p src && printf 'all:\n\t@echo "  CC a step"; printf "#!/bin/sh\\necho an event\\n" >src/execsnoopd; chmod +x src/execsnoopd\n' >Makefile
+END
+chmod +x "$work/tree/configure"
+fake dpkg-query 'echo "install ok installed"'
+fake sudo 'exec "$@"'
+held=0
+PATH=$work/bin:$PATH "$work/tree/bootstrap" run >"$work/out" 2>"$work/log" || :
+[ "$(cat "$work/out")" != "an event" ] || ! grep -q '^  CC a step' "$work/log" || held=1
+report "bootstrap run shows the steps of the build on stderr, and only events on stdout" "$work/log"
+
+held=0
+touch "$work/tree/broken"
+touch -d '1 minute' "$work/tree/configure" # newer than the Makefile of the build above
+PATH=$work/bin:$PATH "$work/tree/bootstrap" run >"$work/out" 2>"$work/log" || held=1
+[ ! -s "$work/out" ] || held=0
+report "bootstrap run does not build with an old Makefile where configure fails" "$work/log"
 exit $bad
