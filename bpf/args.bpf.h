@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Arguments and environment, however long: in the record itself if they are few, else in pieces sent before it. */
+/* Arguments and environment of any length: in the record itself if they are short, else in chunks
+ * that are sent before it. */
 #ifndef EXECSNOOP_ARGS_BPF_H
 #define EXECSNOOP_ARGS_BPF_H
 
 #include "scratch.bpf.h"
 
-/* A string of the user's, with its NUL; its size, or not more than 0 if it cannot be read. Before 6.13 the helper has 0 for the
- * empty one, since strncpy_from_user_nofault() did not count its NUL (mm/maccess.c). */
+/* Reads a string of the user's. Returns its size with the NUL; 0 or less if it cannot be read.
+ * Before 6.13 the helper returns 0 for the empty one, since strncpy_from_user_nofault() did not
+ * count its NUL (mm/maccess.c). */
 static __always_inline long user_string(void *to, u32 size, const void *from)
 {
 	long n = bpf_probe_read_user_str(to, size, from);
@@ -17,15 +19,14 @@ static __always_inline long user_string(void *to, u32 size, const void *from)
 	return 1;
 }
 
-#define ARGS_BATCH 8   /* pieces in one verified loop */
+#define ARGS_BATCH 8   /* chunks */
 #define ARGS_ROUNDS 64 /* 8 MiB: more than the kernel's own limit of 6 (fs/exec.c, bprm_stack_limits) */
 
-/* Where a long list stands is kept here, for the reason that walk_name() gives. */
 struct args_chunk {
-	u64 from; /* of the user's memory */
-	u64 left; /* bytes still to be sent */
+	u64 from;      /* of the user's memory */
+	u64 remaining; /* bytes */
 	struct record_args args;
-	char bytes[RECORD_CHUNK + 4096]; /* what a masked offset and one more part may reach */
+	char bytes[RECORD_CHUNK + 4096]; /* as far as a masked offset and one more part reach */
 };
 
 struct {
@@ -35,64 +36,64 @@ struct {
 	__type(value, struct args_chunk);
 } args_chunks SEC(".maps");
 
-/* Before any piece of that kind: which record they will belong to. */
+/* Before the first chunk of that kind: the record that it belongs to. */
 static __always_inline void args_begin(u32 slot, u32 kind, u64 time, u64 start, u32 tgid)
 {
-	struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
+	struct args_chunk *c = bpf_map_lookup_elem(&args_chunks, &slot);
 
-	if (!p)
+	if (!c)
 		return;
-	head_set(&p->args.head, kind, 0, time, start, tgid, tgid);
-	p->args.position = 0;
-	p->args.bytes.offset = sizeof(struct record_args);
+	head_set(&c->args.head, kind, 0, time, start, tgid, tgid);
+	c->args.position = 0;
+	c->args.bytes.offset = sizeof(struct record_args);
 }
 
-/* Sends the `n` bytes that stand in `bytes`. */
-static __always_inline void args_chunk_send(struct args_chunk *p, u32 n)
+/* Sends the first `n` of `bytes`. */
+static __always_inline void args_chunk_send(struct args_chunk *c, u32 n)
 {
-	p->args.head.size = sizeof(struct record_args) + n;
-	p->args.head.lost_events = *(volatile u32 *)&shared.lost_events;
-	p->args.head.lost_forks = *(volatile u32 *)&shared.lost_forks;
-	p->args.bytes.size = n;
-	emit(&p->args, sizeof(struct record_args) + n, p->args.head.kind);
-	*(volatile u64 *)&p->args.position += n;
+	c->args.head.size = sizeof(struct record_args) + n;
+	c->args.head.lost_events = READ_ONCE(shared.lost_events);
+	c->args.head.lost_forks = READ_ONCE(shared.lost_forks);
+	c->args.bytes.size = n;
+	emit(&c->args, sizeof(struct record_args) + n, c->args.head.kind);
+	*(volatile u64 *)&c->args.position += n;
 }
 
-/* Goes on for ARGS_BATCH; 0 when there is no more to do. */
-__attribute__((noinline)) int args_batch(u32 slot)
+/* False at the end. */
+__noinline int args_batch(u32 slot)
 {
-	volatile struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
-	u64 left;
+	volatile struct args_chunk *c = bpf_map_lookup_elem(&args_chunks, &slot);
+	u64 remaining;
 	u32 n;
 
-	if (!p)
-		return 0;
+	if (!c)
+		return false;
 	for (int i = 0; i < ARGS_BATCH; i++) {
-		left = p->left;
-		if (left == 0)
-			return 0;
-		n = left < RECORD_CHUNK ? left : RECORD_CHUNK;
-		asm volatile("" : "+r"(n));
+		remaining = c->remaining;
+		if (remaining == 0)
+			return false;
+		n = remaining < RECORD_CHUNK ? remaining : RECORD_CHUNK;
+		barrier_var(n);
 		if (n > RECORD_CHUNK)
-			return 0;
-		if (bpf_probe_read_user((void *)p->bytes, n, (void *)p->from))
-			return 0;
-		args_chunk_send((struct args_chunk *)p, n);
-		p->from += n;
-		p->left -= n;
+			return false;
+		if (bpf_probe_read_user((void *)c->bytes, n, (void *)c->from))
+			return false;
+		args_chunk_send((struct args_chunk *)c, n);
+		c->from += n;
+		c->remaining -= n;
 	}
-	return 1;
+	return true;
 }
 
 /* Sends [from, from + size) of the user's memory, as far as it can be read. */
 static __always_inline void args_send(u32 slot, u64 from, u64 size)
 {
-	struct args_chunk *p = bpf_map_lookup_elem(&args_chunks, &slot);
+	struct args_chunk *c = bpf_map_lookup_elem(&args_chunks, &slot);
 
-	if (!p)
+	if (!c)
 		return;
-	p->from = from;
-	p->left = size;
+	c->from = from;
+	c->remaining = size;
 	for (int i = 0; i < ARGS_ROUNDS; i++)
 		if (!args_batch(slot))
 			break;

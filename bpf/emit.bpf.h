@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The way out of the kernel: one ring buffer for all records, loss counted by kind, and a reader that is
+ * Sending a record: one ring buffer for all records, loss counted by kind, and a consumer that is
  * woken only when it asked for it.
  *
- * The reader says in wake_at how many waiting bytes are worth waking it: 1 while it sleeps, a good part of
- * the ring while it drains by a timer, 0 for never. A producer commits its record first (the commit is an
- * xchg, hence a full barrier) and looks at wake_at then; the reader sets wake_at first and looks at the ring
- * then. So one of both sees the other and no record is left waiting. The wake-up itself rides on an empty
- * record that is discarded, since only a commit or discard can wake.
+ * The consumer writes to wake_at how many waiting bytes are worth a wake-up: 1 while it sleeps, a
+ * good part of the ring while it drains by a timer, 0 for never. A producer commits its record
+ * first (the commit is an xchg, hence a full barrier) and reads wake_at then; the consumer sets
+ * wake_at first and looks at the ring then. So one of both sees the other, and no record is left
+ * waiting. The wake-up itself is an empty record that is discarded, since only a commit or a
+ * discard can wake.
  */
 #ifndef EXECSNOOP_EMIT_BPF_H
 #define EXECSNOOP_EMIT_BPF_H
@@ -21,7 +22,7 @@ struct {
 	__uint(max_entries, 8 << 20); /* set before load from [probes] ring_buffer */
 } ring SEC(".maps");
 
-/* Shared with the reader, and with the other BPF object, through mmap. */
+/* Shared with the consumer, and with the other BPF object, through mmap. */
 struct record_shared shared SEC(".data.shared");
 const volatile struct record_settings settings SEC(".rodata.settings") = { .args_limit = 2 << 20, .page_size = 4096 };
 
@@ -34,37 +35,38 @@ static __always_inline void head_set(struct record_head *head, u32 kind, u32 siz
 	head->start = start;
 	head->tgid = tgid;
 	head->tid = tid;
-	head->lost_events = *(volatile u32 *)&shared.lost_events;
-	head->lost_forks = *(volatile u32 *)&shared.lost_forks;
+	head->lost_events = READ_ONCE(shared.lost_events);
+	head->lost_forks = READ_ONCE(shared.lost_forks);
 }
 
 static __always_inline void lost_count(u32 kind)
 {
 	__sync_fetch_and_add(&shared.lost_by_kind[kind & 7], 1);
-	/* A piece is no event: its exec tells that it is shortened. */
+	/* A chunk is no event: the record after it says that its arguments are truncated. */
 	if (kind == RECORD_FORK)
 		__sync_fetch_and_add(&shared.lost_forks, 1);
 	else if (kind != RECORD_ARGS && kind != RECORD_ENV)
 		__sync_fetch_and_add(&shared.lost_events, 1);
 }
 
-static __always_inline void wake_reader(void)
+static __always_inline void wake_consumer(void)
 {
-	u32 at = *(volatile u32 *)&shared.wake_at;
+	u32 wake_at = READ_ONCE(shared.wake_at);
 	void *empty;
 
-	if (at == 0 || (at > 1 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < at))
+	if (wake_at == 0 || (wake_at > 1 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < wake_at))
 		return;
 	empty = bpf_ringbuf_reserve(&ring, 8, 0);
 	if (!empty)
 		return;
-	*(volatile u32 *)&shared.wake_at = 0;
+	WRITE_ONCE(shared.wake_at, 0);
 	bpf_ringbuf_discard(empty, BPF_RB_FORCE_WAKEUP);
 }
 
 /*
- * Sends `size` bytes. A record is put together elsewhere first: the reader stops at one that is reserved and not committed
- * (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all records behind it would wait for the program that fills it, and that may be preempted.
+ * Sends `size` bytes. A record is filled elsewhere first: the consumer stops at one that is
+ * reserved and not committed (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all later records
+ * would wait for the program that fills it, and that may be preempted.
  */
 static __always_inline bool emit(void *record, u32 size, u32 kind)
 {
@@ -72,7 +74,7 @@ static __always_inline bool emit(void *record, u32 size, u32 kind)
 
 	if (!sent)
 		lost_count(kind);
-	wake_reader();
+	wake_consumer();
 	return sent;
 }
 

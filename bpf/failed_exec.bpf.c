@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Failed execs. It shares the ring buffer and the counters of lifecycle.bpf.c. */
+/* Failed execs. The object shares the ring buffer and the counters of lifecycle.bpf.c. */
 #include "failed_exec_attach.bpf.h"
 
 static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret)

@@ -2,13 +2,15 @@
 /*
  * Failed execs, for kernels that have task work for BPF (6.18).
  *
- * A failed exec need not have touched its arguments (a path that is not there is found missing before), and a
- * probe may not read pages that are not in memory. So where they are not, the rest is put off until the thread is about
- * to go back to user space, where it may, as long as it waits for no other process. Nothing can have changed by then: it is the
- * same thread, still in the same system call.
+ * A failed exec need not have touched its arguments (a path that does not exist is found missing
+ * before), and a probe may not read pages that are not in memory. So where they are not, the rest
+ * is deferred until the thread is about to return to user space: there it may, as long as it waits
+ * for no other process. Nothing can have changed by then: it is the same thread, still in the same
+ * system call.
  *
- * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object. So there is one without any
- * (failed_exec.bpf.c). The one that has several forms is not declared at all: see task_work_schedule().
+ * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object.
+ * So there is an object without any (failed_exec.bpf.c), and the kfunc that has several forms is
+ * not declared at all: see task_work_schedule().
  */
 #ifndef EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
 #define EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
@@ -17,11 +19,12 @@
 
 #define BPF_F_NO_PREALLOC 1
 #define FAULT_IN_PART 256
-/* Steps: of as many arguments as argv_send() reads, and bytes as [probes] args_limit lets through (src/settings_table.c), each with a
- * page to be touched. */
+/* Steps: for as many arguments as argv_send() reads, and as many bytes as [probes] args_limit
+ * allows (src/settings/settings_table.c), each with a page to be faulted in. */
 #define FAULT_IN_STEPS_MAX (2 * (ARGV_ROUNDS * ARGV_BATCH + (8 << 20) / FAULT_IN_PART))
 
-/* include/uapi/linux/bpf.h, kernel/bpf/helpers.c. struct bpf_map must be a struct for the prototypes to agree. */
+/* include/uapi/linux/bpf.h, kernel/bpf/helpers.c. struct bpf_map must be a struct for the
+ * prototypes to agree. */
 struct bpf_task_work {
 	__u64 opaque;
 } __attribute__((aligned(8)));
@@ -31,13 +34,13 @@ struct bpf_map {
 extern void bpf_preempt_disable(void) __ksym __weak;
 extern void bpf_preempt_enable(void) __ksym __weak;
 
-/* Where the walk over argv stands that does nothing but touch: in a map, for the reason that walk_name() gives. */
+/* Where the walk over argv continues that only faults pages in. */
 struct fault_in {
 	u64 argv;
-	u64 string;  /* the rest of the argument at hand; 0: none */
-	u64 left;    /* bytes that are wanted */
-	u32 width;   /* of a pointer: 4 of a 32-bit caller */
-	u32 touched; /* what is to be read now: its first byte, its last */
+	u64 string;    /* the rest of the current argument; 0: none */
+	u64 remaining; /* bytes that are wanted */
+	u32 width;     /* of a pointer: 4 of a 32-bit caller */
+	u32 touched;   /* of what is read in this step: its first byte, its last */
 };
 
 struct deferred_call {
@@ -55,20 +58,21 @@ struct {
 } deferred_calls SEC(".maps");
 
 /*
- * Who touches a page may wait for it, and here it is not the traced program that wants it. So only such pages are touched as come by
- * themselves: what lies on this machine, and has no userfaultfd (userfaultfd(2)), behind which another process may never answer.
- * A file may be on a server, or behind a process (FUSE); so those of known file systems alone are touched. An overlay's mapping
- * has the file below it (fs/backing-file.c, backing_file_mmap()). A device's memory is none of all this.
+ * Touching a page may wait for it, though the traced program has no use for it here. So only pages
+ * are touched that come by themselves: of memory on this machine, without userfaultfd
+ * (userfaultfd(2)), where another process may never answer. A file may be on a server, or served by
+ * a process (FUSE); so only those of known file systems are touched. An overlay's mapping has the
+ * file below it (fs/backing-file.c, backing_file_mmap()). A device's memory is never touched.
  *
- * What remains: another thread of the same process can change the mapping between the look and the touch, or take the lock
- * of its memory and wait.
+ * What is left: another thread of the process can change the mapping between the check and the
+ * touch, or hold the lock of its memory.
  */
 #define VM_DEVICE 0x10004400 /* include/linux/mm.h, VM_PFNMAP | VM_IO | VM_MIXEDMAP */
 #define S_IS_REGULAR(mode) (((mode)&0170000) == 0100000)
 
 static __always_inline bool is_local(u64 magic)
 {
-	switch (magic) { /* include/uapi/linux/magic.h, and of f2fs, xfs, zfs, bcachefs their own headers */
+	switch (magic) { /* include/uapi/linux/magic.h; f2fs, xfs, zfs, bcachefs: their own headers */
 	case 0xef53:	 /* ext2, ext3, ext4 */
 	case 0x58465342: /* xfs */
 	case 0x9123683e: /* btrfs */
@@ -100,7 +104,7 @@ static long check_area(struct task_struct *task, struct vm_area_struct *area, bo
 	return 0;
 }
 
-/* Has the page of an address in memory, if it comes by itself. */
+/* Brings the page of an address into memory, if it comes by itself. */
 static __always_inline bool fault_in_page(u64 address)
 {
 	bool may_touch = false;
@@ -114,63 +118,63 @@ static __always_inline bool fault_in_page(u64 address)
 }
 
 /* Reads the next pointer. False: it is not in memory. */
-static __always_inline bool read_pointer(struct fault_in *t)
+static __always_inline bool read_pointer(struct fault_in *f)
 {
-	/* Little-endian: a narrow one is the beginning of a wide one. */
-	if (t->width == 4 ? bpf_probe_read_user(&t->string, 4, (void *)t->argv)
-			  : bpf_probe_read_user(&t->string, 8, (void *)t->argv))
+	/* Little-endian: a narrow pointer is the beginning of a wide one. */
+	if (f->width == 4 ? bpf_probe_read_user(&f->string, 4, (void *)f->argv)
+			  : bpf_probe_read_user(&f->string, 8, (void *)f->argv))
 		return false;
-	t->argv += t->width;
-	if (!t->string)
-		t->left = 0;
+	f->argv += f->width;
+	if (!f->string)
+		f->remaining = 0;
 	return true;
 }
 
-/* Reads an argument, or a part of a long one. */
-static __always_inline bool read_part(struct fault_in *t)
+/* Reads an argument, or a part of a long one. False: it is not in memory. */
+static __always_inline bool read_part(struct fault_in *f)
 {
 	char bytes[FAULT_IN_PART];
-	long n = bpf_probe_read_user_str(bytes, sizeof(bytes), (void *)t->string);
+	long n = bpf_probe_read_user_str(bytes, sizeof(bytes), (void *)f->string);
 
 	if (n < 0)
 		return false;
-	t->left = (u64)n < t->left ? t->left - n : 0;
-	t->string = n == sizeof(bytes) ? t->string + n - 1 : 0;
+	f->remaining = (u64)n < f->remaining ? f->remaining - n : 0;
+	f->string = n == sizeof(bytes) ? f->string + n - 1 : 0;
 	return true;
 }
 
-/* A step: reads, or touches what could not be read. 1 at the end. */
-static long fault_in_step(u64 index, struct deferred_call **deferred_call)
+/* Reads, or faults in what could not be read. Returns 1 at the end. */
+static long fault_in_step(u64 index, struct deferred_call **deferred)
 {
-	struct fault_in *t = &(*deferred_call)->fault_in;
-	u64 at = t->string ? t->string : t->argv, size = t->string ? FAULT_IN_PART : t->width;
+	struct fault_in *f = &(*deferred)->fault_in;
+	u64 at = f->string ? f->string : f->argv, size = f->string ? FAULT_IN_PART : f->width;
 
-	if (t->string ? read_part(t) : read_pointer(t)) {
-		t->touched = 0;
-		return t->left == 0;
+	if (f->string ? read_part(f) : read_pointer(f)) {
+		f->touched = 0;
+		return f->remaining == 0;
 	}
-	if (t->touched == 2)
+	if (f->touched == 2)
 		return 1;
-	/* The first byte is there and the read failed: the rest is in the next page. */
-	return !fault_in_page(t->touched++ ? at + size - 1 : at);
+	/* If the read fails though the first byte is in memory, the rest is in the next page. */
+	return !fault_in_page(f->touched++ ? at + size - 1 : at);
 }
 
 static int deferred_run(struct bpf_map *map, void *key, void *value)
 {
-	struct deferred_call *deferred_call = value;
+	struct deferred_call *deferred = value;
 	u64 task = bpf_get_current_task();
 	struct pending_call *call = bpf_map_lookup_elem(&pending_calls, &task);
 	u32 at;
 
 	if (call) {
-		deferred_call->fault_in.argv = call->argv;
-		deferred_call->fault_in.width = call->width;
-		deferred_call->fault_in.left = settings.args_limit;
-		bpf_loop(FAULT_IN_STEPS_MAX, fault_in_step, &deferred_call, 0);
+		deferred->fault_in.argv = call->args.argv;
+		deferred->fault_in.width = call->args.width;
+		deferred->fault_in.remaining = settings.args_limit;
+		bpf_loop(FAULT_IN_STEPS_MAX, fault_in_step, &deferred, 0);
 	}
 	/* The scratch memory is this CPU's. */
 	bpf_preempt_disable();
-	at = failed_exec_record(SCRATCH_DEFERRED, failed_exec_caller(SCRATCH_DEFERRED), deferred_call->ret);
+	at = failed_exec_record(SCRATCH_DEFERRED, failed_exec_caller(SCRATCH_DEFERRED), deferred->ret);
 	if (at)
 		failed_exec_finish(SCRATCH_DEFERRED, at);
 	bpf_preempt_enable();
@@ -179,9 +183,11 @@ static int deferred_run(struct bpf_map *map, void *key, void *value)
 }
 
 /*
- * bpf_task_work_schedule_signal() since 7.0 (6e663ffdf760, KF_IMPLICIT_ARGS), which has four arguments; before, there was
- * bpf_task_work_schedule_signal_impl() (ea0714d61dea) with a fifth, that the verifier gives. The daemon puts the call in, of
- * whichever there is; libbpf would compare their types.
+ * Calls bpf_task_work_schedule_signal(), which has four arguments since 7.0 (6e663ffdf760,
+ * KF_IMPLICIT_ARGS), or the bpf_task_work_schedule_signal_impl() of before (ea0714d61dea), whose
+ * fifth one the verifier fills in. libbpf would compare the types of a declaration; so a mark is in
+ * the place of the call, and the daemon replaces it with a call of the one that the kernel has.
+ * Each program that sees returns has the mark once (tests/unit/test_failed_exec.c).
  */
 static __always_inline int task_work_schedule(struct task_struct *task, struct bpf_task_work *work)
 {
@@ -205,18 +211,18 @@ static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret
 {
 	static const struct deferred_call empty;
 	u64 task = bpf_get_current_task();
-	struct deferred_call *deferred_call;
+	struct deferred_call *deferred;
 
-	/* Its memory is gone: there is nothing to wait for. */
+	/* Its memory is gone: no page of it can come. */
 	if (call->mm != (u64)BPF_CORE_READ((struct task_struct *)task, mm))
 		return false;
 	if (bpf_map_update_elem(&deferred_calls, &task, &empty, BPF_ANY))
 		return false;
-	deferred_call = bpf_map_lookup_elem(&deferred_calls, &task);
-	if (!deferred_call)
+	deferred = bpf_map_lookup_elem(&deferred_calls, &task);
+	if (!deferred)
 		return false;
-	deferred_call->ret = ret;
-	return task_work_schedule(bpf_get_current_task_btf(), &deferred_call->work) == 0;
+	deferred->ret = ret;
+	return task_work_schedule(bpf_get_current_task_btf(), &deferred->work) == 0;
 }
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Fork, exec and exit for kernels without type information of their own ([probes] btf), or with a verifier that refuses what the
- * others do with typed pointers: raw tracepoints, and instead of the iterator a walk over the list of all processes, by a
- * program that the daemon runs itself (BPF_PROG_TEST_RUN).
+ * Fork, exec and exit for kernels without type information of their own ([probes] btf), or with a
+ * verifier that refuses what the other programs do with typed pointers: raw tracepoints, and
+ * instead of the iterator a walk over the kernel's list of processes, in a program that the daemon
+ * runs itself (BPF_PROG_TEST_RUN).
  */
 #ifndef EXECSNOOP_FALLBACK_BPF_H
 #define EXECSNOOP_FALLBACK_BPF_H
@@ -21,7 +22,8 @@ int fallback_exec(struct bpf_raw_tracepoint_args *ctx)
 	return exec_emit(false, SCRATCH_EXEC, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2]);
 }
 
-/* Without the second argument, which may be there or not (3c1a52f2a6c3): the last thread is counted out either way. */
+/* Does not read the second argument, which not all kernels pass (3c1a52f2a6c3): signal->live has
+ * been decremented either way. */
 SEC("?raw_tp/sched_process_exit")
 int fallback_exit(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -30,7 +32,7 @@ int fallback_exit(struct bpf_raw_tracepoint_args *ctx)
 	return BPF_CORE_READ(task, signal, live.counter) == 0 ? exit_emit(false, THREADS_EXIT, task) : 0;
 }
 
-#define TASKLIST_BATCH 32    /* in one verified piece */
+#define TASKLIST_BATCH 32
 #define TASKLIST_ROUNDS 4096 /* 131,072 processes */
 
 struct {
@@ -38,21 +40,20 @@ struct {
 	__uint(max_entries, 8 << 20); /* 52,000 processes; set before load if there are more */
 } tasklist SEC(".maps");
 
-/* Where the walk stands: its first task, and the next. */
+/* The first task of the walk, and the next. */
 static struct {
 	u64 first, next;
 } tasklist_walk;
 
-/* Goes on for TASKLIST_BATCH. */
-__attribute__((noinline)) int tasklist_batch(void)
+__noinline int tasklist_batch(void)
 {
 	struct record_running *running;
 	struct task_struct *task;
 	struct list_head *link;
 
 	for (int i = 0; i < TASKLIST_BATCH; i++) {
-		task = (void *)*(volatile u64 *)&tasklist_walk.next;
-		/* pid 0 is the head of the list. */
+		task = (void *)READ_ONCE(tasklist_walk.next);
+		/* Pid 0 is the head of the list. */
 		if (BPF_CORE_READ(task, tgid)) {
 			running = bpf_ringbuf_reserve(&tasklist, sizeof(*running), 0);
 			if (!running)
@@ -64,15 +65,16 @@ __attribute__((noinline)) int tasklist_batch(void)
 				bpf_ringbuf_discard(running, BPF_RB_NO_WAKEUP);
 		}
 		link = BPF_CORE_READ(task, tasks.next);
-		task = (void *)link - bpf_core_field_offset(struct task_struct, tasks);
-		if (!link || (u64)task == *(volatile u64 *)&tasklist_walk.first)
+		task = container_of(link, struct task_struct, tasks);
+		if (!link || (u64)task == READ_ONCE(tasklist_walk.first))
 			return WALK_DONE;
-		*(volatile u64 *)&tasklist_walk.next = (u64)task;
+		WRITE_ONCE(tasklist_walk.next, (u64)task);
 	}
 	return WALK_ON;
 }
 
-/* 0: it is complete. Under the RCU lock, as every program: a task that goes away meanwhile still leads on. */
+/* Returns 0 if the list is complete. Under the RCU lock, as each program: a task that is removed
+ * meanwhile still leads to the next. */
 SEC("?raw_tp")
 int fallback_tasklist(void *ctx)
 {
@@ -80,7 +82,8 @@ int fallback_tasklist(void *ctx)
 	int outcome = WALK_ON;
 
 	task = BPF_CORE_READ(task, group_leader);
-	*(volatile u64 *)&tasklist_walk.first = *(volatile u64 *)&tasklist_walk.next = (u64)task;
+	WRITE_ONCE(tasklist_walk.first, (u64)task);
+	WRITE_ONCE(tasklist_walk.next, (u64)task);
 	for (int i = 0; i < TASKLIST_ROUNDS && outcome == WALK_ON; i++)
 		outcome = tasklist_batch();
 	return outcome == WALK_DONE ? 0 : 1;

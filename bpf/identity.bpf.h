@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Device and inode of a program's file as stat(2) has them. That is what the inode and its superblock say, but for two file systems: each
- * subvolume of btrfs has a device of its own (fs/btrfs/inode.c, btrfs_getattr()), and a file of overlayfs has that of its layer where the
- * layers are of several file systems (fs/overlayfs/inode.c, ovl_getattr() and ovl_map_dev_ino()). Without it two programs would be one:
- * the first file of every subvolume has inode 257.
+ * Device and inode of a program's file as stat(2) has them: those of the inode and its superblock,
+ * but for two file systems. Each subvolume of btrfs has a device of its own (fs/btrfs/inode.c,
+ * btrfs_getattr()), and a file of overlayfs has that of its layer where the layers are of several
+ * file systems (fs/overlayfs/inode.c, ovl_getattr() and ovl_map_dev_ino()). Without that two
+ * programs would be one: the first file of every subvolume has inode 257.
  *
- * Their types may be in modules, which may be loaded later than the probes. So user space says where the members are (layout.h), and is
- * asked for it when the first such file is met.
+ * Their types may be in modules, which may be loaded later than the probes. So the daemon fills in
+ * where the members are (layout.h), when it starts or when a probe has met the first such file.
  */
 #ifndef EXECSNOOP_IDENTITY_BPF_H
 #define EXECSNOOP_IDENTITY_BPF_H
@@ -23,7 +24,7 @@ struct record_layouts layouts SEC(".data.layouts");
 struct identity {
 	u64 inode;
 	u32 dev;
-	bool is_superblocks; /* the device, and stat(2) may have another */
+	bool is_superblocks; /* the device, and stat(2) may have another one */
 };
 
 static __always_inline u64 read_u64(u64 at)
@@ -48,7 +49,7 @@ static __always_inline bool has_layout(u32 which)
 
 	if (l->known & which)
 		return true;
-	l->wanted |= which;
+	l->missing |= which;
 	return false;
 }
 
@@ -60,8 +61,8 @@ static __always_inline u32 btrfs_dev(struct inode *inode)
 	return root ? read_u32(root + l->root_anon_dev) : 0;
 }
 
-/* The file that an overlay's is made of, as far as stat(2) is concerned: that of the layer it was first in, if its number is to stay
- * the same when it is copied up. */
+/* The file whose device and inode stat(2) has for an overlay's: that of the lowest layer, if the
+ * number has to stay the same when the file is copied up. */
 static __always_inline struct inode *overlay_real(struct file *file, u64 own, u32 *ret_fsid)
 {
 	const volatile struct layout_overlay *l = &layouts.overlay;
@@ -92,8 +93,7 @@ static __always_inline u32 overlay_identity(struct file *file, struct inode *ino
 	u64 fs = (u64)BPF_CORE_READ(sb, s_fs_info), number;
 	u32 dev = BPF_CORE_READ(sb, s_dev), fsid = 0;
 	struct inode *real = overlay_real(file, (u64)inode - l->inode_vfs, &fsid);
-	s32 bits =
-		read_u32(fs + l->fs_xino_mode); /* of the number, for the layer; 0: all layers are of one file system */
+	s32 bits = read_u32(fs + l->fs_xino_mode); /* of the number, for the layer; 0: one file system has all layers */
 
 	if (!real)
 		return 0;
@@ -108,7 +108,8 @@ static __always_inline u32 overlay_identity(struct file *file, struct inode *ino
 	return read_u32(read_u64(fs + l->fs_layers) + fsid * l->sb_size + l->sb_pseudo_dev);
 }
 
-/* `file` is of one of the two. A device, 0 if it is not known; with `number` the inode's instead: these functions return one number. */
+/* file: of one of the two. Returns its device, 0 if it is not known; or, with `number`, its inode:
+ * a function returns one number. */
 static __always_inline u64 special(struct file *file, bool number)
 {
 	struct inode *inode = BPF_CORE_READ(file, f_inode);
@@ -124,12 +125,12 @@ static __always_inline u64 special(struct file *file, bool number)
 	return number ? found : dev;
 }
 
-__attribute__((noinline)) u64 special_dev(u64 file)
+__noinline u64 special_dev(u64 file)
 {
 	return special((void *)file, false);
 }
 
-__attribute__((noinline)) u64 special_inode(u64 file)
+__noinline u64 special_inode(u64 file)
 {
 	return special((void *)file, true);
 }
@@ -148,7 +149,7 @@ static __always_inline void identify(bool typed, struct identity *ret, struct ta
 	ret->is_superblocks = false;
 	if (magic != BTRFS_SUPER_MAGIC && magic != OVERLAYFS_SUPER_MAGIC)
 		return;
-	/* A global function takes no pointer that the verifier knows as one. */
+	/* A global function takes scalars only. */
 	untyped = typed ? (u64)BPF_CORE_READ(task, mm, exe_file) : (u64)file;
 	dev = special_dev(untyped);
 	ret->is_superblocks = !dev;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Fork, exec and exit, and the iterator over what runs already. */
+/* Fork, exec and exit, and the iterator over the processes that run already. */
 #include "preempted.bpf.h"
 #include "fallback.bpf.h"
 
@@ -50,8 +50,8 @@ int BPF_PROG(second_exit, struct task_struct *task, bool group_dead)
 	return take_over(RECORD_EXIT) && group_dead ? exit_emit(true, THREADS_SECOND_EXIT, task) : 0;
 }
 
-/* Before, signal->live has been counted down by now; two threads that end at the same time may both see 0, and
- * the reader takes the first. */
+/* Before 6.16: signal->live has been decremented here. Two threads that end at the same time may
+ * both see 0; the table ignores the second record. */
 SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(probe_exit_live, struct task_struct *task)
 {

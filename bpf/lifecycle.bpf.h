@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The life of a process: fork, exec, exit. */
+/* The records of fork, exec and exit. */
 #ifndef EXECSNOOP_LIFECYCLE_BPF_H
 #define EXECSNOOP_LIFECYCLE_BPF_H
 
@@ -35,91 +35,88 @@ static __always_inline bool is_unlinked(bool typed, struct dentry *dentry)
 	return !PEEK(typed, dentry, d_hash.pprev) && dentry != PEEK(typed, dentry, d_parent);
 }
 
-static __always_inline u32 exec_exe(bool typed, u32 slot, struct scratch *s, u32 at, struct task_struct *task,
-				    struct file *file, struct mount *root)
+static __always_inline void exec_exe(struct fill *f, struct task_struct *task, struct file *file)
 {
-	struct record_exec *r = &s->exec;
-	struct dentry *dentry = PEEK(typed, file, f_path.dentry);
-	struct vfsmount *vfsmount = PEEK(typed, file, f_path.mnt);
+	struct record_exec *r = &f->s->exec;
+	struct dentry *dentry = PEEK(f->typed, file, f_path.dentry);
+	struct vfsmount *vfsmount = PEEK(f->typed, file, f_path.mnt);
 	struct identity identity;
-	bool cut;
 	long n;
 
-	identify(typed, &identity, task, file);
+	identify(f->typed, &identity, task, file);
 	if (identity.is_superblocks)
 		r->flags |= EXEC_F_EXE_DEV;
 	r->exe_inode = identity.inode;
 	r->exe_dev_major = DEV_MAJOR(identity.dev);
 	r->exe_dev_minor = DEV_MINOR(identity.dev);
-	if (dentry == PEEK(typed, dentry, d_parent) && dentry != PEEK(typed, vfsmount, mnt_root)) {
-		/* alloc_file_pseudo(): a memfd. Its dentry stands alone and has its name, which d_path() shows
-		 * by way of simple_dname(). */
-		n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], RECORD_PATH_MAX,
-					      PEEK(typed, dentry, d_name.name));
+	if (dentry == PEEK(f->typed, dentry, d_parent) && dentry != PEEK(f->typed, vfsmount, mnt_root)) {
+		/* A memfd (alloc_file_pseudo()): a dentry without a parent, whose name d_path()
+		 * shows by simple_dname(). */
+		n = bpf_probe_read_kernel_str(&f->s->bytes[bounded(f->at)], RECORD_PATH_MAX,
+					      PEEK(f->typed, dentry, d_name.name));
 		r->flags |= EXEC_F_EXE_ANON;
-		r->exe.offset = at;
+		r->exe.offset = f->at;
 		r->exe.size = n > 0 ? n : 0;
-		return at + r->exe.size;
+		f->at += r->exe.size;
+		return;
 	}
-	if (is_unlinked(typed, dentry))
+	if (is_unlinked(f->typed, dentry))
 		r->flags |= EXEC_F_EXE_DELETED;
-	at = path_walk(typed, slot, s, at, &r->exe, vfsmount, dentry, root, &cut);
-	if (cut)
+	if (!path_walk(f, &r->exe, vfsmount, dentry))
 		r->flags |= EXEC_F_EXE_CUT;
-	return at;
 }
 
-static __always_inline u32 exec_filename(struct scratch *s, u32 at, const char *filename)
+static __always_inline void exec_filename(struct fill *f, const char *filename)
 {
-	struct record_exec *r = &s->exec;
-	long n = bpf_probe_read_kernel_str(&s->bytes[bounded(at)], RECORD_PATH_MAX, filename);
+	struct record_exec *r = &f->s->exec;
+	long n = bpf_probe_read_kernel_str(&f->s->bytes[bounded(f->at)], RECORD_PATH_MAX, filename);
 
-	r->filename.offset = at;
+	r->filename.offset = f->at;
 	r->filename.size = n > 0 ? n - 1 : 0;
 	if (n <= 0 || n == RECORD_PATH_MAX)
 		r->flags |= EXEC_F_FILENAME_CUT; /* execveat() makes "/dev/fd/N/path", which may be longer */
-	return at + r->filename.size;
+	f->at += r->filename.size;
 }
 
-/* Reads `size` bytes of the user's memory into the record, or sends them in pieces before it. */
-static __always_inline u32 exec_strings(u32 slot, struct scratch *s, u32 at, u32 kind, struct part *part, u64 from,
-					u64 size, u64 time, u64 *ret_before)
+/* A part that is the user's memory [from, from + size): in the record, or in chunks before it;
+ * *ret_before: bytes in those. */
+static __always_inline void exec_strings(struct fill *f, struct part *part, u64 *ret_before, u32 kind, u64 time,
+					 u64 from, u64 size)
 {
+	struct record_process *process = &f->s->exec.process;
 	u32 n;
 
-	part->offset = at;
-	part->size = 0;
+	*part = (struct part){ .offset = f->at };
 	*ret_before = 0;
-	if (size > RECORD_ARGS_INLINE || at >= SCRATCH_START) {
+	if (size > RECORD_ARGS_INLINE || f->at >= SCRATCH_START) {
 		*ret_before = size;
-		args_begin(slot, kind, time, s->exec.process.start, s->exec.process.tgid);
-		args_send(slot, from, size);
-		return at;
+		args_begin(f->slot, kind, time, process->start, process->tgid);
+		args_send(f->slot, from, size);
+		return;
 	}
 	n = size;
-	asm volatile("" : "+r"(n));
+	barrier_var(n);
 	n &= SCRATCH_WRITE - 1;
-	if (bpf_probe_read_user(&s->bytes[bounded(at)], n, (void *)from))
-		return at;
+	if (bpf_probe_read_user(&f->s->bytes[bounded(f->at)], n, (void *)from))
+		return;
 	part->size = n;
-	return at + n;
+	f->at += n;
 }
 
 static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *task, pid_t old_pid,
 				     struct linux_binprm *bprm)
 {
-	struct scratch *s = scratch_get(slot);
+	struct fill f = fill_begin(typed, slot, sizeof(struct record_exec), task);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	struct owner owner = {};
-	struct mount *root = typed ? task->nsproxy->mnt_ns->root : NULL;
 	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
 	u32 at;
 
-	if (!s || !file) /* never: the map has an entry for it, and an exec has a program */
+	if (!f.s || !file) /* never: the map has an entry for it, and an exec has a program */
 		return 0;
-	r = &s->exec;
+	r = &f.s->exec;
 	process_fill(typed, &r->process, task);
 	if (typed && bpf_core_field_exists(mm->owner))
 		owner = (struct owner){ mm->owner, r->process.tgid, 0 };
@@ -127,34 +124,35 @@ static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *t
 	r->argc = PEEK(typed, bprm, argc);
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
-	at = sizeof(*r);
-	at = exec_exe(typed, slot, s, at, task, file, root);
-	at = exec_filename(s, at, PEEK(typed, bprm, filename));
-	at = place_fill(typed, slot, s, at, task, &owner, root, &r->cwd, &r->cgroup, &r->ancestors, &r->flags);
-	/* Copied to the user's stack just now (fs/exec.c, copy_strings), so the pages are there. */
+	exec_exe(&f, task, file);
+	exec_filename(&f, PEEK(typed, bprm, filename));
+	place_fill(&f, &(struct record_place){ &r->cwd, &r->cgroup, &r->ancestors, &r->flags }, task, &owner);
+	/* The kernel has just copied them to the user's stack (fs/exec.c, copy_strings()), so the
+	 * pages are in memory. */
 	start = PEEK(typed, mm, arg_start);
 	r->args_size = PEEK(typed, mm, arg_end) - start;
 	size = r->args_size < settings.args_limit ? r->args_size : settings.args_limit;
-	at = exec_strings(slot, s, at, RECORD_ARGS, &r->args, start, size, time, &r->args_before);
+	exec_strings(&f, &r->args, &r->args_before, RECORD_ARGS, time, start, size);
 	r->env_size = r->env_before = 0;
-	r->env.offset = r->env.size = 0;
+	r->env = (struct part){};
 	if (settings.env_wanted) {
 		start = PEEK(typed, mm, env_start);
 		r->env_size = PEEK(typed, mm, env_end) - start;
 		size = r->env_size < settings.args_limit ? r->env_size : settings.args_limit;
-		at = exec_strings(slot, s, at, RECORD_ENV, &r->env, start, size, time, &r->env_before);
+		exec_strings(&f, &r->env, &r->env_before, RECORD_ENV, time, start, size);
 	}
+	at = f.at;
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
-	asm volatile("" : "+r"(at));
-	if (at <= sizeof(s->bytes))
-		emit(s->bytes, at, RECORD_EXEC);
+	barrier_var(at);
+	if (at <= sizeof(f.s->bytes))
+		emit(f.s->bytes, at, RECORD_EXEC);
 	return 0;
 }
 
-#define THREADS_BATCH 64   /* in one verified piece */
+#define THREADS_BATCH 64
 #define THREADS_ROUNDS 512 /* 32,768 threads */
 
-/* What all threads together used; and where the walk over them stands. */
+/* What all threads together used, and where the walk over them continues. */
 struct threads {
 	u64 node; /* task_struct.thread_node of the next one */
 	u64 head; /* signal_struct.thread_head */
@@ -178,8 +176,7 @@ static __always_inline struct threads *threads_get(u32 slot)
 	return bpf_map_lookup_elem(&threads, &slot);
 }
 
-/* Continues for THREADS_BATCH. */
-__attribute__((noinline)) int threads_batch(u32 slot)
+__noinline int threads_batch(u32 slot)
 {
 	volatile struct threads *t = threads_get(slot);
 	struct task_struct *task;
@@ -189,7 +186,7 @@ __attribute__((noinline)) int threads_batch(u32 slot)
 	for (int i = 0; i < THREADS_BATCH; i++) {
 		if (!t->node || t->node == t->head)
 			return 0;
-		task = (void *)t->node - bpf_core_field_offset(struct task_struct, thread_node);
+		task = container_of(t->node, struct task_struct, thread_node);
 		t->utime += BPF_CORE_READ(task, utime);
 		t->stime += BPF_CORE_READ(task, stime);
 		t->runtime += BPF_CORE_READ(task, se.sum_exec_runtime);
@@ -202,18 +199,20 @@ __attribute__((noinline)) int threads_batch(u32 slot)
 	return 0;
 }
 
-/* The barriers keep clang from moving other reads across; the processor's order is that of the kernel's memory on x86. */
+/* The barriers keep clang from moving other reads across; the order of x86's reads is that of the
+ * program. */
 static __always_inline u32 threads_sequence(bool typed, struct signal_struct *signal)
 {
 	u32 sequence;
 
-	asm volatile("" ::: "memory");
+	barrier();
 	sequence = PEEK(typed, signal, stats_lock.seqcount.seqcount.sequence);
-	asm volatile("" ::: "memory");
+	barrier();
 	return sequence;
 }
 
-/* What the threads that were released have left in signal_struct (kernel/exit.c, __exit_signal()). */
+/* Begins with the sums of the threads that were released, in signal_struct (kernel/exit.c,
+ * __exit_signal()). */
 static __always_inline void threads_begin(bool typed, struct threads *t, struct signal_struct *signal)
 {
 	t->sequence = threads_sequence(typed, signal);
@@ -225,12 +224,13 @@ static __always_inline void threads_begin(bool typed, struct threads *t, struct 
 		t->read_bytes = PEEK(typed, signal, ioac.read_bytes);
 		t->write_bytes = PEEK(typed, signal, ioac.write_bytes);
 	}
-	t->head = (u64)signal + bpf_core_field_offset(struct signal_struct, thread_head);
+	t->head = (u64)&signal->thread_head;
 	t->node = (u64)PEEK(typed, signal, thread_head.next);
 }
 
-/* A function of its own: clang would take what an `exists` guards out of the loop that this is in. */
-__attribute__((noinline)) int threads_restart(u32 slot)
+/* A function of its own: else clang moves what a bpf_core_field_exists() guards out of the loop
+ * around it. */
+__noinline int threads_restart(u32 slot)
 {
 	struct threads *t = threads_get(slot);
 
@@ -239,12 +239,10 @@ __attribute__((noinline)) int threads_restart(u32 slot)
 	return 0;
 }
 
-/* Where `task` is the only thread in the list, as it mostly is, this is the whole walk. */
+/* Where `task` is the only thread in the list, as in most processes, this is the whole walk. */
 static __always_inline void threads_typed(struct threads *t, struct task_struct *task)
 {
-	u64 node = (u64)task + bpf_core_field_offset(struct task_struct, thread_node);
-
-	if (t->node != node || (u64)task->thread_node.next != t->head)
+	if (t->node != (u64)&task->thread_node || (u64)task->thread_node.next != t->head)
 		return;
 	t->utime += task->utime;
 	t->stime += task->stime;
@@ -256,18 +254,19 @@ static __always_inline void threads_typed(struct threads *t, struct task_struct 
 	t->node = t->head;
 }
 
-/* The walk has come to its end, and no thread was released meanwhile. */
+/* The walk is complete, and no thread was released meanwhile. */
 static __always_inline bool threads_settled(bool typed, const struct threads *t, struct signal_struct *signal)
 {
 	return t->node == t->head && !(t->sequence & 1) && threads_sequence(typed, signal) == t->sequence;
 }
 
 /*
- * Those that are not released yet are still in signal_struct's list: the last one, a leader that ended before, and whatever
- * ends at the same time. A thread that is released meanwhile adds what it used to signal_struct's sums and leaves the list, both under
- * stats_lock (kernel/exit.c, __exit_signal()): it would count twice, or not at all. So it is a reader of that sequence
- * lock as thread_group_cputime() (kernel/sched/cputime.c) is; but it cannot take the lock, so it begins the walk again as long as the
- * limit of all its steps allows. False: that was not enough.
+ * Adds the threads that are not released yet, which are in signal_struct's list: the last one, a
+ * leader that ended before, and those that end at the same time. A thread that is released
+ * meanwhile adds its sums to signal_struct's and leaves the list, both under stats_lock
+ * (kernel/exit.c, __exit_signal()): it would count twice, or not at all. So this is a reader of
+ * that sequence lock, as thread_group_cputime() (kernel/sched/cputime.c) is, but one that cannot
+ * take the lock: it restarts until it has used up its rounds. False: they were not enough.
  */
 static __always_inline bool threads_sum(bool typed, u32 slot, struct threads *t, struct task_struct *task,
 					struct signal_struct *signal)
@@ -316,7 +315,7 @@ static __always_inline int exit_emit(bool typed, u32 slot, struct task_struct *t
 
 	if (!leader) /* never */
 		return 0;
-	/* What wait() gives: kernel/exit.c, wait_task_zombie(). */
+	/* The status that wait() returns: kernel/exit.c, wait_task_zombie(). */
 	r.status = PEEK(typed, signal, flags) & SIGNAL_GROUP_EXIT ? PEEK(typed, signal, group_exit_code)
 								  : PEEK(typed, leader, exit_code);
 	flags = process_flags(typed, leader);

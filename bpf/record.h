@@ -5,13 +5,13 @@
  * A record is a fixed part, then its variable parts, each named by a struct part {offset, size}
  * (offset from the record's first byte). Everything is fixed-width and naturally aligned; there is
  * no padding (the compiler makes it an error), so no kernel memory leaks through it and no byte of
- * it is undefined. Numbers are in the machine's byte order. Times are nanoseconds of
- * CLOCK_BOOTTIME (bpf_ktime_get_boot_ns, task_struct.start_boottime).
+ * it is undefined. Numbers are in the machine's byte order. Times are nanoseconds of CLOCK_BOOTTIME
+ * (bpf_ktime_get_boot_ns, task_struct.start_boottime).
  *
- * Long argument lists come in pieces: first RECORD_ARGS, in order, then the record that they
- * belong to, which has the same tgid and time and says in args_before how many bytes must have
- * come. So an exec is complete when its record arrives, and a lost piece means shortened
- * arguments, not a lost exec. The environment, if it is long, comes alike, as RECORD_ENV.
+ * Long argument lists come in chunks: first RECORD_ARGS, in order, then the record that they belong
+ * to, which has the same tgid and time, and in args_before the number of bytes that must have come.
+ * So an exec is complete when its record arrives, and a lost chunk truncates the arguments; it does
+ * not lose the exec. The environment, if it is long, comes in the same way, as RECORD_ENV.
  */
 #ifndef EXECSNOOP_RECORD_H
 #define EXECSNOOP_RECORD_H
@@ -51,8 +51,8 @@ struct record_head {
 	__u64 start; /* start_boottime of the process (its group leader) */
 	__u32 tgid;  /* initial pid namespace */
 	__u32 tid;
-	/* What had been lost, over all CPUs, just before this record was sent: since load, modulo
-	 * 2^32. A step since the record before means that loss stands here. */
+	/* What had been lost, on all CPUs, just before this record was sent: since load, modulo
+	 * 2^32. If it is more than in the record before, the loss was between the two. */
 	__u32 lost_events; /* exec, exit and error records */
 	__u32 lost_forks;
 };
@@ -78,7 +78,7 @@ struct record_process {
 	char parent_comm[RECORD_COMM_SIZE]; /* of the real parent's group leader */
 };
 
-/* What the iterator gives. */
+/* What the list of tasks has (tasklist.bpf.h). */
 struct record_running {
 	struct record_process process;
 	__u64 exe_inode; /* as in record_exec; 0: it has no program */
@@ -103,20 +103,20 @@ struct record_running {
 struct record_fork {
 	struct record_head head;
 	struct record_process process; /* the child's */
-	/* Who called fork: not the real parent where CLONE_PARENT was asked for. */
+	/* The caller of fork: with CLONE_PARENT not the real parent. */
 	__u64 forker_start;
 	__u32 forker_tgid;
 	__u32 spare;
 };
 
 #define EXEC_F_EXE_DELETED (1u << 0) /* the binary is unlinked */
-#define EXEC_F_EXE_ANON (1u << 1)    /* it has no place in any file system: exe is its name (memfd) */
+#define EXEC_F_EXE_ANON (1u << 1)    /* it is in no file system: exe is its name (memfd) */
 #define EXEC_F_EXE_CUT (1u << 2)     /* the path was too long or too deep to be walked in full */
 #define EXEC_F_FILENAME_CUT (1u << 3)
 #define EXEC_F_SECURE (1u << 4)	 /* bprm->secureexec */
 #define EXEC_F_EXE_DEV (1u << 5) /* exe_dev is the superblock's, and stat(2) may have another */
 
-/* Of where a process is: in exec and error records. */
+/* The place of a process, in exec and error records. */
 #define PLACE_F_CWD_CUT (1u << 16)
 #define PLACE_F_CGROUP_CUT (1u << 17)
 #define PLACE_F_ANCESTORS_CUT (1u << 18)
@@ -134,13 +134,14 @@ struct record_exec {
 	__u32 old_tid;	   /* the thread that called exec, before it became the leader */
 	__u64 args_size;   /* bytes of all arguments, each with its NUL */
 	__u64 args_before; /* of them, those that came in RECORD_ARGS */
-	__u64 env_size;	   /* bytes of the environment; 0 if nobody wants it */
+	__u64 env_size;	   /* bytes of the environment; 0 if none is wanted */
 	__u64 env_before;  /* of them, those that came in RECORD_ENV */
-	/* Paths as components, each ended by NUL, from the leaf up to the root: the kernel's walk
-	 * order. "/usr/bin/ls" is "ls\0bin\0usr\0". The root itself is size 0. */
+	/* Paths as components, each with its NUL, from the leaf up to the root, as the kernel
+	 * walks: "/usr/bin/ls" is "ls\0bin\0usr\0". The root itself is size 0. */
 	struct part exe;
 	struct part cwd;
-	/* If it was cut: its last components, an empty one, and its first ones if they are known. */
+	/* If it was cut: its last components, an empty one, and its first ones if they are
+	 * known. */
 	struct part cgroup;
 	struct part filename;  /* as passed, without its NUL */
 	struct part ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
@@ -185,26 +186,29 @@ struct record_error {
 	struct part cwd, cgroup, ancestors; /* as in record_exec */
 };
 
-/* A piece of a long argument list, or of an environment. */
+/* A chunk of a long argument list, or of an environment. */
 struct record_args {
 	struct record_head head; /* tgid and time as in the record that will follow */
-	__u64 position;		 /* of this piece in the whole */
+	__u64 position;		 /* of this chunk in the whole */
 	struct part bytes;
 };
 
-/* Memory that both sides see: how the reader wants to be woken (emit.bpf.h), and what was lost since load. */
+/* Memory that both sides see: when to wake the consumer (emit.bpf.h), and what was lost since
+ * load. */
 struct record_shared {
 	__u32 wake_at;
 	__u32 lost_events; /* exec, exit, error */
 	__u32 lost_forks;
 	__u32 lost_by_kind[8]; /* by enum record_kind */
 	__u32 spare;
-	/* Of the runs that the kernel left out (recursion_misses), those that a second program made up for, or that saw nothing. */
+	/* Of the runs that the kernel skipped (recursion_misses), those that a second program made
+	 * up for, or that lost no event. */
 	__u64 made_up_events; /* exec, exit, error */
 	__u64 made_up_forks;
 };
 
-/* Where file systems that may be modules have what stat(2) says of a file's device (identity.bpf.h): offsets in bytes. */
+/* Where file systems that may be modules keep the device that stat(2) reports of a file
+ * (identity.bpf.h): offsets in bytes. */
 struct layout_btrfs {
 	__u32 inode_vfs, inode_root; /* struct btrfs_inode */
 	__u32 root_anon_dev;	     /* struct btrfs_root */
@@ -224,30 +228,32 @@ struct layout_overlay {
 enum { LAYOUT_BTRFS = 1, LAYOUT_OVERLAY = 2 };
 
 struct record_layouts {
-	__u32 known;  /* by the daemon: those which are filled in */
-	__u32 wanted; /* by the probes: those which they have met and do not know */
+	__u32 known;   /* by the daemon: those that are filled in */
+	__u32 missing; /* by the probes: those that are not, and a file was met */
 	struct layout_btrfs btrfs;
 	struct layout_overlay overlay;
 };
 
-/* The instruction r0 = this stands where the daemon puts the call of a kernel function (bpf/failed_exec_deferred.bpf.h). */
+/* The daemon replaces the instruction r0 = this with the call of a kernel function
+ * (bpf/failed_exec_deferred.bpf.h). */
 #define RECORD_CALL_MARK 0x65780001
 
 /* Of which programs. 0: none. */
 enum { RECORD_TRAMPOLINES = 1, RECORD_TRACEPOINTS = 2 };
 
-/* What the daemon says before load, to every BPF object. */
+/* What the daemon sets in every BPF object before it loads it. */
 struct record_settings {
 	__u64 args_limit; /* bytes of arguments that are wanted, and of the environment */
 	__u32 page_size;
 	__u32 env_wanted;
 	__u32 preempted; /* programs at tracepoints may be: there are second ones (preempted.bpf.h) */
-	/* For failed execs: there is bpf_get_current_task_btf() (5.11); bpf_task_pt_regs() too (5.15); and the entries of the
-	 * calls are not seen (6.10, bpf/failed_exec_pending.bpf.h); and the kernel may leave out runs at returns: RECORD_x
-	 * (bpf/failed_exec_attach.bpf.h). */
-	__u32 typed, registers, prepared, preempted_returns;
+	/* Of failed execs: */
+	__u32 typed;		 /* there is bpf_get_current_task_btf() (5.11) */
+	__u32 registers;	 /* there is bpf_task_pt_regs() (5.15) */
+	__u32 prepared;		 /* the entries of the calls are not seen (6.10, bpf/failed_exec_pending.bpf.h) */
+	__u32 preempted_returns; /* the kernel may skip runs at returns: RECORD_x (bpf/failed_exec_attach.bpf.h) */
 	__u32 spare;
-	/* Ids of the cgroup v1 hierarchies, the first choice first, as many as there are; then 0. */
+	/* Ids of the cgroup v1 hierarchies, the first choice first; then 0. */
 	__u32 hierarchies[RECORD_HIERARCHIES];
 };
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where records of variable size are put together before they are sent: for each CPU one piece of memory a
- * program. A program never runs twice at once on one CPU (the kernel skips the second run and counts it in
- * recursion_misses; before 5.11 it runs with preemption off), so its scratch is its own, also where the
- * kernel preempts probes.
+ * Per-CPU memory in which a record of variable size is filled before it is sent: a slot for each
+ * program. A program never runs twice at once on one CPU (the kernel skips the second run and
+ * counts it in recursion_misses; before 5.11 it runs with preemption off), so its slot is its own,
+ * also where the kernel preempts programs.
  *
- * The long loops are global functions with scalar arguments: the verifier looks at each of them once, alone.
- * They share nothing with their caller but the scratch memory.
+ * Long loops. 5.10 has no bpf_loop(), and the verifier follows each iteration of a loop. So a loop
+ * is X_ROUNDS calls of x_batch(), which takes X_BATCH steps: a global function (one that is not
+ * static), which the verifier checks once, alone. Such a function takes scalars only, so all that
+ * it needs is in a slot. It is there rather than in registers for one more reason: the verifier
+ * forgets what it knew of a value once that is in the memory of a map. So all paths through the
+ * loop are one to it, and it does not follow each.
  */
 #ifndef EXECSNOOP_SCRATCH_BPF_H
 #define EXECSNOOP_SCRATCH_BPF_H
@@ -16,7 +20,8 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-/* Each program has its own: a trampoline's program may be preempted, and another run on its CPU meanwhile. */
+/* One for each program: a trampoline's program may be preempted, and another one run on its CPU
+ * meanwhile. */
 enum scratch_slot {
 	SCRATCH_EXEC, /* the daemon makes room for these two alone where the others are not used */
 	SCRATCH_SECOND_EXEC,
@@ -28,25 +33,25 @@ enum scratch_slot {
 	SCRATCH_SLOTS
 };
 
-/* A value of a per-CPU map can have 32 KiB at most (PCPU_MIN_UNIT_SIZE). No write begins behind SCRATCH_START, and below it there is
- * room for all paths at their longest. */
+/* A value of a per-CPU map has 32 KiB at most (PCPU_MIN_UNIT_SIZE). No write begins after
+ * SCRATCH_START, before which all paths fit at their longest. */
 #define SCRATCH_START 24320
 #define SCRATCH_WRITE 8192 /* the longest */
 
-/* Where a walk stands: a global function takes scalars only. */
+/* Where a walk continues. */
 struct walk {
 	u64 dentry;
 	u64 vfsmount;
-	u64 root; /* of vfsmount */
-	u32 at;
-	u32 limit; /* no name may end behind it */
+	u64 root;  /* of vfsmount */
+	u32 at;	   /* where the next name is written */
+	u32 limit; /* no name may end after it */
 	/* Of cgroups alone: */
 	u64 leaf;
 	u32 begin;
-	u32 skip;  /* so many components are passed before the first that is written */
+	u32 skip;  /* components to pass before the first that is written */
 	u32 names; /* written */
 	u32 rank;  /* of the hierarchy that was found */
-	u32 ends;  /* a path that is too long */
+	u32 ends;  /* a path that is too long: its two ends are written */
 	u32 spare;
 };
 
@@ -71,7 +76,22 @@ static __always_inline struct scratch *scratch_get(u32 slot)
 	return bpf_map_lookup_elem(&scratch, &slot);
 }
 
-/* An offset that the verifier believes in. In assembly, since clang compares one copy and uses another. */
+/* A record that is being filled. All functions that take it are inlined, so it costs nothing. */
+struct fill {
+	bool typed; /* task.bpf.h */
+	u32 slot;
+	struct scratch *s;
+	u32 at;		    /* where the next part begins */
+	struct mount *root; /* of the task's mount namespace; NULL: not known */
+};
+
+static __always_inline struct fill fill_begin(bool typed, u32 slot, u32 at, struct task_struct *task)
+{
+	return (struct fill){ typed, slot, scratch_get(slot), at, typed ? task->nsproxy->mnt_ns->root : NULL };
+}
+
+/* An offset with a bound that the verifier knows. In assembly, since clang compares one copy and
+ * uses another. */
 static __always_inline u64 bounded(u64 offset)
 {
 	asm volatile("%0 &= 0x7fff\n\t"
@@ -82,18 +102,24 @@ static __always_inline u64 bounded(u64 offset)
 	return offset;
 }
 
-/* A part may have `size` bytes. Returns `at` out of memory, of which the verifier knows nothing: else it would look at the whole walk
- * once for each way to come here. */
-static __always_inline u32 walk_begin(struct scratch *s, u32 at, u32 size)
+/* Begins a part of at most `size` bytes. The offset is read back from memory, of which the verifier
+ * knows nothing: else it would follow the whole walk once for each path to here. */
+static __always_inline void walk_begin(struct fill *f, u32 size)
 {
-	volatile struct walk *walk = &s->walk;
+	volatile struct walk *walk = &f->s->walk;
 
-	walk->limit = at + size;
-	walk->at = at;
-	return walk->at;
+	walk->limit = f->at + size;
+	walk->at = f->at;
+	f->at = walk->at;
 }
 
-#define TYPED_STEPS 12 /* of a walk with typed pointers, which goes as far as most do */
+/* Ends the part at the last name. */
+static __always_inline void walk_end(struct fill *f, struct part *part)
+{
+	part->offset = f->at;
+	part->size = f->s->walk.at - f->at;
+	f->at = f->s->walk.at;
+}
 
 enum walk_outcome {
 	WALK_DONE, /* at the root */
@@ -101,11 +127,13 @@ enum walk_outcome {
 	WALK_CUT, /* too long, too deep, or not readable */
 };
 
-/*
- * Writes one name, or `size - 1` bytes of it. No name has more bytes than a path (getname_flags(), fs/namei.c), but NAME_MAX limits it in
- * some file systems only: not in kernfs, and not where it counts characters. Where a walk stands is kept in memory, not in registers: the verifier forgets what it knew
- * of it there, so that all ways through the loop are alike to it; else it would walk every one of them.
- */
+/* Steps of a walk with typed pointers, before it continues in batches: a global function takes no
+ * such pointer. Most walks are shorter. */
+#define TYPED_STEPS 12
+
+/* Writes one name, or `size - 1` bytes of it. No name has more bytes than a path (getname_flags(),
+ * fs/namei.c), but NAME_MAX limits it in some file systems only: not in kernfs, and not where it
+ * counts characters. */
 static __always_inline bool walk_name(struct scratch *s, u32 size, const void *name)
 {
 	volatile struct walk *walk = &s->walk;
@@ -117,12 +145,14 @@ static __always_inline bool walk_name(struct scratch *s, u32 size, const void *n
 	return walk->at <= walk->limit;
 }
 
-/* Of a word's bytes in memory, those up to the first NUL, with it; 8 if there is none. Little-endian. */
+/* The number of bytes of a word in memory up to its first NUL, with it; 8 if there is none.
+ * Little-endian. */
 static __always_inline u32 bytes_to_nul(u64 word)
 {
 	u64 nul = (word - 0x0101010101010101) & ~word & 0x8080808080808080;
 
-	/* The lowest bit that is set is that of the first NUL: one bit of each byte up to there, added up. */
+	/* The lowest bit that is set is that of the first NUL: one bit of each byte up to there,
+	 * added up. */
 	return ((((nul & -nul) - 1) & 0x0101010101010101) * 0x0101010101010101) >> 56;
 }
 

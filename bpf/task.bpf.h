@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the kernel knows of a process: the same reading for every probe and for the iterator. */
+/* What the kernel knows of a process, read alike by all probes and the iterator. */
 #ifndef EXECSNOOP_TASK_BPF_H
 #define EXECSNOOP_TASK_BPF_H
 
@@ -9,15 +9,17 @@
 #include <bpf/bpf_helpers.h>
 
 /*
- * A member of what `p` points to. Where the verifier knows its type (the argument of a tracepoint is `typed`, and so is
- * what it leads to) this is a load, else the call of a helper, which takes ten times as long. A bad address gives 0
- * either way. Kernels that were built with clang tag their __rcu members, and their verifier insists that such
- * a pointer is tested before it is used.
+ * A member of what `p` points to. Where the verifier knows the type of the pointer (`typed`: the
+ * argument of a tracepoint, and what that leads to) this is a load, else the call of a helper,
+ * which takes ten times as long. `typed` is a constant in each program: all functions that take it
+ * are inlined, and one of the two is left. A bad address gives 0 either way. Kernels that were
+ * built with clang tag their __rcu members, and their verifier insists that such a pointer is
+ * tested before it is used.
  */
 #define PEEK(typed, p, member) ((typed) ? (p)->member : BPF_CORE_READ(p, member))
 #define PEEK2(typed, p, a, b) ((typed) ? (p)->a->b : BPF_CORE_READ(p, a, b))
 
-/* The number of `pid` in the namespace `level` deep; pid->numbers is as long as the namespaces are nested. */
+/* The number of `pid` in the namespace `level` deep: pid->numbers has one for each level. */
 static __always_inline void pid_number(bool typed, struct pid *pid, u32 level, u32 *ret_nr, u32 *ret_ns)
 {
 	struct upid *upid;
@@ -65,7 +67,7 @@ static __always_inline void cred_fill(bool typed, struct record_process *p, cons
 		const void *caps = &cred->cap_effective;
 
 		/* libbpf would compare the size of the load with that of the member. */
-		asm volatile("" : "+r"(caps));
+		barrier_var(caps);
 		p->caps = *(const u64 *)caps;
 	} else {
 		bpf_core_read(&p->caps, sizeof(p->caps), &cred->cap_effective);
@@ -77,14 +79,14 @@ static __always_inline void parent_fill(bool typed, struct record_process *p, st
 	p->ppid = PEEK(typed, leader, tgid);
 	p->parent_start = 0;
 	__builtin_memset(p->parent_comm, 0, sizeof(p->parent_comm));
-	/* Pid 0, the idle task, is nobody's parent in the eyes of users. */
+	/* To users, pid 0, the idle task, is no parent. */
 	if (!p->ppid)
 		return;
 	p->parent_start = PEEK(typed, leader, start_boottime);
 	comm_copy(typed, p->parent_comm, leader);
 }
 
-/* task: any thread of the process; what belongs to the process is read from its leader. */
+/* task: any thread of the process; what the process has as a whole is read from the leader. */
 static __always_inline void process_fill(bool typed, struct record_process *p, struct task_struct *task)
 {
 	struct task_struct *leader = PEEK(typed, task, group_leader);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What runs already. */
+/* The processes that run already. */
 #ifndef EXECSNOOP_TASKLIST_BPF_H
 #define EXECSNOOP_TASKLIST_BPF_H
 
 #include "lifecycle.bpf.h"
 
-/* From before the exec until its tracepoint has been passed (fs/exec.c, bprm_execve()). */
+/* From before the exec until it has passed its tracepoint (fs/exec.c, bprm_execve()). */
 static __always_inline bool is_execing(struct task_struct *task)
 {
 	return bpf_core_field_exists(task->in_execve) && BPF_CORE_READ_BITFIELD_PROBED(task, in_execve);
 }
 
 /*
- * begin_new_exec() gives the task its new memory and counts self_exec_id up; the loader maps the program into that memory after
- * that, which takes its time, and says last where the code is (fs/binfmt_elf.c, load_elf_binary()). Until then the exec has
- * not happened: what runs is the last one's.
+ * begin_new_exec() gives the task its new memory and increments self_exec_id. After that the loader
+ * maps the program into the memory, which takes a while, and last sets where the code is
+ * (fs/binfmt_elf.c, load_elf_binary()). Until then the exec has not happened: the task's image is
+ * that of the exec before.
  */
 static __always_inline bool is_half_way(struct task_struct *task)
 {
@@ -23,32 +24,33 @@ static __always_inline bool is_half_way(struct task_struct *task)
 	return mm && !BPF_CORE_READ(mm, start_code) && !BPF_CORE_READ(mm, end_code);
 }
 
-#define LIVING_BATCH 64
+#define LIVING_STEPS 64
 
 /*
- * A leader that has ended (pthread_exit() in main()) is a zombie without memory, folders and namespaces until the last thread
- * ends (kernel/exit.c, exit_mm(), exit_fs(), exit_task_namespaces()). The other threads have them. Those that have ended too are
- * taken off the list at once, unless they are traced, so the first steps find one. 0: none.
+ * A leader that has ended (pthread_exit() in main()) is a zombie without memory, folders and
+ * namespaces until the last thread ends (kernel/exit.c, exit_mm(), exit_fs(),
+ * exit_task_namespaces()). The other threads have them. Those of them that have ended leave the
+ * list at once, unless they are traced, so the first steps find one that lives. 0: none.
  */
-__attribute__((noinline)) u64 living_thread(u64 leader)
+__noinline u64 living_thread(u64 leader)
 {
 	struct task_struct *task = (void *)leader;
 	struct list_head *node;
 
-	for (int i = 0; i < LIVING_BATCH; i++) {
+	for (int i = 0; i < LIVING_STEPS; i++) {
 		node = BPF_CORE_READ(task, thread_node.next);
-		task = (void *)node - bpf_core_field_offset(struct task_struct, thread_node);
-		/* Around the list there is its head, in signal_struct. */
-		if (!node || (u64)node == (u64)BPF_CORE_READ((struct task_struct *)leader, signal) +
-						  bpf_core_field_offset(struct signal_struct, thread_head))
+		/* The list's head is in signal_struct. */
+		if (!node || node == &BPF_CORE_READ((struct task_struct *)leader, signal)->thread_head)
 			return 0;
+		task = container_of(node, struct task_struct, thread_node);
 		if (BPF_CORE_READ(task, mm))
 			return (u64)task;
 	}
 	return 0;
 }
 
-/* Bytes of the last component of the path that d_path() makes of this; 0 where that is the name of a mount point. */
+/* Bytes of the last component of the path that d_path() makes of this; 0 where that is the name of
+ * a mount point. */
 static __always_inline u32 name_size(struct vfsmount *mnt, struct dentry *dentry)
 {
 	return dentry == BPF_CORE_READ(mnt, mnt_root) ? 0 : BPF_CORE_READ(dentry, d_name.len);
@@ -82,7 +84,7 @@ static __always_inline void running_cwd(struct record_running *running, struct f
 	running->cwd_name = name_size(BPF_CORE_READ(fs, pwd.mnt), dentry);
 }
 
-/* A hint: it may be locked or free a moment later. */
+/* A hint: that may change a moment later. */
 static __always_inline bool is_locked(struct mm_struct *mm)
 {
 	return bpf_core_field_exists(mm->mmap_lock.count.counter) &&
@@ -90,8 +92,9 @@ static __always_inline bool is_locked(struct mm_struct *mm)
 }
 
 /*
- * Every process that is alive, or ending: do_exit() counts the last thread out first, passes the tracepoint some time later, and then makes it
- * a zombie (kernel/exit.c, exit_notify()), which has its record behind it. False: it is none.
+ * A process that is alive, or ending: do_exit() first decrements signal->live, passes the
+ * tracepoint some time later, and then makes the task a zombie (kernel/exit.c, exit_notify()),
+ * whose record was sent before. False: `task` is none of these.
  */
 static __always_inline bool running_fill(struct record_running *running, struct task_struct *task)
 {
@@ -108,7 +111,7 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 		running->flags |= RUNNING_F_ENDING;
 	}
 	if (!BPF_CORE_READ(task, mm) && !(BPF_CORE_READ(task, flags) & PF_KTHREAD)) {
-		/* As a number, which is what such a function takes. */
+		/* As a number: a global function takes no pointer to a task. */
 		living = (void *)living_thread((u64)BPF_CORE_READ(task, group_leader));
 		task = living ?: task;
 	}
@@ -116,7 +119,7 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 	process_fill(false, &running->process, task);
 	if (running->process.exec_id && is_half_way(task))
 		running->process.exec_id--;
-	/* Looked at before and after: it may have begun or ended between. */
+	/* Read before and after: it may have begun or ended in between. */
 	if (execing || is_execing(task))
 		running->flags |= RUNNING_F_EXECING;
 	mm = BPF_CORE_READ(task, mm);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's types, as far as they are read: by hand, so that the reader sees what the probes depend on.
- * Each is preserve_access_index: libbpf moves every access to where the running kernel has the field (CO-RE).
- * Names are the kernel's. A field that is not in every kernel since 5.10 is OPTIONAL, and its reader asks
- * bpf_core_field_exists first; a struct with a ___name is another kernel's version of it (a flavour).
- * tests/e2e/fields.c compares all this with the running kernel.
+ * The kernel's types, as far as they are read: written by hand, to show what the probes depend on.
+ * Each is preserve_access_index: libbpf adapts each access to where the running kernel has the
+ * member (CO-RE). Names are the kernel's. A member that some kernel since 5.10 lacks is OPTIONAL,
+ * and code asks bpf_core_field_exists() before it reads it; a struct with a ___name is another
+ * kernel's version of it (a flavour). tests/e2e/fields.c compares all this with the running kernel.
  */
 #ifndef EXECSNOOP_VMLINUX_MIN_H
 #define EXECSNOOP_VMLINUX_MIN_H
@@ -50,11 +50,14 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define EEXIST 17
 #define ENOSYS 38
 #define SIGKILL 9
-#define SIGSEGV 11
+
+/* include/asm-generic/rwonce.h */
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
 enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
 
-/* For tests/e2e/fields.c; before version 14 clang has no such tags. */
+/* For tests/e2e/fields.c; clang before 14 has no such tags. */
 #if __has_attribute(btf_decl_tag)
 #define OPTIONAL __attribute__((btf_decl_tag("optional")))
 #else
@@ -79,8 +82,8 @@ typedef struct {
 	u32 val;
 } kgid_t;
 
-/* u32[2] before 6.3 (f122a08b197d), then one u64: eight bytes either way, in the same order on little-endian
- * machines; read as a whole. */
+/* u32[2] before 6.3 (f122a08b197d), then one u64: eight bytes either way, in the same order on
+ * little-endian machines; read as a whole. */
 typedef struct {
 } kernel_cap_t;
 
@@ -192,8 +195,9 @@ struct inode {
 	struct super_block *i_sb;
 };
 
-#define SHORT_NAME \
-	32 /* bytes of an inline name that every kernel has, and are read (include/linux/dcache.h, DNAME_INLINE_LEN) */
+/* Bytes of an inline name that every kernel has, and that are read (include/linux/dcache.h,
+ * DNAME_INLINE_LEN). */
+#define SHORT_NAME 32
 
 struct dentry {
 	struct hlist_bl_node d_hash;
@@ -296,12 +300,18 @@ struct sigpending {
 };
 
 #if defined(__TARGET_ARCH_x86)
-#define TS_COMPAT 0x0002 /* arch/x86/include/asm/thread_info.h */
+#define __NR_execveat 322	     /* arch/x86/entry/syscalls/syscall_64.tbl, as the next */
+#define __X32_SYSCALL_BIT 0x40000000 /* arch/x86/include/uapi/asm/unistd.h */
+#define __NR_x32_execveat (__X32_SYSCALL_BIT | 545)
+#define __NR_compat_execveat 358 /* arch/x86/entry/syscalls/syscall_32.tbl */
+#define TS_COMPAT 0x0002	 /* arch/x86/include/asm/thread_info.h */
 struct thread_info {
 	u32 status;
 };
 #else
-#define TIF_32BIT 22 /* arch/arm64/include/asm/thread_info.h */
+#define __NR_execveat 281	 /* include/uapi/asm-generic/unistd.h */
+#define __NR_compat_execveat 387 /* arch/arm/tools/syscall.tbl */
+#define TIF_32BIT 22		 /* arch/arm64/include/asm/thread_info.h */
 struct thread_info {
 	unsigned long flags;
 };
@@ -358,7 +368,6 @@ struct linux_binprm {
 	const char *filename;
 };
 
-/* Tracepoints under events/syscalls: the layout that their `format` files give. */
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -370,7 +379,8 @@ struct bpf_iter__task {
 
 #pragma clang attribute pop
 
-/* Not relocated: trace records are packed by the format files of events/syscalls, the same since 2.6.31. */
+/* Not relocated: the layout is that of the `format` files of events/syscalls, the same since
+ * 2.6.31. */
 struct sys_enter {
 	u64 common;
 	s64 nr;
@@ -382,7 +392,7 @@ struct sys_exit {
 	s64 ret;
 };
 
-struct bpf_raw_tracepoint_args { /* include/uapi/linux/bpf.h, and as many as are read */
+struct bpf_raw_tracepoint_args { /* include/uapi/linux/bpf.h; as many as are read */
 	u64 args[3];
 };
 

@@ -16,7 +16,7 @@ static __always_inline struct kernfs_node *kernfs_parent(bool typed, struct kern
 
 #define CGROUP_LINKS 24
 
-/* How early the hierarchy stands in settings.hierarchies. */
+/* The hierarchy's position in settings.hierarchies. */
 static __always_inline u32 hierarchy_rank(u32 id)
 {
 #pragma unroll
@@ -26,10 +26,11 @@ static __always_inline u32 hierarchy_rank(u32 id)
 	return RECORD_HIERARCHIES;
 }
 
-/* Of the cgroup that the link leads to, if its hierarchy's rank is less than `below`, and it is not its root; else NULL. */
+/* The node of the link's cgroup, if its hierarchy's rank is less than `below`, and it is not its
+ * root; else NULL. */
 static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u32 *ret_rank)
 {
-	struct cgrp_cset_link *l = (void *)link - bpf_core_field_offset(struct cgrp_cset_link, cgrp_link);
+	struct cgrp_cset_link *l = container_of(link, struct cgrp_cset_link, cgrp_link);
 	struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
 	struct kernfs_node *node;
 
@@ -40,18 +41,20 @@ static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u
 	return kernfs_parent(false, node) ? node : NULL;
 }
 
-/* Where among its links the first choice was last: they stand in the order in which the hierarchies were mounted. */
+/* The position among the links at which the first choice was found last: they are in the order in
+ * which the hierarchies were mounted. */
 static u32 first_choice_at;
 
-/* Looks through the links from walk.dentry on, up to their head, walk.root; walk.leaf becomes the node in the hierarchy of the lowest rank. */
-__attribute__((noinline)) int cgroup_v1_find(u32 slot)
+/* Searches the links from walk.dentry on, up to their head, walk.root; walk.leaf becomes the node
+ * in the hierarchy of the lowest rank. */
+__noinline int cgroup_v1_find(u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
 	struct kernfs_node *node;
 	u32 rank;
 
-	/* Before 6.8 the verifier also looks at global functions that are not called. */
+	/* Before 6.8 the verifier also checks global functions that are not called. */
 	if (!s || !bpf_core_field_exists(struct task_struct, cgroups))
 		return WALK_CUT;
 	walk = &s->walk;
@@ -66,22 +69,22 @@ __attribute__((noinline)) int cgroup_v1_find(u32 slot)
 			walk->leaf = (u64)node;
 		}
 		if (rank == 0)
-			*(volatile u32 *)&first_choice_at = i;
+			WRITE_ONCE(first_choice_at, i);
 		walk->dentry = (u64)BPF_CORE_READ((struct list_head *)link, next);
 	}
 	return WALK_DONE;
 }
 
-/* The place in one of the v1 hierarchies; `node` if it is the root of all. */
-static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 slot, struct scratch *s, struct css_set *set,
-							  struct kernfs_node *node)
+/* The node in one of the v1 hierarchies; `node`, the root of v2, if it is the root in all of
+ * them. */
+static __always_inline struct kernfs_node *cgroup_v1_node(struct fill *f, struct css_set *set, struct kernfs_node *node)
 {
-	const struct list_head *link = PEEK(typed, set, cgrp_links.next);
-	u32 at = *(volatile u32 *)&first_choice_at, rank;
-	volatile struct walk *walk = &s->walk;
+	const struct list_head *link = PEEK(f->typed, set, cgrp_links.next);
+	u32 at = READ_ONCE(first_choice_at), rank;
+	volatile struct walk *walk = &f->s->walk;
 	struct kernfs_node *found;
 
-	if (typed) {
+	if (f->typed) {
 		for (u32 i = 0; i < CGROUP_LINKS && i < at && link; i++)
 			link = link->next;
 		found = cgroup_of_link((u64)link, 1, &rank);
@@ -89,10 +92,10 @@ static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 slot, 
 			return found;
 	}
 	walk->dentry = (u64)BPF_CORE_READ(set, cgrp_links.next);
-	walk->root = (u64)set + bpf_core_field_offset(struct css_set, cgrp_links);
+	walk->root = (u64)&set->cgrp_links;
 	walk->rank = RECORD_HIERARCHIES;
 	walk->leaf = (u64)node;
-	cgroup_v1_find(slot);
+	cgroup_v1_find(f->slot);
 	return (void *)walk->leaf;
 }
 
@@ -101,10 +104,10 @@ static __always_inline struct kernfs_node *cgroup_v1_node(bool typed, u32 slot, 
 #define CGROUP_ROUNDS_MAX 256  /* 16,384 components, for which the kernel has a GiB of ancestors (struct cgroup) */
 #define CGROUP_LAST_SIZE 512   /* of a path that is too long: at least so many bytes of its last components, */
 #define CGROUP_FIRST_NAMES 12u /* and so many of its first ones, */
-#define CGROUP_NAME_SIZE 256   /* of each no more than this, with the NUL: no name of a unit or container is longer */
+#define CGROUP_NAME_SIZE 256   /* each no longer than this, with the NUL: no name of a unit or container is */
 
-/* A cgroup's kernfs path (fs/kernfs/dir.c, kernfs_path_from_node): the same walk. walk.dentry is the node. */
-__attribute__((noinline)) int cgroup_batch(u32 slot)
+/* The walk of kernfs_path_from_node() (fs/kernfs/dir.c). walk.dentry is the node. */
+__noinline int cgroup_batch(u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
@@ -130,8 +133,8 @@ __attribute__((noinline)) int cgroup_batch(u32 slot)
 	return WALK_ON;
 }
 
-/* Again from the leaf, but the first `skip` of the components are not written. */
-__attribute__((noinline)) int cgroup_rewalk(u32 slot, u32 skip)
+/* Walks from the leaf again, without writing the first `skip` components. */
+__noinline int cgroup_rewalk(u32 slot, u32 skip)
 {
 	struct scratch *s = scratch_get(slot);
 	int outcome = WALK_ON;
@@ -147,10 +150,11 @@ __attribute__((noinline)) int cgroup_rewalk(u32 slot, u32 skip)
 }
 
 /*
- * The ends of a path that is too long: the last components, an empty one, and the first ones, which say what unit and what container
- * it is. A user that may make cgroups below one can make it too long.
+ * Writes the two ends of a path that is too long: its last components, an empty one, and the first
+ * ones, which name the unit and the container. A user that may make cgroups in one can make the
+ * path too long.
  */
-__attribute__((noinline)) int cgroup_ends(u32 slot)
+__noinline int cgroup_ends(u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
@@ -173,6 +177,7 @@ __attribute__((noinline)) int cgroup_ends(u32 slot)
 	return WALK_CUT;
 }
 
+/* As path_typed(). */
 static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *node)
 {
 	struct kernfs_node *parent;
@@ -194,40 +199,36 @@ static __always_inline int cgroup_typed(struct scratch *s, struct kernfs_node *n
 	return outcome;
 }
 
-static __always_inline u32 cgroup_walk(bool typed, u32 slot, struct scratch *s, u32 at, struct part *part,
-				       struct task_struct *task, u32 *flags)
+/* Returns flags (PLACE_F_x). */
+static __always_inline u32 cgroup_walk(struct fill *f, struct part *part, struct task_struct *task)
 {
+	struct walk *walk = &f->s->walk;
 	struct css_set *set;
 	struct kernfs_node *node;
 	int outcome = WALK_ON;
 
-	part->offset = part->size = 0;
-	if (!bpf_core_field_exists(task->cgroups)) {
-		*flags |= PLACE_F_NO_CGROUP;
-		return at;
-	}
-	set = PEEK(typed, task, cgroups);
-	node = set ? PEEK2(typed, set, dfl_cgrp, kn) : NULL;
-	at = walk_begin(s, at, RECORD_PATH_MAX);
-	s->walk.begin = at;
-	s->walk.skip = s->walk.ends = 0;
-	s->walk.leaf = (u64)node;
-	/* In the root alone: then it may be that v1 is in use. */
-	if (settings.hierarchies[0] && node && !kernfs_parent(typed, node))
-		s->walk.dentry = s->walk.leaf = (u64)cgroup_v1_node(typed, slot, s, set, node);
-	else if (typed)
-		outcome = cgroup_typed(s, node);
+	*part = (struct part){};
+	if (!bpf_core_field_exists(task->cgroups))
+		return PLACE_F_NO_CGROUP;
+	set = PEEK(f->typed, task, cgroups);
+	node = set ? PEEK2(f->typed, set, dfl_cgrp, kn) : NULL;
+	walk_begin(f, RECORD_PATH_MAX);
+	walk->begin = f->at;
+	walk->skip = walk->ends = 0;
+	walk->leaf = (u64)node;
+	/* Only in v2's root, v1 may be in use. */
+	if (settings.hierarchies[0] && node && !kernfs_parent(f->typed, node))
+		walk->dentry = walk->leaf = (u64)cgroup_v1_node(f, set, node);
+	else if (f->typed)
+		outcome = cgroup_typed(f->s, node);
 	else
-		s->walk.dentry = (u64)node;
+		walk->dentry = (u64)node;
 	for (int i = 0; i < CGROUP_ROUNDS && outcome == WALK_ON; i++)
-		outcome = cgroup_batch(slot);
-	if (outcome != WALK_DONE) {
-		*flags |= PLACE_F_CGROUP_CUT;
-		cgroup_ends(slot);
-	}
-	part->offset = at;
-	part->size = s->walk.at - at;
-	return s->walk.at;
+		outcome = cgroup_batch(f->slot);
+	if (outcome != WALK_DONE)
+		cgroup_ends(f->slot);
+	walk_end(f, part);
+	return outcome == WALK_DONE ? 0 : PLACE_F_CGROUP_CUT;
 }
 
 #endif

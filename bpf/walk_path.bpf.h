@@ -5,8 +5,14 @@
 
 #include "scratch.bpf.h"
 
-#define PATH_BATCH 16	/* in one verified piece */
+#define PATH_BATCH 16
 #define PATH_ROUNDS 256 /* PATH_MAX / 2 components, and as many mounts on the way */
+
+/* fs/mount.h */
+static __always_inline struct mount *real_mount(u64 vfsmount)
+{
+	return container_of(vfsmount, struct mount, mnt);
+}
 
 /* Where a dentry keeps its name if it is short. */
 static __always_inline const u64 *short_name(struct dentry *dentry)
@@ -19,11 +25,11 @@ static __always_inline const u64 *short_name(struct dentry *dentry)
 	else
 		name = newer->d_shortname.string;
 	/* libbpf would compare the size of the loads with that of the member. */
-	asm volatile("" : "+r"(name));
+	barrier_var(name);
 	return name;
 }
 
-/* As walk_name(), without a helper if the name is a short one, as most are. */
+/* As walk_name(), without a helper if the name is short, as most are. */
 static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry)
 {
 	volatile struct walk *walk = &s->walk;
@@ -51,18 +57,16 @@ static __always_inline bool walk_dentry(struct scratch *s, struct dentry *dentry
 static __always_inline int path_step(struct scratch *s)
 {
 	volatile struct walk *walk = &s->walk;
-	struct vfsmount *vfsmount = (void *)walk->vfsmount;
 	struct dentry *dentry = (void *)walk->dentry, *parent;
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), *above;
+	struct mount *mount = real_mount(walk->vfsmount), *above;
 
 	if (dentry == (void *)walk->root) {
 		above = BPF_CORE_READ(mount, mnt_parent);
 		if (above == mount)
 			return WALK_DONE;
 		walk->dentry = (u64)BPF_CORE_READ(mount, mnt_mountpoint);
-		vfsmount = (void *)above + bpf_core_field_offset(struct mount, mnt);
-		walk->vfsmount = (u64)vfsmount;
-		walk->root = (u64)BPF_CORE_READ(vfsmount, mnt_root);
+		walk->vfsmount = (u64)&above->mnt;
+		walk->root = (u64)BPF_CORE_READ(above, mnt.mnt_root);
 		return WALK_ON;
 	}
 	parent = BPF_CORE_READ(dentry, d_parent);
@@ -72,8 +76,7 @@ static __always_inline int path_step(struct scratch *s)
 	return walk_name(s, RECORD_PATH_MAX, BPF_CORE_READ(dentry, d_name.name)) ? WALK_ON : WALK_CUT;
 }
 
-/* Goes on for PATH_BATCH. */
-__attribute__((noinline)) int path_batch(u32 slot)
+__noinline int path_batch(u32 slot)
 {
 	struct scratch *s = scratch_get(slot);
 
@@ -89,26 +92,23 @@ __attribute__((noinline)) int path_batch(u32 slot)
 }
 
 /*
- * Is there nothing above the mount? `root` is that of a namespace, the kernel's first file system, and another one mounted
- * over it is what everybody takes for the root.
+ * Whether nothing is above the mount. `root` is a namespace's own, the kernel's first file system;
+ * the one that is mounted over it is the root for every process. The mount's address is read from
+ * memory: from the typed pointer to its part that is the vfsmount, the verifier allows no access to
+ * the rest.
  */
 static __always_inline bool is_topmost(struct scratch *s, struct vfsmount *vfsmount, struct mount *root)
 {
-	u64 address =
-		*(volatile u64 *)&s->walk.vfsmount; /* the verifier knows no way from it to the mount that it is in */
-	struct mount *mount = (void *)address - bpf_core_field_offset(struct mount, mnt);
+	struct mount *mount = real_mount(READ_ONCE(s->walk.vfsmount));
 
 	if (vfsmount == &root->mnt)
 		return true;
 	return BPF_CORE_READ(mount, mnt_parent) == root && BPF_CORE_READ(mount, mnt_mountpoint) == root->mnt.mnt_root;
 }
 
-/*
- * The same with typed pointers, which a global function cannot be given: as far as most paths go, in the mount that they
- * begin in. WALK_ON: the rest is path_batch()'s.
- */
-static __always_inline int path_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
-				      struct mount *topmost)
+/* The same with typed pointers, within the mount that the path begins in. WALK_ON: path_batch()
+ * continues. */
+static __always_inline int path_typed(struct fill *f, struct vfsmount *vfsmount, struct dentry *dentry)
 {
 	struct dentry *root = vfsmount->mnt_root, *parent;
 	int outcome = WALK_ON;
@@ -119,45 +119,41 @@ static __always_inline int path_typed(struct scratch *s, struct vfsmount *vfsmou
 			outcome = WALK_DONE;
 			break;
 		}
-		if (!walk_dentry(s, dentry)) {
+		if (!walk_dentry(f->s, dentry)) {
 			outcome = WALK_CUT;
 			break;
 		}
 		dentry = parent;
 	}
-	if (dentry == root && topmost && is_topmost(s, vfsmount, topmost))
+	if (dentry == root && f->root && is_topmost(f->s, vfsmount, f->root))
 		return WALK_DONE;
-	s->walk.dentry = (u64)dentry;
+	f->s->walk.dentry = (u64)dentry;
 	return outcome;
 }
 
 /*
- * Writes the components of a path, leaf first, each with its NUL, at `at` of the scratch: what d_path()
- * (fs/d_path.c, prepend_path) does, up to the root of the mount namespace that the mount is in. Returns where
- * it ended; *part stays empty if the walk did not reach the root, and *ret_cut is set then. root: of the namespace that the mount
- * is likely to be in; NULL: not known.
+ * Writes the components of a path, leaf first, each with its NUL: what d_path() (fs/d_path.c,
+ * prepend_path) does, up to the root of the mount namespace that the mount is in. False, and an
+ * empty part, if the walk did not reach it.
  */
-static __always_inline u32 path_walk(bool typed, u32 slot, struct scratch *s, u32 at, struct part *part,
-				     struct vfsmount *vfsmount, struct dentry *dentry, struct mount *root,
-				     bool *ret_cut)
+static __always_inline bool path_walk(struct fill *f, struct part *part, struct vfsmount *vfsmount,
+				      struct dentry *dentry)
 {
 	int outcome = WALK_ON;
 
-	s->walk.dentry = (u64)dentry;
-	s->walk.vfsmount = (u64)vfsmount;
-	s->walk.root = (u64)PEEK(typed, vfsmount, mnt_root);
-	at = walk_begin(s, at, RECORD_PATH_MAX);
-	if (typed)
-		outcome = path_typed(s, vfsmount, dentry, root);
+	f->s->walk.dentry = (u64)dentry;
+	f->s->walk.vfsmount = (u64)vfsmount;
+	f->s->walk.root = (u64)PEEK(f->typed, vfsmount, mnt_root);
+	walk_begin(f, RECORD_PATH_MAX);
+	if (f->typed)
+		outcome = path_typed(f, vfsmount, dentry);
 	for (int i = 0; i < PATH_ROUNDS && outcome == WALK_ON; i++)
-		outcome = path_batch(slot);
-	part->offset = at;
-	part->size = 0;
-	*ret_cut = outcome != WALK_DONE;
-	if (*ret_cut)
-		return at;
-	part->size = s->walk.at - at;
-	return s->walk.at;
+		outcome = path_batch(f->slot);
+	*part = (struct part){ .offset = f->at };
+	if (outcome != WALK_DONE)
+		return false;
+	walk_end(f, part);
+	return true;
 }
 
 #endif

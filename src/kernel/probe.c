@@ -387,7 +387,7 @@ struct record_source *probe_source(const struct probe *probe)
 void probe_update_layouts(struct probe *probe)
 {
 	struct record_layouts *layouts = &probe->skel->data_layouts->layouts;
-	__u32 wanted = __atomic_exchange_n(&layouts->wanted, 0, __ATOMIC_RELAXED);
+	__u32 wanted = __atomic_exchange_n(&layouts->missing, 0, __ATOMIC_RELAXED);
 
 	if (wanted)
 		layout_look(layouts, wanted, NULL, NULL, &probe->layouts_tried);
