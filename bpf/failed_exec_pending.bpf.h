@@ -79,39 +79,21 @@ static __always_inline int pending_call_forget(void)
 	return 0;
 }
 
-SEC("?tp_btf/sched_process_exec")
+SEC("?raw_tp/sched_process_exec")
 int probe_exec_forget(void *ctx)
 {
 	return pending_call_forget();
 }
 
-/* The same on kernels without type information of their own. */
-SEC("?raw_tp/sched_process_exec")
-int fallback_exec_forget(void *ctx)
-{
-	return pending_call_forget();
-}
-
 /* A thread ends: its call has failed, and the return was missed. */
-static __always_inline int pending_call_abandon(void)
+SEC("?raw_tp/sched_process_exit")
+int probe_exit_abandon(void *ctx)
 {
 	u64 task = bpf_get_current_task();
 
 	if (bpf_map_lookup_elem(&pending_calls, &task) && bpf_map_delete_elem(&pending_calls, &task) == 0)
 		lost_count(RECORD_ERROR);
 	return 0;
-}
-
-SEC("?tp_btf/sched_process_exit")
-int probe_exit_abandon(void *ctx)
-{
-	return pending_call_abandon();
-}
-
-SEC("?raw_tp/sched_process_exit")
-int fallback_exit_abandon(void *ctx)
-{
-	return pending_call_abandon();
 }
 
 /* Registers. Those of a 32-bit caller have the arguments in other places on x86, and its pointers

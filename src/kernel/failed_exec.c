@@ -156,8 +156,8 @@ static int open_object(struct failed_exec *e, const struct attempt *a, bool exit
 	if (exits_only) {
 		e->trackers[0] = enable(e, "probe_prepare");
 	} else if (!a->preempted) {
-		e->trackers[0] = enable(e, a->btf ? "probe_exec_forget" : "fallback_exec_forget");
-		e->trackers[1] = enable(e, a->btf ? "probe_exit_abandon" : "fallback_exit_abandon");
+		e->trackers[0] = enable(e, "probe_exec_forget");
+		e->trackers[1] = enable(e, "probe_exit_abandon");
 	}
 	if (a->preempted)
 		e->expect = enable(e, "probe_exec_expect");
