@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * fields [VMLINUX_MIN_H OBJECT...]: is every field of bpf/vmlinux_min.h in the running kernel's BTF? As TAP. What a kernel may lack is
- * marked OPTIONAL there; a struct with a ___name is another kernel's version of it, of which each field may be lacking.
- * The objects say what fields a struct of the header has; one that no object uses is one too many. Without arguments:
- * those of $top_srcdir and of this build folder. And does the kernel's verifier take both ways to read them (bpf/task.bpf.h)?
+ * fields [VMLINUX_MIN_H OBJECT...]: is each member of bpf/vmlinux_min.h in the running kernel's BTF? As
+ * TAP. A member that a kernel may lack is marked OPTIONAL there; a struct with a ___name is another
+ * kernel's version of it, of which any member may be missing. The objects tell which members a struct
+ * of the header has; a struct that no object uses fails. Without arguments: the header of $top_srcdir
+ * and the objects of this build folder. Then: does the kernel's verifier accept both ways to read them
+ * (bpf/task.bpf.h)?
  */
 #include <bpf/libbpf.h>
 #include <stdbool.h>
@@ -25,7 +27,7 @@ static unsigned n_names;
 static struct btf *objects[OBJECTS_MAX];
 static unsigned n_objects;
 
-/* The structs of the header that are relocated: up to where it says that the attribute ends. */
+/* The structs of the header that are relocated: up to where the attribute ends. */
 static bool read_header(const char *path)
 {
 	FILE *f = fopen(path, "re");
@@ -115,8 +117,9 @@ static bool has_flavour(const char *name)
 	return false;
 }
 
-/* In a copy of the kernel's types, takes the names away from all that is OPTIONAL in that struct, and its own if nothing else is in it. */
-static void leave_out(const struct btf *kernel, char *copy, const char *name)
+/* In a copy of the kernel's types, removes the names of the OPTIONAL members of that struct, and its
+ * own if it has no others. */
+static void remove_optional(const struct btf *kernel, char *copy, const char *name)
 {
 	const char *raw = btf__raw_data(kernel, &(__u32){ 0 });
 	int there = btf__find_by_name_kind(kernel, name, BTF_KIND_STRUCT);
@@ -146,8 +149,8 @@ static void leave_out(const struct btf *kernel, char *copy, const char *name)
 		((struct btf_type *)(copy + ((const char *)type - raw)))->name_off = 0;
 }
 
-/* The kernel's types without all that is OPTIONAL, as a file: one that was built with less. */
-static bool write_least(const struct btf *kernel, char *path, size_t path_size)
+/* Writes the kernel's types without all that is OPTIONAL to a file: those of a kernel built with less. */
+static bool write_minimal_types(const struct btf *kernel, char *path, size_t path_size)
 {
 	__u32 size;
 	const char *raw = btf__raw_data(kernel, &size);
@@ -159,7 +162,7 @@ static bool write_least(const struct btf *kernel, char *path, size_t path_size)
 		return false;
 	memcpy(copy, raw, size);
 	for (unsigned i = 0; i < n_names; i++)
-		leave_out(kernel, copy, names[i]);
+		remove_optional(kernel, copy, names[i]);
 	good = write(fd, copy, size) == (ssize_t)size;
 	snprintf(path, path_size, "/proc/self/fd/%d", fd);
 	free(copy);
@@ -205,7 +208,7 @@ int main(int argc, char **argv)
 	static char lifecycle[] = "bpf/lifecycle.bpf.o", failed_exec[] = "bpf/failed_exec.bpf.o",
 		    deferred[] = "bpf/failed_exec_deferred.bpf.o";
 	char *built[] = { argv[0], NULL, lifecycle, failed_exec, deferred, NULL };
-	char header[4096], least[64];
+	char header[4096], minimal[64];
 	struct btf *kernel = btf__load_vmlinux_btf();
 	struct utsname uts;
 	bool bad = false;
@@ -250,7 +253,8 @@ int main(int argc, char **argv)
 		printf("%sok %u - the verifier takes the probes that read %s pointers%s\n", good ? "" : "not ",
 		       n_names + 2 * typed + 1, how, skip);
 		bad |= !good;
-		good = *skip || (write_least(kernel, least, sizeof(least)) && check_verifier(argv[2], typed, least));
+		good = *skip || (write_minimal_types(kernel, minimal, sizeof(minimal)) &&
+				 check_verifier(argv[2], typed, minimal));
 		printf("%sok %u - the same without all that a kernel may lack, by %s pointers%s\n", good ? "" : "not ",
 		       n_names + 2 * typed + 2, how, skip);
 		bad |= !good;
