@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Everything is read off the path: the answers must be there for processes that are gone, and cost a microsecond, so
- * neither systemd nor a container runtime is asked.
+ * Everything comes from the path, without asking systemd or a container runtime: it must work for
+ * processes that are gone, and take a microsecond.
  *
- * The unit is what sd_pid_get_user_unit(3) says or, failing that, sd_pid_get_unit(3), seen from the host:
+ * The unit is that of sd_pid_get_user_unit(3) or, without one, of sd_pid_get_unit(3), as seen from
+ * the host:
  *
  *  - Slices stand first in a path; the name after them is the unit if it is a valid name of one. What stands
  *    below belongs to the unit itself (Delegate=): the sub-cgroups of a service, or a whole second systemd in a
@@ -16,8 +17,8 @@
  *  - A leading '_' is taken off: systemd puts it before names that would clash with the kernel's files (cpu.service).
  *    Escapes stay (foo\x2dbar.service): they are part of a unit's name wherever systemd shows it.
  *
- * The container is the innermost name on the path that one of these rules knows. A name that a container's root made up
- * below its own cgroup is believed too: the path holds no more than names.
+ * The container is the innermost name on the path that one of these rules knows. A name that a
+ * container's root made up below its own cgroup is believed too: the path holds no more than names.
  *
  *  - 64 hexadecimal digits, alone or behind '-' or ':', with or without ".scope": docker, podman (libpod-,
  *    libpod-payload-), containerd (cri-containerd-, nerdctl-), cri-o (crio-), kubepods/.../pod<uid>/<id>. No list of
@@ -31,7 +32,8 @@
  *    it has a folder "payload". What is in the folder "supervisor" is systemd-nspawn itself, outside. Machines
  *    of libvirt's qemu driver are no containers: what runs there is the hypervisor.
  *
- * A name that its user chose, in a folder that does not tell (/default/NAME of ctr(8), /NAME of runc(8)), is not known.
+ * A name that its user chose, in a folder that does not tell (/default/NAME of ctr(8), /NAME of
+ * runc(8)), is not known.
  */
 #include "model/cgroup.h"
 
@@ -40,7 +42,7 @@
 #define ID_DIGITS 64
 #define TASK_DIGITS 32
 
-/* The next name of the path, which loses it. False at the end. */
+/* Removes the first name from the path. False at the end. */
 static bool name_next(struct bytes *path, struct bytes *ret)
 {
 	const char *p = path->data, *end, *slash;
@@ -95,7 +97,8 @@ static bool is_unit_byte(char c)
 	return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c != '\0' && strchr(":-_.\\@", c));
 }
 
-/* systemd.unit(5): "foo.service", "foo@bar.service", not the template "foo@.service". A slice has no instances. */
+/* systemd.unit(5): "foo.service", "foo@bar.service", not the template "foo@.service". A slice has
+ * no instances. */
 static enum unit_kind unit_kind(struct bytes name)
 {
 	static const char *const types[] = { "service",	  "scope",  "socket", "mount", "swap",
@@ -123,7 +126,7 @@ static enum unit_kind unit_kind(struct bytes name)
 	return UNIT_NONE;
 }
 
-/* Goes through the slices to the unit below them. *ret_slice stays untouched if there are none. */
+/* Skips the slices before the unit. *ret_slice is unchanged if there are none. */
 static bool unit_next(struct bytes *path, struct bytes *ret_slice, struct bytes *ret_unit)
 {
 	struct bytes name;
@@ -224,7 +227,7 @@ static int hex_value(char c)
 	return is_digit(c) ? c - '0' : is_hex(c) ? c - 'a' + 10 : -1;
 }
 
-/* Undoes \xNN. A name without it, or with what systemd would not write for a machine, is kept as it is. */
+/* Undoes \xNN. Other names are unchanged, also those that systemd would not write for a machine. */
 static struct bytes unescape(struct bytes name, char buffer[static CGROUP_NAME_SIZE])
 {
 	size_t size = 0;
@@ -278,13 +281,13 @@ static bool lxc_name(struct bytes name, struct bytes *ret)
 	return true;
 }
 
-/* Garden's, which may have a tag. */
+/* Garden's folder, which may have a tag. */
 static bool is_garden(struct bytes name)
 {
 	return is(name, "garden") || take_start(&name, BYTES("garden-"));
 }
 
-/* A name that is an id because of the folder it is in. */
+/* The folder makes the name an id. */
 static bool is_container_folder(struct bytes name)
 {
 	static const char *const folders[] = { "lxc", "lxc.payload", "mesos", "buildkit" };

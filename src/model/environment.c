@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel side sends the whole environment, since names are no business of a verifier; what nobody asked for is
- * dropped here, before anything is kept. The chosen ones are put together in one buffer, which only grows.
+ * The probes send the whole environment, since matching names is not for the verifier. What is not
+ * configured is dropped here, before anything is stored. The chosen variables are put together in
+ * one buffer, which only grows.
  */
 #include "model/environment.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The keys, in one table and one walk. The walk follows execsnoopd-events(7) line by line: a key without a value is
- * omitted, and the order is that of the table.
+ * The keys, in one table and one walk. The walk follows execsnoopd-events(7) line by line: a key
+ * without a value is omitted, and the order is that of the table.
  *
- * A walk holds what the visitor said. After the first answer that is not 0 all further steps do nothing, so there is
- * nothing to check between two keys. Nothing is owned or allocated; texts made here live for their callback.
+ * A walk remembers the visitor's result. After the first that is not 0 it does nothing more, so
+ * there is nothing to check between two keys. Nothing is owned or allocated; strings made here are
+ * valid for their callback.
  *
- * What every event has is written by hand: snprintf and gmtime_r would take longer than all the rest of it.
+ * What every event has is formatted by hand: snprintf(3) and gmtime_r(3) would take longer than all
+ * the rest.
  */
 #include "model/event.h"
 
@@ -116,8 +118,8 @@ bool event_was_announced(const struct event *event, const struct joined *joined)
 		return true;
 	if (event->born > joined->clock)
 		return false;
-	/* In a table made anew nobody is told yet. What had begun before the stream joined was in its snapshot; what began
-	 * after it is told of when it calls exec. */
+	/* In a rebuilt table nothing is announced yet. What had begun before the stream joined was
+	 * in its snapshot; what began after is announced by its exec. */
 	return joined->resumed && process->start > joined->boot_ns ? process->execed : joined->had_snapshot;
 }
 
@@ -180,22 +182,22 @@ static void two_digits(char *end, unsigned value)
 size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int64_t value)
 {
 	bool negative = key == KEY_ERROR_CODE && value < 0;
-	uint64_t left = negative ? -(uint64_t)value : (uint64_t)value;
-	/* The digits go before the middle, where the NUL is: a copy of known size from there on has all. */
+	uint64_t rest = negative ? -(uint64_t)value : (uint64_t)value;
+	/* The digits end in the middle, at the NUL, so that a copy of constant size has all of
+	 * them. */
 	char digits[2 * EVENT_NUMBER_SIZE] = { 0 }, *end = digits + EVENT_NUMBER_SIZE, *begin = end;
 
-	for (; left >= 10; left /= 100, begin -= 2)
-		two_digits(begin, (unsigned)(left % 100));
-	/* One is left, or all went in pairs; but for 0, which has one. */
-	if (left > 0 || begin == end)
-		*--begin = (char)('0' + left);
+	for (; rest >= 10; rest /= 100, begin -= 2)
+		two_digits(begin, (unsigned)(rest % 100));
+	/* The last digit of an odd number of them; 0 has one. */
+	if (rest > 0 || begin == end)
+		*--begin = (char)('0' + rest);
 	if (negative)
 		*--begin = '-';
 	memcpy(ret, begin, EVENT_NUMBER_SIZE);
 	return (size_t)(end - begin);
 }
 
-/* One walk: who walks, and what has been wanted of it. */
 struct walk {
 	const struct event_visitor *visitor;
 	void *userdata;
@@ -220,10 +222,10 @@ static void number_if(struct walk *w, bool known, enum key key, int64_t value)
 		number(w, key, value);
 }
 
-static void truth(struct walk *w, enum key key, bool value)
+static void flag(struct walk *w, enum key key, bool value)
 {
 	if (value && wants(w, key))
-		w->result = w->visitor->truth(w->userdata, key);
+		w->result = w->visitor->flag(w->userdata, key);
 }
 
 static void text(struct walk *w, enum key key, const char *value)
@@ -282,17 +284,17 @@ static void visit_image(struct walk *w, const struct process *p)
 	run(w, KEY_FILENAME, image->filename);
 	if (image->args.data && wants(w, KEY_ARGS))
 		w->result = w->visitor->list(w->userdata, KEY_ARGS, image->args);
-	truth(w, KEY_ARGS_TRUNCATED, image->args_truncated);
-	/* A size of 0 says that nobody could count them. */
+	flag(w, KEY_ARGS_TRUNCATED, image->args_truncated);
+	/* A size of 0: they could not be counted. */
 	number_if(w, image->args_truncated && image->args_size > 0, KEY_ARGC, image->argc);
 	number_if(w, image->args_truncated && image->args_size > 0, KEY_ARGS_SIZE, (int64_t)image->args_size);
 	if (image->env.size > 0 && wants(w, KEY_ENV))
 		w->result = w->visitor->object(w->userdata, KEY_ENV, image->env);
 	incomplete(w, image->incomplete);
-	truth(w, KEY_KERNEL_THREAD, p->kernel_thread);
-	truth(w, KEY_EXE_DELETED, image->exe_deleted);
-	truth(w, KEY_EXE_MEMFD, image->exe_memfd);
-	truth(w, KEY_SECUREEXEC, image->secureexec);
+	flag(w, KEY_KERNEL_THREAD, p->kernel_thread);
+	flag(w, KEY_EXE_DELETED, image->exe_deleted);
+	flag(w, KEY_EXE_MEMFD, image->exe_memfd);
+	flag(w, KEY_SECUREEXEC, image->secureexec);
 }
 
 /* As in /proc/PID/status. */
@@ -327,7 +329,7 @@ static void visit_ids(struct walk *w, const struct process *p)
 	number_if(w, p->loginuid != PROCESS_UNSET, KEY_LOGINUID, p->loginuid);
 	number_if(w, p->session_id != PROCESS_UNSET, KEY_SESSION_ID, p->session_id);
 	if (p->ids_known) {
-		/* 0 is a true one: of what the kernel itself started, until setsid(2). */
+		/* 0 is valid: of what the kernel itself started, until setsid(2). */
 		number(w, KEY_SID, p->sid);
 		number(w, KEY_PGID, p->pgid);
 	}
@@ -382,16 +384,14 @@ static void visit_status(struct walk *w, int status)
 	if (WIFSIGNALED(status)) {
 		signal_name(buffer, sizeof(buffer), WTERMSIG(status));
 		text(w, KEY_EXIT_SIGNAL, buffer);
-		truth(w, KEY_CORE_DUMPED, WCOREDUMP(status));
+		flag(w, KEY_CORE_DUMPED, WCOREDUMP(status));
 	} else {
 		number(w, KEY_EXIT_CODE, WEXITSTATUS(status));
 	}
 }
 
-/*
- * end_time is start_time and the time between, not what the clock said at the end: it may have been set since, and the
- * three agree to the nanosecond.
- */
+/* end_time is start_time plus the time between, not the clock at the end: it may have been set
+ * since, and this way the three agree to the nanosecond. */
 static void visit_end(struct walk *w, const struct event *event)
 {
 	date(w, KEY_END_TIME, event->process->start_time + event->end.running_ns);
@@ -418,7 +418,7 @@ static void visit_lost(struct walk *w, const struct event *event)
 static void visit_process_event(struct walk *w, const struct event *event)
 {
 	ASSERT(event->process);
-	truth(w, KEY_SNAPSHOT, event->snapshot);
+	flag(w, KEY_SNAPSHOT, event->snapshot);
 	if (event->source != SOURCE_PROBE)
 		text(w, KEY_SOURCE, sources[event->source]);
 	visit_process(w, event);
@@ -435,7 +435,7 @@ int event_visit(const struct event *event, key_set wanted, const struct event_vi
 	struct walk w = {
 		.visitor = visitor,
 		.userdata = userdata,
-		/* What says that something is missing is never cut itself. */
+		/* The report of a loss always has all its keys. */
 		.keys = event->type == EVENT_LOST ? KEYS_ALL : wanted | KEY_BIT(KEY_TYPE),
 	};
 
@@ -450,8 +450,9 @@ int event_visit(const struct event *event, key_set wanted, const struct event_vi
 }
 
 /*
- * A day of the Gregorian calendar, counted from 1970-01-01. Years are taken to begin in March: then the leap day is
- * the last of its year, and the months begin on the days (153 * month + 2) / 5. 400 years always have 146097 days.
+ * A day of the Gregorian calendar, counted from 1970-01-01. Years are taken to begin in March: then
+ * the leap day is the last of its year, and the months begin on the days (153 * month + 2) / 5. 400
+ * years always have 146097 days.
  */
 static void civil(uint32_t days, unsigned *year, unsigned *month, unsigned *day)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One event, and the one list of its keys: their names, their order, what each event has of them.
- * The encoders (json, journal) walk an event with event_visit and know no key by themselves.
+ * One event, and the one list of its keys: their names, their order, and which each event has.
+ * The encoders (json, journal) walk over an event by event_visit() and know no keys.
  */
 #ifndef EXECSNOOP_EVENT_H
 #define EXECSNOOP_EVENT_H
@@ -86,7 +86,8 @@ enum key {
 	KEY_MAX
 };
 
-/* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are whole. */
+/* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are
+ * whole. */
 typedef uint64_t key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
 #define KEYS_ALL (KEY_BIT(KEY_MAX) - 1)
@@ -106,7 +107,7 @@ struct event {
 	const struct process *process; /* NULL in LOST and LIVE; valid for the callback */
 	enum source source;	       /* of this event (an exit found by a resync has that) */
 
-	/* For sinks, not for encoders; see proctable.h for this clock. */
+	/* For sinks, not for encoders; clocks of the table (proctable.h). */
 	uint64_t position;  /* of this event */
 	uint64_t born;	    /* when the process entered the table */
 	uint64_t announced; /* of its first started or forked event; 0: none was */
@@ -125,26 +126,26 @@ struct event {
 	} lost;					     /* EVENT_LOST */
 };
 
-/* How a stream joined: which processes it was told of. */
+/* How a stream joined: which processes were announced to it. */
 struct joined {
 	uint64_t clock;	   /* of the table */
-	bool had_snapshot; /* by a snapshot, of all that were there */
-	bool resumed;	   /* after a crash: the table was made anew, and up to `clock` only boot_ns tells */
+	bool had_snapshot; /* of all processes at that time */
+	bool resumed;	   /* after a crash: the table was rebuilt, and up to `clock` only boot_ns decides */
 	uint64_t boot_ns;  /* CLOCK_BOOTTIME when it joined */
 };
-/* Was it told of the process that ends? */
+/* Whether the process of an `exited` was announced to that stream. */
 bool event_was_announced(const struct event *event, const struct joined *joined);
 void joined_archive(struct joined *joined, struct archive *archive);
 
 /*
- * One callback for each kind of value, in the order of enum key, for the keys that are in `keys`
- * and have a value. 0 goes on, anything else ends the walk and is returned by event_visit.
- * Bytes are as they were in the kernel: an encoder says what it does with those not UTF-8
- * (keys whose name has a raw twin: key_has_raw).
+ * One callback for each kind of value, in the documented order, for the keys that are in `keys` and
+ * have a value. A result other than 0 ends the walk and is returned by event_visit(). Bytes are as
+ * the kernel has them: an encoder decides what to do with those that are not UTF-8 (key_has_raw():
+ * the key has a raw twin).
  */
 struct event_visitor {
 	int (*number)(void *userdata, enum key key, int64_t value);   /* to be written by event_number_format */
-	int (*truth)(void *userdata, enum key key);		      /* flags are true or absent */
+	int (*flag)(void *userdata, enum key key);		      /* flags are true or absent */
 	int (*text)(void *userdata, enum key key, const char *value); /* ASCII, ours */
 	int (*time)(void *userdata, enum key key, uint64_t ns);	      /* since the epoch */
 	int (*bytes)(void *userdata, enum key key, struct bytes value);
@@ -156,8 +157,9 @@ int event_visit(const struct event *event, key_set keys, const struct event_visi
 bool key_has_raw(enum key key);
 
 /*
- * The digits of a number of event_visit, with a NUL; returns how many. Only error_code is ever negative: the others are
- * uint64_t (an inode number may be beyond INT64_MAX: overlayfs uses the high bits) whose bits are in value.
+ * The digits of a number of event_visit, with a NUL; returns how many. Only error_code is ever
+ * negative: the others are uint64_t (an inode number may be beyond INT64_MAX: overlayfs uses the
+ * high bits) whose bits are in value.
  */
 #define EVENT_NUMBER_SIZE 21
 size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int64_t value);

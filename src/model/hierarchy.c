@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model/hierarchy.h"
 
-/* Units are in it alone. */
+/* The one with systemd's units. */
 #define SYSTEMD "name=systemd"
 
-/* Those first that container runtimes use always. */
+/* First those that container runtimes always use. */
 static const char *const order[] = {
 	"memory", "pids",    "cpu",	 "cpuacct",    "cpuset",  "devices", "freezer",
 	"blkio",  "net_cls", "net_prio", "perf_event", "hugetlb", "rdma",    "misc",
 };
 
-/* A line is "ID:CONTROLLER,...:PATH". The path has no newline: the kernel does not let it. */
+/* A line is "ID:CONTROLLER,...:PATH". The kernel allows no newline in the path. */
 struct line {
 	struct bytes id, controllers, path;
 };
 
-/* Takes what stands before the next `at` off *rest, and `at` with it. */
+/* Removes what is before the next `at` from *rest, and `at` itself. */
 static bool split(struct bytes *rest, char at, struct bytes *ret)
 {
 	const char *end = rest->size ? memchr(rest->data, at, rest->size) : NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A process has a cgroup in each hierarchy; this says which of them counts. It is that of cgroup v2, or, where that is the root, the one
- * in a hierarchy of v1: that which systemd keeps; without such a one that of the first controller, in a fixed order, in which it is not
- * the root either.
+ * A process has a cgroup in each hierarchy; this chooses one: that of cgroup v2 or, if that is the
+ * root, the one in systemd's own v1 hierarchy or, without that, in the first v1 hierarchy, in a
+ * fixed order of controllers, in which it is not the root either.
  */
 #ifndef EXECSNOOP_HIERARCHY_H
 #define EXECSNOOP_HIERARCHY_H
@@ -12,10 +12,11 @@
 
 #include "util/bytes.h"
 
-/* text: of /proc/PID/cgroup (cgroups(7)). The path that counts; BYTES_NONE: there is none. */
+/* text: of /proc/PID/cgroup (cgroups(7)). BYTES_NONE: there is no such path. */
 struct bytes hierarchy_path(struct bytes text);
 
-/* The ids of the v1 hierarchies in that text, first choice first, at most `max`; how many. */
+/* The ids of the v1 hierarchies in that text, the first choice first, at most `max`. Returns how
+ * many. */
 size_t hierarchy_ids(struct bytes text, uint32_t *ret, size_t max);
 
 #endif

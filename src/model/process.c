@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Small things about processes that more than one module needs; pure, over the views of process.h. */
+/* Helpers for the views of process.h. */
 #include "model/process.h"
 
 #include <inttypes.h>
@@ -25,12 +25,12 @@ static char *put_decimal(char *to, uint32_t value)
 	return to;
 }
 
-/* By hand: every event has one or two, and snprintf would take as long as all the rest of them. */
+/* By hand: every event has one or two ids, and snprintf(3) would take as long as all the rest. */
 void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t tgid, uint64_t start)
 {
 	int width = start ? (67 - __builtin_clzll(start)) / 4 : 1;
 
-	_Static_assert(PROCESS_ID_SIZE >= 16 + 1 + 10 + 1 + 16 + 1, "the longest has room");
+	_Static_assert(PROCESS_ID_SIZE >= 16 + 1 + 10 + 1 + 16 + 1, "the longest id fits");
 	ret = put_hex(ret, boot, 16);
 	*ret++ = '-';
 	ret = put_decimal(ret, tgid);
@@ -41,7 +41,8 @@ void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t
 
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
 {
-	/* Series of devices, numbered from 0 within their major. ttyAMA is drivers/tty/serial/amba-pl011.c's. */
+	/* Series of devices, numbered from 0 within their major. ttyAMA is
+	 * drivers/tty/serial/amba-pl011.c's. */
 	static const struct {
 		uint32_t major, first, last;
 		const char *name;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What user space knows of one process: who it is (struct process) and what it runs (struct image,
- * which a fork shares and an exec replaces). Both are plain views: they own nothing. decode makes
- * them over a record, proctable over its own copies; whoever hands one on says how long it lives.
+ * What user space knows of a process: who it is (struct process) and what it runs (struct image,
+ * which a fork shares and an exec replaces). Both are views that own nothing: decode makes them
+ * over a record, proctable over its own copies. How long one is valid is up to the function that
+ * passes it on.
  */
 #ifndef EXECSNOOP_PROCESS_H
 #define EXECSNOOP_PROCESS_H
@@ -22,7 +23,7 @@ enum source {
 	SOURCE_RESYNC, /* found by the check after a kernel loss */
 };
 
-/* Parts that could not be told in full; the names are those of the keys. */
+/* Parts that could not be determined in full; the names are those of the keys. */
 enum incomplete {
 	INCOMPLETE_EXE,
 	INCOMPLETE_FILENAME,
@@ -31,7 +32,7 @@ enum incomplete {
 	INCOMPLETE_CGROUP,
 	INCOMPLETE_ANCESTORS,
 	INCOMPLETE_EXE_DEV, /* not unique: the superblock's */
-	INCOMPLETE_ARGS,    /* nobody could read them */
+	INCOMPLETE_ARGS,    /* they could not be read */
 	INCOMPLETE_MAX
 };
 #define INCOMPLETE_BIT(part) (1u << (part))
@@ -98,7 +99,7 @@ void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t
  * Majors from Documentation/admin-guide/devices.txt. Returns false for 0:0 (none). */
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor);
 
-/* All of an image, and all of a process but its image; read, the bytes are the archive's. */
+/* All of an image; all of a process except its image. on read: the bytes are the archive's. */
 void image_archive(struct image *image, struct archive *archive);
 void process_archive(struct process *process, struct archive *archive);
 

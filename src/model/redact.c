@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is masked must be told without knowing the program, so the rules err on the side of masking too much.
+ * What to mask must be decided without knowing the program, so the rules mask too much rather than
+ * too little.
  *
  * Options. An entry of the list is a name, with or without its dashes:
  *
- *	--password  masks all behind the first "--password=", and the argument that follows "--password"
+ *	--password  masks all after the first "--password=", and the argument that follows "--password"
  *	-passin     the same with one dash: -passin=x, -passin x
- *	-p          one letter: all that follows in the same argument (-px, -p=x); the next argument if nothing does (-p x)
+ *	-p          one letter: the rest of the argument (-px, -p=x); the next argument if there is no rest (-p x)
  *	password    as --password and -password; p: as --p and -p
  *
- * argv[0] is no option. The argument that follows is masked whatever it looks like, and is an option all the same: after
- * "--password --token x" nobody can tell whether --password had a value, so "--token" and "x" are masked both. "--"
- * ends nothing: behind it may stand another command with its options. Names are compared exactly: no abbreviations, no
- * letters in clusters (-vp x), no assignments (PASSWORD=x); patterns are for these.
+ * argv[0] is no option. The argument that follows is masked whatever it is, and is an option all
+ * the same: in "--password --token x" it is unknown whether --password had a value, so "--token"
+ * and "x" are both masked. "--" ends nothing: another command with its options may follow. Names
+ * are compared exactly: no abbreviations, no letters in clusters (-vp x), no assignments
+ * (PASSWORD=x); patterns are for these.
  *
- * An argument may be a command line itself (sh -c 'mysql --password=x'). So an option is also known where a word begins within an argument,
- * argv[0] too. Its value goes to the next blank that the value has not quoted itself, or to the end of the quotes around it; where quotes do not
- * pair it is masked further than it should be. An empty one is not marked there. One look over the argument finds them all.
+ * An argument may be a command line itself (sh -c 'mysql --password=x'). So an option is also
+ * recognised where a word begins within an argument, argv[0] too. Its value extends to the next
+ * blank that the value itself has not quoted, or to the end of the quotes around it; where quotes
+ * do not pair, more is masked. An empty value is not marked there. One pass over the argument finds
+ * all options.
  *
- * Variables of the environment: the value is masked of one that is called as an option, whatever the case, with '_' for '-', also
- * as a part of its name between '_' (password: MYSQL_PASSWORD). Others are looked at as arguments are. The name is never masked.
+ * Variables of the environment: the value is masked if the variable is named like an option,
+ * whatever the case, with '_' for '-', also as a part of its name between '_' (password:
+ * MYSQL_PASSWORD). Others are treated as arguments. The name is never masked.
  *
- * Patterns see every argument as it was, argv[0] too, alone, and every variable as NAME=VALUE. What they match is ere.h's: every
- * possible match. Bytes that are masked in a row read "[redacted]" once. A value that is empty is masked too: that it is empty
- * tells something.
+ * Patterns are applied to every argument as it was, argv[0] too, alone, and to every variable as
+ * NAME=VALUE. They match every possible match (ere.h). Adjacent masked bytes read "[redacted]"
+ * once. An empty value is masked too, since its emptiness is information.
  *
- * The list is copied from the first change on only. The copy is kept in the object, for the next list; a large one is
- * not kept for long. What may be masked is decided by argument alone, so nobody can hide an argument behind others.
+ * The list is copied from the first change on. The copy stays in the object, for the next list; a
+ * large one is freed soon. Each argument is decided alone, so none can be hidden behind others.
  */
 #include "model/redact.h"
 
@@ -39,14 +44,15 @@
 #include "util/ere.h"
 #include "util/nulstr.h"
 
-#define KEEP ((size_t)1 << 18) /* bytes; what is larger is given back at the next list */
+#define BUFFER_MAX ((size_t)1 << 18) /* bytes; a larger buffer is freed before the next list */
 
 struct redact {
 	struct options options;
 	struct ere **patterns;
 	size_t patterns_count;
-	struct bytebuf args, env; /* the lists that were made last */
-	/* Of the item at hand, once something of it is masked: a byte for each of its bytes, 1: masked. */
+	struct bytebuf args, env; /* the latest lists */
+	/* Of the current item, once something of it is masked: a byte for each of its bytes, 1:
+	 * masked. */
 	struct bytebuf mask;
 	bool masked;
 };
@@ -170,7 +176,8 @@ static int patterns_match(struct redact *redact, struct bytes item)
 	return 0;
 }
 
-/* What is masked of an item: from `tail` on, and what the mask says. *value: the item is one; then whether the next is. */
+/* Decides what is masked of an item: all from *tail on, and the bytes of the mask. *value: whether
+ * the item is a value; then whether the next one is. */
 static int match_arg(struct redact *redact, struct bytes arg, bool first, bool *value, size_t *tail)
 {
 	int r = 0;
@@ -205,7 +212,7 @@ static int match_variable(struct redact *redact, struct bytes variable, size_t *
 	return r;
 }
 
-/* Puts the item, masked from tail on and where the mask says. */
+/* Appends the item, masked from tail on and by the mask. */
 static int put_masked(struct redact *redact, struct bytebuf *list, struct bytes item, size_t tail)
 {
 	size_t end = tail < item.size ? tail : item.size, at = 0;
@@ -238,15 +245,15 @@ static int put_masked(struct redact *redact, struct bytebuf *list, struct bytes 
 static int redact_list(struct redact *redact, struct bytebuf *list, struct bytes from, bool variables,
 		       struct bytes *ret)
 {
-	size_t at = 0, copied = 0; /* all before it is in the new list, once there is one */
+	size_t at = 0, copied = 0; /* what is before it is in the new list, if there is one */
 	bool value = false, changed = false;
 	struct bytes item;
 	int r;
 
 	if (redact_is_empty(redact))
 		return 0;
-	bytebuf_reset(list, KEEP);
-	bytebuf_reset(&redact->mask, KEEP);
+	bytebuf_reset(list, BUFFER_MAX);
+	bytebuf_reset(&redact->mask, BUFFER_MAX);
 	for (bool first = true; nulstr_next(from, &at, &item); first = false) {
 		size_t tail, begin = (size_t)(item.data - from.data);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Masking of secrets in arguments and variables: [redact] of execsnoopd.conf(5). See redact.c for the rules.
+ * Masking of secrets in arguments and variables: [redact] of execsnoopd.conf(5). See redact.c for
+ * the rules.
  */
 #ifndef EXECSNOOP_REDACT_H
 #define EXECSNOOP_REDACT_H
@@ -21,28 +22,30 @@ enum {
 
 struct redact;
 
-/* For the configuration's checks: 0, -ENOMEM, or -EINVAL with *ret_reason, a static string. */
+/* For checks of the configuration. -EINVAL with *ret_reason, a static string; -ENOMEM. */
 int redact_check_option(const char *option, const char **ret_reason);
 int redact_check_pattern(const char *pattern, const char **ret_reason);
 
-/* Lists ended by NULL, or NULL; not kept. -EINVAL if one of the checks above fails, -E2BIG beyond the limits, -ENOMEM. */
+/* Lists ended by NULL, or NULL; not stored. -EINVAL: one of the checks above fails; -E2BIG: more
+ * than the limits; -ENOMEM. */
 int redact_new(struct redact **ret, const char *const *options, const char *const *patterns);
 struct redact *redact_free(struct redact *redact);
 DEFINE_CLEANUP(struct redact *, redact_free);
 
-/* Nothing is configured: there is nothing to do. */
+/* Nothing is configured. */
 bool redact_is_empty(const struct redact *redact);
 
 /*
- * Masks the arguments (argv[0] first, each with its NUL; see process.c for a last one without it). 0: there was nothing
- * to mask, *ret is untouched. REDACT_E_CHANGED: *ret is the list to use instead, with as many arguments, valid until the
- * next call. -ENOMEM: there may be secrets in args, which must not be shown.
+ * Masks the arguments (argv[0] first, each with its NUL, which the last one may lack). 0: nothing
+ * to mask, *ret is unchanged. REDACT_E_CHANGED: *ret is the list to use instead, with as many
+ * arguments, valid until the next call. -ENOMEM: args may have secrets, and must not be shown.
  *
- * Whoever cuts a list does it before and between two arguments (nulstr_cut): half of a secret need not match.
- * The result may be larger than args: up to 11 bytes for each 2.
+ * A list must be cut before this, and between two arguments (nulstr_cut()): half of a secret need
+ * not match. The result may be larger than args: up to 11 bytes for each 2.
  */
 int redact_args(struct redact *redact, struct bytes args, struct bytes *ret);
-/* The same of variables, NAME=VALUE, each with its NUL. The results of both are valid together. */
+/* The same for variables, NAME=VALUE, each with its NUL. The results of both are valid at the same
+ * time. */
 int redact_env(struct redact *redact, struct bytes env, struct bytes *ret);
 
 #endif

@@ -62,7 +62,7 @@ int options_add(struct options *options, const char *text)
 	return 0;
 }
 
-/* How many dashes are before a name that can be an option's; 0: it is none. */
+/* The number of dashes before the name of an option; 0: it is none. */
 static size_t dashes_before_name(const struct options *options, struct bytes word)
 {
 	size_t dashes;
@@ -73,7 +73,8 @@ static size_t dashes_before_name(const struct options *options, struct bytes wor
 	return word.size > dashes && options->begins[(unsigned char)word.data[dashes]] ? dashes : 0;
 }
 
-/* The end of the option's name in the word, behind its dashes; 0: the word does not begin with it. */
+/* The end of the option's name in the word, after its dashes; 0: the word does not begin with
+ * it. */
 static size_t name_end(const struct option *option, struct bytes word, size_t dashes)
 {
 	size_t end = dashes + option->size;
@@ -83,7 +84,7 @@ static size_t name_end(const struct option *option, struct bytes word, size_t da
 	return word.size >= end && memcmp(word.data + dashes, option->name, option->size) == 0 ? end : 0;
 }
 
-/* Where the value begins that is in the same word as the name; NO_TAIL: none is. */
+/* Where a value in the same word as the name begins; NO_TAIL: there is none. */
 static size_t own_value(const struct option *option, struct bytes word, size_t dashes, size_t end)
 {
 	if (end == word.size)
@@ -128,7 +129,7 @@ static bool ends_word(char c)
 	return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* What a word goes on with: an option does not begin behind it. */
+/* A byte within a word: an option does not begin after it. */
 static bool is_of_word(char c)
 {
 	unsigned char b = (unsigned char)c;
@@ -137,13 +138,14 @@ static bool is_of_word(char c)
 	       b == '_' || b == '.' || b == '/';
 }
 
-/* What stands between an option and a value in the next word: also where both are quoted, or in a list of JSON. */
+/* Bytes between an option and a value in the next word: also where both are quoted, or in a list of
+ * JSON. */
 static bool is_between(char c)
 {
 	return is_blank(c) || is_quote(c) || c == ',';
 }
 
-/* A look at an argument from one end to the other. */
+/* A pass over an argument. */
 struct text {
 	const struct options *options;
 	struct bytes arg;
@@ -170,8 +172,8 @@ static char quote_at(struct text *text, size_t to)
 }
 
 /*
- * The end of the value that begins at `at`: a blank outside the quotes that the value itself opens, or the quote in which
- * it stands. Where that is not clear it is what ends later.
+ * The end of the value that begins at `at`: a blank outside the quotes that the value itself opens,
+ * or the quote in which it stands. Where that is not clear it is what ends later.
  */
 static size_t value_end(struct bytes arg, size_t at, char outer)
 {
@@ -194,12 +196,12 @@ static size_t value_end(struct bytes arg, size_t at, char outer)
 
 enum found { FOUND_NONE, FOUND_OWN, FOUND_NEXT };
 
-/* An option at `at`, which begins a word. *ret: where its own value begins, or where the name of one ends whose value is the
- * next word. */
+/* An option at `at`, which begins a word. *ret: where its own value begins, or where the name of
+ * one ends whose value is the next word. */
 static enum found find_at(const struct text *text, size_t at, size_t *ret)
 {
 	struct bytes word = { text->arg.data + at, text->arg.size - at };
-	size_t dashes = dashes_before_name(text->options, word), least = NO_TAIL, next = 0;
+	size_t dashes = dashes_before_name(text->options, word), first = NO_TAIL, next = 0;
 
 	for (size_t i = 0; dashes > 0 && i < text->options->count; i++) {
 		const struct option *option = &text->options->list[i];
@@ -212,12 +214,12 @@ static enum found find_at(const struct text *text, size_t at, size_t *ret)
 			continue;
 		}
 		value = own_value(option, word, dashes, end);
-		if (value < least)
-			least = value;
+		if (value < first)
+			first = value;
 	}
-	if (next == 0 && least == NO_TAIL)
+	if (next == 0 && first == NO_TAIL)
 		return FOUND_NONE;
-	*ret = at + (next > 0 ? next : least);
+	*ret = at + (next > 0 ? next : first);
 	return next > 0 ? FOUND_NEXT : FOUND_OWN;
 }
 
@@ -238,7 +240,8 @@ static bool next_word(struct text *text, size_t at, size_t *ret_from, size_t *re
 	return true;
 }
 
-/* The next place at or behind text->at where a word begins with a dash; the argument's size: there is none. */
+/* The next place from text->at on where a word begins with a dash; the argument's size: there is
+ * none. */
 static size_t next_dash(const struct text *text)
 {
 	const char *arg = text->arg.data;
@@ -269,7 +272,8 @@ int options_in_text(const struct options *options, struct bytes arg, size_t from
 		}
 		if (what == FOUND_OWN) {
 			begin = found;
-			/* A value that is the whole argument is options_match()'s: it may have blanks. */
+			/* A value that is the whole argument is options_match()'s: it may have
+			 * blanks. */
 			end = value_end(arg, begin, quote_at(&text, text.at));
 		} else if (!next_word(&text, found, &begin, &end)) {
 			*next = true;
@@ -278,7 +282,7 @@ int options_in_text(const struct options *options, struct bytes arg, size_t from
 		r = mark(userdata, begin, end);
 		if (r < 0)
 			return r;
-		/* The next word may be an option all the same; beyond it nothing is looked at twice. */
+		/* The next word may be an option too; beyond it nothing is scanned twice. */
 		if (what == FOUND_NEXT && find_at(&text, begin, &found) == FOUND_NEXT && found >= end)
 			text.at = begin;
 		else

@@ -125,7 +125,7 @@ static int on_number(void *userdata, enum key key, int64_t value)
 	return builder_bytes(userdata, name_of(key), (struct bytes){ digits, size });
 }
 
-static int on_truth(void *userdata, enum key key)
+static int on_flag(void *userdata, enum key key)
 {
 	return builder_bytes(userdata, name_of(key), BYTES("true"));
 }
@@ -193,7 +193,7 @@ static int on_object(void *userdata, enum key key, struct bytes items)
 
 static const struct event_visitor visitor = {
 	.number = on_number,
-	.truth = on_truth,
+	.flag = on_flag,
 	.text = on_text,
 	.time = on_time,
 	.bytes = on_bytes,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * MESSAGE of a journal entry: one line that says what happened to whom. Programs read the fields,
- * not this; so it may leave out what is long (arguments come last and are cut) and show differently
- * what could do harm on a terminal.
+ * MESSAGE of a journal entry: one line for people. Programs read the fields, so it may leave out
+ * what is long (arguments come last and are cut), and escape what could do harm on a terminal.
  */
 #include <inttypes.h>
 #include <sys/wait.h>

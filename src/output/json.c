@@ -71,7 +71,7 @@ static int on_number(void *userdata, enum key key, int64_t value)
 	return json->writer.r;
 }
 
-static int on_truth(void *userdata, enum key key)
+static int on_flag(void *userdata, enum key key)
 {
 	struct json *json = userdata;
 
@@ -230,7 +230,7 @@ static int on_object(void *userdata, enum key key, struct bytes items)
 
 static const struct event_visitor visitor = {
 	.number = on_number,
-	.truth = on_truth,
+	.flag = on_flag,
 	.text = on_text,
 	.time = on_time,
 	.bytes = on_bytes,

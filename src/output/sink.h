@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A sink takes the events of the pipeline. What a sink does with an event may neither block nor fail:
- * what it cannot take it counts, and says later in a `lost` of its own.
+ * A sink receives the events of the pipeline. It may neither block nor fail: events that it cannot
+ * take are counted, and reported later in a `lost` of its own.
  */
 #ifndef EXECSNOOP_SINK_H
 #define EXECSNOOP_SINK_H
@@ -11,8 +11,8 @@
 #include "output/json.h"
 #include "output/line_queue.h"
 
-/* Gives the JSON line of the event at hand, encoded at the first call for that set of keys.
- * The line is the encoder's until the event is over: take a reference to keep it. -ENOMEM. */
+/* *ret: the JSON line of the current event, encoded at the first call for that set of keys. The
+ * encoder owns it, until the end of the event. -ENOMEM. */
 struct encoder;
 int encoder_line(struct encoder *encoder, key_set keys, struct line **ret);
 
@@ -24,9 +24,10 @@ struct sink {
 struct sink_ops {
 	/* One event. event->process and all it points to are valid for this call only. */
 	void (*event)(struct sink *sink, const struct event *event, struct encoder *encoder);
-	/* No more events for now: time to write. May be NULL. */
+	/* No more events for now. May be NULL. */
 	void (*flush)(struct sink *sink);
-	/* A process came into the table or left it, silently or not (for `tree`). May be NULL. */
+	/* A process was added to the table or removed from it, with an event or without (for
+	 * `tree`). May be NULL. */
 	void (*fork)(struct sink *sink, const struct process *child);
 	void (*exit)(struct sink *sink, const struct process *process);
 };

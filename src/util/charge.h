@@ -7,8 +7,11 @@
 
 #define CHARGE_LARGE 65536
 
-/* glibc's malloc(3) puts a word before a block and gives units of 16 bytes (malloc/malloc.c, request2size); pool.h rounds to 32; a
- * large block may have whole pages. Never less than is taken. */
+/*
+ * glibc's malloc(3) puts a word before a block and has units of 16 bytes (malloc/malloc.c,
+ * request2size); pool.h rounds to 32; a large block may have whole pages. Never less than the
+ * allocation takes.
+ */
 static inline size_t charge_of(size_t size)
 {
 	if (size > CHARGE_LARGE)

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A pattern is compiled to segments: what stands between two '*'. Everything in a segment matches exactly one
- * byte, so a segment has a fixed length. The first is compared with the beginning of the text, the last with its end,
- * and each one between is searched for from left to right: the leftmost place is always good enough, since what
- * comes after it then has the most room. There is no backtracking, and nothing is ever tried twice.
+ * A pattern is compiled to segments, the parts between two '*'. Each element of a segment matches
+ * exactly one byte, so a segment has a fixed length. The first is compared with the beginning of
+ * the text, the last with its end, and each one between is searched for from left to right: the
+ * leftmost match is always good enough, since it leaves the most text for what follows. There is no
+ * backtracking, and nothing is tried twice.
  *
- * Why not fnmatch(3): it wants a NUL at the end, refuses bytes that are not valid in a multibyte locale, and takes
- * quadratic time (and, in older libraries, stack by the length of the text). Patterns come from subscribers and
- * texts from every process on the machine, and one thread serves them all, so the time of one match must be bounded:
- * a segment of plain bytes is searched by Knuth, Morris and Pratt's algorithm, with memchr(3) for its first byte; one
- * with '?' or '[' by Shift-And (Baeza-Yates and Gonnet 1992), which keeps every place where it may be under way
- * as a bit of one word, so it may have no more than 64 bytes. Either looks at each byte of the text once.
- * A search can stop at any byte and continue there later. Bracket expressions become bitmaps: one look-up a byte.
+ * Why not fnmatch(3): it needs a NUL at the end, refuses bytes that are not valid in a multibyte
+ * locale, and takes quadratic time (and, in older libraries, stack by the length of the text).
+ * Patterns come from subscribers and texts from every process on the machine, and one thread serves
+ * all, so the time of one match must be bounded. A literal segment (bytes only) is searched for by
+ * the algorithm of Knuth, Morris and Pratt, with memchr(3) for its first byte; one with '?' or '['
+ * by Shift-And (Baeza-Yates and Gonnet 1992), which has each possible partial match as a bit of one
+ * word, so it may have no more than 64 bytes. Either looks at each byte of the text once. A search
+ * can stop at any byte and continue there later. Bracket expressions are bitmaps: one look-up a
+ * byte.
  *
- * Compiling is linear too: each '[' is looked at to its end once. One that nothing closes is a plain byte, and what is
- * behind it is looked at again; where a ']' is ahead, that may happen a few times, then the pattern is refused.
+ * Compiling is linear too: each '[' is scanned to its end once. One that is never closed is a byte,
+ * and what follows it is scanned again; where a ']' is ahead, that may happen a few times, then the
+ * pattern is refused.
  */
 #include "util/glob.h"
 
@@ -27,14 +31,15 @@
 
 #define GLOB_SEARCH_MAX 64 /* length of a segment between two '*' that has a '?' or '[' in it */
 #define GLOB_SETS_MAX 64   /* bracket expressions in a pattern */
-#define GLOB_OPEN_MAX 8	   /* '[' in it that no ']' closes, though there is one ahead */
+#define GLOB_OPEN_MAX 8	   /* '[' in it that are not closed, though a ']' is ahead */
 
-/* Steps (glob_search()) of what is no search. */
+/* Steps (glob_search()) outside of a search. */
 #define STEPS_CALL 8   /* a match that ends at once */
 #define STEPS_MEMCHR 4 /* a call of memchr(3), */
 #define STEP_BYTES 8   /* and how many bytes it looks at in one */
 
-/* What one byte of the text is compared with. From KIND_SET on: bracket expression number kind - KIND_SET. */
+/* What one byte of the text is compared with. From KIND_SET on: bracket expression number kind -
+ * KIND_SET. */
 enum {
 	KIND_BYTE,
 	KIND_ANY,
@@ -45,22 +50,22 @@ struct set {
 	uint64_t bits[4];
 };
 
-/* Bit i of bits[b]: byte b may stand at place i of the segment. */
+/* Bit i of bits[b]: element i of the segment matches byte b. */
 struct masks {
 	uint64_t bits[256];
 };
 
 struct segment {
 	size_t begin, size;  /* in bytes[] and kinds[] */
-	bool plain;	     /* all KIND_BYTE */
-	struct masks *masks; /* of one that is searched for and is not plain; else NULL */
+	bool is_literal;     /* all KIND_BYTE */
+	struct masks *masks; /* of one that is searched for and not literal; else NULL */
 };
 
 struct glob {
 	char *bytes;
 	uint8_t *kinds;
-	/* Of plain segments that are searched for: if the next byte does not match, so many of those before it still do. NULL:
-	 * there is none. */
+	/* Of literal segments that are searched for: how many bytes still match if the next one
+	 * does not. NULL: there are none. */
 	uint16_t *borders;
 	size_t size;
 	struct set *sets;
@@ -73,9 +78,9 @@ struct glob {
 /* A pattern that is being compiled. */
 struct source {
 	struct bytes text;
-	size_t closed[256];  /* by c: behind the last "c]" */
-	size_t last_closing; /* behind the last ']' */
-	unsigned n_open;     /* '[' so far that nothing closed, with a ']' ahead */
+	size_t closed[256];  /* by c: after the last "c]" */
+	size_t last_closing; /* after the last ']' */
+	unsigned n_open;     /* '[' so far that are not closed, with a ']' ahead */
 	const char *reason;
 };
 
@@ -113,7 +118,7 @@ static const struct set *class_by_name(struct bytes name)
 		{ "digit", isdigit }, { "graph", isgraph }, { "lower", islower }, { "print", isprint },
 		{ "punct", ispunct }, { "space", isspace }, { "upper", isupper }, { "xdigit", isxdigit },
 	};
-	static struct set sets[sizeof(classes) / sizeof(classes[0])]; /* none of them is empty once it is made */
+	static struct set sets[sizeof(classes) / sizeof(classes[0])]; /* empty: not made yet */
 
 	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
 		if (!bytes_equal(name, bytes_of(classes[i].name)))
@@ -127,13 +132,13 @@ static const struct set *class_by_name(struct bytes name)
 	return NULL;
 }
 
-/* "[:name:]", "[.x.]" or "[=x=]" at `at`: the size of it all; 0: it is none. */
+/* "[:name:]", "[.x.]" or "[=x=]" at `at`: its size; 0: there is none. */
 static size_t class_size(const struct source *source, size_t at)
 {
 	const char *p = source->text.data + at;
 	size_t size = source->text.size - at;
 
-	/* The last end of that kind says whether it is worth looking for one. */
+	/* Searches for the end only if there is one ahead. */
 	if (size < 4 || p[0] != '[' || !memchr(":.=", p[1], 3) || source->closed[(unsigned char)p[1]] < at + 4)
 		return 0;
 	for (size_t i = 2; i + 1 < size; i++) {
@@ -157,10 +162,10 @@ static bool bracket_byte(struct bytes pattern, size_t *at, unsigned char *ret)
 }
 
 enum {
-	BRACKET_E_OPEN = 1, /* it is never closed: the '[' is a plain one */
+	BRACKET_E_OPEN = 1, /* it is never closed: the '[' is a byte */
 };
 
-/* The class at *at of a bracket expression, if there is one. 0, or -EINVAL. */
+/* The class at *at of a bracket expression. 1; 0: there is none; -EINVAL. */
 static int bracket_class(struct source *source, size_t *at, struct set *set)
 {
 	size_t size = class_size(source, *at);
@@ -183,7 +188,7 @@ static int bracket_class(struct source *source, size_t *at, struct set *set)
 	return 1;
 }
 
-/* The bracket expression whose '[' is just before *at; *at is then behind its ']'. */
+/* The bracket expression whose '[' is just before *at; *at is then after its ']'. */
 static int bracket_parse(struct source *source, size_t *at, struct set *ret)
 {
 	const struct bytes pattern = source->text;
@@ -230,12 +235,12 @@ static void glob_put(struct glob *glob, unsigned kind, char byte)
 	glob->bytes[glob->size] = byte;
 	glob->kinds[glob->size++] = (uint8_t)kind;
 	segment->size++;
-	segment->plain = segment->plain && kind == KIND_BYTE;
+	segment->is_literal = segment->is_literal && kind == KIND_BYTE;
 }
 
 static void glob_begin_segment(struct glob *glob)
 {
-	glob->segments[glob->n_segments++] = (struct segment){ .begin = glob->size, .plain = true };
+	glob->segments[glob->n_segments++] = (struct segment){ .begin = glob->size, .is_literal = true };
 }
 
 static int glob_put_bracket(struct glob *glob, struct source *source, size_t *at)
@@ -340,18 +345,18 @@ static void segment_prepare_borders(struct glob *glob, const struct segment *seg
 	}
 }
 
-/* What the search for the segments in the middle needs. */
+/* Prepares the search for the segments in the middle. */
 static int glob_prepare(struct glob *glob, const char **ret_reason)
 {
 	for (size_t i = 1; i + 1 < glob->n_segments; i++) {
 		struct segment *segment = &glob->segments[i];
 		int r = 0;
 
-		if (!segment->plain && segment->size > GLOB_SEARCH_MAX) {
+		if (!segment->is_literal && segment->size > GLOB_SEARCH_MAX) {
 			*ret_reason = "more than 64 bytes with ? or [] between two *";
 			return -EINVAL;
 		}
-		if (!segment->plain)
+		if (!segment->is_literal)
 			r = segment_prepare_masks(glob, segment);
 		else if (!glob->borders) {
 			glob->borders = reallocarray(NULL, glob->size, sizeof(*glob->borders));
@@ -359,7 +364,7 @@ static int glob_prepare(struct glob *glob, const char **ret_reason)
 		}
 		if (r < 0)
 			return r;
-		if (segment->plain)
+		if (segment->is_literal)
 			segment_prepare_borders(glob, segment);
 	}
 	return 0;
@@ -423,7 +428,7 @@ static bool segment_is_at(const struct glob *glob, const struct segment *segment
 {
 	size_t i = 0;
 
-	if (segment->plain) {
+	if (segment->is_literal) {
 		*steps -= (int64_t)(segment->size / STEP_BYTES);
 		return memcmp(glob->bytes + segment->begin, text, segment->size) == 0;
 	}
@@ -433,44 +438,45 @@ static bool segment_is_at(const struct glob *glob, const struct segment *segment
 	return i == segment->size;
 }
 
-/* Where the first byte of a segment is, from *at on: *at is then behind it. False: not up to the end, or there are no steps left. */
-static bool first_search(struct bytes text, size_t *at, char byte, int64_t *left)
+/* Finds the first byte of a segment, from *at on; *at is then after it. False: there is none, or no
+ * steps remain. */
+static bool first_search(struct bytes text, size_t *at, char byte, int64_t *steps)
 {
-	size_t span, most = (size_t)*left * STEP_BYTES;
+	size_t span, max = (size_t)*steps * STEP_BYTES;
 	const char *found;
 
-	/* Where it is frequent, a call for each would cost more. */
+	/* memchr(3) would cost more where the byte is frequent. */
 	for (unsigned i = 0; i < STEP_BYTES; i++) {
-		if (*left <= 0 || *at == text.size)
+		if (*steps <= 0 || *at == text.size)
 			return false;
-		(*left)--;
+		(*steps)--;
 		if (text.data[(*at)++] == byte)
 			return true;
 	}
 	span = text.size - *at;
-	span = span < most ? span : most;
+	span = span < max ? span : max;
 	found = memchr(text.data + *at, byte, span);
 	span = found ? (size_t)(found - (text.data + *at)) + 1 : span;
-	*left -= STEPS_MEMCHR + (int64_t)(span / STEP_BYTES);
+	*steps -= STEPS_MEMCHR + (int64_t)(span / STEP_BYTES);
 	*at += span;
 	return found;
 }
 
-/* place->partial: so many of its bytes stand just before place->at. */
-static enum glob_result plain_search(const struct glob *glob, const struct segment *segment, struct bytes text,
-				     struct glob_place *place, int64_t *steps)
+/* place->partial: how many of its bytes are just before place->at. */
+static enum glob_result literal_search(const struct glob *glob, const struct segment *segment, struct bytes text,
+				       struct glob_place *place, int64_t *steps)
 {
 	const char *bytes = glob->bytes + segment->begin;
 	const uint16_t *borders = glob->borders + segment->begin;
 	size_t at = place->at, matched = place->partial;
-	int64_t left = *steps;
+	int64_t remaining = *steps;
 
-	while (matched < segment->size && at < text.size && left > 0) {
+	while (matched < segment->size && at < text.size && remaining > 0) {
 		if (matched == 0) {
-			matched = first_search(text, &at, bytes[0], &left);
+			matched = first_search(text, &at, bytes[0], &remaining);
 			continue;
 		}
-		left--;
+		remaining--;
 		if (text.data[at] == bytes[matched]) {
 			matched++;
 			at++;
@@ -478,13 +484,13 @@ static enum glob_result plain_search(const struct glob *glob, const struct segme
 			matched = borders[matched - 1];
 		}
 	}
-	*steps = left;
+	*steps = remaining;
 	place->at = at;
 	place->partial = matched;
 	return matched == segment->size ? GLOB_YES : at == text.size ? GLOB_NO : GLOB_MORE;
 }
 
-/* place->partial: bit i is set where the first i + 1 bytes stand just before place->at. */
+/* place->partial: bit i is set if its first i + 1 elements match just before place->at. */
 static enum glob_result masks_search(const struct segment *segment, struct bytes text, struct glob_place *place,
 				     int64_t *steps)
 {
@@ -529,8 +535,8 @@ enum glob_result glob_search(const struct glob *glob, struct bytes text, struct 
 	text.size -= last > 0 ? glob->segments[last].size : 0;
 	while (place->segment < last) {
 		const struct segment *segment = &glob->segments[place->segment];
-		enum glob_result r = segment->plain ? plain_search(glob, segment, text, place, steps)
-						    : masks_search(segment, text, place, steps);
+		enum glob_result r = segment->is_literal ? literal_search(glob, segment, text, place, steps)
+							 : masks_search(segment, text, place, steps);
 
 		if (r != GLOB_YES)
 			return r;
@@ -571,7 +577,7 @@ size_t glob_tables(const struct glob *glob)
 
 bool glob_is_literal(const struct glob *glob, struct bytes *ret)
 {
-	if (glob->n_segments > 1 || !glob->segments[0].plain)
+	if (glob->n_segments > 1 || !glob->segments[0].is_literal)
 		return false;
 	*ret = (struct bytes){ glob->bytes, glob->size };
 	return true;

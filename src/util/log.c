@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One write(2) a message, so that lines of several writers do not mix; and none that waits. */
+/* One write(2) a message, so that lines of several writers do not mix; it never waits. */
 #include "util/log.h"
 
 #include <errno.h>
@@ -16,11 +16,11 @@
 
 #include "util/quote.h"
 
-#define LINE_SIZE_MAX PIPE_BUF /* which a pipe takes at once, or not at all (pipe(7)) */
+#define LINE_SIZE_MAX PIPE_BUF /* written at once to a pipe, or not at all (pipe(7)) */
 
 static int max_level = LOG_INFO;
 static bool to_journal;
-static unsigned missed; /* messages that nobody took, since the last that somebody did */
+static unsigned missed; /* messages dropped since the last that was written */
 
 void log_set_level(int level)
 {
@@ -34,7 +34,8 @@ int log_level(void)
 
 void log_open(void)
 {
-	/* systemd.exec(5), $JOURNAL_STREAM: device and inode of the descriptor that leads to the journal. */
+	/* systemd.exec(5), $JOURNAL_STREAM: device and inode of the descriptor that leads to the
+	 * journal. */
 	const char *stream = getenv("JOURNAL_STREAM");
 	uintmax_t device, inode;
 	struct stat st;
@@ -43,7 +44,7 @@ void log_open(void)
 		     device == (uintmax_t)st.st_dev && inode == (uintmax_t)st.st_ino;
 }
 
-/* Never waits: who reads the messages may have stopped. False: it would have had to. */
+/* Never waits: the reader of the messages may have stopped. False: it would have to wait. */
 static bool put(const char *line, size_t size)
 {
 	struct pollfd pollfd = { .fd = STDERR_FILENO, .events = POLLOUT };
@@ -54,11 +55,11 @@ static bool put(const char *line, size_t size)
 			return false;
 		n = write(STDERR_FILENO, line, size);
 	}
-	/* There is nobody to tell that telling failed. */
+	/* A failure cannot be logged. */
 	return n >= 0 || errno != EAGAIN;
 }
 
-/* Our text is UTF-8; what comes from outside can neither forge a line nor act on a terminal. */
+/* Our own text is UTF-8; bytes from outside can neither forge a line nor act on a terminal. */
 static bool put_message(int level, const char *message)
 {
 	char line[LINE_SIZE_MAX];

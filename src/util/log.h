@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The daemon's own messages, one line each, to stderr, never to stdout. With <N> priorities
- * (sd-daemon(3)) when stderr is the journal ($JOURNAL_STREAM names its device and inode), plain
- * text otherwise. Only daemon and main log; all below them return errors. Bytes that came from
- * outside are made harmless (control characters as \xNN), so nobody forges a line.
+ * The daemon's own messages, one line each, to stderr, never to stdout: with <N> priorities
+ * (sd-daemon(3)) if stderr is the journal ($JOURNAL_STREAM has its device and inode), else without.
+ * Only the daemon's top logs; all else returns errors. Bytes from outside are made harmless
+ * (control characters as \xNN), so they cannot forge a line.
  */
 #ifndef EXECSNOOP_LOG_H
 #define EXECSNOOP_LOG_H
 
 #include <syslog.h>
 
-/* level: LOG_ERR .. LOG_DEBUG of syslog(3). Messages above the level are dropped. Default LOG_INFO. */
+/* level: LOG_ERR .. LOG_DEBUG of syslog(3). Messages above the level are dropped. Default
+ * LOG_INFO. */
 void log_set_level(int level);
 int log_level(void);
-void log_open(void); /* looks at stderr and the environment once */
+void log_open(void); /* checks stderr and the environment */
 
 void log_write(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As a callback for modules that do not log. */

@@ -18,10 +18,10 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 
-#define FIRST_PAUSE_US 10000 /* until it is tried again, doubled up to the last */
+#define FIRST_PAUSE_US 10000 /* before the first retry; doubled up to the last */
 #define LAST_PAUSE_US 200000
-#define SENDS_MAX 256	      /* in one turn */
-#define NOTE_AFTER_US 5000000 /* that nothing was taken */
+#define SENDS_MAX 256	     /* in one turn */
+#define LOG_AFTER_US 5000000 /* without progress */
 
 struct message {
 	struct message *next;
@@ -35,7 +35,7 @@ static struct {
 	size_t count;
 	sd_event_source *timer;
 	uint64_t pause_us;
-	uint64_t stuck_us; /* since when nothing was taken; 0: it was */
+	uint64_t stuck_us; /* since when there is no progress; 0: there is */
 	size_t dropped;
 	bool noted;
 	notify_log_fn note;
@@ -74,7 +74,7 @@ static void remove_at(struct message **at)
 	message_free(message);
 }
 
-/* Those that wait and begin with these bytes; whole: that are these bytes. */
+/* Queued messages that begin with these bytes; whole: that are these bytes. */
 static void remove_waiting(const char *text, size_t size, bool whole)
 {
 	for (struct message **at = &queue.first; *at;) {
@@ -122,7 +122,7 @@ static void put(const char *text, int fd, bool at_once)
 
 /* Sending. */
 
-/* sd_notify(3): a path, or an abstract address behind '@'. */
+/* sd_notify(3): a path, or '@' and an abstract address. */
 static socklen_t address_of(struct sockaddr_un *address)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -141,7 +141,7 @@ static int send_one(const struct message *message)
 {
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
+		char buffer[CMSG_SPACE(sizeof(int))];
 	} control = {};
 	struct sockaddr_un address;
 	struct iovec text = { (char *)message->text, message->size };
@@ -163,7 +163,7 @@ static int send_one(const struct message *message)
 	return sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* It may be taken later (unix(7), sendmsg(2)). */
+/* Errors of a full socket (unix(7), sendmsg(2)). */
 static bool is_for_now(int r)
 {
 	return r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM || r == -EINTR || r == -ETOOMANYREFS || r == -EMFILE ||
@@ -181,15 +181,15 @@ static void taken(void)
 	queue.pause_us = FIRST_PAUSE_US;
 }
 
-/* Not taken. */
+/* The manager did not read. */
 static void stuck(void)
 {
 	if (queue.stuck_us == 0)
 		queue.stuck_us = clock_us(CLOCK_MONOTONIC);
-	if (queue.noted || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < NOTE_AFTER_US)
+	if (queue.noted || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < LOG_AFTER_US)
 		return;
 	queue.noted = true;
-	say(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", NOTE_AFTER_US / 1000000,
+	say(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", LOG_AFTER_US / 1000000,
 	    queue.count);
 }
 
@@ -246,7 +246,7 @@ void notify_unwatch(void)
 	queue.note = NULL;
 }
 
-/* What is to be sent goes behind what waits: with none of that it is sent at once. */
+/* A message is queued after all others; if there are none it is sent at once. */
 static void put_and_send(const char *text, int fd, bool at_once)
 {
 	bool waits = queue.count > 0;
@@ -286,7 +286,7 @@ void notify_store(const char *name, int fd)
 
 	if (!has_manager())
 		return;
-	/* The caller's may be closed before it is sent. */
+	/* A duplicate, since the caller may close fd before the message is sent. */
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (copy < 0) {
 		drop(errno);
@@ -302,7 +302,7 @@ void notify_store_remove(const char *name)
 
 	if (!has_manager())
 		return;
-	/* What has not been taken does not even get there. */
+	/* What is still queued is not sent at all. */
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
 	remove_waiting(text, strlen(text), true);
 	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);

@@ -11,7 +11,7 @@ struct block {
 };
 
 static struct block *lists[POOL_BLOCK_MAX / STEP + 1];
-static size_t kept;
+static size_t free_bytes;
 
 static size_t rounded(size_t size)
 {
@@ -30,7 +30,7 @@ void *pool_alloc(size_t size)
 	if (!block)
 		return malloc(size);
 	*list = block->next;
-	kept -= size;
+	free_bytes -= size;
 	return block;
 }
 
@@ -39,24 +39,24 @@ void pool_free(void *at, size_t size)
 	struct block *block = at;
 
 	size = rounded(size);
-	if (POOL_DISABLED || !block || size == 0 || size > POOL_BLOCK_MAX || kept + size > POOL_FREE_MAX) {
+	if (POOL_DISABLED || !block || size == 0 || size > POOL_BLOCK_MAX || free_bytes + size > POOL_FREE_MAX) {
 		free(block);
 		return;
 	}
 	block->next = lists[size / STEP];
 	lists[size / STEP] = block;
-	kept += size;
+	free_bytes += size;
 }
 
-void pool_trim(size_t keep)
+void pool_trim(size_t max)
 {
-	/* The large ones first: they are few. */
-	for (size_t i = POOL_BLOCK_MAX / STEP; i > 0 && kept > keep; i--) {
-		while (lists[i] && kept > keep) {
+	/* Large blocks first: they are few. */
+	for (size_t i = POOL_BLOCK_MAX / STEP; i > 0 && free_bytes > max; i--) {
+		while (lists[i] && free_bytes > max) {
 			struct block *block = lists[i];
 
 			lists[i] = block->next;
-			kept -= i * STEP;
+			free_bytes -= i * STEP;
 			free(block);
 		}
 	}
@@ -64,5 +64,5 @@ void pool_trim(size_t keep)
 
 size_t pool_free_bytes(void)
 {
-	return kept;
+	return free_bytes;
 }

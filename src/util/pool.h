@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Blocks that every event takes and gives back (lines, entries of the process table): kept for the next event, so that in
- * steady state none asks malloc(3). What is kept is bounded, and goes back when the machine is quiet. One for the
- * process, and for its event loop's thread alone. With AddressSanitizer it is malloc itself, to the byte, which sees misuse.
+ * Blocks that every event allocates and frees (lines, entries of the process table): freed ones are
+ * kept for the next event, so that in steady state none calls malloc(3). What is kept is bounded,
+ * and freed when the machine is quiet. One pool for the process, for the event loop's thread alone.
+ * With AddressSanitizer it is malloc(3) itself, which detects misuse.
  *
- * What it is for: 2.6 calls of malloc(3) an event less, and 1.8 % of an event's instructions (callgrind, tests/bench/micro). The time is the same.
+ * It saves 2.6 calls of malloc(3) an event, and 1.8 % of an event's instructions (callgrind,
+ * tests/bench/micro). The time is the same.
  */
 #ifndef EXECSNOOP_POOL_H
 #define EXECSNOOP_POOL_H
@@ -12,8 +14,8 @@
 #include <stddef.h>
 
 #define POOL_BLOCK_MAX 65536	      /* larger blocks are not kept */
-#define POOL_FREE_MAX (4 << 20)	      /* bytes, at most */
-#define POOL_FREE_IDLE_MAX (64 << 10) /* what a quiet machine may have */
+#define POOL_FREE_MAX (4 << 20)	      /* bytes that are kept */
+#define POOL_FREE_IDLE_MAX (64 << 10) /* the same on a quiet machine */
 
 #define POOL_DISABLED 0 /* to malloc(3) and free(3) */
 #if defined(__SANITIZE_ADDRESS__)
@@ -26,13 +28,13 @@
 #endif
 #endif
 
-/* NULL: there is no memory. */
+/* NULL: no memory. */
 void *pool_alloc(size_t size);
-/* size: what it was taken with. NULL is nothing. */
+/* size: as it was allocated. block may be NULL. */
 void pool_free(void *block, size_t size);
 
-/* Gives back what is more than `keep` bytes. */
-void pool_trim(size_t keep);
+/* Frees what is more than `max` bytes. */
+void pool_trim(size_t max);
 /* Bytes that are kept. */
 size_t pool_free_bytes(void);
 

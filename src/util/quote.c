@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Two kinds of quoting, since exact and harmless exclude each other. Exact: '...', which every POSIX shell reads the
- * same, with all bytes as they are. Harmless: no byte that moves a terminal's cursor, ends a line or turns
- * the direction of writing gets through; $'...' can name them all, but only newer shells know it, and its reader is a
- * person.
+ * Two kinds of quoting, since exact and harmless exclude each other. Exact: '...', which every
+ * POSIX shell reads the same, with all bytes as they are. Harmless: no byte that moves a terminal's
+ * cursor, ends a line or changes the direction of writing; $'...' can name them all, but only newer
+ * shells know it, and it is for people.
  */
 #include "util/quote.h"
 
@@ -17,7 +17,7 @@
 #define ELLIPSIS "…"
 #define ELLIPSIS_SIZE (sizeof(ELLIPSIS) - 1)
 
-/* What no shell gives a meaning to, wherever in a word. */
+/* Bytes that have no meaning for any shell, anywhere in a word. */
 static const bool safe[256] = {
 	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['_'] = true, ['@'] = true,
 	['%'] = true,	      ['+'] = true,	    ['='] = true,	  [':'] = true, [','] = true,
@@ -94,19 +94,19 @@ void text_begin(struct text *text, char *data, size_t size)
 	data[0] = '\0';
 }
 
-static size_t text_room(const struct text *text)
+static size_t text_space(const struct text *text)
 {
-	size_t left = text->size - 1 - text->used;
+	size_t space = text->size - 1 - text->used;
 
-	return left > ELLIPSIS_SIZE ? left - ELLIPSIS_SIZE : 0;
+	return space > ELLIPSIS_SIZE ? space - ELLIPSIS_SIZE : 0;
 }
 
-/* All of it, or none and the ellipsis, and then nothing any more. */
+/* All of it; or the ellipsis, and nothing after that. */
 static void text_put(struct text *text, const char *data, size_t size)
 {
 	if (text->cut)
 		return;
-	if (size > text_room(text)) {
+	if (size > text_space(text)) {
 		text->cut = true;
 		if (text->size - 1 - text->used < ELLIPSIS_SIZE)
 			return;
@@ -135,28 +135,28 @@ void text_number(struct text *text, uint64_t number)
 
 void text_printf(struct text *text, const char *format, ...)
 {
-	char piece[128];
+	char buffer[128];
 	va_list ap;
 	int n;
 
 	va_start(ap, format);
-	n = vsnprintf(piece, sizeof(piece), format, ap);
+	n = vsnprintf(buffer, sizeof(buffer), format, ap);
 	va_end(ap);
-	ASSERT(n >= 0 && (size_t)n < sizeof(piece));
-	text_put(text, piece, (size_t)n);
+	ASSERT(n >= 0 && (size_t)n < sizeof(buffer));
+	text_put(text, buffer, (size_t)n);
 }
 
-/* The size of the character at p, or of the bytes that are none; whether it can be shown. */
+/* The size of the character at p, or of bytes that are not UTF-8; and whether it can be shown. */
 static size_t character(const char *p, size_t size, bool *ret_shown)
 {
 	unsigned char c = (unsigned char)p[0];
-	size_t most = size < 4 ? size : 4, n;
+	size_t max = size < 4 ? size : 4, n;
 
 	if (c < 0x80) {
 		*ret_shown = c >= 0x20 && c != 0x7f;
 		return 1;
 	}
-	if (utf8_valid(p, most) == 0) {
+	if (utf8_valid(p, max) == 0) {
 		*ret_shown = false;
 		return utf8_bad(p, size);
 	}
@@ -189,14 +189,14 @@ static void text_escape(struct text *text, const char *p, size_t size)
 	}
 }
 
-/* How much of it is plain ASCII that can be put at once. */
+/* How much of it is printable ASCII, to be copied at once. */
 static size_t plain_run(const struct text *text, const char *p, size_t size)
 {
-	size_t most = text_room(text), n = 0;
+	size_t max = text_space(text), n = 0;
 
-	if (size < most)
-		most = size;
-	while (n < most && p[n] >= 0x20 && p[n] < 0x7f)
+	if (size < max)
+		max = size;
+	while (n < max && p[n] >= 0x20 && p[n] < 0x7f)
 		n++;
 	return n;
 }
@@ -221,13 +221,13 @@ void text_name(struct text *text, struct bytes name)
 
 enum quotes { QUOTES_NONE, QUOTES_PLAIN, QUOTES_DOLLAR };
 
-/* Looks no further than what there is room for. */
+/* Looks no further than what fits. */
 static enum quotes quotes_needed(const struct text *text, struct bytes arg)
 {
 	enum quotes quotes = arg.size == 0 ? QUOTES_PLAIN : QUOTES_NONE;
-	size_t room = text_room(text);
+	size_t space = text_space(text);
 
-	for (size_t i = 0; i < arg.size && i <= room;) {
+	for (size_t i = 0; i < arg.size && i <= space;) {
 		bool shown;
 		size_t n = character(arg.data + i, arg.size - i, &shown);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Table 3-7 of The Unicode Standard, "Well-Formed UTF-8 Byte Sequences": the second byte's range hangs on the
- * first, all later ones are 80..BF. */
+/* Table 3-7 of The Unicode Standard, "Well-Formed UTF-8 Byte Sequences": the range of the second
+ * byte depends on the first; all later bytes are 80..BF. */
 #include "util/utf8.h"
 
 #include <stdint.h>
 #include <string.h>
 
-/* How many bytes the sequence has that `lead` begins, and the range of its second byte; 0: none begins so. */
+/* The size of the sequence that begins with `lead`, and the range of its second byte; 0: none
+ * does. */
 static size_t sequence(uint8_t lead, uint8_t *ret_low, uint8_t *ret_high)
 {
 	*ret_low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;

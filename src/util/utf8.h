@@ -13,10 +13,11 @@ size_t utf8_valid(const char *data, size_t size);
 size_t utf8_bad(const char *data, size_t size);
 
 /*
- * Whether valid UTF-8 begins with a character that acts on what is around it where it is shown, of those beyond the ASCII controls
- * below 0x20: DEL, the C1 controls (U+0080 to U+009F), line and paragraph separator (U+2028, U+2029), and the bidirectional
- * controls (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+206F; The Unicode Standard, annex 9). How many bytes it has;
- * 0: it does not. Characters that only have no width (U+200B, tags) are letters like others.
+ * The size of the first character of valid UTF-8 if it affects how text around it is shown, beyond
+ * the ASCII controls below 0x20: DEL, the C1 controls (U+0080 to U+009F), line and paragraph
+ * separator (U+2028, U+2029), and the bidirectional controls (U+061C, U+200E, U+200F, U+202A to
+ * U+202E, U+2066 to U+206F; The Unicode Standard, annex 9). 0: it does not. Characters without
+ * width (U+200B, tags) are ordinary ones.
  */
 size_t utf8_acts(const char *data, size_t size);
 /* The number of such a character. */
