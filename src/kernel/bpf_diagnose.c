@@ -2,15 +2,17 @@
 /*
  * A refused bpf(2) says EPERM whoever refused it. So:
  *
- * - A call that does nothing tells a filter (seccomp) from a kernel that refuses what is asked. The mode of seccomp alone
- *   says nothing: under the unit there is always a filter.
- * - Kernel lockdown (confidentiality) takes a helper away, and the verifier then says EINVAL, as for any program that it
- *   does not understand. Two programs of a few instructions, one with that helper and one with its unaffected twin, find that
- *   out also where securityfs, which has the state, is not mounted.
+ * - A call that does nothing tells a filter (seccomp) from a kernel that refuses what is asked. The
+ *   mode of seccomp alone says nothing: under the unit there is always a filter.
+ * - Kernel lockdown (confidentiality) takes a helper away, and the verifier then says EINVAL, as
+ *   for any program that it does not understand. Two programs of a few instructions, one with that
+ *   helper and one with its unaffected twin, find that out also where securityfs, which has the
+ *   state, is not mounted.
  * - Capabilities of a user namespace other than the initial one do not count.
- * - With PREEMPT_RT a spinlock_t is a mutex (include/linux/spinlock_types.h of the kernel), and probes run where nothing may
- *   sleep. A ring buffer that is locked by one makes the traced program die of "scheduling while atomic". So it is
- *   in Linux 5.10-rt; Linux 6.12 locks it by a raw_spinlock_t, as does Debian's 6.1-rt. The type information tells.
+ * - With PREEMPT_RT a spinlock_t is a mutex (include/linux/spinlock_types.h of the kernel), and
+ *   probes run where nothing may sleep. A ring buffer that is locked by one makes the traced
+ *   program die of "scheduling while atomic". So it is in Linux 5.10-rt; Linux 6.12 locks it by a
+ *   raw_spinlock_t, as does Debian's 6.1-rt. The type information tells.
  */
 #include "kernel/bpf_diagnose.h"
 

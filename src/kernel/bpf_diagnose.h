@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Why the probes can't be had, in words that name the cause: a kernel that can't, or somebody who forbids it. What is known
- * of the machine is gathered first; what follows from that is decided by a pure function.
+ * Why the probes can't be had, in words that name the cause: a kernel that can't, or somebody who
+ * forbids it. What is known of the machine is gathered first; what follows from that is decided by
+ * a pure function.
  */
 #ifndef EXECSNOOP_BPF_DIAGNOSE_H
 #define EXECSNOOP_BPF_DIAGNOSE_H
@@ -55,10 +56,12 @@ void bpf_diagnose_read(struct bpf_facts *facts, const char *root);
 void bpf_diagnose_ask(struct bpf_facts *facts);
 
 struct btf;
-/* Whether the lock of this kernel's BPF ring buffers is one that sleeps (PREEMPT_RT). False where the types do not say. */
+/* Whether the lock of this kernel's BPF ring buffers is one that sleeps (PREEMPT_RT). False where
+ * the types do not say. */
 bool bpf_diagnose_ring_sleeps(const struct btf *btf);
 
-/* What follows, with its words: BPF_DIAGNOSE_E_x, or -errno if what failed is short of something and may do the next time. */
+/* What follows, with its words: BPF_DIAGNOSE_E_x, or -errno if what failed is short of something
+ * and may do the next time. */
 int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t size);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the probes read of the daemon itself, against what it knows of itself: a file with another kernel's type information
- * ([probes] btf) leads them to other memory, and nothing else would tell.
+ * What the probes read of the daemon itself, against what it knows of itself: a file with another
+ * kernel's type information ([probes] btf) leads them to other memory, and nothing else would tell.
  */
 #ifndef EXECSNOOP_BTF_CHECK_H
 #define EXECSNOOP_BTF_CHECK_H

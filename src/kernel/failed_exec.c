@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Methods are tried in an order, from the one that sees most and costs least. Whether one works is found out by trying it, since
- * kernels, architectures and sandboxes forbid each for reasons of their own; a failed attempt leaves nothing attached.
+ * Methods are tried in an order, from the one that sees most and costs least. Whether one works is
+ * found out by trying it, since kernels, architectures and sandboxes forbid each for reasons of
+ * their own; a failed attempt leaves nothing attached.
  *
- * - kprobe-multi: the function graph tracer's returns (6.14). Not preempted, one for each call, and nothing at an entry.
- * - fexit: trampolines. Where the kernel preempts its own code, it preempts their programs too, and skips every other run on that CPU
- *   in the meantime (kernel/bpf/trampoline.c, __bpf_prog_enter_recur()): any user could hide failed execs by making many of its
- *   own. There it is the last method: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
- * - kprobe: not preempted, but only a few calls can be within a function at a time: the returns of others are not seen, which is
- *   counted (bpf/failed_exec_pending.bpf.h).
- * - tracepoint: the syscall tracepoints make every system call of the machine take the slow path, so they come late, and the log
- *   mentions it.
- *
- * The tracepoints need tracefs: where it is not mounted, a mount is made that has no place in the file tree (fsmount(2)), so nothing
- * on the machine changes.
+ * - kprobe-multi: the function graph tracer's returns (6.14). Not preempted, one for each call, and
+ *   nothing at an entry.
+ * - fexit: trampolines. Where the kernel preempts its own code, it preempts their programs too, and
+ *   skips every other run on that CPU in the meantime (kernel/bpf/trampoline.c,
+ *   __bpf_prog_enter_recur()): any user could hide failed execs by making many of its own. There it
+ *   is the last method: for the unit, which has no CAP_SYS_ADMIN for kprobes and tracepoints.
+ * - kprobe: not preempted, but only a few calls can be within a function at a time: the returns of
+ *   others are not seen, which is counted (bpf/failed_exec_pending.bpf.h).
+ * - tracepoint: the syscall tracepoints make every system call of the machine take the slow path,
+ *   so they come late, and the log mentions it.
  */
 #include "kernel/failed_exec.h"
 
@@ -24,14 +24,15 @@
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/syscall.h>
 
 #include "failed_exec.skel.h"
 #include "failed_exec_deferred.skel.h"
 #include "kernel/preemption.h"
+#include "kernel/tracefs.h"
 
-/* The functions: first the native ones, which must exist, then those of 32-bit callers. Those of x32 are not for fexit. */
+/* The functions: first the native ones, which must exist, then those of 32-bit callers. Those of
+ * x32 are not for fexit. */
 static const char *const functions[] = {
 #if defined(__x86_64__)
 	"__x64_sys_execve",	      "__x64_sys_execveat",	   "__ia32_compat_sys_execve",
@@ -120,7 +121,8 @@ static int use_map(struct failed_exec *e, const char *name, int fd)
 	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
 }
 
-/* Whether a method can do without the entries of calls (bpf/failed_exec_pending.bpf.h), and read the registers of those that failed. */
+/* Whether a method can do without the entries of calls (bpf/failed_exec_pending.bpf.h), and read
+ * the registers of those that failed. */
 static bool sees_exits_only(const struct attempt *a)
 {
 	return a->features.prepares && a->features.registers;
@@ -330,7 +332,8 @@ static int try_kprobe(struct failed_exec *e, const struct attempt *a)
 	struct bpf_program *entry, *exit;
 	int r;
 
-	/* Where the kernel has none, loading would be for nothing: it takes long (kernel/events/core.c, perf_kprobe). */
+	/* Where the kernel has none, loading would be for nothing: it takes long
+	 * (kernel/events/core.c, perf_kprobe). */
 	if (access("/sys/bus/event_source/devices/kprobe/type", F_OK) < 0)
 		return -errno;
 	r = open_object(e, a, false);
@@ -351,53 +354,10 @@ static int try_kprobe(struct failed_exec *e, const struct attempt *a)
 
 /* Tracepoints. */
 
-/* A descriptor of tracefs, wherever it is mounted, or of a mount of our own. */
-static int open_tracefs(void)
-{
-	static const char *const places[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
-	_cleanup_close_ int fs = -1;
-	bool denied = false;
-	int fd;
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		_cleanup_close_ int place = open(places[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
-		_cleanup_close_ int events = -1;
-
-		/* Not access(2): that asks without capabilities. */
-		if (place >= 0)
-			events = openat(place, "events/syscalls", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (events >= 0)
-			return TAKE_FD(place);
-		denied |= place >= 0 && errno == EACCES;
-	}
-	fs = fsopen("tracefs", FSOPEN_CLOEXEC);
-	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return denied ? -EACCES : -errno;
-	fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	return fd < 0 ? -errno : fd;
-}
-
-static int tracepoint_id(int tracefs, const char *name)
-{
-	char path[128], text[32];
-	_cleanup_close_ int fd = -1;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "events/syscalls/%s/id", name);
-	fd = openat(tracefs, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return n < 0 ? -errno : -EIO;
-	text[n] = '\0';
-	return atoi(text);
-}
-
 static int attach_tracepoint(struct failed_exec *e, int tracefs, const char *name, const struct bpf_program *program)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
-	int id = tracepoint_id(tracefs, name), fd, r;
+	int id = tracefs_syscall_event(tracefs, name), fd, r;
 
 	if (id < 0)
 		return id;
@@ -425,7 +385,7 @@ static int attach_tracepoints(struct failed_exec *e, const struct attempt *a)
 	bool exits_only = sees_exits_only(a);
 	size_t count = exits_only ? 2 : 4;
 	struct bpf_program *programs[4];
-	_cleanup_close_ int tracefs = open_tracefs();
+	_cleanup_close_ int tracefs = tracefs_open();
 	int r;
 
 	if (tracefs < 0) {
@@ -487,8 +447,8 @@ static struct kernel_features features_of(const struct btf *btf)
 }
 
 /*
- * With task work; without it, arguments that are not in memory are reported as truncated. What a verifier knows of the kernel's types
- * differs: what it refuses is tried without.
+ * With task work; without it, arguments that are not in memory are reported as truncated. What a
+ * verifier knows of the kernel's types differs: what it refuses is tried without.
  */
 static int try_method(struct failed_exec *e, struct attempt a,
 		      int (*attach_method)(struct failed_exec *e, const struct attempt *a))

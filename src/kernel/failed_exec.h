@@ -12,8 +12,9 @@ struct btf;
 struct failed_exec;
 
 /*
- * Loads and attaches what settings->probes.errors asks for; `auto`: tries one method after the other. btf: the kernel's own, NULL if it
- * has none. The programs use the source's maps and are added to it. 0, also where none can be had (failed_exec_kind "none"); -ENOMEM.
+ * Loads and attaches what settings->probes.errors asks for; `auto`: tries one method after the
+ * other. btf: the kernel's own, NULL if it has none. The programs use the source's maps and are
+ * added to it. 0, also where none can be had (failed_exec_kind "none"); -ENOMEM.
  */
 int failed_exec_new(struct failed_exec **ret, const struct settings *settings, const struct record_settings *config,
 		    const struct btf *btf, struct record_source *source);

@@ -53,7 +53,8 @@ static bool find_overlay(struct layout_overlay *l, const struct btf *btf)
 	if (sb <= 0)
 		return false;
 	l->sb_size = btf__type_by_id(btf, (__u32)sb)->size;
-	/* 0af950f57fef (6.5): ovl_entry moved from the dentry to the inode. 5522c9c7cbd2 (6.5): its members were renamed. */
+	/* 0af950f57fef (6.5): ovl_entry moved from the dentry to the inode. 5522c9c7cbd2 (6.5): its
+	 * members were renamed. */
 	l->entry_in_dentry = !offset_of(btf, "ovl_inode", "oe", &l->inode_entry);
 	return offset_of(btf, "ovl_inode", "vfs_inode", &l->inode_vfs) &&
 	       offset_of(btf, "ovl_inode", "__upperdentry", &l->inode_upper) &&

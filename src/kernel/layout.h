@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where btrfs and overlayfs keep what stat(2) says of a file's device, for the probes (bpf/identity.bpf.h): out of the kernel's type
- * information, or that of their modules, which have some since 5.11 and may be loaded at any time.
+ * Where btrfs and overlayfs keep what stat(2) says of a file's device, for the probes
+ * (bpf/identity.bpf.h): out of the kernel's type information, or that of their modules, which have
+ * some since 5.11 and may be loaded at any time.
  */
 #ifndef EXECSNOOP_LAYOUT_H
 #define EXECSNOOP_LAYOUT_H
@@ -17,9 +18,10 @@ struct btf;
 bool layout_find(struct record_layouts *layouts, __u32 which, const struct btf *btf);
 
 /*
- * What is wanted (LAYOUT_x bits) and not known yet, out of `kernel` (NULL: it has been searched) or of modules. base: the types that
- * those of modules build on, which are the kernel's own and not those of a file; NULL: loaded if need be. *tried: what was
- * looked for in a module, and is not again. To look for a module that is not loaded costs a system call.
+ * What is wanted (LAYOUT_x bits) and not known yet, out of `kernel` (NULL: it has been searched) or
+ * of modules. base: the types that those of modules build on, which are the kernel's own and not
+ * those of a file; NULL: loaded if need be. *tried: what was looked for in a module, and is not
+ * again. To look for a module that is not loaded costs a system call.
  */
 void layout_look(struct record_layouts *layouts, __u32 wanted, const struct btf *kernel, struct btf *base,
 		 __u32 *tried);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A child process, made by fork(2) when something is asked and ended when all is answered. It shares a board with us: the queries,
- * the answers, and which part of which process it is reading. A byte over a socket says that there is something to do, another
- * that it is done. It allocates nothing, since other threads may have held the allocator's locks at the fork.
+ * A child process, made by fork(2) when something is asked and ended when all is answered. It
+ * shares a board with us: the queries, the answers, and which part of which process it is reading.
+ * A byte over a socket says that there is something to do, another that it is done. It allocates
+ * nothing, since other threads may have held the allocator's locks at the fork.
  *
- * If it makes no progress for a while and does not run, it waits for the process that it reads. It is killed, which its wait allows
- * (lock_mm_killable() and the like), and another goes on with the next part of that process. To have been stuck costs nothing later, so nobody can
- * use up what there is by being stuck often; but how long we wait, all together, has a limit, and so does how many may be
- * unkillable. Beyond that nothing is asked for that may wait.
+ * If it makes no progress for a while and does not run, it waits for the process that it reads. It
+ * is killed, which its wait allows (lock_mm_killable() and the like), and another goes on with the
+ * next part of that process. To have been stuck costs nothing later, so nobody can use up what
+ * there is by being stuck often; but how long we wait, all together, has a limit, and so does how
+ * many may be unkillable. Beyond that nothing is asked for that may wait.
  */
 #include "kernel/lookup.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Looking up processes in /proc, by another process, which is killed when it waits for one of them: some of these files can
- * make their reader wait for ever (procfs.c). What that one was reading stays unknown, and is named in image.incomplete.
+ * Looking up processes in /proc, by another process, which is killed when it waits for one of them:
+ * some of these files can make their reader wait for ever (procfs.c). What that one was reading
+ * stays unknown, and is named in image.incomplete.
  */
 #ifndef EXECSNOOP_LOOKUP_H
 #define EXECSNOOP_LOOKUP_H
@@ -44,8 +45,8 @@ DEFINE_CLEANUP(struct lookup *, lookup_free);
 int lookup_ask(struct lookup *lookup, const struct lookup_query *queries, size_t count);
 /* How many still wait for one. */
 size_t lookup_pending(const struct lookup *lookup);
-/* Waits up to `wait_ms` for answers, in the order of the queries: how many there are now, 0 for none yet. Call it again and again
- * while any are pending. */
+/* Waits up to `wait_ms` for answers, in the order of the queries: how many there are now, 0 for
+ * none yet. Call it again and again while any are pending. */
 size_t lookup_wait(struct lookup *lookup, int wait_ms, const struct lookup_answer **ret);
 /* Ends the other process, until there is something to ask again. */
 void lookup_rest(struct lookup *lookup);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The version of a kernel says how it was built (scripts/mkcompile_h of the kernel; init/Makefile, UTS_VERSION): PREEMPT, PREEMPT_LAZY
- * and PREEMPT_RT preempt, a kernel without any of these does not, and with PREEMPT_DYNAMIC it is chosen when it boots
- * (kernel/sched/core.c, preempt_dynamic_init()): by `preempt=` on its command line, else as it was configured. It may be changed
- * later, in debugfs, which says what is in force, but not where the kernel is locked down.
+ * The version of a kernel says how it was built (scripts/mkcompile_h of the kernel; init/Makefile,
+ * UTS_VERSION): PREEMPT, PREEMPT_LAZY and PREEMPT_RT preempt, a kernel without any of these does
+ * not, and with PREEMPT_DYNAMIC it is chosen when it boots (kernel/sched/core.c,
+ * preempt_dynamic_init()): by `preempt=` on its command line, else as it was configured. It may be
+ * changed later, in debugfs, which says what is in force, but not where the kernel is locked down.
  */
 #include "kernel/preemption.h"
 

@@ -2,8 +2,9 @@
 /*
  * Loads and attaches the probes of fork, exec and exit. Those of failed execs are in failed_exec.c.
  *
- * Which programs are loaded depends on the kernel's BTF. A kernel without BTF takes none of the programs that are attached by type,
- * and a verifier may know less of types: then those of bpf/fallback.bpf.h are used.
+ * Which programs are loaded depends on the kernel's BTF. A kernel without BTF takes none of the
+ * programs that are attached by type, and a verifier may know less of types: then those of
+ * bpf/fallback.bpf.h are used.
  */
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -47,9 +48,10 @@ enum {
 #define NOT_ATTACHED(name) offsetof(struct lifecycle_bpf, progs.name), 0
 
 /*
- * In the order in which they are attached: the end first, then exec, then fork. So a process whose start is seen is seen to end, and
- * one that was there before is in the list, which is read after that (resync.c). A backup program runs after the one that it makes up
- * for. Next to the probes of another daemon, which still see everything, any order would do.
+ * In the order in which they are attached: the end first, then exec, then fork. So a process whose
+ * start is seen is seen to end, and one that was there before is in the list, which is read after
+ * that (resync.c). A backup program runs after the one that it makes up for. Next to the probes of
+ * another daemon, which still see everything, any order would do.
  */
 static const struct {
 	size_t program, link; /* in struct lifecycle_bpf; link 0: it is run by other means */
@@ -102,7 +104,8 @@ static void read_hierarchies(struct record_settings *config)
 			      RECORD_HIERARCHIES);
 }
 
-/* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than fallback_tasklist walks over. */
+/* For twice as many processes as there are tasks now, or for what 8 MiB hold, and no more than
+ * fallback_tasklist walks over. */
 static uint32_t list_size(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/loadavg", "re");
@@ -172,7 +175,8 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 		return refuse(reason, (struct bpf_facts){ .error = error,
 							  .what = "reading the kernel's type information",
 							  .needs_btf = true });
-	/* libbpf has codes of its own, and for an ELF file without types that of a file which isn't there, or ENODATA in newer ones. */
+	/* libbpf has codes of its own, and for an ELF file without types that of a file which isn't
+	 * there, or ENODATA in newer ones. */
 	if (access(path, R_OK) == 0 && (error == LIBBPF_ERRNO__FORMAT || error == ENOENT || error == ENODATA))
 		say(reason, "no type information (BTF) in %s: neither BTF nor an ELF file with a section .BTF", path);
 	else

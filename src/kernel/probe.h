@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The probes: loads and attaches the BPF programs. probe.c is the only file that includes a skeleton, except failed_exec.c.
+ * The probes: loads and attaches the BPF programs. probe.c is the only file that includes a
+ * skeleton, except failed_exec.c.
  */
 #ifndef EXECSNOOP_PROBE_H
 #define EXECSNOOP_PROBE_H
@@ -30,7 +31,8 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 struct probe *probe_free(struct probe *probe);
 DEFINE_CLEANUP(struct probe *, probe_free);
 
-/* Uses the programs of bpf/fallback.bpf.h, which any kernel takes: it has no type information, or its verifier refused typed pointers. */
+/* Uses the programs of bpf/fallback.bpf.h, which any kernel takes: it has no type information, or
+ * its verifier refused typed pointers. */
 bool probe_is_fallback(const struct probe *probe);
 
 /* Of failed_exec.h. */
@@ -40,7 +42,8 @@ const char *probe_errors_description(const struct probe *probe);
 /* The ring buffer and the counters that the probes write to. Borrowed. */
 struct record_source *probe_source(const struct probe *probe);
 
-/* Looks up the types of file systems whose modules were loaded since, if a program has met a file of one. Cheap if it has not. */
+/* Looks up the types of file systems whose modules were loaded since, if a program has met a file
+ * of one. Cheap if it has not. */
 void probe_update_layouts(struct probe *probe);
 
 /* Puts the source into systemd's store. The probes keep running after probe_free(). */

@@ -1,30 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The model. /proc/PID is opened once, and all is read through that descriptor: it stays bound to that one process,
- * so when the pid is given to another meanwhile, reads fail instead of mixing two processes. Before and after,
- * the start time in stat is compared: the first tells that it is the process meant, the second that
- * what was read in between is of a process that is still there. An exec in between may give the exe of one image
- * and the arguments of the next; a probe sees that exec, and its record replaces them.
+ * The model. /proc/PID is opened once, and all is read through that descriptor: it stays bound to
+ * that one process, so when the pid is given to another meanwhile, reads fail instead of mixing two
+ * processes. Before and after, the start time in stat is compared: the first tells that it is the
+ * process meant, the second that what was read in between is of a process that is still there. An
+ * exec in between may give the exe of one image and the arguments of the next; a probe sees that
+ * exec, and its record replaces them.
  *
- * Everything in these files but numbers is chosen by the process: comm may hold parentheses and spaces, a file
- * may be called "x (deleted)", arguments may be overwritten or claim gigabytes (PR_SET_MM). So nothing is
- * trusted, and no more is read than a limit.
+ * Everything in these files but numbers is chosen by the process: comm may hold parentheses and
+ * spaces, a file may be called "x (deleted)", arguments may be overwritten or claim gigabytes
+ * (PR_SET_MM). So nothing is trusted, and no more is read than a limit.
  *
  * What may wait, and for whom (fs/proc/base.c, array.c):
- *  - cmdline, environ, mem and pagemap take the mmap_lock of the process (access_remote_vm()), and those but cmdline its
- *    exec_update_lock (mm_access()). Who is stuck in mmap() or munmap() on a dead file system, which any user can arrange with FUSE, holds it for
- *    ever. The wait is killable (mmap_read_lock_killable()). cmdline and environ read anonymous memory only (FOLL_ANON), so
- *    they never wait for a page of a file; mem has no such rule, and is asked for pages that pagemap says to be anonymous.
- *  - A stat of what a link leads to asks the file system (complete_walk(), d_weak_revalidate), and a look-up by path all that are
- *    on the way. So links are only read, which is d_path(): it takes no lock that can be held. Whether " (deleted)" at the end is the
- *    kernel's mark, its list says (bpf/tasklist.bpf.h). A process that is not in the list is the exception.
- *  - stat, status and cgroup take spinlocks and RCU (do_task_stat(), proc_cgroup_show()), and the check of permissions takes task_lock
- *    (ptrace_may_access()). But whoever holds the memory of a process as it ends may be the last, and unmaps it: mmput(), which
- *    stat and status call too, can then wait for a file system.
+ *  - cmdline, environ, mem and pagemap take the mmap_lock of the process (access_remote_vm()), and
+ *    those but cmdline its exec_update_lock (mm_access()). Who is stuck in mmap() or munmap() on a
+ *    dead file system, which any user can arrange with FUSE, holds it for ever. The wait is
+ *    killable (mmap_read_lock_killable()). cmdline and environ read anonymous memory only
+ *    (FOLL_ANON), so they never wait for a page of a file; mem has no such rule, and is asked for
+ *    pages that pagemap says to be anonymous.
+ *  - A stat of what a link leads to asks the file system (complete_walk(), d_weak_revalidate), and
+ *    a look-up by path all that are on the way. So links are only read, which is d_path(): it takes
+ *    no lock that can be held. Whether " (deleted)" at the end is the kernel's mark, its list says
+ *    (bpf/tasklist.bpf.h). A process that is not in the list is the exception.
+ *  - stat, status and cgroup take spinlocks and RCU (do_task_stat(), proc_cgroup_show()), and the
+ *    check of permissions takes task_lock (ptrace_may_access()). But whoever holds the memory of a
+ *    process as it ends may be the last, and unmaps it: mmput(), which stat and status call too,
+ *    can then wait for a file system.
  * So the daemon has all this read by another process, which it can kill: lookup.h.
  *
- * The buffers belong to struct procfs, grow to the largest that was needed, and are reused: at start this runs once
- * for every process of the machine.
+ * The buffers belong to struct procfs, grow to the largest that was needed, and are reused: at
+ * start this runs once for every process of the machine.
  */
 #include "kernel/procfs.h"
 
@@ -84,8 +89,9 @@ static bool split(struct bytes *rest, char at, struct bytes *ret)
 }
 
 /*
- * Is the " (deleted)" at its end the kernel's mark (d_path(), fs/d_path.c), or is the file called that? As the kernel's list was
- * read it was deleted or not, and the last component had `name` bytes, if that is known. It may have been deleted since.
+ * Is the " (deleted)" at its end the kernel's mark (d_path(), fs/d_path.c), or is the file called
+ * that? As the kernel's list was read it was deleted or not, and the last component had `name`
+ * bytes, if that is known. It may have been deleted since.
  */
 static bool is_marked(struct bytes link, bool deleted, uint32_t name)
 {
@@ -114,8 +120,8 @@ static int read_path(struct bytebuf *buffer, int dir, const char *name, struct b
 	return 0;
 }
 
-/* Of a process that the kernel does not list: the file system has to be asked. A file without names is deleted; of another that
- * has the mark nobody knows, and it is taken for its name. */
+/* Of a process that the kernel does not list: the file system has to be asked. A file without names
+ * is deleted; of another that has the mark nobody knows, and it is taken for its name. */
 static bool is_unnamed(int dir, const char *path, struct statx *ret)
 {
 	ret->stx_ino = 0;
@@ -220,8 +226,11 @@ static int read_cgroup(struct procfs *procfs, int dir, const struct record_runni
 	r = bytebuf_read_file(&procfs->cgroup, dir, "cgroup", CGROUP_MAX, &text);
 	if (r >= 0)
 		image->cgroup = hierarchy_path(text);
-	/* Where a path and its NUL are longer than PATH_MAX, kernels before 6.8 have no file, and newer ones show its beginning
-	 * (proc_cgroup_show() in kernel/cgroup/cgroup.c, kernfs_path_from_node_locked() in fs/kernfs/dir.c). */
+	/*
+	 * Where a path and its NUL are longer than PATH_MAX, kernels before 6.8 have no file, and
+	 * newer ones show its beginning (proc_cgroup_show() in kernel/cgroup/cgroup.c,
+	 * kernfs_path_from_node_locked() in fs/kernfs/dir.c).
+	 */
 	if (r == -ENAMETOOLONG || (r >= 0 && image->cgroup.size >= PATH_MAX - 1))
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_CGROUP);
 	return r;
@@ -248,8 +257,8 @@ static bool parse_number(struct bytes text, uint64_t *ret)
 }
 
 /*
- * /proc/PID/stat; proc_pid_stat(5). The second field is "(comm)", and comm may hold anything, so fields are counted
- * from its last parenthesis.
+ * /proc/PID/stat; proc_pid_stat(5). The second field is "(comm)", and comm may hold anything, so
+ * fields are counted from its last parenthesis.
  */
 static int parse_stat(struct bytes text, struct stat_line *ret)
 {
@@ -277,10 +286,10 @@ static int parse_stat(struct bytes text, struct stat_line *ret)
 }
 
 /*
- * As the kernel does it: nsec_to_clock_t(timens_add_boottime_ns(task->start_boottime)) (do_task_stat(),
- * fs/proc/array.c), a division without rounding. So the comparison is exact. (The offset of the reader's time
- * namespace is none: like for pids, the daemon is in the initial one.) In two steps, or it overflows in the sixth year
- * of uptime.
+ * As the kernel does it: nsec_to_clock_t(timens_add_boottime_ns(task->start_boottime))
+ * (do_task_stat(), fs/proc/array.c), a division without rounding. So the comparison is exact. (The
+ * offset of the reader's time namespace is none: like for pids, the daemon is in the initial one.)
+ * In two steps, or it overflows in the sixth year of uptime.
  */
 static uint64_t ticks_of(const struct procfs *procfs, uint64_t ns)
 {
@@ -411,8 +420,8 @@ static int read_parts(struct procfs *procfs, int dir, const struct record_runnin
 }
 
 /*
- * Of a leader that has ended, with pthread_exit() in main(), /proc/PID has no exe, arguments, environment and folder; the other
- * threads have them. A descriptor of the folder of one; -ESRCH.
+ * Of a leader that has ended, with pthread_exit() in main(), /proc/PID has no exe, arguments,
+ * environment and folder; the other threads have them. A descriptor of the folder of one; -ESRCH.
  */
 static int open_living(int dir, uint32_t tgid)
 {

@@ -40,20 +40,21 @@ int procfs_reserve(struct procfs *procfs);
 size_t procfs_result_max(const struct procfs *procfs);
 
 /*
- * Fills image (exe, args, cwd, cgroup and what belongs to them) of *process, whose identity and
- * ids are there already; all it points to lives until the next call. A kernel thread gets none.
- * listed: what the kernel's list says of it; NULL: it is not in there. skip: PROCFS_BITs of parts that are not read, but named in
- * image.incomplete.
+ * Fills image (exe, args, cwd, cgroup and what belongs to them) of *process, whose identity and ids
+ * are there already; all it points to lives until the next call. A kernel thread gets none. listed:
+ * what the kernel's list says of it; NULL: it is not in there. skip: PROCFS_BITs of parts that are
+ * not read, but named in image.incomplete.
  *
  * 0; -ESRCH: that process is gone (it ended, or its pid is somebody else's now: field 22 of
  * /proc/PID/stat, proc(5), is compared with process->start at the resolution it has); -errno where
  * /proc itself can't be read. A part that cannot be read (no permission, a zombie) stays unknown.
- * args: /proc/PID/cmdline; args_truncated beyond args_limit, argc and args_size then from what
- * was counted.
+ * args: /proc/PID/cmdline; args_truncated beyond args_limit, argc and args_size then from what was
+ * counted.
  */
 int procfs_read(struct procfs *procfs, struct process *process, const struct record_running *listed, unsigned skip);
 
-/* Where to write which part is being read (enum procfs_part), for someone who watches; PROCFS_MAX: none. NULL: nowhere. */
+/* Where to write which part is being read (enum procfs_part), for someone who watches; PROCFS_MAX:
+ * none. NULL: nowhere. */
 void procfs_show_part(struct procfs *procfs, uint32_t *part);
 
 /* Read the environment too, as image.env, all of it (up to args_limit bytes). At first it is not. */
@@ -65,8 +66,8 @@ bool procfs_is_alive(struct procfs *procfs, const struct process *process);
 bool procfs_was_alive(const struct procfs *procfs);
 
 /*
- * For a process of which only tgid, start and comm are known (as somebody's parent): fills the ids that
- * /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.
+ * For a process of which only tgid, start and comm are known (as somebody's parent): fills the ids
+ * that /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.
  */
 int procfs_identify(struct procfs *procfs, struct process *process);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * /proc/PID/cmdline is the memory that held the arguments at the exec. A program may write its title over them (setproctitle()),
- * and fills what is left of the place with NULs, which look like empty arguments. What the program was really given is
- * still on its stack, where exec put it (create_elf_tables(), fs/binfmt_elf.c): argc, then argv. If there were as many arguments as there
- * are strings now, and one began where the last of these begins, then they are the arguments. (Not all are compared: a program may
- * sort argv, as getopt_long(3) does.) Else it is a title, and the run of empty ones at its end is not part of it.
+ * /proc/PID/cmdline is the memory that held the arguments at the exec. A program may write its
+ * title over them (setproctitle()), and fills what is left of the place with NULs, which look like
+ * empty arguments. What the program was really given is still on its stack, where exec put it
+ * (create_elf_tables(), fs/binfmt_elf.c): argc, then argv. If there were as many arguments as there
+ * are strings now, and one began where the last of these begins, then they are the arguments. (Not
+ * all are compared: a program may sort argv, as getopt_long(3) does.) Else it is a title, and the
+ * run of empty ones at its end is not part of it.
  *
  * The stack is looked at only where the arguments end with an empty one, which is rare.
  */
@@ -21,8 +23,8 @@
 #include "util/cleanup.h"
 #include "util/nulstr.h"
 
-/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who has more has
- * made it up. */
+/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who
+ * has more has made it up. */
 #define ARGS_COUNTED_MAX (8u << 20)
 #define ARGV_MAX 4000u /* pointers that are looked at */
 
@@ -58,7 +60,8 @@ static void tally_rest(struct tally *all, int fd)
 	}
 }
 
-/* Fields 28 and 48 of /proc/PID/stat, proc_pid_stat(5): where the stack began, and the arguments. 0 without permission. */
+/* Fields 28 and 48 of /proc/PID/stat, proc_pid_stat(5): where the stack began, and the arguments. 0
+ * without permission. */
 static bool read_places(int dir, uint64_t *ret_stack, uint64_t *ret_args)
 {
 	_cleanup_close_ int fd = openat(dir, "stat", O_RDONLY | O_CLOEXEC);
@@ -103,7 +106,8 @@ static bool read_memory(int dir, uint64_t from, void *to, size_t size)
 	return fd >= 0 && pread(fd, to, size, (off_t)from) == (ssize_t)size;
 }
 
-/* Did it write over its arguments, of which there are `count` now, the last of them at `last`? False where that can't be known. */
+/* Did it write over its arguments, of which there are `count` now, the last of them at `last`?
+ * False where that can't be known. */
 static bool is_title(int dir, size_t count, size_t last)
 {
 	uint64_t stack = 0, args = 0, argc;

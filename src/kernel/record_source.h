@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A ring buffer, the counters next to it, and the BPF programs that write to both. There is one of this daemon's probes, and
- * during a takeover one of the previous daemon's, out of systemd's file descriptor store: its programs run until
- * record_source_forget().
+ * A ring buffer, the counters next to it, and the BPF programs that write to both. There is one of
+ * this daemon's probes, and during a takeover one of the previous daemon's, out of systemd's file
+ * descriptor store: its programs run until record_source_forget().
  */
 #ifndef EXECSNOOP_RECORD_SOURCE_H
 #define EXECSNOOP_RECORD_SOURCE_H
@@ -53,8 +53,8 @@ DEFINE_CLEANUP(struct record_source *, record_source_free);
 int record_source_fd(const struct record_source *source, enum source_role role);
 
 /*
- * The names in systemd's store are those of one of two sets, 0 and 1, so that the probes of one daemon are there until all of the
- * next one's are.
+ * The names in systemd's store are those of one of two sets, 0 and 1, so that the probes of one
+ * daemon are there until all of the next one's are.
  */
 void record_source_store(struct record_source *source, uint32_t set);
 /* *ret: NULL if the store has none, or a part of one. */
@@ -62,8 +62,9 @@ int record_source_restore(struct record_source **ret, struct fdstore *store, uin
 void record_source_forget(uint32_t set);
 
 /*
- * Producers wake the consumer only if it sleeps. False: records arrived in the meantime, drain first. (It stores the flag and then
- * looks at the ring; a producer commits its record and then looks at the flag. One of the two sees the other's store.)
+ * Producers wake the consumer only if it sleeps. False: records arrived in the meantime, drain
+ * first. (It stores the flag and then looks at the ring; a producer commits its record and then
+ * looks at the flag. One of the two sees the other's store.)
  */
 bool record_source_sleep(struct record_source *source);
 void record_source_awake(struct record_source *source);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The map's pages, as ringbuf_map_mmap_user() gives them: one with the consumer's position, which is ours to write; one
- * with the producers'; then the data, twice in a row, so that a record that goes over the end is contiguous. Positions
- * only grow; the offset is the position modulo the size.
+ * The map's pages, as ringbuf_map_mmap_user() gives them: one with the consumer's position, which
+ * is ours to write; one with the producers'; then the data, twice in a row, so that a record that
+ * goes over the end is contiguous. Positions only grow; the offset is the position modulo the size.
  *
- * A record begins with its length (with two flags in it) and has its data behind that; both together are rounded up to
+ * A record begins with its length (with two flags in it) and has its data behind that; both
+ * together are rounded up to
  * 8. A producer that is not done yet has the BUSY flag: what is behind it has to wait.
  */
 #include "kernel/ringbuf.h"

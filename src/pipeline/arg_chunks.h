@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Arguments and environments that came in chunks (record.h), before the record that they belong to. Bounded in number and in memory,
- * since no more than CPUs exec at once (the oldest is dropped: its record was lost); in size; and in time.
+ * Arguments and environments that came in chunks (record.h), before the record that they belong to.
+ * Bounded in number and in memory, since no more than CPUs exec at once (the oldest is dropped: its
+ * record was lost); in size; and in time.
  */
 #ifndef EXECSNOOP_ARG_CHUNKS_H
 #define EXECSNOOP_ARG_CHUNKS_H
@@ -24,8 +25,8 @@ int arg_chunks_new(struct arg_chunks **ret, size_t limit, size_t memory);
 struct arg_chunks *arg_chunks_free(struct arg_chunks *chunks);
 DEFINE_CLEANUP(struct arg_chunks *, arg_chunks_free);
 
-/* The chunk at `position` of the list. One that does not follow what is there (a chunk was lost), or exceeds the limit, is dropped,
- * and so the list ends. 0 or -ENOMEM. */
+/* The chunk at `position` of the list. One that does not follow what is there (a chunk was lost),
+ * or exceeds the limit, is dropped, and so the list ends. 0 or -ENOMEM. */
 int arg_chunks_add(struct arg_chunks *chunks, struct arg_chunks_key key, uint64_t position, struct bytes chunk);
 /* What there is of the list, valid until the next call; data NULL: nothing. */
 struct bytes arg_chunks_find(const struct arg_chunks *chunks, struct arg_chunks_key key);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Taking over from another daemon. Our probes are attached while the other's still are, so nothing is missed; for a short time both
- * see everything. First the previous source is drained to its end, then it is let go, then ours is drained, without what the previous
- * one had already (dedup.h). A call that began before our probes were attached and fails after the previous source was drained for
- * the last time is seen by neither; our programs count it, so it is reported as lost.
+ * Taking over from another daemon. Our probes are attached while the other's still are, so nothing
+ * is missed; for a short time both see everything. First the previous source is drained to its end,
+ * then it is let go, then ours is drained, without what the previous one had already (dedup.h). A
+ * call that began before our probes were attached and fails after the previous source was drained
+ * for the last time is seen by neither; our programs count it, so it is reported as lost.
  *
- * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready whenever a record waits, and wake the
- * consumer for each of them; as it is, only a producer that decides to wake does.
+ * The ring buffer's descriptor is watched edge-triggered: level-triggered it would be ready
+ * whenever a record waits, and wake the consumer for each of them; as it is, only a producer that
+ * decides to wake does.
  */
 #include "pipeline/consumer.h"
 
@@ -23,8 +25,11 @@
 #include "util/clock.h"
 #include "util/pool.h"
 
-/* Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its socket and in its own turn, which is
- * the next; with more, the queue of one that reads at once would fill while a backlog is drained. */
+/*
+ * Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its
+ * socket and in its own turn, which is the next; with more, the queue of one that reads at once
+ * would fill while a backlog is drained.
+ */
 #define DRAIN_MAX 256
 #define TURN_US 10000	   /* of CPU time for one turn; the record that exceeds it is finished */
 #define OTHERS_MIN_US 5000 /* of others' turns before the next one, where more records wait: as long as this one took */
@@ -36,11 +41,9 @@
 #define SETTLE_PAUSE_US 1000   /* for the producer of an incomplete record to run */
 #define SETTLE_PAUSES 1000
 #define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss continues */
-#define RESYNC_DOUBLINGS_MAX \
-	6 /* of that, while the comparison finds something that is under way: up to half a minute */
-#define DEDUP_US \
-	1000000 /* after the previous source was drained for the last time: the last duplicate is out of ours */
-#define EPOCH_STEP_NS 1000000 /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
+#define RESYNC_DOUBLINGS_MAX 6 /* of that, while each finds something under way: up to half a minute */
+#define DEDUP_US 1000000       /* after the previous source was drained last: then ours has no more duplicates */
+#define EPOCH_STEP_NS 1000000  /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 struct consumer {
 	sd_event *event;
@@ -53,6 +56,7 @@ struct consumer {
 	uint64_t dedup_until_us, dedup_end;	/* and position in the ring */
 	const struct consumer_ops *ops;
 	void *userdata;
+	sd_event_source *wakeup;
 	sd_event_source *timer, *limit; /* of the next turn, and of what others may take before it */
 	uint64_t turn_began_us;
 	uint64_t turn_ends_us; /* not before */
@@ -96,7 +100,8 @@ static void set_epoch(struct consumer *consumer, int64_t epoch)
 	pipeline_set_epoch(consumer->pipeline, epoch);
 }
 
-/* Unless the clock was set meanwhile, the last daemon's: so a process has the start_time that it had, to the nanosecond. */
+/* The previous daemon's, unless the clock was set since: so a process has the start_time that it
+ * had, to the nanosecond. */
 static void take_epoch(struct consumer *consumer, int64_t epoch)
 {
 	if (llabs(epoch - consumer->epoch) < EPOCH_STEP_NS)
@@ -125,8 +130,8 @@ __attribute__((format(printf, 3, 4))) static void send_log(struct consumer *cons
 	consumer->ops->log(consumer->userdata, level, message);
 }
 
-/* Where other programs have the CPU, a turn may take long by the clock and have done little: then it continues, or each turn would be
- * one record, and the ring buffer would fill. */
+/* Where other programs have the CPU, a turn may take long by the clock and have done little: then
+ * it continues, or each turn would be one record, and the ring buffer would fill. */
 static bool is_turn_over(struct consumer *consumer)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC), took_us;
@@ -200,8 +205,10 @@ static void report_skipped(struct consumer *consumer, bool idle)
 		pipeline_skipped(consumer->pipeline, events, boot_time);
 }
 
-/* A record says what was lost before it. The counters are read first, and then the ring is looked at: if it is empty, nothing that was
- * recorded before the loss waits. idle: nothing was drained. */
+/*
+ * A record says what was lost before it. The counters are read first, and then the ring is looked
+ * at: if it is empty, nothing that was recorded before the loss waits. idle: nothing was drained.
+ */
 static void report_loss(struct consumer *consumer, bool idle)
 {
 	uint64_t boot_time = clock_ns(CLOCK_BOOTTIME);
@@ -342,20 +349,28 @@ static uint64_t others_us(const struct consumer *consumer)
 	return took_us < OTHERS_MIN_US ? OTHERS_MIN_US : took_us;
 }
 
+static int set_timer(sd_event_source *timer, uint64_t us)
+{
+	int r = sd_event_source_set_time_relative(timer, us);
+
+	return r < 0 ? r : sd_event_source_set_enabled(timer, SD_EVENT_ONESHOT);
+}
+
 /* more: more records wait. Then it is the others' turn, until none of them is ready or their time is over. */
 static int next_turn(struct consumer *consumer, bool more)
 {
 	int r = sd_event_source_set_priority(consumer->timer, more ? AFTER_OTHERS : SD_EVENT_PRIORITY_IMPORTANT);
 
-	if (r >= 0)
-		r = sd_event_source_set_time_relative(consumer->timer, more ? 0 : consumer->pause_us);
-	if (r >= 0)
-		r = sd_event_source_set_time_accuracy(consumer->timer, consumer->pause_us / 5);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(consumer->timer, SD_EVENT_ONESHOT);
-	if (r >= 0 && more)
-		r = sd_event_source_set_time_relative(consumer->limit, others_us(consumer));
-	return r < 0 ? r : sd_event_source_set_enabled(consumer->limit, more ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_time_accuracy(consumer->timer, consumer->pause_us / 5);
+	if (r < 0)
+		return r;
+	r = set_timer(consumer->timer, more ? 0 : consumer->pause_us);
+	if (r < 0)
+		return r;
+	return more ? set_timer(consumer->limit, others_us(consumer))
+		    : sd_event_source_set_enabled(consumer->limit, SD_EVENT_OFF);
 }
 
 static int stop_timers(struct consumer *consumer)
@@ -402,29 +417,28 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return consumer_turn(userdata);
 }
 
+/* Before everything else: what waits in the ring cannot wait elsewhere. */
+static int add_timer(struct consumer *consumer, sd_event_source **ret, uint64_t us)
+{
+	int r = sd_event_add_time_relative(consumer->event, ret, CLOCK_MONOTONIC, us, 1000, on_timer, consumer);
+
+	return r < 0 ? r : sd_event_source_set_priority(*ret, SD_EVENT_PRIORITY_IMPORTANT);
+}
+
 int consumer_watch(struct consumer *consumer)
 {
-	sd_event_source *source = NULL;
-	int r = sd_event_add_io(consumer->event, &source, record_source_fd(consumer->source, ROLE_RING),
+	int r = sd_event_add_io(consumer->event, &consumer->wakeup, record_source_fd(consumer->source, ROLE_RING),
 				EPOLLIN | EPOLLET, on_ring, consumer);
 
 	if (r < 0)
 		return r;
-	/* Before everything else: what waits there cannot wait elsewhere. */
-	r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
-	if (r >= 0)
-		r = sd_event_source_set_floating(source, true);
-	sd_event_source_unref(source);
+	r = sd_event_source_set_priority(consumer->wakeup, SD_EVENT_PRIORITY_IMPORTANT);
 	if (r < 0)
 		return r;
-	/* Due at once: it looks for what came while the outputs joined, and goes to sleep if there is nothing. */
-	r = sd_event_add_time_relative(consumer->event, &consumer->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, consumer);
-	if (r >= 0)
-		r = sd_event_source_set_priority(consumer->timer, SD_EVENT_PRIORITY_IMPORTANT);
-	if (r >= 0)
-		r = sd_event_add_time_relative(consumer->event, &consumer->limit, CLOCK_MONOTONIC, OTHERS_MAX_US, 1000,
-					       on_timer, consumer);
-	return r < 0 ? r : sd_event_source_set_priority(consumer->limit, SD_EVENT_PRIORITY_IMPORTANT);
+	/* Due at once: it drains what came while the outputs joined, and lets the consumer sleep if
+	 * there is nothing. */
+	r = add_timer(consumer, &consumer->timer, 0);
+	return r < 0 ? r : add_timer(consumer, &consumer->limit, OTHERS_MAX_US);
 }
 
 /* Sources. */
@@ -452,7 +466,8 @@ int consumer_set_source(struct consumer *consumer, struct record_source *source)
 		return r;
 	consumer->source = source;
 	consumer->is_previous = false;
-	/* Until our source is in the store, a daemon after a crash drains the previous one again, from the counters that it had. */
+	/* Until our source is in the store, a daemon after a crash drains the previous one again,
+	 * from the counters that it had. */
 	if (consumer->checkpoint)
 		consumer->checkpoint->reads = 1 - consumer->checkpoint->probes;
 	set_skipped(consumer, skipped);
@@ -506,6 +521,7 @@ struct consumer *consumer_free(struct consumer *consumer)
 {
 	if (!consumer)
 		return NULL;
+	sd_event_source_disable_unref(consumer->wakeup);
 	sd_event_source_disable_unref(consumer->timer);
 	sd_event_source_disable_unref(consumer->limit);
 	dedup_free(consumer->dedup);

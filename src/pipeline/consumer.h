@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Drains the ring buffer into the pipeline: when the kernel wakes it, and by a short timer as long as records keep coming, so that a
- * storm costs no wake-up per event. The timer's pauses grow from turn to turn: on a quiet machine an event is sent at once, in a
- * storm many together. When a turn after a whole pause finds nothing, the producers see that the consumer sleeps, and no timer
- * runs. After a loss the table is compared with the kernel's, between the drains.
+ * Drains the ring buffer into the pipeline: when the kernel wakes it, and by a short timer as long
+ * as records keep coming, so that a storm costs no wake-up per event. The timer's pauses grow from
+ * turn to turn: on a quiet machine an event is sent at once, in a storm many together. When a turn
+ * after a whole pause finds nothing, the producers see that the consumer sleeps, and no timer runs.
+ * After a loss the table is compared with the kernel's, between the drains.
  */
 #ifndef EXECSNOOP_CONSUMER_H
 #define EXECSNOOP_CONSUMER_H
@@ -41,8 +42,8 @@ void consumer_resume(struct consumer *consumer, const struct checkpoint_counters
 /* Drains the source of the previous daemon's probes, which are still attached, until consumer_set_source(). */
 int consumer_set_previous(struct consumer *consumer, struct record_source *previous);
 /*
- * Drains the source of our probes from now on; what they lost before is not reported. First the previous source, if there is one, is
- * drained for the last time; what both have is reported once.
+ * Drains the source of our probes from now on; what they lost before is not reported. First the
+ * previous source, if there is one, is drained for the last time; what both have is reported once.
  */
 int consumer_set_source(struct consumer *consumer, struct record_source *source);
 /* Without one the table is not corrected after a loss. */
@@ -51,8 +52,9 @@ void consumer_set_resync(struct consumer *consumer, struct resync *resync);
 /* One turn: some records, then what the outputs make of them. Returns the records taken, or -errno. */
 int consumer_drain(struct consumer *consumer);
 /*
- * All that was recorded until now. Where a record has not been complete for a second, our own source is left there; of the previous
- * source, which may have no next time, the record is left out, and reported as lost.
+ * All that was recorded until now. Where a record has not been complete for a second, our own
+ * source is left there; of the previous source, which may have no next time, the record is left
+ * out, and reported as lost.
  */
 int consumer_settle(struct consumer *consumer);
 /* One turn, and the time of the next one; what the event loop does from consumer_watch on. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Records also come from the probes of another version (a ring that outlived a restart) and from fuzzers. So every part is checked
- * against the record's size before it is looked at, and paths are put together in memory of the result.
+ * Records also come from the probes of another version (a ring that outlived a restart) and from
+ * fuzzers. So every part is checked against the record's size before it is looked at, and paths are
+ * put together in memory of the result.
  */
 #include "pipeline/decode.h"
 
@@ -232,7 +233,8 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	return r < 0 ? r : part_bytes(&image->args, &view, &record->args);
 }
 
-/* A path that execveat(2) looks up from a descriptor, as a success would name it: fs/exec.c of the kernel, alloc_bprm(). */
+/* A path that execveat(2) looks up from a descriptor, as a success would name it: fs/exec.c of the
+ * kernel, alloc_bprm(). */
 static void name_by_descriptor(struct decoded *d)
 {
 	struct bytes *name = &d->process.image.filename;
@@ -288,8 +290,9 @@ static int decode_args(struct decoded *d, const struct record_args *record, size
 }
 
 /*
- * Ticks count how often a thread was found in user space and in the kernel, the scheduler measures how long it ran in all; the kernel
- * divides the latter in the ratio of the former (kernel/sched/cputime.c, cputime_adjust()).
+ * Ticks count how often a thread was found in user space and in the kernel, the scheduler measures
+ * how long it ran in all; the kernel divides the latter in the ratio of the former
+ * (kernel/sched/cputime.c, cputime_adjust()).
  */
 static int decode_exit(struct decoded *d, const struct record_exit *record, size_t size)
 {

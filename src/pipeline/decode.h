@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Decodes records of the ring buffer. Pure; every offset and size is checked: a malformed record is -EBADMSG, never a wrong read. */
+/* Decodes records of the ring buffer. Pure; every offset and size is checked: a malformed record is
+ * -EBADMSG, never a wrong read. */
 #ifndef EXECSNOOP_DECODE_H
 #define EXECSNOOP_DECODE_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Records that two sets of probes both made. While one daemon's probes take over from another's, both are attached, so that nothing
- * is missed; what came from the first ring is added here, and matched when it comes out of the second.
+ * Records that two sets of probes both made. While one daemon's probes take over from another's,
+ * both are attached, so that nothing is missed; what came from the first ring is added here, and
+ * matched when it comes out of the second.
  *
- * A fork, an exec and an end have an identity (exec_id counts execs). A failed exec has none: it is the same if thread and error are,
- * at nearly the same time, and each matches one other only.
+ * A fork, an exec and an end have an identity (exec_id counts execs). A failed exec has none: it is
+ * the same if thread and error are, at nearly the same time, and each matches one other only.
  */
 #ifndef EXECSNOOP_DEDUP_H
 #define EXECSNOOP_DEDUP_H
@@ -14,7 +15,8 @@
 
 #include "util/cleanup.h"
 
-/* How far apart the times are that two probes read for one failed call: microseconds, unless the caller is preempted between them. */
+/* How far apart the times are that two probes read for one failed call: microseconds, unless the
+ * caller is preempted between them. */
 #define DEDUP_APART_NS 15000000
 
 struct dedup_key {
@@ -33,7 +35,8 @@ struct dedup *dedup_free(struct dedup *dedup);
 DEFINE_CLEANUP(struct dedup *, dedup_free);
 
 int dedup_add(struct dedup *dedup, const struct dedup_key *key);
-/* Whether that record was added. By time: the nearest one that has not been matched, no farther than DEDUP_APART_NS; it is matched now. */
+/* Whether that record was added. By time: the nearest one that has not been matched, no farther
+ * than DEDUP_APART_NS; it is matched now. */
 bool dedup_match(struct dedup *dedup, const struct dedup_key *key);
 
 #endif

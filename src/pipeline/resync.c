@@ -1,35 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's list is read while processes come and go, and records of them wait in the ring buffer. Why the result is right all the
- * same:
+ * The kernel's list is read while processes come and go, and records of them wait in the ring
+ * buffer. Why the result is right all the same:
  *
- * At the start the probes of exit, exec and fork are attached in this order, then the list is read, /proc is asked for each process in
- * it, and the ring is drained up to where it is written by then, all without events:
+ * At the start the probes of exit, exec and fork are attached in this order, then the list is read,
+ * /proc is asked for each process in it, and the ring is drained up to where it is written by then,
+ * all without events:
  *
- *  - A process that forked before the fork probe was attached is in the list, unless it had no living thread by then; one that forked
- *    later has a record, which adds nothing if it is in the list too.
- *  - One in the list ends later, so after the exit probe was attached: the record exists, and is read after the list was.
- *  - One that had no living thread (RUNNING_F_ENDING) may have its record yet to come. It has begun before the list was read
- *    (pipeline_set_listed()), is not added to the table, and its end is no event and no loss.
- *  - self_exec_id tells which exec the list saw. What came before it is known. A later one has a record. One under way is either half
- *    way, and then the list has the exec before (tasklist.bpf.h), or marked (RUNNING_F_EXECING): its record, with this exec_id, is
- *    an event if it comes later.
+ *  - A process that forked before the fork probe was attached is in the list, unless it had no
+ *    living thread by then; one that forked later has a record, which adds nothing if it is in the
+ *    list too.
+ *  - One in the list ends later, so after the exit probe was attached: the record exists, and is
+ *    read after the list was.
+ *  - One that had no living thread (RUNNING_F_ENDING) may have its record yet to come. It has begun
+ *    before the list was read (pipeline_set_listed()), is not added to the table, and its end is no
+ *    event and no loss.
+ *  - self_exec_id tells which exec the list saw. What came before it is known. A later one has a
+ *    record. One under way is either half way, and then the list has the exec before
+ *    (tasklist.bpf.h), or marked (RUNNING_F_EXECING): its record, with this exec_id, is an event if
+ *    it comes later.
  *
  * Later, after a loss:
  *
- *  1. LISTING: the table's clock is saved, then the list is read, in parts, and the ring continues to be drained.
- *  2. DRAINING: once the list is complete, the ring is drained up to where it is written by then. The table then knows everything
- *     that was recorded while the list was read.
- *  3. COMPARING: a process of the list that is not in the table was missed, unless its end has passed in the meantime: ends are
- *     collected from 1 on. One that is in the table with an older exec_id has an exec that was missed, unless one is still under way:
- *     then the table is compared again; and so if a process of the table was ending.
- *  4. VERIFYING: a process that was in the table at 1 and is not in the list may be gone. (Or the kernel hides it, as sandboxes do
- *     with their init.) So /proc is asked, where a zombie has recorded its end.
- *  5. REMOVING: once all have been asked for, the ring is drained up to where it is written by then. A process whose end is recorded is
- *     out of the table by then; one that is not is gone, and the record is lost.
+ *  1. LISTING: the table's clock is saved, then the list is read, in parts, and the ring continues
+ *     to be drained.
+ *  2. DRAINING: once the list is complete, the ring is drained up to where it is written by then.
+ *     The table then knows everything that was recorded while the list was read.
+ *  3. COMPARING: a process of the list that is not in the table was missed, unless its end has
+ *     passed in the meantime: ends are collected from 1 on. One that is in the table with an older
+ *     exec_id has an exec that was missed, unless one is still under way: then the table is
+ *     compared again; and so if a process of the table was ending.
+ *  4. VERIFYING: a process that was in the table at 1 and is not in the list may be gone. (Or the
+ *     kernel hides it, as sandboxes do with their init.) So /proc is asked, where a zombie has
+ *     recorded its end.
+ *  5. REMOVING: once all have been asked for, the ring is drained up to where it is written by
+ *     then. A process whose end is recorded is out of the table by then; one that is not is gone,
+ *     and the record is lost.
  *
- * To drain up to a position, and not until nothing more comes: a record that is reserved and not committed holds up what follows it. As
- * long as it does, the comparison waits. Doing it again changes nothing.
+ * To drain up to a position, and not until nothing more comes: a record that is reserved and not
+ * committed holds up what follows it. As long as it does, the comparison waits. Doing it again
+ * changes nothing.
  */
 #include "pipeline/resync.h"
 
@@ -221,7 +231,8 @@ static struct lookup_query *add_query(struct resync *c, enum lookup_kind kind)
 }
 
 /*
- * A kernel may leave a process out of its list, and yet its children name it. Then they have its identity, and /proc has the rest.
+ * A kernel may leave a process out of its list, and yet its children name it. Then they have its
+ * identity, and /proc has the rest.
  */
 static void ask_for_hidden_parent(struct resync *c, const struct record_process *child)
 {
@@ -431,8 +442,9 @@ static int announce(struct resync *c, const struct lookup_answer *answer, uint64
 }
 
 /*
- * /proc was asked after the list was read: if another exec came between, its record is in the ring by now, and its arguments may be in
- * the answer. So the ring is drained up to here first. An exec that is known by then is not announced (pipeline_found()).
+ * /proc was asked after the list was read: if another exec came between, its record is in the ring
+ * by now, and its arguments may be in the answer. So the ring is drained up to here first. An exec
+ * that is known by then is not announced (pipeline_found()).
  */
 static int announce_answers(struct resync *c, uint64_t boot_time)
 {
@@ -468,8 +480,8 @@ static bool is_known(const struct resync *c, const struct record_process *record
 	return entry ? entry->process.exec_id >= record->exec_id : has_ended(c, record->tgid, record->start);
 }
 
-/* Its record is yet to come, unless it is lost: then the next comparison, or the one after that, finds the exec over, or the process
- * gone. */
+/* Its record is yet to come, unless it is lost: then the next comparison, or the one after that,
+ * finds the exec over, or the process gone. */
 static bool is_pending(const struct resync *c, const struct record_running *running, const struct entry *entry)
 {
 	if (running->flags & RUNNING_F_ENDING)

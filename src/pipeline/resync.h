@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Makes the table agree with the kernel: which processes run, by the kernel's own list, and what they run, by /proc. At the start
- * all at once; after a loss in steps, between the drains of the ring buffer.
+ * Makes the table agree with the kernel: which processes run, by the kernel's own list, and what
+ * they run, by /proc. At the start all at once; after a loss in steps, between the drains of the
+ * ring buffer.
  */
 #ifndef EXECSNOOP_RESYNC_H
 #define EXECSNOOP_RESYNC_H
@@ -30,7 +31,8 @@ int resync_new(struct resync **ret, const struct resync_config *config);
 struct resync *resync_free(struct resync *resync);
 DEFINE_CLEANUP(struct resync *, resync_free);
 
-/* At the start, before the pipeline is live: adds all processes that were born before (CLOCK_BOOTTIME), parents first. */
+/* At the start, before the pipeline is live: adds all processes that were born before
+ * (CLOCK_BOOTTIME), parents first. */
 int resync_load(struct resync *resync, uint64_t before);
 
 /* Begins to compare; does nothing if that is under way. */
@@ -44,7 +46,8 @@ enum {
 	RESYNC_AGAIN = 1, /* it is over, and one more is wanted: an exec or an end was under way */
 };
 
-/* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over then; what was corrected stays so). */
+/* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over
+ * then; what was corrected stays so). */
 int resync_step(struct resync *resync, uint64_t boot_time);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which of the runs of our programs that the kernel skipped are lost events. The kernel counts a skipped run before a backup program
- * makes up for it (bpf/preempted.bpf.h): so a run is lost if it is counted at one look and still is at the next one. A run that
- * was reported may still be made up for; then the next one is not reported.
+ * Which of the runs of our programs that the kernel skipped are lost events. The kernel counts a
+ * skipped run before a backup program makes up for it (bpf/preempted.bpf.h): so a run is lost if it
+ * is counted at one look and still is at the next one. A run that was reported may still be made up
+ * for; then the next one is not reported.
  */
 #ifndef EXECSNOOP_SKIPPED_H
 #define EXECSNOOP_SKIPPED_H
