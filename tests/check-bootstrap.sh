@@ -36,14 +36,14 @@ fake apt-get "echo \"\$*\" >>$work/asked; [ \"\$1\" = update ]"
 held=0
 ! PATH=$work/bin:$PATH ./bootstrap run >"$work/log" 2>&1 || :
 ! grep -q '^install.* linux-tools-common linux-tools-generic' "$work/asked" || grep -q '^install.* bpftool' "$work/asked" || held=1
-report "bootstrap asks for linux-tools where bpftool is no package" "$work/log"
+report "bootstrap asks for linux-tools where there is no bpftool package" "$work/log"
 
 held=0
 if (cd "$work/build" && PATH=$work/bin:$PATH "$source/configure" -q) >"$work/log" 2>&1; then
 	found=$(sed -n 's/^BPFTOOL = //p' "$work/build/Makefile")
 	[ "$found" = "$work/bin/bpftool" ] || ! "$found" version >"$work/log" 2>&1 || held=1
 fi
-report "configure takes a bpftool that works" "$work/log"
+report "configure finds a bpftool that works" "$work/log"
 # A checkout whose build takes one step. In the copy of bootstrap nothing is installed.
 mkdir -p "$work/tree/src"
 cp bootstrap "$work/tree"

@@ -17,7 +17,7 @@ pages=$(grep -L '^\.so ' man/*.[1-8])
 if command -v mandoc >/dev/null; then
 	# Pages of other packages need not be installed; the system is named in .Os, since it is not the reader's.
 	# shellcheck disable=SC2086
-	report "mandoc has nothing to say" "$(mandoc -Tlint $pages 2>&1 |
+	report "mandoc reports nothing" "$(mandoc -Tlint $pages 2>&1 |
 		grep -v 'referenced manual not found\|operating system explicitly specified\|outdated mandoc.db' || :)"
 else
 	number=1; echo "ok 1 - mandoc # SKIP there is none"

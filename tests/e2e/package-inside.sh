@@ -21,33 +21,33 @@ first_boot() {
 	mkdir -p /etc/systemd/system-preset
 	echo "disable $unit" >/etc/systemd/system-preset/00-local.preset
 	install /pkg/execsnoopd.deb && ! systemctl is-enabled -q $unit && ! is_active
-	report "where a preset disables it the package only installs it"
+	report "the package does not start a unit that a preset disables"
 	dpkg -P execsnoopd >/tmp/log 2>&1
 	rm -r /etc/systemd/system-preset
 	left=$(files | made)
 	[ -z "$left" ] || echo "$left" | say
 	[ -z "$left" ]
-	report "nothing is left of it when it is purged"
+	report "purging leaves no file"
 	install /pkg/execsnoopd.deb && systemctl is-enabled -q $unit && until_true is_active && getent group execsnoopd >/dev/null
 	report "the package enables and starts the daemon"
 	! systemctl is-enabled -q execsnoopd.socket
-	report "and not the socket unit"
+	report "the package does not enable the socket unit"
 	# There are no manual pages in this tree, and verify asks for them.
 	verified=$(systemd-analyze verify $unit execsnoopd.socket 2>&1 | grep execsnoopd | grep -v "Command 'man ")
 	[ -z "$verified" ] || echo "$verified" | say
 	[ -z "$verified" ]
-	report "systemd-analyze verify has nothing to say"
+	report "systemd-analyze verify reports nothing"
 	security=$(systemd-analyze security --no-pager $unit 2>/dev/null | sed -n 's/.*Overall exposure level for [^ ]*: \([0-9.]*\).*/\1/p')
 	echo "# systemd-analyze security: $security"
 	awk -v s="$security" 'BEGIN { exit !(s > 0 && s <= 2.0) }'
-	report "its exposure is 2.0 at most"
+	report "the exposure of the unit is 2.0 at most"
 
 	member=(setpriv --reuid=65534 --regid=65534 --groups="$(getent group execsnoopd | cut -d: -f3)")
 	other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 	timeout 20 "${member[@]}" nc -U $socket </dev/null 2>/tmp/log | grep -q -m 1 '"type":"live"'
 	report "a member of the group reads the socket"
 	! timeout 20 "${other[@]}" nc -U $socket </dev/null >/tmp/log 2>&1 && grep -q 'denied' /tmp/log
-	report "another user may not"
+	report "another user cannot read the socket"
 	recipes
 	upgrade
 }
@@ -81,9 +81,9 @@ recipes() {
 		command=''
 	done 3</pkg/recipes
 	[ $count -ge 18 ]
-	report "these were $count recipes"
+	report "all $count recipes were run"
 	journalctl -t execsnoopd -p notice -x --no-pager | grep -q 'Subject: Process [0-9]* could not run a program'
-	report "journalctl -x has the explanations, without further ado"
+	report "journalctl -x shows the catalog right after the installation"
 	touch /tmp/recipes-done
 	rm /usr/bin/ssh
 }
@@ -101,7 +101,7 @@ upgrade() {
 	storm=$!
 	install /pkg/newer.deb && dpkg -s execsnoopd | grep -q '^Version: .*+newer' && is_active &&
 		[ "$(systemctl show -P MainPID $unit)" != "$before" ] && [ ! -e /tmp/count ]
-	report "an upgrade restarts it, while programs run"
+	report "an upgrade restarts the daemon while programs run"
 	touch /tmp/enough
 	wait $storm
 	count=$(cat /tmp/count)
@@ -111,27 +111,27 @@ upgrade() {
 	grep '"type":"lost"' /tmp/stream | head -n 5 | say
 	stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"'"$restorm"'"' /tmp/stream)" = "$count" ] &&
 		! grep -q '"type":"lost"' /tmp/stream && [ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
-	report "no program is missing, nor told twice, and the subscriber is still connected"
+	report "an upgrade keeps the subscriber, and loses and repeats no program"
 	jq -e -s '[.[] | select(has("seq")) | .seq] | length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null
-	report "seq goes on without a gap"
+	report "seq has no gap over an upgrade"
 	kill $reader
 	# The administrator's word stands.
 	systemctl disable -q $unit
 	install /pkg/execsnoopd.deb && ! systemctl is-enabled -q $unit
-	report "what was disabled stays so at an upgrade"
+	report "an upgrade keeps a disabled unit disabled"
 	systemctl enable -q $unit && sync
 }
 
 second_boot() {
 	is_active
-	report "after a boot it runs"
+	report "the daemon runs after a boot"
 	when() { systemctl show -P "$2" "$1"; }
 	active=$(when $unit ActiveEnterTimestampMonotonic)
 	[ "$active" -gt 0 ] && for target in sysinit.target basic.target; do
 		echo "# active $((($(when $target ActiveEnterTimestampMonotonic) - active) / 1000)) ms before $target"
 		[ "$active" -lt "$(when $target ActiveEnterTimestampMonotonic)" ] || break
 	done
-	report "it is active before sysinit.target and basic.target"
+	report "the daemon is active before sysinit.target and basic.target"
 	systemd-analyze critical-chain --no-pager $unit 2>/dev/null | say
 	# Which services began after it, by systemd; those are in the journal, by their cgroup (in a container it is below another).
 	journalctl --sync
@@ -148,11 +148,11 @@ second_boot() {
 	[ $count -ge 3 ] && [ -z "$missing" ]
 	report "the services of the boot are in the journal"
 	! systemctl --failed --no-legend --plain | grep .
-	report "nothing failed in the boot"
+	report "no unit failed in the boot"
 	dpkg -P execsnoopd >/tmp/log 2>&1
 	[ ! -e $socket ] && ! systemctl cat $unit >/dev/null 2>&1 && [ ! -e /etc/execsnoopd ] &&
 		[ -z "$(find /etc/systemd -name '*execsnoopd*')" ]
-	report "purged, it is gone"
+	report "purging removes the running daemon"
 }
 
 if [ "$BOOT" = 1 ]; then first_boot; else second_boot; fi

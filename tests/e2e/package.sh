@@ -39,10 +39,10 @@ make -s -C "$build" install DESTDIR="$work/root" >"$work/log" 2>&1 &&
 	[ "$(find "$work/root" -type f | wc -l)" -ge 10 ] &&
 	make -s -C "$build" uninstall DESTDIR="$work/root" >>"$work/log" 2>&1 && [ -z "$(find "$work/root" ! -type d)" ] ||
 	{ sed 's/^/# /' "$work/log"; find "$work/root" ! -type d | sed 's/^/# left: /'; false; }
-report "make uninstall leaves nothing of make install"
+report "make uninstall removes all that make install added"
 
 make -s -C "$build" deb >"$work/log" 2>&1 || { tail -n 40 "$work/log" | sed 's/^/# /'; false; }
-report "make deb"
+report "make deb builds the package"
 deb=$(echo "$build"/deb/execsnoopd_*.deb)
 lintian --allow-root --fail-on error "$deb" >"$work/log" 2>&1
 status=$?

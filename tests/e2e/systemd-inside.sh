@@ -6,40 +6,40 @@ set -u
 details() { journalctl -u $unit -n 20 --no-pager -o cat; }
 
 systemd-sysusers && getent group execsnoopd >/dev/null
-report "sysusers makes the group"
+report "sysusers creates the group"
 # There are no manual pages in this tree, and verify asks for them.
 verified=$(systemd-analyze verify $unit 2>&1 | grep execsnoopd | grep -v "Command 'man ")
 [ -z "$verified" ] || echo "$verified" | say
 [ -z "$verified" ]
-report "systemd-analyze verify has nothing to say"
+report "systemd-analyze verify reports nothing"
 systemctl daemon-reload
 systemctl enable --now $unit 2>&1 | say
 systemctl is-active -q $unit
-report "systemctl enable --now"
+report "systemctl enable --now starts the daemon"
 [ "$(stat -c '%a %G' $socket)" = "660 execsnoopd" ]
-report "mode and group of the socket"
+report "the socket has its mode and group"
 
 timeout 20 nc -U $socket >/tmp/stream </dev/null &
 reader=$!
 until_true grep -q '"type":"live"' /tmp/stream
-report "nc -U gets a snapshot"
+report "nc -U receives a snapshot"
 /usr/bin/ls -d /etc marker-of-this-test >/dev/null 2>&1
 until_true grep -q '"type":"exited".*marker-of-this-test' /tmp/stream
-report "nc -U gets what happens"
+report "nc -U receives events"
 jq -e -s 'map(select(.type == "exited" and (.args // [] | index("marker-of-this-test")))) |
 	length == 1 and .[0].exit_code == 2 and .[0].exe == "/usr/bin/ls"' /tmp/stream >/dev/null
-report "jq reads it"
+report "jq parses the stream"
 kill $reader
 
 until_true sh -c "journalctl -t execsnoopd EXECSNOOP_EXE=/usr/bin/ls EXECSNOOP_ARG=marker-of-this-test -o cat | grep -q exited"
-report "journalctl -t execsnoopd EXECSNOOP_EXE=/usr/bin/ls"
+report "journalctl -t execsnoopd EXECSNOOP_EXE=/usr/bin/ls finds the entry"
 journalctl -t execsnoopd EXECSNOOP_ARG=marker-of-this-test -o json | jq -e -s '
 	map(select(.EXECSNOOP_TYPE == "exited")) | .[0].EXECSNOOP_EXIT_CODE == "2" and .[0].PRIORITY == "6" and
 	(.[0].MESSAGE_ID | length == 32)' >/dev/null
 report "journalctl -o json has the fields"
 /nonexistent/program 2>/dev/null
 until_true sh -c "journalctl -t execsnoopd -p notice -o cat | grep -q '/nonexistent/program'"
-report "journalctl -p notice has the failed ones"
+report "journalctl -p notice has the failed execs"
 journalctl --update-catalog && journalctl -t execsnoopd -p notice -x --no-pager | grep -q -i 'subject\|-- '
 report "journalctl -x shows the catalog"
 systemctl show -P StatusText $unit | grep -q process
@@ -51,23 +51,23 @@ reader=$!
 until_true grep -q '"type":"subscribed"' /tmp/filtered
 /usr/bin/sleep 0
 until_true grep -q '"comm":"sleep"' /tmp/filtered
-report "a filtered subscription"
+report "a filtered subscription has the chosen events only"
 kill $reader 2>/dev/null
 
 # The daemon's own words; its events are entries of the same unit, of these very commands.
 said() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
 config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)
 [ -s "$config" ]
-report "the configuration is where --help says"
+report "the configuration file is where --help says"
 mkdir -p "$config.d"
 printf '[journal]\nenabled = perhaps\n' >"$config.d/bad.conf"
 systemctl reload $unit
 until_true said 'bad\.conf:2: ' && systemctl is-active -q $unit
-report "a bad file is refused at reload, with its place"
+report "a reload refuses an invalid file with its line"
 rm "$config.d/bad.conf"
 systemctl reload $unit
 until_true said 'configuration reloaded'
-report "a good one is taken"
+report "a reload applies a valid file"
 
 # Off, and on again, without a restart.
 main=$(systemctl show -P MainPID $unit)
@@ -105,7 +105,7 @@ kill -STOP "$journald"
 for _ in $(seq 1500); do /bin/true jstorm; done
 streamed() { [ "$(grep -c '"type":"exited".*"jstorm"' /tmp/stream)" = 1500 ]; }
 until_true streamed
-report "a stopped journald is nothing to the socket"
+report "a stopped journald does not delay the socket"
 kill -CONT "$journald"
 until_true sh -c "journalctl _PID=$main EXECSNOOP_WHERE=journal -o cat | grep -q ."
 /bin/true jend
@@ -118,12 +118,12 @@ journalctl _PID="$main" -o json | jq -e -s --slurpfile before /tmp/before '[.[] 
 	if .EXECSNOOP_WHERE == "journal" then range(.EXECSNOOP_FIRST_SEQ | tonumber; (.EXECSNOOP_LAST_SEQ | tonumber) + 1)
 	else .EXECSNOOP_SEQ | tonumber end] | sort as $told | length > 3000 and ($told | length == (unique | length)) and
 	($told + [$before[0][] | select(. > $told[0] and . < $told[-1])] | unique | length == .[-1] - .[0] + 1)' >/dev/null
-report "what the journal has and what it says it lost is everything"
+report "journal entries and reported losses make up all events"
 journalctl _PID="$main" EXECSNOOP_WHERE=journal -o json | jq -e -s --slurpfile before /tmp/before 'all(.[];
 	(.EXECSNOOP_FIRST_SEQ | tonumber) as $first | (.EXECSNOOP_LAST_SEQ | tonumber) as $last |
 	($last - $first + 1 - (.EXECSNOOP_COUNT | tonumber)) as $less |
 	$less >= 0 and $less <= ([$before[0][] | select(. > $first and . < $last)] | length) and .PRIORITY == "4")' >/dev/null
-report "the counts of what was lost are exact"
+report "the counts of lost events are exact"
 kill $reader
 # From here on nothing is to be lost, whatever else runs on the machine.
 printf '[journal]\nqueue = 64M\n[probes]\nargs_limit = 4M\n' >"$config.d/small.conf"
@@ -134,7 +134,7 @@ for i in $(seq 12); do big+=("$(printf %0100000d "$i")"); done
 until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=big EXECSNOOP_TYPE=exited -o cat | grep -q ."
 [ "$(journalctl _PID="$main" EXECSNOOP_ARG=big EXECSNOOP_TYPE=started -o json -a | jq -r .EXECSNOOP_ARGS | md5sum)" = \
 	"$(echo /bin/true big "${big[@]}" | md5sum)" ]
-report "an entry larger than a datagram is whole"
+report "an entry larger than a datagram is complete"
 /bin/true many $(seq 1000)
 until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=many EXECSNOOP_TYPE=exited -o cat | grep -q ."
 journalctl _PID="$main" EXECSNOOP_ARG=many EXECSNOOP_TYPE=started -o json -a | jq -e -s '
@@ -145,7 +145,7 @@ report "the first hundred arguments have fields of their own"
 until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=exited -o cat | grep -q ."
 journalctl _PID="$main" EXECSNOOP_ARG=bytes EXECSNOOP_TYPE=started -o json | jq -e -s '
 	length == 1 and .[0].EXECSNOOP_ARG[2] == [255, 254, 10, 122]' >/dev/null
-report "bytes are exact"
+report "bytes in the journal are exact"
 rm "$config.d/small.conf"
 
 # Others may run these tests as well, on the same kernel.
@@ -168,7 +168,7 @@ systemctl daemon-reload
 systemctl restart $unit
 main=$(systemctl show -P MainPID $unit)
 [ "$(readlink "/proc/$main/exe")" = /usr/libexec/execsnoopd-upgraded ] && [ "$main" != "$first" ] && [ ! -e /tmp/count ]
-report "a restart and an upgrade while programs run"
+report "a restart and an upgrade succeed while programs run"
 touch /tmp/enough
 wait $storm
 count=$(cat /tmp/count)
@@ -177,10 +177,10 @@ until_true stormed
 echo "# $count programs: $(grep -c '"type":"started".*"'"$restorm"'"' /tmp/stream) started, $(grep -c '"type":"exited".*"'"$restorm"'"' /tmp/stream) exited"
 grep '"type":"lost"' /tmp/stream | head -n 5 | say
 stormed && kill -0 $reader && [ "$(grep -c '"type":"started".*"'"$restorm"'"' /tmp/stream)" = "$count" ]
-report "no program is missing, nor told twice, and the subscriber is still connected"
+report "a restart keeps the subscriber, and loses and repeats no program"
 jq -e -s '[.[] | select(has("seq")) | .seq] | length > 100 and length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null &&
 	! grep -q '"type":"lost"' /tmp/stream && [ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ]
-report "seq goes on, nothing is lost, and there is one snapshot"
+report "seq has no gap over a restart, and there is one snapshot"
 kill $reader
 rm /run/systemd/system/$unit.d/upgrade.conf
 
@@ -196,7 +196,7 @@ touch /tmp/enough
 wait $connecting
 echo "# $(cat /tmp/accepted) connected"
 [ "$(cat /tmp/accepted)" -gt 3 ] && [ ! -s /tmp/refused ] && [ "$(stat -c %i $socket)" = "$made" ]
-report "whoever connects during a restart is let in"
+report "connections made during a restart are served"
 
 # One that stands still is found by the watchdog, one that is killed is started anew; a subscriber may come again at once.
 printf '[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
@@ -210,32 +210,32 @@ for how in STOP KILL; do
 	reader=$!
 	is_kept() { [ "$(systemctl show -P NFileDescriptorStore $unit)" -gt "$kept" ]; }
 	until_true is_kept && until_true grep -q '"type":"live"' /tmp/stream
-	report "a connection that lasts is in the descriptor store"
+	report "a lasting connection is in the descriptor store"
 	kill -$how "$main"
 	/bin/true "while-none-$how"
 	another() { [ "$(systemctl show -P MainPID $unit)" -gt 1 ] && [ "$(systemctl show -P MainPID $unit)" != "$main" ]; }
 	until_true another && until_true systemctl is-active -q $unit &&
 		timeout 60 sh -c "nc -U $socket | grep -q -m 1 '\"type\":\"live\"'"
-	report "systemd starts it anew after SIG$how"
+	report "systemd restarts the daemon after SIG$how"
 	/bin/true "after-$how"
 	until_true grep -q "\"type\":\"exited\".*after-$how" /tmp/stream && kill -0 $reader &&
 		grep -q "\"type\":\"exited\".*while-none-$how" /tmp/stream &&
 		[ "$(grep -c '"type":"live"' /tmp/stream)" = 1 ] && [ "$(stat -c %i $socket)" = "$made" ]
-	report "who was connected is still, and was told of what happened meanwhile"
+	report "a subscriber stays connected and receives what happened meanwhile"
 	until_true sh -c "journalctl -t execsnoopd EXECSNOOP_ARG=after-$how EXECSNOOP_TYPE=exited -o cat | grep -q ." &&
 		journalctl -t execsnoopd "EXECSNOOP_ARG=while-none-$how" EXECSNOOP_TYPE=started -o cat | grep -q .
-	report "so was the journal"
+	report "the journal has what happened meanwhile"
 	kill $reader
 done
 journalctl -u $unit -o cat | grep -q "Watchdog timeout"
-report "the watchdog is what found it"
+report "the watchdog ended the stopped daemon"
 
 before=$(date +%s%N)
 systemctl stop $unit
 [ $(($(date +%s%N) - before)) -lt 2000000000 ] && [ ! -e $socket ] && [ "$(systemctl show -P Result $unit)" = success ]
-report "systemctl stop is quick and clean"
+report "systemctl stop ends the daemon in time with success"
 [ "$(systemctl show -P NFileDescriptorStore $unit)" = 0 ]
-report "and leaves nothing in the descriptor store"
+report "systemctl stop leaves nothing in the descriptor store"
 
 # The drop-in for older kernels: one capability more, until the probes are attached.
 has() { echo $((0x$(sed -n "s/^$1:\t//p" "/proc/$main/status") >> 21 & 1)); } # CAP_SYS_ADMIN
@@ -243,7 +243,7 @@ main=1
 cp "$(find /usr -path '*/doc/execsnoopd/older-kernel.conf' | head -n 1)" /run/systemd/system/$unit.d/ &&
 	systemctl daemon-reload && systemctl start $unit && main=$(systemctl show -P MainPID $unit) &&
 	[ "$(has CapBnd)$(has CapPrm)$(has CapEff)" = 100 ]
-report "the drop-in for older kernels gives CAP_SYS_ADMIN, and the daemon gives it up"
+report "the daemon drops the CAP_SYS_ADMIN that the drop-in for older kernels gives"
 rm -f /run/systemd/system/$unit.d/older-kernel.conf
 systemctl stop $unit
 systemctl daemon-reload
@@ -254,6 +254,6 @@ systemctl daemon-reload
 ! systemctl start $unit 2>/dev/null && [ "$(systemctl show -P ExecMainStatus $unit)" = 77 ] &&
 	[ "$(systemctl show -P ActiveState $unit)" = failed ] &&
 	journalctl -u $unit -o cat | grep -q "a seccomp filter forbids bpf(2) .*SystemCallFilter= of a unit"
-report "a unit that forbids bpf(2) fails with 77 and the reason, and is not tried again"
+report "a unit that forbids bpf(2) fails once with 77 and the reason"
 echo "1..$number"
 exit $bad

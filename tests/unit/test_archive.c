@@ -40,7 +40,7 @@ static int sealed(struct thing *thing)
 	return fd;
 }
 
-TEST(what_is_written_is_read)
+TEST(written_values_are_read_back)
 {
 	_cleanup_(archive_free_p) struct archive *a = NULL;
 	_cleanup_close_ int fd = -1;
@@ -64,7 +64,7 @@ TEST(what_is_written_is_read)
 	CHECK_INT(archive_error(a), -EBADMSG);
 }
 
-TEST(nobody_can_change_it)
+TEST(sealed_archive_is_read_only)
 {
 	_cleanup_close_ int fd = sealed(&example);
 
@@ -74,7 +74,7 @@ TEST(nobody_can_change_it)
 	CHECK_INT(errno, EPERM);
 }
 
-TEST(something_else_is_not_opened)
+TEST(other_files_are_refused)
 {
 	_cleanup_close_ int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct archive *a = NULL;
@@ -89,7 +89,7 @@ TEST(something_else_is_not_opened)
 }
 
 /* Lengths and counts that somebody made up. */
-TEST(nonsense_reads_as_zero_and_says_so)
+TEST(invalid_bytes_read_as_zero_and_fail)
 {
 	_cleanup_(archive_free_p) struct archive *w = NULL, *a = NULL, *b = NULL;
 	_cleanup_close_ int fd = -1;
@@ -117,7 +117,7 @@ TEST(nonsense_reads_as_zero_and_says_so)
 }
 
 /* What is read into need not be set: a truth that is neither (UBSan), a pointer to nowhere. */
-TEST(what_is_read_into_may_be_anything)
+TEST(reading_overwrites_any_value)
 {
 	_cleanup_(archive_free_p) struct archive *a = NULL;
 	_cleanup_close_ int fd = sealed(&example);

@@ -47,7 +47,7 @@ static void decides(const struct bpf_facts *facts, int outcome, const char *word
 	CHECK(strlen(text) < 400);
 }
 
-TEST(what_is_missing_of_capabilities_is_named)
+TEST(missing_capabilities_are_named)
 {
 	struct bpf_facts facts = sound(EPERM);
 
@@ -76,7 +76,7 @@ TEST(capabilities_of_a_user_namespace_do_not_count)
 	decides(&facts, BPF_DIAGNOSE_E_PRIVILEGE, "user namespace");
 }
 
-TEST(a_filter_is_named_only_if_the_harmless_call_is_refused_too)
+TEST(seccomp_is_named_only_if_a_harmless_bpf_call_fails_too)
 {
 	struct bpf_facts facts = sound(EPERM);
 
@@ -91,7 +91,7 @@ TEST(a_filter_is_named_only_if_the_harmless_call_is_refused_too)
 	decides(&facts, BPF_DIAGNOSE_E_PRIVILEGE, "a security module");
 }
 
-TEST(no_bpf_at_all_is_the_kernels_doing_unless_it_has_the_sysctl)
+TEST(missing_bpf_is_named_if_its_sysctl_is_missing_too)
 {
 	struct bpf_facts facts = sound(ENOSYS);
 
@@ -127,7 +127,7 @@ TEST(lockdown_is_named_with_or_without_securityfs)
 	decides(&facts, BPF_DIAGNOSE_E_PRIVILEGE, "a seccomp filter or a security module may");
 }
 
-TEST(an_old_kernel_is_named_by_what_it_lacks)
+TEST(old_kernel_is_named_by_what_it_lacks)
 {
 	struct bpf_facts facts = sound(EINVAL);
 
@@ -143,7 +143,7 @@ TEST(an_old_kernel_is_named_by_what_it_lacks)
 	decides(&facts, BPF_DIAGNOSE_E_UNSUPPORTED, "of unknown release, has no BPF ring buffer");
 }
 
-TEST(missing_type_information_is_told_from_a_missing_sysfs)
+TEST(missing_btf_differs_from_missing_sysfs)
 {
 	struct bpf_facts facts = sound(ESRCH);
 
@@ -158,7 +158,7 @@ TEST(missing_type_information_is_told_from_a_missing_sysfs)
 	decides(&facts, BPF_DIAGNOSE_E_UNSUPPORTED, "loading the probes: Argument list too long (Linux 6.1.0)");
 }
 
-TEST(the_limit_of_locked_memory_counts_before_5_11)
+TEST(limit_of_locked_memory_counts_before_5_11)
 {
 	struct bpf_facts facts = sound(EPERM);
 
@@ -170,7 +170,7 @@ TEST(the_limit_of_locked_memory_counts_before_5_11)
 	decides(&facts, BPF_DIAGNOSE_E_PRIVILEGE, "loading the probes");
 }
 
-TEST(the_verifier_is_told_from_a_security_module)
+TEST(verifier_differs_from_a_security_module)
 {
 	struct bpf_facts facts = sound(EACCES);
 
@@ -179,7 +179,7 @@ TEST(the_verifier_is_told_from_a_security_module)
 	decides(&facts, BPF_DIAGNOSE_E_PRIVILEGE, "a security module");
 }
 
-TEST(what_is_short_now_is_no_verdict_on_the_machine)
+TEST(temporary_shortage_is_not_a_missing_feature)
 {
 	static const int errors[] = { ENOMEM, EMFILE, ENFILE, EAGAIN, EINTR };
 
@@ -190,7 +190,7 @@ TEST(what_is_short_now_is_no_verdict_on_the_machine)
 	}
 }
 
-TEST(the_words_fit_whatever_room_there_is)
+TEST(reason_fits_in_any_size)
 {
 	struct bpf_facts facts = sound(EPERM);
 	char text[16];
@@ -247,7 +247,7 @@ static void put(const char *root, const char *name, const char *content)
 	CHECK_INT(fclose(f), 0);
 }
 
-TEST(a_machine_without_files_is_unknown)
+TEST(facts_without_files_are_unknown)
 {
 	struct bpf_facts facts = { .release = "x", .sysfs = true, .has_btf = true };
 
@@ -259,7 +259,7 @@ TEST(a_machine_without_files_is_unknown)
 	CHECK_INT(facts.lockdown, LOCKDOWN_UNKNOWN);
 }
 
-TEST(files_are_read)
+TEST(facts_are_read_from_files)
 {
 	static const struct {
 		const char *text;
@@ -294,7 +294,7 @@ TEST(files_are_read)
 	remove_root(root);
 }
 
-TEST(this_machine_is_read)
+TEST(facts_of_this_machine_are_read)
 {
 	struct bpf_facts facts = {};
 
@@ -319,7 +319,7 @@ static void forbid_bpf(int error)
 	CHECK_INT(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
 }
 
-TEST(a_real_filter_is_found)
+TEST(real_seccomp_filter_is_found)
 {
 	static const int errors[] = { EPERM, EACCES, ENOSYS };
 
@@ -397,14 +397,14 @@ static bool lock_sleeps(const char *name, const char *member, bool in_union, con
 	return sleeps;
 }
 
-TEST(ring_lock_that_is_a_mutex_is_found)
+TEST(ring_lock_that_sleeps_is_found)
 {
 	CHECK(lock_sleeps("spinlock", "lock", false, "spinlock_t")); /* 5.10-rt */
 	CHECK(lock_sleeps("spinlock", "lock", false, NULL));
 	CHECK(lock_sleeps("spinlock", "lock", true, "spinlock_t"));
 }
 
-TEST(ring_locks_that_spin_are_no_reason)
+TEST(spinning_ring_locks_are_not_named)
 {
 	CHECK(!lock_sleeps("spinlock", "rlock", true, "spinlock_t"));	      /* 5.10 */
 	CHECK(!lock_sleeps("raw_spinlock", "lock", false, "raw_spinlock_t")); /* 6.1-rt */
@@ -412,7 +412,7 @@ TEST(ring_locks_that_spin_are_no_reason)
 	CHECK(!lock_sleeps("qspinlock", "val", true, "arch_spinlock_t"));
 }
 
-TEST(types_that_say_nothing_of_the_ring_are_no_reason)
+TEST(btf_without_the_ring_is_not_named)
 {
 	struct btf *btf = types_new();
 
@@ -433,7 +433,7 @@ TEST(types_that_say_nothing_of_the_ring_are_no_reason)
 	btf__free(btf);
 }
 
-TEST(ring_that_sleeps_is_named_whatever_else_is_wrong)
+TEST(ring_lock_that_sleeps_is_named_before_other_causes)
 {
 	struct bpf_facts facts = sound(0);
 
@@ -446,7 +446,7 @@ TEST(ring_that_sleeps_is_named_whatever_else_is_wrong)
 	decides(&facts, BPF_DIAGNOSE_E_UNSUPPORTED, "a lock that sleeps");
 }
 
-TEST(asking_leaves_no_descriptor_behind)
+TEST(diagnosis_leaks_no_descriptor)
 {
 	struct bpf_facts facts = {};
 	int before = dup(0), after;

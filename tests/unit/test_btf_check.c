@@ -59,7 +59,7 @@ static void differs(const struct record_running *running, const char *what)
 	CHECK(found && strcmp(found, what) == 0);
 }
 
-TEST(it_is_found_by_its_pid_in_its_own_namespace)
+TEST(daemon_is_found_by_its_pid_in_its_namespace)
 {
 	struct record_running running = myself();
 
@@ -73,7 +73,7 @@ TEST(it_is_found_by_its_pid_in_its_own_namespace)
 	CHECK(!btf_check_is_daemon(&running.process));
 }
 
-TEST(as_it_is_nothing_differs)
+TEST(true_values_do_not_differ)
 {
 	struct record_running running = myself();
 
@@ -84,7 +84,7 @@ TEST(as_it_is_nothing_differs)
 	CHECK(!btf_check_differs(&running));
 }
 
-TEST(what_differs_is_named)
+TEST(differing_values_are_named)
 {
 	struct record_running running = myself();
 

@@ -30,7 +30,7 @@ static int64_t take_with_new_shares(struct budget *budget, unsigned count)
 	return taken;
 }
 
-TEST(one_stream_has_all_of_it)
+TEST(one_stream_has_the_whole_budget)
 {
 	struct budget budget = {};
 	struct budget_share share = {};
@@ -45,7 +45,7 @@ TEST(one_stream_has_all_of_it)
 	CHECK_INT(take_all(&share), BUDGET_STEPS);
 }
 
-TEST(all_streams_together_have_no_more)
+TEST(all_streams_share_one_budget)
 {
 	struct budget budget = {};
 	struct budget_share shares[STREAMS] = {};
@@ -65,7 +65,7 @@ TEST(all_streams_together_have_no_more)
 	CHECK(taken <= BUDGET_TURN_STEPS && taken > BUDGET_TURN_STEPS - STREAMS);
 }
 
-TEST(new_connections_give_a_user_nothing_more)
+TEST(new_connections_give_a_user_no_larger_share)
 {
 	struct budget budget = {};
 	struct budget_share other = {};
@@ -79,7 +79,7 @@ TEST(new_connections_give_a_user_nothing_more)
 	}
 }
 
-TEST(stream_that_changes_its_filter_is_not_given_another_share)
+TEST(new_filter_gives_no_second_share)
 {
 	struct budget budget = {};
 	struct budget_share share = {};
@@ -113,7 +113,7 @@ TEST(share_grows_when_others_leave)
 	CHECK_INT(take_all(&shares[0]), BUDGET_TURN_STEPS);
 }
 
-TEST(time_counts_where_it_is_more_than_the_steps)
+TEST(time_is_charged_where_it_exceeds_the_steps)
 {
 	struct budget budget = {};
 	struct budget_share share = {};
@@ -128,7 +128,7 @@ TEST(time_counts_where_it_is_more_than_the_steps)
 	CHECK_INT(budget_left(&share), left - 3000 - 1000 * BUDGET_STEP_NS_MAX);
 }
 
-TEST(what_an_event_may_cost_is_bounded_for_all_filters)
+TEST(cost_of_an_event_is_bounded_for_all_filters)
 {
 	struct budget budget = {};
 	struct budget_share shares[STREAMS] = {};

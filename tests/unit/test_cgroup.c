@@ -73,14 +73,14 @@ TEST(unit_keeps_its_escapes)
 		"systemd-fsck@dev-disk-by\\x2duuid-AB.service" });
 }
 
-TEST(underscore_that_systemd_put_before_a_name_is_taken_off)
+TEST(unit_loses_the_underscore_that_systemd_added)
 {
 	UNITS({ "/system.slice/_cpu.service", "cpu.service" },
 	      { "/_memory.slice/_memory-x.slice/_pids.service", "pids.service" },
 	      { "/system.slice/__foo.service", "_foo.service" }, { "/_cpu.slice", "cpu.slice" });
 }
 
-TEST(what_is_below_a_unit_is_its_own)
+TEST(path_below_a_unit_does_not_change_it)
 {
 	UNITS({ "/system.slice/docker.service/foo", "docker.service" },
 	      { "/system.slice/containerd.service/kubepods-burstable-pod" POD ".slice:cri-containerd:" A64,
@@ -117,7 +117,7 @@ TEST(user_manager_without_a_unit_below_is_the_unit)
 	      { "/system.slice/user@1.scope/x.service", "user@1.scope" });
 }
 
-TEST(process_in_a_slice_has_the_innermost_one)
+TEST(process_in_a_slice_has_the_innermost_slice)
 {
 	UNITS({ "/system.slice", "system.slice" }, { "/user.slice/user-1000.slice", "user-1000.slice" },
 	      { "/user.slice/user-1000.slice/", "user-1000.slice" }, { "/system.slice/made-by-hand", "system.slice" },
@@ -126,7 +126,7 @@ TEST(process_in_a_slice_has_the_innermost_one)
 	      { "/kubepods.slice/kubepods-pod" POD ".slice/" A64, "kubepods-pod" POD ".slice" });
 }
 
-TEST(path_without_units_has_none)
+TEST(path_without_units_has_no_unit)
 {
 	UNITS({ "/", NULL }, { "", NULL }, { "//", NULL }, { "/docker/" A64, NULL },
 	      { "/lxc.payload.c1/init.scope", NULL }, { "/kubepods/burstable/pod" POD "/" A64, NULL },
@@ -135,7 +135,7 @@ TEST(path_without_units_has_none)
 	CHECK(!cgroup_unit(BYTES_NONE).data);
 }
 
-TEST(names_that_no_unit_can_have)
+TEST(invalid_unit_names_are_no_unit)
 {
 	char name[300] = "/", expected[300];
 
@@ -151,20 +151,20 @@ TEST(names_that_no_unit_can_have)
 	UNITS({ name, NULL });
 }
 
-TEST(nul_bytes_are_in_no_unit)
+TEST(unit_has_no_nul_bytes)
 {
 	CHECK(!cgroup_unit(BYTES("/a\0b.service")).data);
 	CHECK(!cgroup_unit(BYTES("/a.service\0")).data);
 }
 
-TEST(unit_is_a_piece_of_the_path)
+TEST(unit_points_into_the_path)
 {
 	struct bytes path = BYTES("/system.slice/_cpu.service/x"), unit = cgroup_unit(path);
 
 	CHECK(unit.data == path.data + 15 && unit.size == 11);
 }
 
-TEST(docker)
+TEST(docker_container_has_its_id)
 {
 	CONTAINERS({ "/system.slice/docker-" A64 ".scope", A64 }, { "/docker/" A64, A64 },
 		   { "/docker/" A64 "/init", A64 }, { "/docker/" A64 "/docker/" B64, B64 }, { "/" A64, A64 },
@@ -173,7 +173,7 @@ TEST(docker)
 		   { "/docker/buildkit/l9z3xkzsv5kqzjf9vlrrwuqno", "l9z3xkzsv5kqzjf9vlrrwuqno" });
 }
 
-TEST(podman)
+TEST(podman_container_has_its_id)
 {
 	CONTAINERS({ "/machine.slice/libpod-" A64 ".scope", A64 },
 		   { "/machine.slice/libpod-" A64 ".scope/container", A64 },
@@ -191,7 +191,7 @@ TEST(podman)
 		   { "/system.slice/" A64 "-5e7d2c.service", NULL });
 }
 
-TEST(kubernetes)
+TEST(kubernetes_container_has_its_id)
 {
 	CONTAINERS({ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD ".slice/cri-containerd-" A64
 		     ".scope",
@@ -211,7 +211,7 @@ TEST(kubernetes)
 		   { "/system.slice/kubelet.service", NULL });
 }
 
-TEST(lxc)
+TEST(lxc_container_has_its_name)
 {
 	CONTAINERS({ "/lxc.payload.c1", "c1" }, { "/lxc.payload.c1/system.slice/ssh.service", "c1" },
 		   { "/lxc.monitor.c1", NULL }, { "/lxc.monitor/c1", NULL }, { "/lxc.pivot", NULL },
@@ -224,7 +224,7 @@ TEST(lxc)
 		   { "/system.slice/lxc.service", NULL });
 }
 
-TEST(machines)
+TEST(machine_has_its_unescaped_name)
 {
 	CONTAINERS({ "/machine.slice/machine-web.scope", "web" },
 		   { "/machine.slice/machine-web.scope/payload/init.scope", "web" },
@@ -243,7 +243,7 @@ TEST(machines)
 		   { "/machine.slice/machine-a\\x2db.scope/payload/system.slice/docker-" A64 ".scope", A64 });
 }
 
-TEST(elastic_container_service)
+TEST(ecs_container_has_its_id)
 {
 	CONTAINERS({ "/ecs/" T32 "/" T32 "-1234567890", T32 "-1234567890" }, { "/ecs/" T32 "/" T32 "-7", T32 "-7" },
 		   { "/ecs/" T32 "/" T32 "-1234567890/init.scope", T32 "-1234567890" },
@@ -258,13 +258,13 @@ TEST(elastic_container_service)
 		   { "/ecs/" T32 "/" T32 "-12.service", NULL });
 }
 
-TEST(names_that_a_user_chose_are_not_known)
+TEST(chosen_container_names_are_not_recognized)
 {
 	CONTAINERS({ "/default/web", NULL }, { "/web", NULL }, { "/system.slice/runc-web.scope", NULL },
 		   { "/nomad.slice/share.slice/55091c13-b8cf-4801-b527-f4601742204d.web.scope", NULL });
 }
 
-TEST(others_with_a_folder)
+TEST(folders_of_other_engines_are_recognized)
 {
 	CONTAINERS({ "/system.slice/garden.service/garden/2f3a4b5c-6d7e", "2f3a4b5c-6d7e" },
 		   { "/garden/good/2f3a4b5c-6d7e", "2f3a4b5c-6d7e" },
@@ -274,7 +274,7 @@ TEST(others_with_a_folder)
 		   { "/mesos/0b1c/mesos/2d3e", "2d3e" });
 }
 
-TEST(what_is_no_container)
+TEST(ordinary_paths_have_no_container)
 {
 	CONTAINERS({ "/", NULL }, { "", NULL }, { "///", NULL }, { "/init.scope", NULL },
 		   { USER "/app.slice/foo.service", NULL }, { "/user.slice/user-1000.slice/session-3.scope", NULL },
@@ -285,7 +285,7 @@ TEST(what_is_no_container)
 	CHECK(!cgroup_container_id(BYTES_NONE, (char[CGROUP_NAME_SIZE]){ 0 }).data);
 }
 
-TEST(escapes_that_systemd_does_not_write_are_kept)
+TEST(escapes_unknown_to_systemd_are_kept)
 {
 	char path[400] = "/machine.slice/machine-", expected[300];
 

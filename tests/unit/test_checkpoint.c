@@ -58,7 +58,7 @@ static void check_left(int fd, uint64_t seq, unsigned last_slot)
 	checkpoint_free(checkpoint);
 }
 
-TEST(what_a_killed_process_wrote_is_there)
+TEST(page_survives_a_killed_process)
 {
 	struct checkpoint *checkpoint;
 	int fd;
@@ -81,7 +81,7 @@ TEST(what_a_killed_process_wrote_is_there)
 	checkpoint_free(checkpoint);
 }
 
-TEST(what_is_forgotten_takes_no_memory)
+TEST(freed_pages_take_no_memory)
 {
 	struct checkpoint *checkpoint, *next;
 	struct stat before, after;
@@ -100,7 +100,7 @@ TEST(what_is_forgotten_takes_no_memory)
 	checkpoint_free(checkpoint);
 }
 
-TEST(what_is_something_else_is_refused)
+TEST(other_files_are_refused)
 {
 	struct checkpoint *checkpoint, *left = NULL;
 	int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);

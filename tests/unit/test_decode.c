@@ -25,7 +25,7 @@ static int decode(size_t size)
 	return decode_record(&d, copy, size);
 }
 
-TEST(an_exec)
+TEST(exec_record_is_decoded)
 {
 	make_exec(7, 100, 200, "ls\0-l\0\0", 7, 3);
 	record.exec.flags = EXEC_F_SECURE | EXEC_F_EXE_DELETED;
@@ -43,7 +43,7 @@ TEST(an_exec)
 	CHECK(d.process.image.secureexec && d.process.image.exe_deleted && !d.process.image.exe_memfd);
 }
 
-TEST(a_comm_of_sixteen_bytes_without_nul)
+TEST(comm_of_sixteen_bytes_needs_no_nul)
 {
 	make_fork(7, 100, 1, 1);
 	memset(record.fork.process.comm, 'x', RECORD_COMM_SIZE);
@@ -51,14 +51,14 @@ TEST(a_comm_of_sixteen_bytes_without_nul)
 	CHECK_INT(d.process.comm.size, RECORD_COMM_SIZE);
 }
 
-TEST(a_process_without_parent)
+TEST(process_without_parent_has_no_ppid)
 {
 	make_fork(1, 100, 0, 0);
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK(!d.process.parent_comm.data);
 }
 
-TEST(a_memfd)
+TEST(memfd_exe_is_marked)
 {
 	make_exec(7, 100, 200, "x", 2, 1);
 	record.exec.flags = EXEC_F_EXE_ANON;
@@ -67,7 +67,7 @@ TEST(a_memfd)
 	CHECK(is(d.process.image.exe, "/memfd:evil") && d.process.image.exe_memfd);
 }
 
-TEST(paths_that_were_not_walked_are_not_known)
+TEST(paths_that_were_not_walked_are_unknown)
 {
 	make_exec(7, 100, 200, "x", 2, 1);
 	record.exec.flags = EXEC_F_EXE_CUT | PLACE_F_CWD_CUT | PLACE_F_CGROUP_CUT;
@@ -102,7 +102,7 @@ TEST(kernel_without_cgroups_has_no_path)
 	CHECK(!d.process.image.cgroup.data && d.process.image.incomplete == 0);
 }
 
-TEST(an_error)
+TEST(error_record_is_decoded)
 {
 	make_error(7, 100, 200, ENOENT);
 	CHECK_INT(decode(record.head.size), 0);
@@ -131,7 +131,7 @@ TEST(an_error)
 	CHECK_INT(decode(record.head.size), -EBADMSG);
 }
 
-TEST(every_shorter_record_is_refused_or_read_within_its_bounds)
+TEST(shorter_records_are_read_within_their_bounds)
 {
 	make_exec(7, 100, 200, "ls\0-l\0\0", 7, 3);
 	for (size_t size = 0; size < record.head.size; size++)
@@ -142,7 +142,7 @@ TEST(every_shorter_record_is_refused_or_read_within_its_bounds)
 	}
 }
 
-TEST(parts_out_of_the_record_are_refused)
+TEST(parts_outside_the_record_are_refused)
 {
 	static const struct part bad[] = {
 		{ 0, 4 }, { 8, 8 }, { 0xffffffff, 2 }, { 0x7fffffff, 0x7fffffff }, { 300, 0xffffffff }

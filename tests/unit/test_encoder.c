@@ -98,7 +98,7 @@ static void end(void)
 	CHECK_INT(line_memory(), 0);
 }
 
-TEST(lines_of_any_keys_are_those_that_are_encoded_alone)
+TEST(lines_equal_those_encoded_alone)
 {
 	static const char odd[] = "\xff\xfe\0\"quoted\"\0\0caf\xc3\xa9";
 
@@ -117,7 +117,7 @@ TEST(lines_of_any_keys_are_those_that_are_encoded_alone)
 	end();
 }
 
-TEST(large_line_is_in_memory_once_whatever_the_keys)
+TEST(large_values_are_in_memory_once)
 {
 	static char piece[16000];
 	const size_t size = 64 * sizeof(piece);

@@ -33,7 +33,7 @@ TEST(names_are_matched_and_values_are_not)
 	environment_free(environment);
 }
 
-TEST(what_is_no_variable_is_none)
+TEST(strings_without_equals_are_no_variables)
 {
 	begin((const char *const[]){ "*", NULL });
 	CHECK(chooses(BLOCK(""), BYTES_NONE));
@@ -45,14 +45,14 @@ TEST(what_is_no_variable_is_none)
 	environment_free(environment);
 }
 
-TEST(without_names_there_is_nothing)
+TEST(no_names_choose_no_variables)
 {
 	begin(NULL);
 	CHECK(chooses(BLOCK("A=1\0"), BYTES_NONE));
 	environment_free(environment);
 }
 
-TEST(a_bad_glob_is_refused)
+TEST(invalid_glob_is_refused)
 {
 	const char *reason = NULL;
 

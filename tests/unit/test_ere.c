@@ -65,7 +65,7 @@ static const char *refused(const char *pattern)
 	return reason;
 }
 
-TEST(bytes_and_brackets)
+TEST(bytes_and_brackets_match_exactly)
 {
 	CHECK_STR(masked("b", "abcb"), "a#c#");
 	CHECK_STR(masked("bc", "abcbc"), "a####");
@@ -85,7 +85,7 @@ TEST(bytes_and_brackets)
 	CHECK_STR(masked("[*+?.|()^$]", "a*|^b"), "a###b");
 }
 
-TEST(escapes)
+TEST(escapes_match_their_character)
 {
 	CHECK_STR(masked("\\.", "a.b"), "a#b");
 	CHECK_STR(masked("\\\\", "a\\b"), "a#b");
@@ -98,7 +98,7 @@ TEST(escapes)
 	CHECK_STR(masked("\\-\\/", "a-/"), "a##");
 }
 
-TEST(repeats)
+TEST(repeats_match_their_count)
 {
 	CHECK_STR(masked("ab*c", "ac abc abbbc ab"), "## ### ##### ab");
 	CHECK_STR(masked("ab+c", "ac abc abbbc"), "ac ### #####");
@@ -117,14 +117,14 @@ TEST(repeats)
 	CHECK_STR(masked("[a-f0-9]{32}", "x0123456789abcdef0123456789abcdefx"), "x################################x");
 }
 
-TEST(character_of_utf8_is_one_operand)
+TEST(repeat_applies_to_a_whole_utf8_character)
 {
 	CHECK_STR(masked("x\xc3\xa4*y", "xy x\xc3\xa4y x\xc3\xa4\xc3\xa4y x\xa4y"), "## #### ###### x\xa4y");
 	CHECK_STR(masked("x\xf0\x9f\x98\x80{2}y", "x\xf0\x9f\x98\x80\xf0\x9f\x98\x80y"), "##########");
 	CHECK_STR(masked("\xff+", "a\xff\xff"), "a##");
 }
 
-TEST(ends_of_the_text)
+TEST(anchors_match_the_ends_of_the_text)
 {
 	CHECK_STR(masked("^a", "aa"), "#a");
 	CHECK_STR(masked("a$", "aa"), "a#");
@@ -164,7 +164,7 @@ TEST(outermost_alternative_without_the_group_is_masked_whole)
 	CHECK_STR(masked("x(a|b)y", "xay"), "x#y");
 }
 
-TEST(every_possible_match_counts)
+TEST(all_matches_are_masked)
 {
 	CHECK_STR(masked("aba", "ababa"), "#####");
 	CHECK_STR(masked("ab|b(.)", "abx"), "###"); /* "ab" whole, and the group behind its b */
@@ -183,7 +183,7 @@ TEST(matches_of_nothing_mask_nothing)
 	CHECK_STR(masked("(((){255}){2}){3}a", "a"), "a");
 }
 
-TEST(text_of_many_blocks)
+TEST(matches_cross_blocks_of_text)
 {
 	static char text[1900], expected[1900];
 
@@ -201,7 +201,7 @@ TEST(text_of_many_blocks)
 	}
 }
 
-TEST(pattern_of_many_words)
+TEST(patterns_larger_than_a_word_match)
 {
 	char pattern[600] = "", text[600] = "", expected[600];
 
@@ -222,7 +222,7 @@ TEST(pattern_of_many_words)
 	CHECK_STR(masked("(x{63}y?x{68})", text), text);
 }
 
-TEST(bytes_are_not_text)
+TEST(bytes_that_are_not_utf8_match)
 {
 	CHECK(setlocale(LC_ALL, "C.UTF-8"));
 	CHECK_STR(masked("k=([^ ]*)", "k=\xff\xfe\xc3 x"), "k=### x");
@@ -232,7 +232,7 @@ TEST(bytes_are_not_text)
 	CHECK(strcmp(masked_bytes("a([^x])b", BYTES("a\0b")), "a#b") == 0);
 }
 
-TEST(what_is_no_pattern)
+TEST(invalid_patterns_are_refused)
 {
 	static const char *const patterns[] = {
 		"(",
@@ -292,7 +292,7 @@ TEST(what_is_no_pattern)
 	}
 }
 
-TEST(limits)
+TEST(patterns_above_the_limits_are_refused)
 {
 	char pattern[2000] = "";
 
@@ -331,7 +331,7 @@ static double seconds(void)
 }
 
 /* With regexec(3) these take from half a minute to hours; the limit is for slow machines under valgrind. */
-TEST(time_is_linear_in_the_text)
+TEST(matching_time_is_linear_in_the_text)
 {
 	static const char *const patterns[] = { "[a-z]+=([^ ]+)", "(a*)*b",	    "(a|aa)+$",
 						"a.*a.*a.*b",	  "(a?){40}a{40}b", "[a-z]{1,60}=" };
@@ -419,7 +419,7 @@ static void random_text(char *to)
 	to[n] = '\0';
 }
 
-TEST(as_regexec_without_groups)
+TEST(result_equals_regexec_without_groups)
 {
 	for (int i = 0; i < 20000; i++) {
 		char pattern[500], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
@@ -440,7 +440,7 @@ TEST(as_regexec_without_groups)
 	}
 }
 
-TEST(as_regexec_around_a_group)
+TEST(result_equals_regexec_around_a_group)
 {
 	for (int i = 0; i < 20000; i++) {
 		char before[500], group[500], after[500], pattern[1600], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
@@ -475,7 +475,7 @@ TEST(as_regexec_around_a_group)
 }
 
 /* With ends of the text only one direction is easy to say: where regexec matches, all is masked. */
-TEST(as_regexec_at_the_ends)
+TEST(result_equals_regexec_at_the_ends)
 {
 	for (int i = 0; i < 20000; i++) {
 		char pattern[500], grouped[520], text[TEXT_MAX + 1];

@@ -175,7 +175,7 @@ static struct process whole_process(void)
 	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber exe_inode=18446744073709551615\n"                       \
 	"text exe_dev=259:4294967295\nlist ancestors=bash|systemd|\n"
 
-TEST(whole_started_has_the_keys_in_the_order_of_the_manual)
+TEST(started_has_its_keys_in_the_order_of_the_manual)
 {
 	struct process p = whole_process();
 	struct event event = {
@@ -191,7 +191,7 @@ TEST(whole_started_has_the_keys_in_the_order_of_the_manual)
 					   "time time=1970-01-01T00:00:01.000000001Z\n" WHO WHAT);
 }
 
-TEST(whole_exited)
+TEST(exited_has_all_its_keys)
 {
 	struct process p = whole_process();
 	struct event event = {
@@ -215,7 +215,7 @@ TEST(whole_exited)
 	CHECK_STR(visit(&event, KEYS_ALL), wanted);
 }
 
-TEST(what_is_not_known_is_left_out)
+TEST(unknown_values_are_left_out)
 {
 	struct process p = { .tgid = 2, .start = 1, .loginuid = PROCESS_UNSET, .session_id = PROCESS_UNSET };
 	struct event event = { .type = EVENT_STARTED, .process = &p };
@@ -233,7 +233,7 @@ TEST(what_is_not_known_is_left_out)
 	CHECK_STR(visit(&event, KEYS_ALL), expected);
 }
 
-TEST(zeros_that_are_known_are_there)
+TEST(known_zeros_are_present)
 {
 	struct process p = {
 		.ids_known = true, .image.args = BYTES(""), .image.args_truncated = true, .comm = BYTES("")
@@ -285,7 +285,7 @@ TEST(argc_only_where_arguments_are_missing)
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
 }
 
-TEST(what_is_incomplete_is_named)
+TEST(incomplete_keys_are_named)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_STARTED, .process = &p };
@@ -346,7 +346,7 @@ TEST(snapshot_lines_have_no_seq)
 }
 
 /* The process was found in /proc, its end is seen by a probe. */
-TEST(source_is_the_events_not_the_processs)
+TEST(source_is_that_of_the_event)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_EXITED, .process = &p };
@@ -365,7 +365,7 @@ static const char *status_line(uint32_t status, enum key key)
 	return line_of(key);
 }
 
-TEST(status_as_wait_says_it)
+TEST(exit_status_is_decoded_as_by_wait)
 {
 	CHECK_STR(status_line(0, KEY_EXIT_CODE), "number exit_code=0");
 	CHECK_STR(status_line(0xff00, KEY_EXIT_CODE), "number exit_code=255");
@@ -380,7 +380,7 @@ TEST(status_as_wait_says_it)
 	CHECK_STR(status_line(0xffff2a00, KEY_EXIT_CODE), "number exit_code=42");
 }
 
-TEST(end_is_start_and_the_time_between)
+TEST(end_time_is_start_time_plus_running_time)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_EXITED, .time = 1, .process = &p, .end.running_ns = 109448135 };
@@ -390,7 +390,7 @@ TEST(end_is_start_and_the_time_between)
 	CHECK_STR(line_of(KEY_RUNNING_TIME_NS), "number running_time_ns=109448135");
 }
 
-TEST(errors_have_their_number_and_name)
+TEST(error_has_its_number_and_name)
 {
 	struct process p = whole_process();
 	struct event event = {
@@ -408,7 +408,7 @@ TEST(errors_have_their_number_and_name)
 	CHECK_STR(line_of(KEY_ERROR), "");
 }
 
-TEST(lost_is_whole_whatever_is_asked_for)
+TEST(lost_has_all_keys_whatever_was_chosen)
 {
 	struct event event = {
 		.type = EVENT_LOST,
@@ -438,7 +438,7 @@ TEST(live_has_type_and_time)
 	CHECK_STR(visit(&event, KEYS_BASIC), "text type=live\n");
 }
 
-TEST(only_the_keys_asked_for_and_type)
+TEST(chosen_keys_and_type_are_present)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
@@ -459,7 +459,7 @@ TEST(only_the_keys_asked_for_and_type)
 	}
 }
 
-TEST(basic_is_what_the_original_tool_had)
+TEST(basic_keys_are_those_of_the_original_tool)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
@@ -473,7 +473,7 @@ TEST(basic_is_what_the_original_tool_had)
 	CHECK(!(KEYS_BASIC & KEY_BIT(KEY_ERROR)));
 }
 
-TEST(the_visitors_answer_ends_the_walk)
+TEST(visitor_can_end_the_walk)
 {
 	struct process p = whole_process();
 	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end = { .status_known = true } };
@@ -488,7 +488,7 @@ TEST(the_visitors_answer_ends_the_walk)
 	}
 }
 
-TEST(keys_are_found_by_their_names)
+TEST(keys_are_found_by_name)
 {
 	for (unsigned i = 0; i < KEY_MAX; i++) {
 		enum key key = KEY_MAX;
@@ -498,7 +498,7 @@ TEST(keys_are_found_by_their_names)
 	}
 }
 
-TEST(other_names_are_no_keys)
+TEST(unknown_names_are_no_keys)
 {
 	static const char *const others[] = { "", "typ", "types", "Type", "args_raw", "pid ", "last_seq2" };
 	enum key key = KEY_PID;
@@ -510,7 +510,7 @@ TEST(other_names_are_no_keys)
 	CHECK_INT(key, KEY_PID);
 }
 
-TEST(types_are_found_by_their_names)
+TEST(types_are_found_by_name)
 {
 	enum event_type type = EVENT_TYPE_MAX;
 
@@ -546,7 +546,7 @@ static void check_number(enum key key, int64_t value, const char *expected)
 	CHECK(digits[EVENT_NUMBER_SIZE] == '#');
 }
 
-TEST(numbers_are_written_out)
+TEST(numbers_are_decimal)
 {
 	uint64_t value = 1;
 	char expected[32];
@@ -582,7 +582,7 @@ static void check_time(uint64_t ns)
 		CHECK_STR(time, expected);
 }
 
-TEST(every_day_that_64_bits_of_nanoseconds_have)
+TEST(every_day_of_64_bits_of_nanoseconds_is_formatted)
 {
 	const uint64_t day = 86400 * NS;
 
@@ -593,7 +593,7 @@ TEST(every_day_that_64_bits_of_nanoseconds_have)
 	check_time(UINT64_MAX);
 }
 
-TEST(times_that_matter)
+TEST(boundary_times_are_formatted)
 {
 	char time[EVENT_TIME_SIZE];
 
@@ -615,7 +615,7 @@ TEST(times_that_matter)
 		check_time(1700000000 * NS + s * NS + s * 11574);
 }
 
-TEST(names_of_errors)
+TEST(errno_names_match_the_kernel)
 {
 	CHECK_STR(errno_name(ENOENT), "ENOENT");
 	CHECK_STR(errno_name(E2BIG), "E2BIG");
@@ -641,7 +641,7 @@ static void check_signal(int number, const char *expected)
 	CHECK_STR(name, expected);
 }
 
-TEST(names_of_signals)
+TEST(signal_names_match_the_manual)
 {
 	/* signal(7), x86 and ARM. */
 	static const char *const names[] = {

@@ -61,7 +61,7 @@ static void said(int manager, const char *text)
 	CHECK_STR(got, text);
 }
 
-TEST(without_systemd_nothing_is_there)
+TEST(store_is_empty_without_systemd)
 {
 	struct fdstore *store = NULL;
 	size_t count = 9;
@@ -78,7 +78,7 @@ TEST(without_systemd_nothing_is_there)
 }
 
 /* As systemd does it: descriptors from 3 on, and three variables. */
-TEST(what_systemd_passes_is_taken_over)
+TEST(passed_descriptors_are_taken)
 {
 	struct fdstore *store = NULL;
 	int made = listening(SOCK_STREAM), other = some_fd(), to, fd = -1;
@@ -109,7 +109,7 @@ TEST(what_systemd_passes_is_taken_over)
 	CHECK(fcntl(4, F_GETFD) & FD_CLOEXEC);
 }
 
-TEST(the_listening_socket_is_found_whatever_its_name_and_place)
+TEST(listening_socket_is_found_at_any_place)
 {
 	static const char *const names[] = { "unknown", "execsnoopd.socket", "stored", "" };
 
@@ -131,7 +131,7 @@ TEST(the_listening_socket_is_found_whatever_its_name_and_place)
 	}
 }
 
-TEST(what_is_no_listening_stream_socket_is_refused)
+TEST(other_descriptors_are_not_a_listening_socket)
 {
 	struct fdstore *store = NULL;
 	int fds[] = { some_fd() }, packets[] = { listening(SOCK_SEQPACKET) }, fd = -2;
@@ -149,7 +149,7 @@ TEST(what_is_no_listening_stream_socket_is_refused)
 	fdstore_free(store);
 }
 
-TEST(what_is_kept_has_a_version_and_is_found_by_its_name)
+TEST(stored_descriptors_are_found_by_versioned_name)
 {
 	struct fdstore *store = NULL;
 	int fds[] = { some_fd(), some_fd(), some_fd() }, notices = manager(), first, second;
@@ -177,7 +177,7 @@ TEST(what_is_kept_has_a_version_and_is_found_by_its_name)
 	close(notices);
 }
 
-TEST(two_sockets_are_one_too_many)
+TEST(second_listening_socket_is_refused)
 {
 	struct fdstore *store = NULL;
 	int fds[] = { listening(SOCK_STREAM), listening(SOCK_STREAM) }, fd = -2;

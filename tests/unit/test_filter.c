@@ -68,7 +68,7 @@ TEST(glob_brackets_are_sets_of_bytes)
 	CHECK_STR(refused("[[=a=]]"), "[. .] and [= =] are not supported");
 }
 
-TEST(glob_takes_any_byte)
+TEST(glob_accepts_any_byte)
 {
 	char all[256];
 
@@ -194,7 +194,7 @@ static bool matches_in_pieces(const struct glob *glob, size_t pattern, struct by
 	return r == GLOB_YES;
 }
 
-TEST(glob_agrees_with_its_definition_in_any_pieces)
+TEST(glob_result_is_the_same_in_any_chunks)
 {
 	static const char *const parts[] = { "a", "b",	  "c",	  "ab",	 "*",	  "*",	"*",
 					     "?", "[ab]", "[!a]", "[c]", "[!bc]", "aab" };
@@ -259,7 +259,7 @@ TEST(glob_compiles_in_linear_time)
 	CHECK(cpu_ms() - began < 2000);
 }
 
-TEST(glob_takes_an_open_bracket_a_few_times)
+TEST(glob_limits_unclosed_brackets)
 {
 	char pattern[64] = "";
 
@@ -327,7 +327,7 @@ TEST(filter_keys_have_names)
 	CHECK(!filter_key_by_name(BYTES(""), &key));
 }
 
-TEST(filter_without_entries_lets_all_pass)
+TEST(filter_without_entries_passes_everything)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 
@@ -397,7 +397,7 @@ TEST(filter_args_needs_one_argument_that_matches)
 	CHECK(!PASSES(&started, "args=-O", "args=!*x.y*") && PASSES(&started, "args=-O", "args=!*a.b*"));
 }
 
-TEST(filter_excluding_entries_win_wherever_they_stand)
+TEST(filter_excluding_entries_win_at_any_place)
 {
 	CHECK(!PASSES(&started, "comm=!curl") && PASSES(&started, "comm=!wget"));
 	CHECK(!PASSES(&started, "comm=c*", "comm=!curl") && !PASSES(&started, "comm=!curl", "comm=c*"));
@@ -407,7 +407,7 @@ TEST(filter_excluding_entries_win_wherever_they_stand)
 	CHECK(!PASSES(&started, "pid=!100") && PASSES(&started, "pid=!99") && PASSES(&started, "comm=!!curl"));
 }
 
-TEST(filter_keys_must_all_let_pass)
+TEST(filter_keys_must_all_pass)
 {
 	CHECK(PASSES(&started, "comm=curl", "uid=1000", "types=started"));
 	CHECK(!PASSES(&started, "comm=curl", "uid=0", "types=started"));
@@ -460,7 +460,7 @@ static void check_refused(enum filter_key key, struct bytes entry, int error, co
 	CHECK(filter_is_empty(filter));
 }
 
-TEST(filter_refuses_what_is_no_value)
+TEST(filter_refuses_invalid_values)
 {
 	static const char *const no_numbers[] = { "",	"!", "-1",	   "+1",  " 1",	  "1 ",
 						  "1x", "x", "4294967296", "!!1", "0x10", "99999999999999999999999",
@@ -483,7 +483,7 @@ TEST(filter_refuses_what_is_no_value)
 	check_refused(FILTER_COMM, BYTES("[[:x:]]"), -EINVAL, "no such character class");
 }
 
-TEST(filter_has_limits)
+TEST(filter_limits_its_entries)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	_cleanup_free_ char *text = malloc(FILTER_ENTRY_SIZE_MAX + 1);
@@ -507,7 +507,7 @@ static int add(struct filter *filter, enum filter_key key, const char *entry, co
 	return filter_add(filter, key, bytes_of(entry), reason);
 }
 
-TEST(filter_has_limits_of_what_it_costs)
+TEST(filter_limits_its_cost)
 {
 	_cleanup_(filter_free_p) struct filter *filter = NULL, *tables = NULL, *large = NULL;
 	_cleanup_free_ char *text = malloc(FILTER_ENTRY_SIZE_MAX);
@@ -541,7 +541,7 @@ TEST(filter_has_limits_of_what_it_costs)
 }
 
 /* Whatever pieces the steps come in, the answer is the same, and each call takes hardly more than it was given. */
-TEST(filter_decides_in_any_pieces)
+TEST(filter_result_is_the_same_in_any_chunks)
 {
 	static const char *const entries[] = { "args=!*x?z*",	  "args=*O*",	    "args=h*://*", "exe=*bin*",
 					       "exe=!*/n?*",	  "comm=c*",	    "uid=1000",	   "pid=!7",
@@ -571,7 +571,7 @@ TEST(filter_decides_in_any_pieces)
 	CHECK(yes > 10000 && yes < 90000);
 }
 
-TEST(filter_gives_its_entries_back)
+TEST(filter_lists_its_entries)
 {
 	_cleanup_(filter_free_p) struct filter *filter =
 		filter_of((const char *const[]){ "comm=!b*", "comm=a", "error=-2", "pid=007", NULL });
@@ -618,7 +618,7 @@ static void exit_(struct filter *filter, uint32_t tgid, uint32_t ppid)
 	filter_exit(filter, &process);
 }
 
-TEST(tree_has_what_ran_when_it_was_followed)
+TEST(tree_has_the_running_descendants)
 {
 	static const uint32_t pids[][2] = { { 1, 0 }, { 10, 1 }, { 11, 10 }, { 12, 11 }, { 20, 1 }, { 21, 20 } };
 	_cleanup_(proctable_free_p) struct proctable *table = NULL;
@@ -673,7 +673,7 @@ TEST(tree_grows_with_forks_and_keeps_orphans)
 	CHECK(!process_passes(filter, namesake));
 }
 
-TEST(tree_takes_in_whose_fork_was_lost)
+TEST(tree_includes_a_process_whose_fork_was_lost)
 {
 	_cleanup_(filter_free_p) struct filter *filter = filter_of((const char *const[]){ "tree=10", NULL });
 
@@ -684,7 +684,7 @@ TEST(tree_takes_in_whose_fork_was_lost)
 	CHECK(process_passes(filter, child_of(12, 11)));
 }
 
-TEST(tree_can_be_cut_out_of_another)
+TEST(tree_can_be_excluded_from_another)
 {
 	_cleanup_(filter_free_p) struct filter *filter =
 		filter_of((const char *const[]){ "tree=!12", "tree=10", "tree=20", NULL });
@@ -704,7 +704,7 @@ TEST(tree_can_be_cut_out_of_another)
 }
 
 /* Random forks and exits of up to 20,000 processes, against a plain array. */
-TEST(tree_is_right_after_many_forks_and_exits)
+TEST(tree_matches_a_model_after_many_forks_and_exits)
 {
 	enum { PIDS = 20000 };
 	static struct {
@@ -752,7 +752,7 @@ static size_t in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-TEST(memory_of_a_filter_is_known)
+TEST(filter_reports_its_memory)
 {
 	static const char *const patterns[] = { "*a*b*c*d*e*f*g*h*", "*?x*[a-z]y*[0-9]?*", "[a][b][c][d][e][f][g]",
 						"plain", "!*" };

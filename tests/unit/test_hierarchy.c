@@ -10,7 +10,7 @@ static void check_path(const char *text, const char *expected)
 	CHECK(bytes_equal(path, bytes_of(expected)));
 }
 
-TEST(controllers_count_where_systemd_has_no_hierarchy)
+TEST(hierarchy_of_controllers_is_used_without_systemd)
 {
 	check_path("0::/v2\n4:memory:/docker/x\n", "/v2");
 	check_path("0::/\n4:memory:/docker/x\n", "/docker/x");
@@ -26,7 +26,7 @@ TEST(controllers_count_where_systemd_has_no_hierarchy)
 	check_path("2:name=other:/x\n", NULL);
 }
 
-TEST(ids_have_the_same_order)
+TEST(hierarchy_ids_are_ordered_like_proc)
 {
 	const char *text = "12:pids:/\n9:name=other:/\n8:memory:/\n5:cpu,cpuacct:/\n3:freezer:/\n0::/\n";
 	uint32_t ids[4] = { 0 };

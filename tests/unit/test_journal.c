@@ -46,7 +46,7 @@ static void write_start(struct journal *journal, struct entry *entry)
 	write_event(journal, &event);
 }
 
-TEST(nothing_is_written_before_it_joined_and_no_live)
+TEST(journal_writes_nothing_before_it_joins)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process), live = { .type = EVENT_LIVE };
@@ -60,7 +60,7 @@ TEST(nothing_is_written_before_it_joined_and_no_live)
 	CHECK_INT(n_sent, 0);
 }
 
-TEST(exited_only_of_processes_that_were_told_of)
+TEST(exited_is_written_only_for_announced_processes)
 {
 	struct journal *journal = journal_with(1 << 20, false, NULL);
 	struct entry *old, *told, *silent;
@@ -82,7 +82,7 @@ TEST(exited_only_of_processes_that_were_told_of)
 }
 
 /* A crash, with a journald that stands still: the next one says what waited, and knows who was told of. */
-TEST(after_a_crash_what_waited_is_said_to_be_lost)
+TEST(entries_queued_at_a_crash_are_reported_lost)
 {
 	struct checkpoint_stream checkpoint = {}, left;
 	struct journal_config config = {
@@ -130,7 +130,7 @@ TEST(after_a_crash_what_waited_is_said_to_be_lost)
 	CHECK_INT(number(&sent[2], "EXECSNOOP_PID"), 2);
 }
 
-TEST(snapshot_is_whole_whatever_the_queue)
+TEST(snapshot_is_complete_with_a_small_queue)
 {
 	enum { COUNT = 500 };
 	struct journal *journal = journal_with(5000, true, NULL);
@@ -169,7 +169,7 @@ static struct filter *filter_of(enum filter_key key, const char *entry)
 	return filter;
 }
 
-TEST(filter_is_obeyed_and_follows_its_tree)
+TEST(filter_follows_its_tree)
 {
 	struct journal *journal = journal_with(1 << 20, true, filter_of(FILTER_TREE, "2"));
 	struct sink *sink = journal_sink(journal);
@@ -237,7 +237,7 @@ static struct journal *real_journal(void)
 	return journal;
 }
 
-TEST(without_journald_entries_are_lost_and_not_silently)
+TEST(entries_without_journald_are_counted_lost)
 {
 	struct journal_stats stats = { 0 };
 	struct journal *journal;
@@ -283,7 +283,7 @@ static size_t receive(int fd, char **ret)
 	return (size_t)size;
 }
 
-TEST(journald_gets_the_entries)
+TEST(journald_receives_the_entries)
 {
 	static char args[5000000];
 	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/systemd/journal/socket" };

@@ -43,7 +43,7 @@ TEST(entry_of_started_has_all_fields)
 	}
 }
 
-TEST(entry_of_exited_says_how)
+TEST(entry_of_exited_has_the_status)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_EXITED, &process);
@@ -91,7 +91,7 @@ TEST(entry_of_error_has_its_number_and_priority)
 	CHECK_STR(field(entry, "MESSAGE"), "curl[22022] could not execute a path that could not be read: error 4000");
 }
 
-TEST(entry_of_lost_and_forked)
+TEST(entries_of_lost_and_forked_have_their_fields)
 {
 	struct process process = curl();
 	struct event forked = event_of(EVENT_FORKED, &process);
@@ -110,7 +110,7 @@ TEST(entry_of_lost_and_forked)
 	CHECK_STR(field(entry, "PRIORITY"), "6");
 }
 
-TEST(entry_has_the_keys_that_were_asked_for)
+TEST(entry_has_the_chosen_keys)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);
@@ -157,7 +157,7 @@ static size_t iovecs(const struct sent *entry)
 	return n;
 }
 
-TEST(entry_stays_below_the_limits_of_journald)
+TEST(entry_stays_within_the_limits_of_journald)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_EXITED, &process);
@@ -174,7 +174,7 @@ TEST(entry_stays_below_the_limits_of_journald)
 	CHECK_INT(size, MANY * 5 - 1);
 }
 
-TEST(entry_stays_below_the_limits_with_newlines_everywhere)
+TEST(entry_with_newlines_stays_within_the_limits)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_EXITED, &process);
@@ -205,7 +205,7 @@ TEST(entry_stays_below_the_limits_with_newlines_everywhere)
 }
 
 /* As an archive may have it: fields, and none of their bytes. */
-TEST(entry_of_empty_fields_is_read)
+TEST(entry_with_empty_fields_is_read_from_an_archive)
 {
 	_cleanup_(archive_free_p) struct archive *a = NULL, *reading = NULL;
 	struct journal_entry *entry = NULL;

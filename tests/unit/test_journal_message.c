@@ -16,7 +16,7 @@ static const char *message_of(const struct event *event, size_t size)
 	return text;
 }
 
-TEST(message_is_cut_where_it_is_too_long)
+TEST(long_message_is_cut_between_characters)
 {
 	static char args[10000];
 	struct process process = curl();
@@ -41,7 +41,7 @@ TEST(message_is_cut_where_it_is_too_long)
 	CHECK_STR(message_of(&event, 100), "curl[22022] started by bash[15785]: $'€\\xff\\x01\"\\'\\\\'");
 }
 
-TEST(message_does_no_harm)
+TEST(message_has_no_terminal_controls)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);
@@ -63,7 +63,7 @@ TEST(message_does_no_harm)
 }
 
 /* The same set as in JSON (utf8.h). */
-TEST(message_shows_what_acts_as_escapes)
+TEST(message_escapes_the_same_characters_as_json)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);
@@ -73,7 +73,7 @@ TEST(message_shows_what_acts_as_escapes)
 		  "curl[22022] started by bash[15785]: $'\\xd8\\x9c' $'\\xe2\\x81\\xaf' $'\\x7f' $'\\xc2\\x85'");
 }
 
-TEST(message_says_what_is_known)
+TEST(message_has_what_is_known)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);

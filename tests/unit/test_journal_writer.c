@@ -27,7 +27,7 @@ static uint64_t check_whole(uint64_t first, uint64_t last)
 	return lost;
 }
 
-TEST(full_queue_drops_and_says_so_without_a_later_event)
+TEST(full_queue_reports_its_loss_without_a_later_event)
 {
 	struct journal *journal = joined(20000);
 	struct journal_stats stats;
@@ -53,7 +53,7 @@ TEST(full_queue_drops_and_says_so_without_a_later_event)
 	CHECK_INT(n_sent, 1000 - stats.lost + 1);
 }
 
-TEST(lost_comes_when_the_queue_is_half_empty)
+TEST(loss_is_reported_once_the_queue_is_half_empty)
 {
 	struct journal *journal = joined(20000);
 	struct journal_stats stats;
@@ -77,7 +77,7 @@ TEST(lost_comes_when_the_queue_is_half_empty)
 	CHECK(journal_free(journal, 10000) == NULL);
 }
 
-TEST(every_event_is_there_or_counted_whatever_the_pace)
+TEST(every_event_is_written_or_counted_at_any_pace)
 {
 	enum { COUNT = 60000 };
 	struct journal *journal = joined(60000);
@@ -100,7 +100,7 @@ TEST(every_event_is_there_or_counted_whatever_the_pace)
 	CHECK(lost > 0 && lost < COUNT);
 }
 
-TEST(entry_larger_than_the_queue_is_taken_alone)
+TEST(entry_larger_than_the_queue_is_accepted_alone)
 {
 	static char args[100000];
 	struct process process = curl();
@@ -135,7 +135,7 @@ TEST(refused_entry_is_tried_again)
 	CHECK_INT(n_sent, 1);
 }
 
-TEST(refused_for_good_is_lost_and_said_at_its_place)
+TEST(entry_refused_for_good_is_reported_lost_in_its_place)
 {
 	struct journal *journal = joined(1 << 20);
 	struct journal_stats stats;
@@ -152,7 +152,7 @@ TEST(refused_for_good_is_lost_and_said_at_its_place)
 	CHECK_INT(check_whole(1, 3), 1);
 }
 
-TEST(kernel_lost_is_an_entry_like_others)
+TEST(lost_of_the_kernel_is_an_ordinary_entry)
 {
 	struct journal *journal = joined(1 << 20);
 	struct event lost;
@@ -168,7 +168,7 @@ TEST(kernel_lost_is_an_entry_like_others)
 	CHECK_INT(number(&sent[1], "EXECSNOOP_COUNT"), 9);
 }
 
-TEST(free_writes_what_waits)
+TEST(free_writes_the_queue)
 {
 	struct journal *journal = joined(1 << 20);
 
@@ -199,7 +199,7 @@ TEST(free_leaves_a_blocked_sender)
 	CHECK_INT(n_sent, 1);
 }
 
-TEST(free_is_quick_where_journald_refuses_all)
+TEST(free_ends_in_time_where_journald_refuses_all)
 {
 	struct journal *journal = joined(1 << 20);
 	uint64_t begin = clock_ms(CLOCK_MONOTONIC);
@@ -212,7 +212,7 @@ TEST(free_is_quick_where_journald_refuses_all)
 	CHECK_INT(n_sent, 0);
 }
 
-TEST(thread_has_all_signals_blocked_and_the_caller_has_not)
+TEST(thread_blocks_all_signals)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);

@@ -57,7 +57,7 @@ static void check(key_set keys, const char *expected)
 
 #define STARTED(rest) "{\"type\":\"started\"," rest "}"
 
-TEST(a_whole_line)
+TEST(whole_line_has_every_key)
 {
 	begin();
 	process = (struct process){
@@ -93,7 +93,7 @@ TEST(a_whole_line)
 	json_free(json);
 }
 
-TEST(lost_and_live)
+TEST(lost_and_live_have_their_lines)
 {
 	begin();
 	event = (struct event){
@@ -109,7 +109,7 @@ TEST(lost_and_live)
 	json_free(json);
 }
 
-TEST(numbers_beyond_int64)
+TEST(numbers_above_int64_are_exact)
 {
 	begin();
 	process.image.exe_inode = UINT64_MAX;
@@ -122,7 +122,7 @@ TEST(numbers_beyond_int64)
 	json_free(json);
 }
 
-TEST(what_json_escapes)
+TEST(strings_are_escaped_as_json_demands)
 {
 	begin();
 	process.comm = BYTES("\"\\/\b\f\n\r\t\1\x1f\x7f");
@@ -174,7 +174,7 @@ static bool acts(unsigned code)
 }
 
 /* Each of them, and each other of two or three bytes, at each place of a word, between ASCII and others. */
-TEST(what_acts_on_a_terminal_is_escaped)
+TEST(terminal_controls_are_escaped)
 {
 	char value[64], expected[128];
 
@@ -204,7 +204,7 @@ TEST(what_acts_on_a_terminal_is_escaped)
 }
 
 /* Arguments and variables too; bytes that are not UTF-8 stay bytes, and the raw twin is exact. */
-TEST(what_acts_is_escaped_in_every_kind_of_value)
+TEST(terminal_controls_are_escaped_in_every_kind_of_value)
 {
 	begin();
 	process.image.args = BYTES("\xc2\x9b"
@@ -217,7 +217,7 @@ TEST(what_acts_is_escaped_in_every_kind_of_value)
 }
 
 /* Values are looked at eight bytes at a time. */
-TEST(any_byte_at_any_place)
+TEST(any_byte_is_valid_at_any_place)
 {
 	char value[20], escaped[8], expected[96];
 
@@ -254,7 +254,7 @@ TEST(raw_twin_only_where_bytes_are_not_utf8)
 	json_free(json);
 }
 
-TEST(raw_twins_stand_beside_their_keys)
+TEST(raw_twin_follows_its_key)
 {
 	begin();
 	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd =
@@ -289,7 +289,7 @@ TEST(args_raw_has_all_arguments)
 	json_free(json);
 }
 
-TEST(ancestors_have_no_twin)
+TEST(ancestors_have_no_raw_twin)
 {
 	begin();
 	process.ancestors = BYTES("a\xff\0b\0");
@@ -315,7 +315,7 @@ TEST(env_is_an_object)
 	json_free(json);
 }
 
-TEST(an_env_full_of_the_same_name_is_no_load)
+TEST(repeated_env_names_take_linear_time)
 {
 	enum { MANY = 500000 };
 	char *env = malloc(4 * MANY);
@@ -331,7 +331,7 @@ TEST(an_env_full_of_the_same_name_is_no_load)
 	json_free(json);
 }
 
-TEST(two_megabytes_of_arguments)
+TEST(two_megabytes_of_arguments_are_encoded)
 {
 	enum { SIZE = 2 << 20 };
 	char *args = malloc(SIZE), *text;
@@ -356,7 +356,7 @@ TEST(two_megabytes_of_arguments)
 	json_free(json);
 }
 
-TEST(one_event_leaves_nothing_for_the_next)
+TEST(events_are_encoded_independently)
 {
 	char *first, *again;
 
@@ -376,7 +376,7 @@ TEST(one_event_leaves_nothing_for_the_next)
 
 #ifndef SANITIZED
 /* Memory for a long event can't be had, which costs that event alone. */
-TEST(no_memory_is_said_and_survived)
+TEST(failed_allocation_returns_enomem)
 {
 	enum { SIZE = 64 << 20 };
 	struct rlimit limit = { .rlim_cur = 112 << 20, .rlim_max = 112 << 20 };
@@ -408,7 +408,7 @@ TEST(no_memory_is_said_and_survived)
 	json_free(json);
 }
 
-TEST(a_long_event_does_not_keep_its_memory)
+TEST(memory_of_a_long_event_is_given_back)
 {
 	enum { SIZE = 8 << 20 };
 	char *big = malloc(SIZE);
@@ -428,7 +428,7 @@ TEST(a_long_event_does_not_keep_its_memory)
 }
 #endif
 
-TEST(free_of_nothing)
+TEST(free_accepts_null)
 {
 	CHECK(!json_free(NULL));
 }

@@ -48,7 +48,7 @@ static size_t take(char *to, size_t room)
 	return n;
 }
 
-TEST(lines_come_out_whole_and_in_order)
+TEST(lines_are_written_whole_and_in_order)
 {
 	static char got[1 << 20], wanted[1 << 20];
 	struct line_queue *b;
@@ -82,7 +82,7 @@ TEST(lines_come_out_whole_and_in_order)
 	line_queue_free(b);
 }
 
-TEST(what_does_not_fit_is_not_taken)
+TEST(lines_that_do_not_fit_are_refused)
 {
 	_cleanup_(line_unref_p) struct line *large = line(1000, 'a'), *small = line(1, 'b');
 	struct line_queue *b;
@@ -114,7 +114,7 @@ static size_t in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-TEST(what_is_held_is_what_the_memory_is)
+TEST(size_matches_the_memory)
 {
 	static const size_t sizes[] = { 1, 20, 33, 900, 40000, 70000, 3000000 };
 	size_t lines = line_memory();
@@ -144,7 +144,7 @@ TEST(what_is_held_is_what_the_memory_is)
 	}
 }
 
-TEST(a_line_is_shared)
+TEST(line_is_shared_between_queues)
 {
 	struct line *l = line(10, 'x');
 	struct line_queue *a, *b;
@@ -160,7 +160,7 @@ TEST(a_line_is_shared)
 	line_queue_free(b);
 }
 
-TEST(a_turn_has_an_end)
+TEST(one_turn_writes_a_bounded_amount)
 {
 	struct line_queue *b;
 	int size = 1 << 20;
@@ -176,7 +176,7 @@ TEST(a_turn_has_an_end)
 	line_queue_free(b);
 }
 
-TEST(a_reader_that_is_gone_is_an_error_and_no_signal)
+TEST(closed_reader_is_an_error_without_sigpipe)
 {
 	struct line_queue *b;
 
@@ -188,7 +188,7 @@ TEST(a_reader_that_is_gone_is_an_error_and_no_signal)
 	line_queue_free(b);
 }
 
-TEST(it_writes_to_pipes_too)
+TEST(pipes_are_written_too)
 {
 	struct line_queue *b;
 	char got[16];
@@ -201,7 +201,7 @@ TEST(it_writes_to_pipes_too)
 	line_queue_free(b);
 }
 
-TEST(a_write_may_end_anywhere)
+TEST(write_may_end_anywhere)
 {
 	static char got[8192];
 	struct line *l;
@@ -229,7 +229,7 @@ TEST(a_write_may_end_anywhere)
 	line_queue_free(b);
 }
 
-TEST(what_is_forgotten_is_not_held)
+TEST(dropped_lines_take_no_memory)
 {
 	struct line *l = line(10, 'x');
 	struct line_queue *b;
@@ -247,7 +247,7 @@ TEST(what_is_forgotten_is_not_held)
 	line_queue_free(b);
 }
 
-TEST(lines_move_behind_others)
+TEST(lines_of_one_queue_are_appended_to_another)
 {
 	static char got[32768];
 	struct line_queue *to, *from;
@@ -278,7 +278,7 @@ TEST(lines_move_behind_others)
 	line_queue_free(from);
 }
 
-TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
+TEST(unix_socket_has_whole_lines_at_any_buffer_size)
 {
 	static char got[4 << 20];
 	struct line_queue *b;
@@ -310,7 +310,7 @@ TEST(a_unix_socket_has_whole_lines_however_much_it_takes)
 	line_queue_free(b);
 }
 
-TEST(line_in_part_in_a_small_socket_is_known)
+TEST(partial_line_in_a_small_socket_is_detected)
 {
 	struct line_queue *b;
 	char got[32768];
@@ -329,7 +329,7 @@ TEST(line_in_part_in_a_small_socket_is_known)
 	line_queue_free(b);
 }
 
-TEST(events_are_counted_and_the_first_is_known)
+TEST(events_in_the_queue_are_counted)
 {
 	struct line *event = line(100, 'e'), *lost = line(100, 'l');
 	uint64_t first = 77;

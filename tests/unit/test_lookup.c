@@ -158,7 +158,7 @@ TEST(answers_come_in_the_order_of_the_queries)
 	end();
 }
 
-TEST(each_kind_of_query_has_its_answer)
+TEST(each_kind_of_query_is_answered)
 {
 	const struct lookup_answer *answers;
 	size_t n = 0;
@@ -186,7 +186,7 @@ TEST(each_kind_of_query_has_its_answer)
 	end();
 }
 
-TEST(what_waits_is_left_out_and_said)
+TEST(blocked_processes_are_left_out_and_counted)
 {
 	const unsigned args = INCOMPLETE_BIT(INCOMPLETE_ARGS), env = INCOMPLETE_BIT(INCOMPLETE_ENV);
 	const unsigned incomplete[COUNT] = { 0, args, 0, args, env, 0, 0, 0, 0, 0, 0, args | env };
@@ -206,7 +206,7 @@ TEST(what_waits_is_left_out_and_said)
 	end();
 }
 
-TEST(all_that_wait_take_a_bounded_time)
+TEST(blocked_processes_take_a_bounded_time)
 {
 	unsigned incomplete[COUNT];
 	double took;
@@ -226,7 +226,7 @@ TEST(all_that_wait_take_a_bounded_time)
 	end();
 }
 
-TEST(locked_memory_is_asked_for_on_demand)
+TEST(processes_with_a_locked_mmap_are_read_on_demand)
 {
 	const unsigned args = INCOMPLETE_BIT(INCOMPLETE_ARGS);
 
@@ -239,7 +239,7 @@ TEST(locked_memory_is_asked_for_on_demand)
 	end();
 }
 
-TEST(even_what_never_waits_may)
+TEST(reads_that_never_block_may_block)
 {
 	const struct lookup_answer *answers;
 	size_t n = 0;
@@ -274,7 +274,7 @@ static pid_t only_child(void)
 	return f && fscanf(f, "%d", &pid) == 1 ? pid : 0;
 }
 
-TEST(a_child_that_is_killed_is_replaced)
+TEST(killed_child_is_replaced)
 {
 	pid_t child;
 
@@ -293,7 +293,7 @@ TEST(a_child_that_is_killed_is_replaced)
 	end();
 }
 
-TEST(no_child_is_left)
+TEST(free_leaves_no_child)
 {
 	prepare(false);
 	put_fifo(1, "cmdline");
@@ -307,7 +307,7 @@ TEST(no_child_is_left)
 	CHECK_INT(errno, ECHILD);
 }
 
-TEST(more_than_the_board_holds_comes_in_turns)
+TEST(queries_larger_than_the_board_are_answered)
 {
 	static char big[900000];
 	const struct lookup_answer *answers;

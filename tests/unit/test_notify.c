@@ -90,7 +90,7 @@ TEST(message_is_sent_at_once)
 	CHECK(notify_flush(0));
 }
 
-TEST(without_a_manager_nothing_waits)
+TEST(nothing_is_queued_without_a_manager)
 {
 	static const char *const none[] = { "", "x", "@", "vsock:1:2", "relative/path" };
 
@@ -111,7 +111,7 @@ TEST(without_a_manager_nothing_waits)
 	CHECK_INT(notify_waiting(), 0);
 }
 
-TEST(descriptor_is_given_and_stays_ours)
+TEST(sent_descriptor_stays_open)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
 
@@ -125,7 +125,7 @@ TEST(descriptor_is_given_and_stays_ours)
 	CHECK_INT(open("/dev/null", O_RDONLY | O_CLOEXEC), got + 1);
 }
 
-TEST(what_is_not_taken_waits_in_order)
+TEST(unsent_messages_stay_in_order)
 {
 	unsigned n;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
@@ -146,7 +146,7 @@ TEST(what_is_not_taken_waits_in_order)
 	CHECK_INT(notify_waiting(), 0);
 }
 
-TEST(watchdog_goes_first)
+TEST(watchdog_message_goes_first)
 {
 	unsigned n;
 
@@ -164,7 +164,7 @@ TEST(watchdog_goes_first)
 	CHECK_STR(next(NULL), "");
 }
 
-TEST(newer_of_a_kind_takes_the_place)
+TEST(newer_message_replaces_one_of_its_kind)
 {
 	unsigned n;
 
@@ -213,7 +213,7 @@ static void on_note(void *userdata, int level, const char *message)
 	snprintf(notes + strlen(notes), sizeof(notes) - strlen(notes), "<%d>%s\n", level, message);
 }
 
-TEST(number_that_waits_has_a_bound)
+TEST(queue_is_bounded)
 {
 	sd_event *event = NULL;
 
@@ -232,7 +232,7 @@ TEST(number_that_waits_has_a_bound)
 	sd_event_unref(event);
 }
 
-TEST(timer_sends_again)
+TEST(timer_sends_the_queue)
 {
 	sd_event *event = NULL;
 	unsigned n;
@@ -249,7 +249,7 @@ TEST(timer_sends_again)
 	sd_event_unref(event);
 }
 
-TEST(flush_has_an_end)
+TEST(flush_ends_in_time)
 {
 	struct timespec begun, ended;
 

@@ -102,7 +102,7 @@ static void end(void)
 	pipeline = pipeline_free(pipeline);
 }
 
-TEST(fork_exec_exit)
+TEST(fork_exec_and_exit_are_started_and_exited)
 {
 	begin_live((struct pipeline_config){ .seq = 41 });
 	make_fork(10, 1000, 1, 1);
@@ -126,7 +126,7 @@ TEST(fork_exec_exit)
 	end();
 }
 
-TEST(a_fork_without_exec_takes_no_number)
+TEST(fork_without_exec_has_no_seq)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_fork(10, 1000, 1, 1);
@@ -141,7 +141,7 @@ TEST(a_fork_without_exec_takes_no_number)
 	end();
 }
 
-TEST(a_fork_that_a_snapshot_showed_has_its_end)
+TEST(fork_in_a_snapshot_has_its_exited)
 {
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 
@@ -167,7 +167,7 @@ TEST(a_fork_that_a_snapshot_showed_has_its_end)
 	end();
 }
 
-TEST(forks_are_events_where_asked_for)
+TEST(forks_are_events_where_configured)
 {
 	begin_live((struct pipeline_config){ .forks = true });
 	make_exec(9, 500, 600, "ls\0", 3, 1);
@@ -184,7 +184,7 @@ TEST(forks_are_events_where_asked_for)
 	end();
 }
 
-TEST(the_second_exit_of_a_process_is_none)
+TEST(second_exit_of_a_process_is_ignored)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
@@ -196,7 +196,7 @@ TEST(the_second_exit_of_a_process_is_none)
 	end();
 }
 
-TEST(arguments_in_pieces_among_others)
+TEST(argument_chunks_are_joined_among_others)
 {
 	static char block[60000];
 
@@ -220,7 +220,7 @@ TEST(arguments_in_pieces_among_others)
 	end();
 }
 
-TEST(a_lost_piece_means_truncated_not_lost)
+TEST(lost_chunk_truncates_the_arguments)
 {
 	static char block[30000];
 
@@ -248,7 +248,7 @@ TEST(a_lost_piece_means_truncated_not_lost)
 	end();
 }
 
-TEST(arg_chunks_whose_record_never_comes_are_bounded)
+TEST(orphaned_chunks_are_bounded)
 {
 	static const char filler[16000];
 	struct pipeline_stats stats;
@@ -267,7 +267,7 @@ TEST(arg_chunks_whose_record_never_comes_are_bounded)
 	end();
 }
 
-TEST(arg_chunks_whose_record_never_comes_take_little_memory)
+TEST(orphaned_chunks_take_little_memory)
 {
 	static const char filler[16000];
 	const size_t limit = 2 << 20;
@@ -299,7 +299,7 @@ TEST(arg_chunks_whose_record_never_comes_take_little_memory)
 	end();
 }
 
-TEST(a_full_table_keeps_less_but_tells_all)
+TEST(full_table_keeps_less_and_reports_all)
 {
 	static char block[8000];
 
@@ -318,7 +318,7 @@ TEST(a_full_table_keeps_less_but_tells_all)
 	end();
 }
 
-TEST(a_loss_stands_at_its_place_and_is_told_once)
+TEST(loss_is_reported_once_in_its_place)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
@@ -347,7 +347,7 @@ TEST(a_loss_stands_at_its_place_and_is_told_once)
 	end();
 }
 
-TEST(a_pid_that_is_used_again_ends_the_one_before)
+TEST(reused_pid_ends_its_previous_process)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "old\0", 4, 1);
@@ -367,7 +367,7 @@ TEST(a_pid_that_is_used_again_ends_the_one_before)
 	end();
 }
 
-TEST(loading_is_silent_and_takes_nothing_twice)
+TEST(loading_sends_no_events_and_repeats_nothing)
 {
 	struct process found = {
 		.tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .comm = BYTES("ls")
@@ -401,7 +401,7 @@ TEST(loading_is_silent_and_takes_nothing_twice)
 }
 
 /* Of one whose exec was recorded and listed too, what the probe saw is kept. */
-TEST(record_of_a_listed_exec_takes_the_place_of_what_proc_says_while_loading)
+TEST(record_replaces_what_proc_had_while_loading)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 2000, .source = SOURCE_PROC, .execed = true };
 	const struct process *process;
@@ -427,7 +427,7 @@ TEST(record_of_a_listed_exec_takes_the_place_of_what_proc_says_while_loading)
 	end();
 }
 
-TEST(end_of_who_was_ending_as_the_list_was_read_is_no_loss)
+TEST(exit_of_a_process_that_was_ending_at_the_start_is_no_loss)
 {
 	struct pipeline_stats stats;
 
@@ -447,7 +447,7 @@ TEST(end_of_who_was_ending_as_the_list_was_read_is_no_loss)
 }
 
 /* A crash: another pipeline knows who ran then as they are now, and is given what waited. */
-TEST(after_a_crash_it_goes_on)
+TEST(replay_continues_after_a_crash)
 {
 	struct process found = {
 		.tgid = 10, .start = 1000, .exec_id = 2100, .source = SOURCE_PROC, .comm = BYTES("sh"), .execed = true
@@ -519,7 +519,7 @@ TEST(after_a_crash_it_goes_on)
 	end();
 }
 
-TEST(a_fork_that_waited_over_a_crash_is_told)
+TEST(fork_recorded_during_a_crash_is_reported)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 1, .source = SOURCE_PROC, .comm = BYTES("sh") };
 
@@ -537,7 +537,7 @@ TEST(a_fork_that_waited_over_a_crash_is_told)
 	end();
 }
 
-TEST(an_exec_of_a_process_whose_fork_was_lost)
+TEST(exec_after_a_lost_fork_is_reported)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
@@ -548,7 +548,7 @@ TEST(an_exec_of_a_process_whose_fork_was_lost)
 }
 
 /* bpf/preempted.bpf.h says when. */
-TEST(an_exec_that_two_probes_tell_is_one)
+TEST(exec_seen_by_two_probes_is_reported_once)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
@@ -561,7 +561,7 @@ TEST(an_exec_that_two_probes_tell_is_one)
 	end();
 }
 
-TEST(a_clock_that_steps_leaves_start_times_alone)
+TEST(stepped_clock_does_not_change_start_times)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
@@ -577,7 +577,7 @@ TEST(a_clock_that_steps_leaves_start_times_alone)
 	end();
 }
 
-TEST(garbage_is_counted_and_changes_nothing)
+TEST(invalid_records_are_counted_and_ignored)
 {
 	struct pipeline_stats stats;
 
@@ -608,7 +608,7 @@ TEST(errors_do_not_stick)
 	end();
 }
 
-TEST(an_end_whose_start_was_lost_is_lost_too)
+TEST(exit_of_an_unknown_process_is_counted_lost)
 {
 	struct pipeline_stats stats;
 
@@ -643,7 +643,7 @@ TEST(an_end_whose_start_was_lost_is_lost_too)
 	end();
 }
 
-TEST(arguments_that_are_read_later_complete_a_process)
+TEST(arguments_read_later_complete_a_process)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_PROC, .execed = true };
 	const struct image *image;
@@ -673,7 +673,7 @@ TEST(arguments_that_are_read_later_complete_a_process)
 	end();
 }
 
-TEST(a_process_that_was_missed_is_announced)
+TEST(missed_process_is_reported_by_a_resync)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_RESYNC, .execed = true };
 
@@ -728,7 +728,7 @@ TEST(secrets_are_in_neither_event_nor_table)
 }
 
 /* A rule that comes while the process is in the table holds for its end too. */
-TEST(secrets_are_masked_in_the_table_by_a_later_rule)
+TEST(new_redaction_applies_to_the_table)
 {
 	const char *const options[] = { "password", NULL };
 	_cleanup_(redact_free_p) struct redact *redact = NULL;
@@ -762,7 +762,7 @@ static void keep_image(struct sink *s, const struct event *event, struct encoder
 static const struct sink_ops keep_ops = { .event = keep_image };
 static struct sink keeper = { .ops = &keep_ops };
 
-TEST(the_environment_is_put_together_and_chosen_from)
+TEST(environment_is_joined_and_filtered)
 {
 	const char *const names[] = { "A*", NULL };
 	struct pipeline_config config = { 0 };
@@ -805,7 +805,7 @@ TEST(the_environment_is_put_together_and_chosen_from)
 	environment_free(config.environment);
 }
 
-TEST(the_unit_is_in_the_cgroup)
+TEST(unit_is_found_in_the_cgroup)
 {
 	begin_live((struct pipeline_config){ 0 });
 	pipeline_add_sink(pipeline, &keeper);

@@ -5,7 +5,7 @@
 
 #include "tap.h"
 
-TEST(what_is_given_back_is_taken_again)
+TEST(freed_blocks_are_reused)
 {
 	void *a = pool_alloc(1000), *b, *c;
 
@@ -25,7 +25,7 @@ TEST(what_is_given_back_is_taken_again)
 	CHECK_INT(pool_free_bytes(), 0);
 }
 
-TEST(every_size_has_its_bytes)
+TEST(every_size_is_writable)
 {
 	for (size_t size = 1; size < POOL_BLOCK_MAX + 100; size += 37) {
 		char *block = pool_alloc(size);
@@ -40,7 +40,7 @@ TEST(every_size_has_its_bytes)
 	pool_trim(0);
 }
 
-TEST(what_is_kept_is_bounded)
+TEST(kept_memory_is_bounded)
 {
 	static void *blocks[4000];
 

@@ -50,7 +50,7 @@ static void put(int file, const char *text)
 	fclose(f);
 }
 
-TEST(a_version_tells_what_is_fixed)
+TEST(version_has_the_fixed_preemption_model)
 {
 	begin();
 	CHECK(preemption_is_on(root)); /* not known */
@@ -68,7 +68,7 @@ TEST(a_version_tells_what_is_fixed)
 	CHECK(preemption_is_on(root));
 }
 
-TEST(what_is_chosen_at_boot_is_looked_up)
+TEST(preemption_model_chosen_at_boot_is_read)
 {
 	begin();
 	put(RELEASE, "1.2.3-some\n");

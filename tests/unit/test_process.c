@@ -12,7 +12,7 @@ static void check_id(uint64_t boot, uint32_t tgid, uint64_t start, const char *e
 	CHECK_STR(id, expected);
 }
 
-TEST(ids_at_their_limits)
+TEST(ids_at_their_limits_are_parsed)
 {
 	check_id(0, 0, 0, "0000000000000000-0-0");
 	check_id(1, 1, 15, "0000000000000001-1-f");
@@ -22,7 +22,7 @@ TEST(ids_at_their_limits)
 	check_id(0xabc, 99, 0x1000000000000000, "0000000000000abc-99-1000000000000000");
 }
 
-TEST(ids_are_as_printf_writes_them)
+TEST(ids_match_printf)
 {
 	char id[PROCESS_ID_SIZE], expected[64];
 
@@ -52,7 +52,7 @@ static void check_args(struct bytes args, size_t count, const char *const *expec
 	CHECK(at <= args.size);
 }
 
-TEST(args_one_by_one)
+TEST(args_are_iterated_one_by_one)
 {
 	check_args(BYTES("ls\0-l\0"), 2, (const char *const[]){ "ls", "-l" });
 	check_args(BYTES("\0"), 1, (const char *const[]){ "" });
@@ -79,7 +79,7 @@ TEST(args_are_cut_between_two)
 	CHECK_INT(nulstr_cut(args, SIZE_MAX), 8);
 }
 
-TEST(a_rest_without_nul_is_cut_off)
+TEST(args_end_at_the_last_nul)
 {
 	CHECK_INT(nulstr_cut(BYTES("ab\0cd"), SIZE_MAX), 3);
 	CHECK_INT(nulstr_cut(BYTES("ab\0cd"), 5), 3);
@@ -96,7 +96,7 @@ static void check_tty(uint32_t major, uint32_t minor, const char *expected)
 	CHECK_STR(name, expected);
 }
 
-TEST(ttys_have_the_names_of_dev)
+TEST(tty_names_match_dev)
 {
 	check_tty(4, 0, "tty0");
 	check_tty(4, 1, "tty1");
@@ -116,7 +116,7 @@ TEST(ttys_have_the_names_of_dev)
 	check_tty(229, 0, "hvc0");
 }
 
-TEST(pts_numbers_go_on_from_major_to_major)
+TEST(pts_numbers_continue_across_majors)
 {
 	check_tty(136, 0, "pts/0");
 	check_tty(136, 3, "pts/3");
@@ -129,14 +129,14 @@ TEST(pts_numbers_go_on_from_major_to_major)
 	check_tty(144, 1, "144:1");
 }
 
-TEST(other_ttys_have_their_numbers)
+TEST(other_ttys_have_major_and_minor)
 {
 	check_tty(3, 0, "3:0");
 	check_tty(0, 1, "0:1");
 	check_tty(UINT32_MAX, UINT32_MAX, "4294967295:4294967295");
 }
 
-TEST(no_tty_has_no_name)
+TEST(missing_tty_has_no_name)
 {
 	char name[32] = "untouched";
 
@@ -144,7 +144,7 @@ TEST(no_tty_has_no_name)
 	CHECK_STR(name, "untouched");
 }
 
-TEST(a_name_without_room_is_cut)
+TEST(tty_name_is_cut_to_its_buffer)
 {
 	char name[4];
 

@@ -149,7 +149,7 @@ TEST(start_is_counted_from_the_last_parenthesis)
 	check_stat(BYTES(STAT_OF("sh", "1844674407370")), 1844674407370, 0);
 }
 
-TEST(another_start_is_another_process)
+TEST(other_start_time_is_another_process)
 {
 	struct process p = meant(500);
 
@@ -200,7 +200,7 @@ TEST(malformed_stat_is_refused)
 	}
 }
 
-TEST(failure_leaves_the_process_alone)
+TEST(failure_does_not_change_the_process)
 {
 	struct process p = meant(6);
 
@@ -210,7 +210,7 @@ TEST(failure_leaves_the_process_alone)
 	check_bytes(p.image.exe, BYTES("/mine"));
 }
 
-TEST(what_is_not_there_is_unknown)
+TEST(missing_files_are_unknown)
 {
 	struct process p = meant(5);
 
@@ -242,7 +242,7 @@ static void check_args(struct bytes cmdline, size_t limit, struct bytes args, ui
 	CHECK_INT(p.image.args_truncated, args.size < size);
 }
 
-TEST(args_are_all_that_is_there)
+TEST(args_are_all_of_cmdline)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_args(BYTES("ls\0-l\0"), LIMIT, BYTES("ls\0-l\0"), 2, 6);
@@ -255,7 +255,7 @@ TEST(args_are_all_that_is_there)
 	CHECK(!read_args(BYTES(""), LIMIT).image.args.data);
 }
 
-TEST(args_beyond_the_limit_are_cut_between_two)
+TEST(args_above_the_limit_end_between_two)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_args(BYTES("abc\0def\0ghi\0"), 12, BYTES("abc\0def\0ghi\0"), 3, 12);
@@ -273,7 +273,7 @@ TEST(args_beyond_the_limit_are_cut_between_two)
 	check_args(BYTES("abc"), SIZE_MAX, BYTES("abc\0"), 1, 4);
 }
 
-TEST(args_that_are_too_long_are_counted_whole)
+TEST(args_above_the_limit_are_counted_whole)
 {
 	size_t size = 3000000;
 	char *data = malloc(size);
@@ -312,7 +312,7 @@ static void check_cgroup(const char *text, const char *expected)
 	check_bytes(p.image.cgroup, bytes_of(expected));
 }
 
-TEST(cgroup_is_v2_or_that_of_systemd)
+TEST(cgroup_is_that_of_v2_or_systemd)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_cgroup("0::/system.slice/ssh.service\n", "/system.slice/ssh.service");
@@ -334,7 +334,7 @@ TEST(cgroup_is_v2_or_that_of_systemd)
 	check_cgroup("", NULL);
 }
 
-TEST(only_the_dead_are_in_a_removed_cgroup)
+TEST(removed_cgroup_has_only_zombies)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_cgroup("0::/a (deleted)\n", "/a (deleted)");
@@ -371,7 +371,7 @@ static void check_vanishing(struct bytes stat)
 	CHECK(unlink(in_tmp("42/cgroup")) == 0);
 }
 
-TEST(nothing_is_believed_of_a_process_that_vanished_meanwhile)
+TEST(process_that_vanished_meanwhile_is_not_returned)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	put("42/cmdline", BYTES("sh\0"));
@@ -379,7 +379,7 @@ TEST(nothing_is_believed_of_a_process_that_vanished_meanwhile)
 	check_vanishing(BYTES_NONE);
 }
 
-TEST(a_path_is_absolute_or_unknown)
+TEST(path_is_absolute_or_unknown)
 {
 	struct process p = meant(5);
 	char longest[4096];
@@ -516,7 +516,7 @@ static void put_sh(const char *name)
 	copy_sh(fd);
 }
 
-TEST(it_reads_this_very_process)
+TEST(own_process_is_read)
 {
 	struct process p = read_real(getpid(), LIMIT);
 	struct stat st, named;
@@ -565,7 +565,7 @@ TEST(all_processes_are_read_with_the_same_buffers)
 	closedir(dir);
 }
 
-TEST(an_odd_comm_confuses_nothing)
+TEST(odd_comm_does_not_confuse_the_parser)
 {
 	static const char *const comms[] = { "a) R 1 (", ")", "", "\n) Z 1\n", "((((((((((((((", ") S 1 1 1 1 1 1" };
 
@@ -623,7 +623,7 @@ TEST(args_are_complete)
 	child_end(&child);
 }
 
-TEST(overwritten_args_are_what_is_there)
+TEST(overwritten_args_are_returned_as_they_are)
 {
 	struct child child = child_begin();
 	struct process p;
@@ -694,7 +694,7 @@ static void check_mark(const char *link, unsigned name, bool deleted, const char
 	CHECK_INT(p.image.exe_inode, 7);
 }
 
-TEST(a_mark_is_what_the_kernels_list_says)
+TEST(deleted_mark_follows_the_task_list)
 {
 	tree(BYTES(STAT_OF("sh", "5")));
 	check_mark("/a/x", 1, false, "/a/x", false);
@@ -713,7 +713,7 @@ TEST(a_mark_is_what_the_kernels_list_says)
 	check_mark("/", 0, false, "/", false);
 }
 
-TEST(without_the_list_a_file_without_names_is_deleted)
+TEST(unlinked_file_is_deleted_without_the_task_list)
 {
 	static const char *const names[] = { "sh", "sh (deleted)" };
 
@@ -738,7 +738,7 @@ TEST(without_the_list_a_file_without_names_is_deleted)
 	}
 }
 
-TEST(what_is_left_out_is_said)
+TEST(left_out_parts_are_marked)
 {
 	struct process p = meant(5);
 	uint32_t part = 99;
@@ -762,7 +762,7 @@ TEST(what_is_left_out_is_said)
 	CHECK_INT(p.image.incomplete, 0);
 }
 
-TEST(an_exe_in_memory_is_told)
+TEST(memfd_exe_is_marked)
 {
 	_cleanup_close_ int fd = memfd_create("in memory (deleted)", 0);
 	struct child child;
@@ -799,7 +799,7 @@ static struct child child_in(const char *dir)
 	return child;
 }
 
-TEST(a_deleted_cwd_has_no_mark)
+TEST(deleted_cwd_has_no_mark)
 {
 	static const char *const names[] = { "dir", "dir (deleted)" };
 
@@ -819,7 +819,7 @@ TEST(a_deleted_cwd_has_no_mark)
 	}
 }
 
-TEST(a_zombie_is_still_a_process)
+TEST(zombie_is_a_process)
 {
 	struct child child = child_begin();
 	struct process p;
@@ -836,7 +836,7 @@ TEST(a_zombie_is_still_a_process)
 	CHECK_INT(read_at("/proc", LIMIT, &p), -ESRCH);
 }
 
-TEST(a_kernel_thread_has_no_image)
+TEST(kernel_thread_has_no_image)
 {
 	struct process p = real(getpid());
 
@@ -853,7 +853,7 @@ TEST(a_kernel_thread_has_no_image)
 	}
 }
 
-TEST(without_permission_parts_are_unknown)
+TEST(parts_without_permission_are_unknown)
 {
 	struct process p;
 
@@ -869,7 +869,7 @@ TEST(without_permission_parts_are_unknown)
 	CHECK(p.image.cgroup.size > 0);
 }
 
-TEST(who_a_process_is)
+TEST(ids_of_a_process_are_read)
 {
 	struct process p = real(getpid());
 	struct procfs *procfs;

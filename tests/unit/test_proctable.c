@@ -55,7 +55,7 @@ TEST(processes_are_found_by_tgid_and_start)
 	CHECK_INT(e->born, 3);
 }
 
-TEST(known_process_is_left_alone)
+TEST(known_process_is_not_changed)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = some(7, 100);
@@ -88,7 +88,7 @@ static bool dies(void)
 	return false;
 }
 
-TEST(misuse_is_asserted)
+TEST(misuse_fails_an_assertion)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process stranger = some(7, 101), unknown = some(8, 1);
@@ -118,7 +118,7 @@ TEST(misuse_is_asserted)
 	}
 }
 
-TEST(everything_is_copied)
+TEST(all_values_are_copied)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	char buffer[] = "comm\0parent\0/exe\0/file\0a\0b\0\0/cwd\0/x/u.service/cid\0u.service\0cid\0X=1\0p\0q\0";
@@ -161,7 +161,7 @@ TEST(everything_is_copied)
 	CHECK(e->process.image.unit.data == e->process.image.cgroup.data + 3);
 }
 
-TEST(unknown_is_not_empty)
+TEST(unknown_differs_from_empty)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = some(7, 100);
@@ -262,7 +262,7 @@ TEST(exec_makes_a_new_version)
 	CHECK(proctable_next(table, NULL) == e);
 }
 
-TEST(exec_leaves_the_parents_image_alone)
+TEST(exec_does_not_change_the_image_of_the_parent)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process parent = with_args(some(7, 100), BYTES("sh\0")), p = child_of(&parent, 8, 101);
@@ -274,7 +274,7 @@ TEST(exec_leaves_the_parents_image_alone)
 	CHECK_INT(proctable_memory(table), 9);
 }
 
-TEST(exec_may_be_given_the_entry_itself)
+TEST(exec_accepts_the_entry_itself)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct entry *e = add(table, with_args(some(7, 100), BYTES("sh\0-c\0")));
@@ -284,7 +284,7 @@ TEST(exec_may_be_given_the_entry_itself)
 	check_bytes(e->process.comm, BYTES("some"));
 }
 
-TEST(beyond_memory_args_are_cut_between_two)
+TEST(args_above_the_memory_limit_end_between_two)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(20000);
 	struct bytes args = many_args(15000, 100);
@@ -320,7 +320,7 @@ TEST(beyond_memory_args_are_cut_between_two)
 	free((char *)args.data);
 }
 
-TEST(one_argument_too_long_leaves_none)
+TEST(one_argument_above_the_limit_leaves_none)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(0);
 	struct bytes args = many_args(PROCTABLE_ARGS_MAX + 1, PROCTABLE_ARGS_MAX + 1);
@@ -336,7 +336,7 @@ TEST(one_argument_too_long_leaves_none)
 	free((char *)args.data);
 }
 
-TEST(exec_counts_the_memory_it_gives_back)
+TEST(exec_accounts_for_the_memory_it_frees)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(20000);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
@@ -357,7 +357,7 @@ TEST(exec_counts_the_memory_it_gives_back)
 	free((char *)args.data);
 }
 
-TEST(no_memory_changes_nothing)
+TEST(failed_allocation_changes_nothing)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = with_args(some(7, 100), BYTES("old\0")), huge = p;
@@ -377,7 +377,7 @@ TEST(no_memory_changes_nothing)
 	check_bytes(e->process.image.args, BYTES("old\0"));
 }
 
-TEST(order_is_that_of_birth_however_they_came)
+TEST(entries_are_in_order_of_birth)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	const struct entry *last = NULL;
@@ -410,7 +410,7 @@ TEST(order_is_that_of_birth_however_they_came)
 	}
 }
 
-TEST(a_walk_may_remove_what_it_has_passed)
+TEST(walk_may_remove_passed_entries)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
@@ -466,7 +466,7 @@ TEST(ancestors_go_up_to_pid_1)
 	CHECK_INT(proctable_ancestors(table, &p, ret, sizeof(ret)), 0);
 }
 
-TEST(ancestors_end_where_they_would_go_round)
+TEST(ancestors_end_at_a_loop)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process a = some(5, 5), b = some(6, 5);
@@ -511,7 +511,7 @@ static void fill_ordinary(struct proctable *table, uint32_t n)
 	free((char *)args.data);
 }
 
-TEST(memory_is_moderate_and_given_back)
+TEST(memory_stays_within_its_bound_and_is_freed)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	size_t before = heap(), one;
@@ -541,7 +541,7 @@ static bool change(void *userdata, struct image *image)
 }
 
 /* Of those who share it, of what is kept for a snapshot, and of nobody else. */
-TEST(changed_images_are_changed_for_all_who_have_them)
+TEST(changed_image_is_changed_for_all_its_processes)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;

@@ -5,7 +5,7 @@
 #include "tap.h"
 #include "util/pool.h"
 
-TEST(snapshot_is_of_its_moment)
+TEST(snapshot_has_the_state_of_its_moment)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
@@ -45,7 +45,7 @@ TEST(snapshot_is_of_its_moment)
 	CHECK_INT(proctable_last_snapshot(table), 6);
 }
 
-TEST(what_a_cursor_gave_stays_until_its_next)
+TEST(entry_of_a_cursor_stays_until_its_next)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL, *other = NULL;
@@ -70,7 +70,7 @@ TEST(what_a_cursor_gave_stays_until_its_next)
 	CHECK_INT(proctable_retained(table), 0);
 }
 
-TEST(a_cursor_given_up_gives_all_back)
+TEST(freed_cursor_releases_all_versions)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct proctable_cursor *fresh, *half, *other;
@@ -105,7 +105,7 @@ static size_t in_use(void)
 }
 
 /* Processes that exec again, with snapshots that nobody reads: what is retained is known, and one version serves all. */
-TEST(retained_bytes_are_what_the_memory_is)
+TEST(retained_bytes_match_the_memory)
 {
 	struct proctable *table = table_new(UNLIMITED);
 	struct proctable_cursor *cursors[20];
@@ -150,7 +150,7 @@ TEST(retained_bytes_are_what_the_memory_is)
 	proctable_free(table);
 }
 
-TEST(a_stuck_cursor_keeps_only_what_was_alive)
+TEST(stuck_cursor_retains_only_what_was_alive)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *stuck = NULL;

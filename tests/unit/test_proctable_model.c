@@ -368,19 +368,19 @@ static void model_run(uint64_t seed, unsigned steps, size_t population)
 	proctable_free(m.table);
 }
 
-TEST(it_agrees_with_the_model)
+TEST(table_agrees_with_the_model)
 {
 	for (uint64_t seed = 1; seed <= 4; seed++)
 		model_run(seed, 20000, 80);
 }
 
-TEST(it_agrees_with_the_model_when_nearly_empty)
+TEST(table_agrees_with_the_model_when_nearly_empty)
 {
 	for (uint64_t seed = 1; seed <= 10; seed++)
 		model_run(seed, 5000, 2);
 }
 
-TEST(it_agrees_with_the_model_when_large)
+TEST(table_agrees_with_the_model_when_large)
 {
 	model_run(1, 20000, 280);
 }

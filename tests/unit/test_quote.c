@@ -54,7 +54,7 @@ static void check_round_trip(struct bytes args)
 	CHECK(bytes_equal((struct bytes){ back, through_shell(text, size, back, args.size + 100) }, args));
 }
 
-TEST(quoting_comes_back_from_a_shell)
+TEST(shell_reads_quoted_arguments_back)
 {
 	char all[2 * 255 + 256];
 	size_t size = 0;
@@ -76,7 +76,7 @@ TEST(quoting_comes_back_from_a_shell)
 	check_round_trip(ARGS("\xff\xfe\0\xc3\0é\0\x81\x88\0\x7f\0\x1b[31m"));
 }
 
-TEST(quoting_random_bytes_comes_back_from_a_shell)
+TEST(shell_reads_quoted_random_bytes_back)
 {
 	char args[6000];
 
@@ -89,7 +89,7 @@ TEST(quoting_random_bytes_comes_back_from_a_shell)
 	}
 }
 
-TEST(quoting_is_for_what_needs_it)
+TEST(only_what_needs_quotes_is_quoted)
 {
 	size_t size;
 	_cleanup_free_ char *text = quoted(ARGS("A=b\0A=b\0/x-1_2.3,4:5@6%7+8\0a b\0\0it's"), &size), *none = NULL;

@@ -74,7 +74,7 @@ static const char *pattern(const char *ere, const char *text)
 
 #define SAME(x) CHECK(!(x))
 
-TEST(nothing_configured_does_nothing)
+TEST(no_rules_change_nothing)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NULL);
 	_cleanup_(redact_free_p) struct redact *empty =
@@ -85,7 +85,7 @@ TEST(nothing_configured_does_nothing)
 	SAME(redacted(empty, "a|--password|x|"));
 }
 
-TEST(long_option)
+TEST(value_of_a_long_option_is_masked)
 {
 	CHECK_STR(option("password", "a|--password=x|b|"), "a|--password=[redacted]|b|");
 	CHECK_STR(option("password", "a|--password|x|b|"), "a|--password|[redacted]|b|");
@@ -96,7 +96,7 @@ TEST(long_option)
 		  "a|--password=[redacted]|--password|[redacted]|-z|");
 }
 
-TEST(names_are_exact)
+TEST(option_names_match_exactly)
 {
 	SAME(option("password", "a|--passwords=x|"));
 	SAME(option("password", "a|--passwords|x|"));
@@ -109,7 +109,7 @@ TEST(names_are_exact)
 	SAME(option("password", "a|--no-password|x|"));
 }
 
-TEST(dashes_of_the_entry_count)
+TEST(dashes_of_the_entry_matter)
 {
 	CHECK_STR(option("--password", "a|--password=x|"), "a|--password=[redacted]|");
 	SAME(option("--password", "a|-password=x|-password|x|"));
@@ -120,7 +120,7 @@ TEST(dashes_of_the_entry_count)
 	CHECK_STR(option("--p", "a|--p=x|--p|x|-px|-p|x|"), "a|--p=[redacted]|--p|[redacted]|-px|-p|x|");
 }
 
-TEST(one_letter)
+TEST(value_of_a_letter_option_is_masked)
 {
 	CHECK_STR(option("p", "a|-px|b|"), "a|-p[redacted]|b|");
 	CHECK_STR(option("-p", "a|-px|b|"), "a|-p[redacted]|b|");
@@ -130,7 +130,7 @@ TEST(one_letter)
 	SAME(option("p", "a|-vpx|-P|--px|p|px|-|--|"));
 }
 
-TEST(value_may_be_anything)
+TEST(any_value_is_masked)
 {
 	CHECK_STR(option("password", "a|--password=|b|"), "a|--password=[redacted]|b|");
 	CHECK_STR(option("password", "a|--password||b|"), "a|--password|[redacted]|b|");
@@ -141,7 +141,7 @@ TEST(value_may_be_anything)
 	CHECK_STR(option("\xc3\xa4", "a|--\xc3\xa4=x|"), "a|--\xc3\xa4=[redacted]|");
 }
 
-TEST(value_that_looks_like_an_option_is_one_too)
+TEST(value_that_looks_like_an_option_is_masked)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "token", "p"), NULL);
 
@@ -152,7 +152,7 @@ TEST(value_that_looks_like_an_option_is_one_too)
 	CHECK_STR(redacted(redact, "a|-password|b|"), "a|-p[redacted]|[redacted]|");
 }
 
-TEST(first_argument_is_no_option)
+TEST(first_argument_is_not_an_option)
 {
 	SAME(option("b", "-bash|"));
 	SAME(option("b", "-b|x|"));
@@ -160,7 +160,7 @@ TEST(first_argument_is_no_option)
 	CHECK_STR(pattern("as", "-bash|"), "-b[redacted]h|");
 }
 
-TEST(lists_that_end_early)
+TEST(option_without_value_is_kept)
 {
 	SAME(option("password", ""));
 	SAME(option("password", "|"));
@@ -175,7 +175,7 @@ TEST(lists_that_end_early)
 	CHECK_INT(redact_args(redact, BYTES_NONE, &(struct bytes){ NULL, 0 }), 0);
 }
 
-TEST(command_line_within_an_argument)
+TEST(command_line_within_an_argument_is_masked)
 {
 	CHECK_STR(option("password", "sh|-c|mysql --password=x -h y|"), "sh|-c|mysql --password=[redacted] -h y|");
 	CHECK_STR(option("password", "sh|-c|mysql --password x -h y|"), "sh|-c|mysql --password [redacted] -h y|");
@@ -198,7 +198,7 @@ TEST(command_line_within_an_argument)
 	SAME(option("--password", "sh|-c|mysql -password=x|"));
 }
 
-TEST(quotes_within_an_argument)
+TEST(quotes_within_an_argument_are_respected)
 {
 	CHECK_STR(option("password", "sh|-c|m --password='x y' -h z|"), "sh|-c|m --password=[redacted] -h z|");
 	CHECK_STR(option("password", "sh|-c|m --password \"x y\" -h z|"), "sh|-c|m --password [redacted] -h z|");
@@ -222,7 +222,7 @@ TEST(quotes_within_an_argument)
 	CHECK_STR(option("password", "sh|-c|m --password=x\\|"), "sh|-c|m --password=[redacted]|");
 }
 
-TEST(words_that_are_options_and_values)
+TEST(words_may_be_option_and_value)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "token"), NAMES("k[0-9]"));
 
@@ -252,7 +252,7 @@ static const char *variables(const char *name, const char *ere, const char *text
 	return result;
 }
 
-TEST(variables_by_name)
+TEST(variables_are_masked_by_name)
 {
 	CHECK_STR(variables("password", NULL, "A=1|PASSWORD=x y|B=2|"), "A=1|PASSWORD=[redacted]|B=2|");
 	CHECK_STR(variables("--password", NULL, "MYSQL_PASSWORD=x|Password_2=|password_file=/x|"),
@@ -267,7 +267,7 @@ TEST(variables_by_name)
 		  "CMD=m --password=[redacted] y|O=--password [redacted]|");
 }
 
-TEST(variables_by_pattern)
+TEST(variables_are_masked_by_pattern)
 {
 	CHECK_STR(variables(NULL, "AKIA[A-Z0-9]{4}", "A=xAKIA1234y|AKIA1234=z|"), "A=x[redacted]y|AKIA1234=z|");
 	CHECK_STR(variables(NULL, "^[A-Z]*SECRET=(.*)", "MYSECRET=x|A=SECRET=y|"), "MYSECRET=[redacted]|A=SECRET=y|");
@@ -288,7 +288,7 @@ TEST(lists_of_both_kinds_are_valid_together)
 }
 
 /* Of the bytes, not of their square: what looks like an option or a quote at every byte. */
-TEST(an_argument_of_the_worst_bytes_takes_one_look)
+TEST(worst_argument_is_scanned_once)
 {
 	static const char *const worst[] = {
 		" --p=", "--p='", " --p ", "'--p=\"", " -", "\"--p\",", " --p=\\", "-", "'"
@@ -316,7 +316,7 @@ TEST(an_argument_of_the_worst_bytes_takes_one_look)
 	free(arg);
 }
 
-TEST(patterns)
+TEST(patterns_mask_their_group)
 {
 	CHECK_STR(pattern("password=([^ ]*)", "sh|-c|mysql password=x y|"), "sh|-c|mysql password=[redacted] y|");
 	CHECK_STR(pattern("AKIA[A-Z0-9]{4}", "a|AKIA1234|xAKIA12345|"), "a|[redacted]|x[redacted]5|");
@@ -328,14 +328,14 @@ TEST(patterns)
 	SAME(pattern("a\nb", "a|b|"));
 }
 
-TEST(pattern_is_for_one_argument)
+TEST(pattern_matches_within_one_argument)
 {
 	SAME(pattern("a.b", "a|b|"));
 	SAME(pattern("a[^x]b", "a|b|"));
 	CHECK_STR(pattern(".*", "ab|cd|"), "[redacted]|[redacted]|");
 }
 
-TEST(matches_of_nothing_change_nothing)
+TEST(empty_matches_change_nothing)
 {
 	SAME(pattern("x*", "a|b||"));
 	SAME(pattern("k=([a-z]*)", "k=|"));
@@ -343,14 +343,14 @@ TEST(matches_of_nothing_change_nothing)
 	SAME(pattern("()", "a|b|"));
 }
 
-TEST(several_patterns_join)
+TEST(matches_of_several_patterns_join)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NAMES("abc", "cd", "x(y)", "zz"));
 
 	CHECK_STR(redacted(redact, "abcd|xyzz|abcxcd|"), "[redacted]|x[redacted]|[redacted]x[redacted]|");
 }
 
-TEST(options_and_patterns_join)
+TEST(matches_of_options_and_patterns_join)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password", "k"), NAMES("s[0-9]", "word=x"));
 
@@ -365,7 +365,7 @@ TEST(options_and_patterns_join)
 	CHECK_STR(redacted(name, "a|--password=x|"), "a|--pass[redacted]=[redacted]|");
 }
 
-TEST(next_list_takes_the_place)
+TEST(next_list_replaces_the_previous)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p"), NAMES("secret"));
 	size_t size = 1 << 20;
@@ -386,7 +386,7 @@ TEST(next_list_takes_the_place)
 	free(large);
 }
 
-TEST(many_small_arguments_grow_as_said)
+TEST(growth_of_small_arguments_is_as_documented)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NULL, NAMES("."));
 	size_t size = 200000;
@@ -402,7 +402,7 @@ TEST(many_small_arguments_grow_as_said)
 	free(args);
 }
 
-TEST(settings_that_are_refused)
+TEST(invalid_settings_are_refused)
 {
 	static const char *const bad[] = { "", "-", "--", "---", "---x", "a=b", "--a=", "=" };
 	struct redact *redact = NULL;

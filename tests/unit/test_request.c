@@ -26,7 +26,7 @@ static void refused(const char *line, const char *why)
 		CHECK_STR(reason, why);
 }
 
-TEST(an_empty_object_asks_for_everything)
+TEST(empty_object_asks_for_everything)
 {
 	CHECK_INT(parse("{}"), 0);
 	CHECK(!request.stats && !request.snapshot && !request.keys_given && filter_is_empty(request.filter));
@@ -35,7 +35,7 @@ TEST(an_empty_object_asks_for_everything)
 	request_clear(&request);
 }
 
-TEST(a_subscription_has_filters_fields_and_snapshot)
+TEST(subscription_has_filters_fields_and_snapshot)
 {
 	CHECK_INT(parse("{\"pid\":[1,\"!2\"],\"exe\":\"/usr/*\",\"snapshot\":true,\"fields\":[\"pid\",\"exe\"]}"), 0);
 	CHECK(request.snapshot && request.keys_given && !request.stats);
@@ -53,7 +53,7 @@ TEST(a_subscription_has_filters_fields_and_snapshot)
 	request_clear(&request);
 }
 
-TEST(stats_stand_alone)
+TEST(stats_exclude_other_keys)
 {
 	CHECK_INT(parse("{\"stats\":true}"), 0);
 	CHECK(request.stats);
@@ -68,7 +68,7 @@ TEST(stats_stand_alone)
 	refused("{\"stats\":1}", "stats must be true or false");
 }
 
-TEST(what_is_no_request)
+TEST(invalid_requests_are_refused)
 {
 	refused("", NULL);
 	refused("x", NULL);
@@ -94,7 +94,7 @@ TEST(what_is_no_request)
 	CHECK_STR(reason, "the line contains a NUL byte");
 }
 
-TEST(only_strict_json_is_json)
+TEST(only_strict_json_is_accepted)
 {
 	static const char *const others[] = {
 		"{} //",
@@ -134,7 +134,7 @@ TEST(only_strict_json_is_json)
 	request_clear(&request);
 }
 
-TEST(a_key_comes_once)
+TEST(repeated_key_is_refused)
 {
 	refused("{\"pid\":1,\"pid\":2}", "pid is given twice");
 	refused("{\"pid\":1,\"uid\":1,\"pid\":1}", "pid is given twice");
@@ -143,7 +143,7 @@ TEST(a_key_comes_once)
 	refused("{\"error\":1,\"\\u0065rror\":1}", "error is given twice");
 }
 
-TEST(text_is_unicode_without_nul)
+TEST(text_must_be_unicode_without_nul)
 {
 	refused("{\"comm\":\"\xff\"}", "not UTF-8");
 	refused("{\"comm\":\"\xc0\x80\"}", "not UTF-8");	 /* overlong */
@@ -165,7 +165,7 @@ TEST(text_is_unicode_without_nul)
 	request_clear(&request);
 }
 
-TEST(numbers_are_values_as_they_are_written)
+TEST(numbers_are_values_as_written)
 {
 	CHECK_INT(parse("{\"pid\":[0,4294967295],\"error\":[-13,13],\"comm\":[5,1.50,-0],\"uid\":\"0\"}"), 0);
 	CHECK_STR(filter_entry(request.filter, FILTER_PID, 1), "4294967295");
@@ -185,7 +185,7 @@ static void print(void *to, const char *data, size_t size)
 	strncat(to, data, size);
 }
 
-TEST(a_subscription_is_told_so_that_it_can_be_asked_for_again)
+TEST(reply_is_a_valid_request)
 {
 	char answer[1024] = "";
 	yajl_gen gen = yajl_gen_alloc(NULL);

@@ -174,7 +174,7 @@ static void end_child(pid_t pid)
 }
 
 /* Its end is recorded, behind a record that is not complete for long. */
-TEST(end_behind_an_incomplete_record_is_told_as_it_was)
+TEST(end_after_an_incomplete_record_has_its_status)
 {
 	pid_t pid = waiting_child();
 	unsigned long long start = start_of(pid);
@@ -199,7 +199,7 @@ TEST(end_behind_an_incomplete_record_is_told_as_it_was)
 }
 
 /* The list was read before that record was complete: what is behind it may be the end of what is listed. */
-TEST(comparison_waits_for_what_was_recorded_while_the_list_was_read)
+TEST(comparison_waits_for_records_made_during_the_listing)
 {
 	pid_t pid = waiting_child();
 
@@ -223,7 +223,7 @@ TEST(comparison_waits_for_what_was_recorded_while_the_list_was_read)
 }
 
 /* /proc may show its arguments already, as if they were of the exec that the list says. */
-TEST(exec_between_list_and_look_up_is_told_once)
+TEST(exec_between_listing_and_lookup_is_reported_once)
 {
 	pid_t pid = waiting_child();
 
@@ -248,7 +248,7 @@ TEST(exec_between_list_and_look_up_is_told_once)
 	end();
 }
 
-TEST(an_end_that_is_lost_is_told_once)
+TEST(lost_end_is_reported_once)
 {
 	pid_t pid = waiting_child();
 
@@ -264,7 +264,7 @@ TEST(an_end_that_is_lost_is_told_once)
 }
 
 /* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a zombie. */
-TEST(end_of_a_process_that_was_missed_brings_no_phantom)
+TEST(end_of_a_missed_process_adds_no_phantom)
 {
 	for (int while_reading = 0; while_reading < 2; while_reading++) {
 		pid_t pid = waiting_child();
@@ -287,7 +287,7 @@ TEST(end_of_a_process_that_was_missed_brings_no_phantom)
 	}
 }
 
-TEST(exec_under_way_is_told_by_its_record)
+TEST(exec_under_way_is_reported_by_its_record)
 {
 	pid_t pid = waiting_child();
 
@@ -309,7 +309,7 @@ TEST(exec_under_way_is_told_by_its_record)
 	end();
 }
 
-TEST(exec_whose_record_is_lost_is_told_once_it_is_over)
+TEST(exec_with_a_lost_record_is_reported_once_it_is_over)
 {
 	pid_t pid = waiting_child();
 
@@ -330,7 +330,7 @@ TEST(exec_whose_record_is_lost_is_told_once_it_is_over)
 }
 
 /* Its record may be lost or yet to come. Here it is lost. */
-TEST(end_under_way_is_told_once_it_is_over)
+TEST(end_under_way_is_reported_once_it_is_over)
 {
 	pid_t pid = waiting_child();
 
@@ -350,7 +350,7 @@ TEST(end_under_way_is_told_once_it_is_over)
 }
 
 /* Nor as the parent that a child of it names: it may have passed the tracepoint before it had a probe. */
-TEST(process_that_is_ending_at_the_start_is_not_put_in)
+TEST(process_ending_at_the_start_is_not_added)
 {
 	pid_t pid = waiting_child(), child = waiting_child();
 
@@ -368,7 +368,7 @@ TEST(process_that_is_ending_at_the_start_is_not_put_in)
 }
 
 /* Another one, whose file does not answer. */
-TEST(exec_that_is_never_over_hides_the_one_before_not_for_ever)
+TEST(unfinished_exec_hides_the_previous_for_a_limited_time)
 {
 	pid_t pid = waiting_child();
 	int r = RESYNC_AGAIN;
@@ -387,7 +387,7 @@ TEST(exec_that_is_never_over_hides_the_one_before_not_for_ever)
 	end();
 }
 
-TEST(exec_under_way_at_the_start_is_told_by_its_record)
+TEST(exec_under_way_at_the_start_is_reported_by_its_record)
 {
 	pid_t pid = waiting_child();
 
@@ -404,7 +404,7 @@ TEST(exec_under_way_at_the_start_is_told_by_its_record)
 	end();
 }
 
-TEST(a_hidden_process_is_not_gone)
+TEST(hidden_process_is_not_reported_gone)
 {
 	pid_t pid = waiting_child();
 
@@ -424,7 +424,7 @@ static void *wait_in_thread(void *argument)
 }
 
 /* Its leader is a zombie. */
-TEST(a_process_whose_leader_has_ended_is_not_gone)
+TEST(process_with_an_ended_leader_is_not_reported_gone)
 {
 	char path[64], text[512] = "";
 	pid_t pid = fork();

@@ -298,7 +298,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-TEST(on_connecting_there_is_a_snapshot_then_live_then_what_happens)
+TEST(new_connection_receives_snapshot_live_and_events)
 {
 	int fd;
 
@@ -319,7 +319,7 @@ TEST(on_connecting_there_is_a_snapshot_then_live_then_what_happens)
 	end();
 }
 
-TEST(a_snapshot_larger_than_a_socket_is_made_as_it_is_read)
+TEST(snapshot_larger_than_a_socket_is_made_as_it_is_read)
 {
 	struct server_stats s;
 	int fd;
@@ -337,7 +337,7 @@ TEST(a_snapshot_larger_than_a_socket_is_made_as_it_is_read)
 	end();
 }
 
-TEST(a_filter_that_nothing_passes_takes_turns_too)
+TEST(snapshot_with_a_filter_that_nothing_passes_takes_turns)
 {
 	int fd;
 
@@ -352,7 +352,7 @@ TEST(a_filter_that_nothing_passes_takes_turns_too)
 	end();
 }
 
-TEST(half_closing_ends_the_requests_and_not_the_stream)
+TEST(half_closed_connection_keeps_its_stream)
 {
 	int fd;
 
@@ -380,7 +380,7 @@ TEST(half_closing_ends_the_requests_and_not_the_stream)
 	end();
 }
 
-TEST(half_closing_behind_a_heap_of_requests_loses_none_and_adds_none)
+TEST(requests_before_a_half_close_are_all_answered)
 {
 	int fd;
 
@@ -396,7 +396,7 @@ TEST(half_closing_behind_a_heap_of_requests_loses_none_and_adds_none)
 	end();
 }
 
-TEST(requests_come_in_any_pieces)
+TEST(requests_may_be_fragmented_anywhere)
 {
 	const char *request = "{\"comm\":\"\xe2\x82\xac*\",\"fields\":[\"pid\"]}\n{\"stats\":true}\n";
 	int fd;
@@ -429,7 +429,7 @@ static char *request_of(size_t length)
 	return request;
 }
 
-TEST(a_line_has_64_KiB_and_not_one_byte_more)
+TEST(request_line_is_limited_to_64_KiB)
 {
 	_cleanup_free_ char *fits = request_of(REQUEST_LINE_MAX), *too_long = request_of(REQUEST_LINE_MAX + 1);
 	int fd;
@@ -467,7 +467,7 @@ TEST(a_line_has_64_KiB_and_not_one_byte_more)
 	end();
 }
 
-TEST(what_is_no_request_is_rejected_and_the_connection_closed)
+TEST(invalid_request_is_rejected_and_the_connection_closed)
 {
 	static const char *const nonsense[] = {
 		"\n",
@@ -504,7 +504,7 @@ TEST(what_is_no_request_is_rejected_and_the_connection_closed)
 	end();
 }
 
-TEST(rejected_is_the_last_line_also_within_a_snapshot)
+TEST(rejected_is_the_last_line_within_a_snapshot_too)
 {
 	int fd;
 
@@ -523,7 +523,7 @@ TEST(rejected_is_the_last_line_also_within_a_snapshot)
 	end();
 }
 
-TEST(who_does_not_read_the_reason_is_closed_nevertheless)
+TEST(rejected_connection_closes_without_being_read)
 {
 	uint64_t before = now_ms();
 	int fd;
@@ -543,7 +543,7 @@ TEST(who_does_not_read_the_reason_is_closed_nevertheless)
 	end();
 }
 
-TEST(a_turn_has_few_requests)
+TEST(one_turn_handles_few_requests)
 {
 	static char heap[1000 * 15 + 1];
 	int fd, other;
@@ -586,7 +586,7 @@ static size_t flood(int fd, const char *request)
 	return sent;
 }
 
-TEST(who_asks_and_never_reads_costs_nothing_more)
+TEST(requests_without_reading_take_bounded_memory)
 {
 	static const char *const requests[] = {
 		"{\"stats\":true}\n",
@@ -622,7 +622,7 @@ TEST(who_asks_and_never_reads_costs_nothing_more)
 }
 
 /* Each time it asks for another snapshot, what is queued goes before it: that must not free the queue for more. */
-TEST(snapshots_that_nobody_reads_do_not_make_the_queue_larger)
+TEST(unread_snapshots_do_not_enlarge_the_queue)
 {
 	int fd;
 
@@ -643,7 +643,7 @@ TEST(snapshots_that_nobody_reads_do_not_make_the_queue_larger)
 	end();
 }
 
-TEST(a_subscription_replaces_the_snapshot_under_way)
+TEST(subscription_replaces_the_snapshot_under_way)
 {
 	const char *subscribed;
 	int fd;
@@ -677,7 +677,7 @@ TEST(a_subscription_replaces_the_snapshot_under_way)
 	end();
 }
 
-TEST(who_cannot_follow_can_still_ask_for_less)
+TEST(slow_subscriber_can_still_narrow_its_filter)
 {
 	const char *lost, *subscribed;
 	unsigned long long count, first, last;
@@ -708,7 +708,7 @@ TEST(who_cannot_follow_can_still_ask_for_less)
 	end();
 }
 
-TEST(a_loss_is_told_exactly_in_its_place)
+TEST(loss_is_reported_exactly_in_its_place)
 {
 	unsigned long long next = 1, seq, count, first, last;
 	const unsigned rounds = getenv("VALGRIND") ? 4 : 20;
@@ -747,7 +747,7 @@ TEST(a_loss_is_told_exactly_in_its_place)
 	end();
 }
 
-TEST(a_slow_one_is_disconnected_where_that_is_asked_for)
+TEST(slow_subscriber_is_disconnected_where_configured)
 {
 	int slow, fast;
 
@@ -769,7 +769,7 @@ TEST(a_slow_one_is_disconnected_where_that_is_asked_for)
 	end();
 }
 
-TEST(one_too_many_is_told_why)
+TEST(connection_above_the_limit_is_rejected_with_a_reason)
 {
 	int a, b, c;
 	struct settings *more;
@@ -811,7 +811,7 @@ TEST(one_too_many_is_told_why)
 	end();
 }
 
-TEST(without_descriptors_the_loop_waits)
+TEST(accepting_pauses_without_descriptors)
 {
 	struct rlimit limit, none;
 	int clients[100], last;
@@ -849,7 +849,7 @@ TEST(without_descriptors_the_loop_waits)
 	end();
 }
 
-TEST(what_is_queued_at_the_end_is_written_for_a_limited_time)
+TEST(queues_are_flushed_for_a_limited_time_at_the_end)
 {
 	char result[32] = "";
 	int fd, stuck, report[2];
@@ -972,7 +972,7 @@ static int listening(int type)
 	return fd;
 }
 
-TEST(a_socket_that_systemd_made_is_used_and_left)
+TEST(socket_of_systemd_is_used_and_not_removed)
 {
 	struct stat st;
 	int fd, listener;
@@ -997,7 +997,7 @@ TEST(a_socket_that_systemd_made_is_used_and_left)
 	end();
 }
 
-TEST(a_stale_socket_is_replaced_and_nothing_else)
+TEST(stale_socket_is_replaced_and_no_other_file)
 {
 	char target[128];
 	struct stat st, after;
@@ -1042,7 +1042,7 @@ TEST(a_stale_socket_is_replaced_and_nothing_else)
 	end();
 }
 
-TEST(a_group_that_is_not_there_yet_lets_nobody_in_and_is_said)
+TEST(missing_group_admits_only_root_and_is_logged)
 {
 	struct group *own = getgrgid(getgid());
 	struct stat st;
@@ -1071,7 +1071,7 @@ TEST(a_group_that_is_not_there_yet_lets_nobody_in_and_is_said)
 	end();
 }
 
-TEST(a_file_that_is_another_daemons_by_now_stays)
+TEST(socket_file_of_another_daemon_is_kept)
 {
 	struct stat st;
 	int other;
@@ -1209,7 +1209,7 @@ static bool is_refused(int fd, const char *reason)
 	return true;
 }
 
-TEST(filter_that_leaves_no_room_in_the_queue_is_refused)
+TEST(filter_as_large_as_the_queue_is_refused)
 {
 	static char request[50000] = "{\"args\":[";
 	int fd;
@@ -1226,7 +1226,7 @@ TEST(filter_that_leaves_no_room_in_the_queue_is_refused)
 	end();
 }
 
-TEST(one_user_cannot_take_all_places)
+TEST(one_user_cannot_take_all_connections)
 {
 	int first = -1, root;
 
@@ -1260,7 +1260,7 @@ TEST(one_user_cannot_take_all_places)
 }
 
 /* By the mode and the group of the file, which may change while they are connected. */
-TEST(connection_that_is_not_let_in_any_more_ends_at_a_reload)
+TEST(reload_closes_connections_that_lost_access)
 {
 	struct group *daemon_group = getgrnam("daemon");
 	int stays, goes, late;
@@ -1301,7 +1301,7 @@ TEST(connection_that_is_not_let_in_any_more_ends_at_a_reload)
 }
 
 /* Of many daemons that start over a stale socket at once one has it, and its file is there. */
-TEST(one_of_many_that_start_at_once_has_the_socket)
+TEST(one_of_many_concurrent_starts_has_the_socket)
 {
 	make_directory();
 	settings = settings_of("");
@@ -1354,7 +1354,7 @@ TEST(one_of_many_that_start_at_once_has_the_socket)
 	free(text);
 }
 
-TEST(reader_that_has_stopped_makes_room_when_all_places_are_taken)
+TEST(stalled_connection_is_closed_for_a_new_one)
 {
 	int stuck, good, late;
 
@@ -1384,7 +1384,7 @@ TEST(reader_that_has_stopped_makes_room_when_all_places_are_taken)
 	end();
 }
 
-TEST(snapshots_that_are_not_read_end_when_memory_is_used_up)
+TEST(unread_snapshots_end_when_their_memory_is_used_up)
 {
 	int stalled[10], good, late;
 
@@ -1431,7 +1431,7 @@ TEST(snapshots_that_are_not_read_end_when_memory_is_used_up)
 	end();
 }
 
-TEST(large_lines_of_snapshots_that_are_not_read_are_bounded)
+TEST(large_lines_of_unread_snapshots_are_bounded)
 {
 	static char args[60000];
 	int fds[30];
@@ -1469,7 +1469,7 @@ TEST(large_lines_of_snapshots_that_are_not_read_are_bounded)
 	end();
 }
 
-TEST(who_goes_within_a_snapshot_leaves_nothing)
+TEST(disconnecting_within_a_snapshot_leaks_nothing)
 {
 	int fd;
 
@@ -1595,7 +1595,7 @@ static void attack_times(unsigned times)
 	CHECK_INT(stats().subscribers, 0);
 }
 
-TEST(two_thousand_hostile_connections_leave_nothing)
+TEST(two_thousand_hostile_connections_leak_nothing)
 {
 	size_t memory;
 	unsigned fds;

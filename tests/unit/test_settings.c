@@ -81,7 +81,7 @@ static char *list_line(char *to, const char *key, const char *part, unsigned tim
 	return to + sprintf(to, "\n");
 }
 
-TEST(filter_limits_are_for_all_keys_of_a_section)
+TEST(filter_limits_cover_all_keys_of_a_section)
 {
 	char text[8192], wrong[8192], *at = text + sprintf(text, "[journal]\n");
 
@@ -164,7 +164,7 @@ TEST(every_type_is_read)
 	settings_free(s);
 }
 
-TEST(what_is_wrong_is_told_with_its_place)
+TEST(errors_have_file_and_line)
 {
 	refused("[nonsense]\n", "x.conf:1: unknown section [nonsense]\n");
 	refused("[probes]\n\nnonsense = 1\n", "x.conf:3: unknown key 'nonsense' in [probes]\n");
@@ -206,7 +206,7 @@ TEST(sizes_do_not_overflow)
 	settings_free(taken("[probes]\nring_buffer = 1G\ntable_memory = 1024G\n"));
 }
 
-TEST(bad_globs_and_patterns_are_refused)
+TEST(invalid_globs_and_patterns_are_refused)
 {
 	struct settings *s = NULL;
 
@@ -220,7 +220,7 @@ TEST(bad_globs_and_patterns_are_refused)
 	CHECK_INT(count, 1);
 }
 
-TEST(everything_that_is_wrong_is_told_at_once)
+TEST(all_errors_are_reported_at_once)
 {
 	struct settings *s = NULL;
 
@@ -228,7 +228,7 @@ TEST(everything_that_is_wrong_is_told_at_once)
 	CHECK_INT(count, 5);
 }
 
-TEST(lines_of_every_kind)
+TEST(every_kind_of_line_is_parsed)
 {
 	static char line[20000] = "[socket]\nexe = ";
 	struct settings *s = taken("\xef\xbb\xbf[probes]\r\nforks = yes\r\n\r\n# x\n; y\n   \n[log]\nlevel=info");
@@ -286,14 +286,14 @@ TEST(suspicious_configuration_values_are_warned_about)
 		"x.conf:2: warning: comm = systemd-resolved: the comm of a process has at most 15 bytes, so this never matches\n");
 }
 
-TEST(values_with_these_bytes_that_may_be_meant_are_not)
+TEST(unsuspicious_values_are_not_warned_about)
 {
 	doubted("[socket]\nargs = a#b;c, [#], *\"*, x[ ];y, it's\ncomm = systemd-resolve*, !systemd-resolve\n"
 		"[redact]\npattern = a\"b|[ ]#\n",
 		"");
 }
 
-TEST(errors_for_the_same_reason_say_so)
+TEST(repeated_errors_name_their_reason)
 {
 	refused("[log]\nlevel = \"info\"\n",
 		"x.conf:2: level = \"info\": not one of error, warning, notice, info, debug; quotes are part of a value\n");
@@ -313,7 +313,7 @@ static void write_file(const char *name, const char *text)
 	CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
 }
 
-TEST(dropins_come_after_in_the_order_of_names)
+TEST(dropins_are_read_in_order_of_names)
 {
 	struct settings *s = NULL;
 	char path[256], command[300];
@@ -359,7 +359,7 @@ TEST(dropins_come_after_in_the_order_of_names)
 }
 
 /* Without a writer: to open it would wait. */
-TEST(what_is_no_regular_file_is_refused_at_once)
+TEST(other_files_are_refused_at_once)
 {
 	struct settings *s = NULL;
 	char path[256], expected[300], command[300];
@@ -397,7 +397,7 @@ TEST(what_is_no_regular_file_is_refused_at_once)
 }
 
 /* conf/execsnoopd.conf: every key with its default, as a comment; filter keys in one section of three. */
-TEST(the_file_that_is_installed_shows_every_default)
+TEST(installed_file_shows_every_default)
 {
 	static char text[65536];
 	const char *top = getenv("top_srcdir");
@@ -446,7 +446,7 @@ static void note_difference(void *userdata, const char *section, const char *nam
 	fprintf(out, "%s.%s %s -> %s\n", section, name, in_force, asked);
 }
 
-TEST(what_takes_a_restart_is_compared)
+TEST(settings_that_need_a_restart_are_compared)
 {
 	struct settings *begun = taken("[probes]\nenv = LANG\n"),
 			*asked = taken(

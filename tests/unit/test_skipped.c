@@ -36,7 +36,7 @@ TEST(skipped_run_is_reported_once)
 	CHECK_INT(look_twice(4, 0), 4);
 }
 
-TEST(run_made_up_for_before_the_next_look_is_not_reported)
+TEST(recovered_run_is_not_reported)
 {
 	begin(true);
 	CHECK_INT(look(0, 0), 0);
@@ -52,7 +52,7 @@ TEST(run_made_up_for_before_the_next_look_is_not_reported)
 	CHECK_INT(look(1, 0), 1);
 }
 
-TEST(run_made_up_for_after_its_report_balances_the_next)
+TEST(run_recovered_after_its_report_balances_the_next)
 {
 	begin(true);
 	CHECK_INT(look_twice(2, 2), 4);
@@ -81,7 +81,7 @@ TEST(runs_skipped_before_a_reset_are_not_reported)
 	CHECK_INT(look_twice(8, 9), 2);
 }
 
-TEST(last_look_reports_without_confirmation)
+TEST(last_check_reports_without_confirmation)
 {
 	begin(false);
 	CHECK_INT(look(2, 0), 0);
@@ -89,7 +89,7 @@ TEST(last_look_reports_without_confirmation)
 	CHECK_INT(skipped_last_look(&skipped, (struct loss_count){ 3, 1 }), 0);
 }
 
-TEST(looks_are_apart_while_a_run_is_to_be_confirmed)
+TEST(checks_are_apart_while_a_run_is_unconfirmed)
 {
 	begin(false);
 	CHECK(skipped_is_look_due(&skipped, now_us, false));

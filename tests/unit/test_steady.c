@@ -61,7 +61,7 @@ static void turn(unsigned round)
 	pipeline_flush(pipeline);
 }
 
-TEST(nothing_is_allocated_for_an_event)
+TEST(event_needs_no_allocation)
 {
 	struct pipeline_config config = { .args_limit = 1 << 20, .table_memory = 1 << 20 };
 	struct subscriber_config subscriber = { .queue = 4 << 20, .keys = KEYS_ALL };

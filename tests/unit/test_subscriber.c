@@ -100,7 +100,7 @@ static unsigned count_of(const char *what)
 	return n;
 }
 
-TEST(a_snapshot_then_live_then_events)
+TEST(snapshot_is_followed_by_live_and_events)
 {
 	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
@@ -124,7 +124,7 @@ TEST(a_snapshot_then_live_then_events)
 	end();
 }
 
-TEST(an_end_is_told_only_to_who_was_told_of_the_beginning)
+TEST(exited_is_sent_only_for_announced_processes)
 {
 	begin();
 	exec_of(1);
@@ -138,7 +138,7 @@ TEST(an_end_is_told_only_to_who_was_told_of_the_beginning)
 	end();
 }
 
-TEST(what_is_lost_is_counted_in_its_place)
+TEST(loss_is_counted_in_its_place)
 {
 	struct subscriber_stats stats;
 	unsigned told = 0, lost = 0;
@@ -181,7 +181,7 @@ static void exec_with(unsigned pid, size_t args_size)
 	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
 }
 
-TEST(line_that_is_larger_than_the_queue_is_lost_in_its_place)
+TEST(line_larger_than_the_queue_is_lost_in_its_place)
 {
 	unsigned long long first, last;
 	struct subscriber_stats stats;
@@ -212,7 +212,7 @@ TEST(line_that_is_larger_than_the_queue_is_lost_in_its_place)
 	end();
 }
 
-TEST(small_lines_take_no_more_memory_than_the_queue_has)
+TEST(small_lines_stay_within_the_memory_of_the_queue)
 {
 	struct subscriber_stats stats;
 
@@ -229,7 +229,7 @@ TEST(small_lines_take_no_more_memory_than_the_queue_has)
 	end();
 }
 
-TEST(a_slow_one_can_be_disconnected)
+TEST(slow_subscriber_can_be_disconnected)
 {
 	begin();
 	join(20000, false, NULL);
@@ -242,7 +242,7 @@ TEST(a_slow_one_can_be_disconnected)
 	end();
 }
 
-TEST(a_new_filter_ends_the_snapshot_or_takes_part_in_it)
+TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 {
 	struct filter *filter;
 	const char *reason;
@@ -285,7 +285,7 @@ TEST(a_new_filter_ends_the_snapshot_or_takes_part_in_it)
 	end();
 }
 
-TEST(an_answer_stands_behind_what_was_before_it)
+TEST(reply_follows_earlier_lines)
 {
 	struct line *answer;
 
@@ -312,7 +312,7 @@ static int say(const char *what, int (*how)(struct subscriber *, struct line *))
 	return how(subscriber, answer);
 }
 
-TEST(it_takes_a_few_answers_until_they_are_written)
+TEST(unwritten_replies_are_limited_in_number)
 {
 	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
@@ -340,7 +340,7 @@ TEST(it_takes_a_few_answers_until_they_are_written)
 	end();
 }
 
-TEST(answers_that_are_not_read_are_bounded_in_memory_too)
+TEST(unread_replies_are_bounded_in_memory)
 {
 	_cleanup_free_ char *large = calloc(1, 60001);
 	struct subscriber_stats stats;
@@ -362,7 +362,7 @@ TEST(answers_that_are_not_read_are_bounded_in_memory_too)
 	end();
 }
 
-TEST(a_last_line_is_the_last)
+TEST(last_line_ends_the_stream)
 {
 	begin();
 	join(1 << 20, false, NULL);
@@ -376,7 +376,7 @@ TEST(a_last_line_is_the_last)
 	end();
 }
 
-TEST(a_last_line_behind_a_loss)
+TEST(last_line_follows_a_loss)
 {
 	begin();
 	join(20000, false, NULL);
@@ -389,7 +389,7 @@ TEST(a_last_line_behind_a_loss)
 	end();
 }
 
-TEST(a_last_line_ends_a_snapshot)
+TEST(last_line_ends_a_snapshot)
 {
 	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
@@ -410,7 +410,7 @@ TEST(a_last_line_ends_a_snapshot)
 }
 
 /* What was queued before a snapshot goes out before it, and is queue until then. */
-TEST(a_snapshot_does_not_free_the_queue)
+TEST(snapshot_does_not_free_the_queue)
 {
 	struct subscriber_stats stats;
 	unsigned long long count;
@@ -438,7 +438,7 @@ TEST(a_snapshot_does_not_free_the_queue)
 	end();
 }
 
-TEST(a_snapshot_that_lets_nothing_pass_takes_turns)
+TEST(snapshot_that_passes_nothing_takes_turns)
 {
 	unsigned turns = 0;
 	int r;
@@ -458,7 +458,7 @@ TEST(a_snapshot_that_lets_nothing_pass_takes_turns)
 	end();
 }
 
-TEST(a_reader_that_is_gone_is_told)
+TEST(closed_connection_is_an_error)
 {
 	begin();
 	join(1 << 20, true, NULL);
@@ -468,7 +468,7 @@ TEST(a_reader_that_is_gone_is_told)
 }
 
 /* A crash: another subscriber goes on with the same socket, over a table that was made anew. */
-TEST(after_a_crash_what_waited_is_told_as_lost)
+TEST(lines_queued_at_a_crash_are_reported_lost)
 {
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
 	struct checkpoint_stream checkpoint = {}, left;
@@ -519,7 +519,7 @@ TEST(after_a_crash_what_waited_is_told_as_lost)
 	end();
 }
 
-TEST(after_a_crash_a_snapshot_that_was_under_way_begins_anew)
+TEST(snapshot_under_way_at_a_crash_starts_again)
 {
 	struct checkpoint_stream left = { .joined = true, .had_snapshot = true, .in_snapshot = true };
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
@@ -569,7 +569,7 @@ static struct process large_process(char *args, size_t args_size, uint32_t tgid,
 	};
 }
 
-TEST(a_filter_that_costs_too_much_loses_events_of_its_own)
+TEST(costly_filter_loses_events_of_its_own_stream)
 {
 	static char args[1 << 20];
 	struct process process = large_process(args, sizeof(args), 1, "the-end");
@@ -613,7 +613,7 @@ TEST(a_filter_that_costs_too_much_loses_events_of_its_own)
 }
 
 /* Each turn is short, and all of them together have all. */
-TEST(a_snapshot_with_a_costly_filter_is_cut_into_turns)
+TEST(snapshot_with_a_costly_filter_takes_turns)
 {
 	static char args[200000];
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID) };

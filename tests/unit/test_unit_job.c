@@ -19,14 +19,14 @@ static long asked_for_ms(void)
 	return (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000;
 }
 
-TEST(without_a_bus_nobody_knows)
+TEST(job_is_unknown_without_a_bus)
 {
 	CHECK_INT(setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1), 0);
 	CHECK(asked_for_ms() < 1000);
 }
 
 /* As at the end of a shutdown: the socket is there, and nobody accepts. */
-TEST(a_bus_that_does_not_answer_is_not_waited_for)
+TEST(unresponsive_bus_does_not_block)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char bus[sizeof(address.sun_path) + 32];

@@ -71,7 +71,7 @@ static void compare(const unsigned char *data, size_t size)
 		CHECK_INT(utf8_bad(text + good, left), maximal_subpart(data + good, left));
 }
 
-TEST(all_one_and_two_bytes)
+TEST(all_one_and_two_byte_strings_match_the_reference)
 {
 	for (unsigned i = 0; i < 256; i++) {
 		unsigned char one = (unsigned char)i;
@@ -82,13 +82,13 @@ TEST(all_one_and_two_bytes)
 	}
 }
 
-TEST(all_three_bytes_that_begin_with_no_ascii)
+TEST(all_non_ascii_three_byte_strings_match_the_reference)
 {
 	for (unsigned i = 0x800000; i < 0x1000000; i++)
 		compare((unsigned char[]){ (unsigned char)(i >> 16), (unsigned char)(i >> 8), (unsigned char)i }, 3);
 }
 
-TEST(four_bytes_at_all_bounds)
+TEST(four_byte_strings_at_all_bounds_match_the_reference)
 {
 	static const unsigned char bounds[] = { 0,    0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f,
 						0xa0, 0xbf, 0xc0, 0xe0, 0xf0, 0xff };
@@ -102,7 +102,7 @@ TEST(four_bytes_at_all_bounds)
 	}
 }
 
-TEST(every_place_of_a_bad_byte_in_ascii)
+TEST(invalid_byte_in_ascii_is_found_at_every_place)
 {
 	char *data = malloc(41);
 
@@ -121,7 +121,7 @@ TEST(every_place_of_a_bad_byte_in_ascii)
 	free(data);
 }
 
-TEST(whole_and_cut_sequences_at_every_alignment)
+TEST(whole_and_cut_sequences_match_at_every_alignment)
 {
 	static const char *const signs[] = { "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xed\x9f\xbf",
 					     "\xf4\x8f\xbf\xbf" };
@@ -142,7 +142,7 @@ TEST(whole_and_cut_sequences_at_every_alignment)
 	}
 }
 
-TEST(examples_of_the_standard)
+TEST(examples_of_the_standard_match)
 {
 	/* Tables 3-8 to 3-11: what gets one U+FFFD each. */
 	CHECK_INT(utf8_bad("\xc0\xaf", 2), 1);
@@ -154,7 +154,7 @@ TEST(examples_of_the_standard)
 	CHECK_INT(utf8_bad("\xf0\x91\x92", 3), 3);
 }
 
-TEST(nothing_is_valid)
+TEST(empty_string_is_valid)
 {
 	CHECK_INT(utf8_valid("", 0), 0);
 	CHECK_INT(utf8_valid(NULL, 0), 0);

@@ -61,7 +61,7 @@ static void end(void)
 	event = sd_event_unref(event);
 }
 
-TEST(without_a_period_there_is_none)
+TEST(watchdog_is_off_without_a_period)
 {
 	struct watchdog *none = (struct watchdog *)&path;
 
@@ -72,7 +72,7 @@ TEST(without_a_period_there_is_none)
 	sd_event_unref(event);
 }
 
-TEST(it_is_fed_when_nothing_happens)
+TEST(watchdog_is_fed_while_idle)
 {
 	begin();
 	for (unsigned i = 1; i <= 5; i++) {
@@ -83,7 +83,7 @@ TEST(it_is_fed_when_nothing_happens)
 	end();
 }
 
-TEST(it_is_fed_while_records_are_read)
+TEST(watchdog_is_fed_while_records_are_read)
 {
 	begin();
 	for (unsigned i = 1; i <= 5; i++) {
@@ -95,7 +95,7 @@ TEST(it_is_fed_while_records_are_read)
 	end();
 }
 
-TEST(what_waits_is_read_and_then_it_is_fed)
+TEST(watchdog_drains_the_ring_before_it_is_fed)
 {
 	begin();
 	push_helps = true;
@@ -112,7 +112,7 @@ TEST(what_waits_is_read_and_then_it_is_fed)
 	end();
 }
 
-TEST(a_path_that_is_stuck_lets_it_go_hungry)
+TEST(stuck_ring_leaves_the_watchdog_unfed)
 {
 	begin();
 	path.waiting = 100;
@@ -130,7 +130,7 @@ TEST(a_path_that_is_stuck_lets_it_go_hungry)
 	end();
 }
 
-TEST(an_error_of_reading_ends_the_source)
+TEST(read_error_ends_the_watchdog)
 {
 	begin();
 	push_result = -EIO;

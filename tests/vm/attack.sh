@@ -40,7 +40,7 @@ attack() {
 each() {
 	[ $errors = auto ] || return
 	[ "$reported" = "$made" ]
-	report "$1: each is reported"
+	report "$1: each failed exec is reported"
 }
 
 for errors in auto kprobe-multi fexit kprobe tracepoint; do

@@ -28,12 +28,12 @@ for errors in off kprobe-multi fexit kprobe tracepoint; do
 	echo "# price $errors $price"
 	if [ $errors = tracepoint ]; then
 		[ "$(tracepoints)" -gt 0 ] && below 1.1 "$price"
-		report "the tracepoints are found, and have a price"
+		report "system calls take longer with the syscall tracepoints"
 	else
 		[ "$(tracepoints)" = 0 ]
 		report "no tracepoint is in use with errors = $errors"
 		below "$price" 1.02
-		report "a system call takes what it did, with errors = $errors"
+		report "system calls take no longer with errors = $errors"
 	fi
 	end
 done

@@ -5,37 +5,37 @@
 . /vm/tap
 
 begin auto
-report "$(uname -r): it starts"
+report "$(uname -r): the daemon starts"
 /fields /vmlinux_min.h /bpf/lifecycle.bpf.o /bpf/failed_exec.bpf.o /bpf/failed_exec_deferred.bpf.o >/tmp/fields
 status=$?
 grep -E '^(#|not ok)' /tmp/fields
 [ $status = 0 ]
-report "every field that the probes read is there, or they can do without"
+report "every required field is in the kernel's BTF"
 kind=$(sed -n 's/.*failed execs are seen by \(the function graph tracer\|trampolines\|kprobes\|the syscall tracepoints\).*/\1/p' /tmp/err)
 ODD=yes /odd exit 3 "an argument"
 until_true has '"type":"exited".*"an argument".*"env":{"ODD":"yes"}.*"cwd":"/root".*"cgroup":"/.*"exit_code":3,'
-report "a program that starts and ends"
+report "a program is started and exited"
 /odd kill 9
 until_true has '"type":"exited".*"kill","9".*"exit_signal":"SIGKILL"'
-report "a signal"
+report "exit_signal is reported"
 /odd fork 7 >/dev/null
 until_true has '"type":"exited".*"fork","7".*"exit_code":7'
 [ "$(events '"type":"forked".*"fork","7"')" = 1 ]
-report "a fork without exec"
+report "a fork without exec is forked and exited"
 /odd threads 100
 until_true has '"type":"exited".*"threads","100".*"exit_code":5'
 [ "$(events '"type":"exited".*"threads","100"')" = 1 ]
-report "a hundred threads end once"
+report "a process with a hundred threads has one end"
 /odd leader-first
 until_true has '"type":"exited".*"leader-first"'
 [ "$(events '"type":"exited".*"leader-first"')" = 1 ]
-report "a leader that ends first"
+report "a process whose leader ends first has one end"
 /odd thread-exec /odd exit 8
 until_true has '"type":"exited".*"exit","8".*"exit_code":8'
-report "an exec by another thread"
+report "an exec by another thread is reported"
 /odd exit 0 $(seq 20000)
 until_true has '"type":"exited".*"19999","20000"'
-report "long arguments"
+report "long arguments are complete"
 end
 
 # Three arguments, each in a page of its own.
@@ -51,27 +51,27 @@ for errors in kprobe-multi fexit kprobe tracepoint; do
 	fi
 	/odd exec /nonexistent "an argument" ""
 	until_true has '"type":"error".*"exe":"/nonexistent".*"args":\["/nonexistent","an argument",""\].*"error":"ENOENT"'
-	report "a failed exec by $errors"
+	report "a failed exec is reported by $errors"
 	if [ $errors != tracepoint ]; then
 		/fail32
 		until_true has '"type":"error".*"exe":"/no/such".*"args":\["/no/such","x32"\].*"error":"ENOENT"'
-		report "a failed exec of a 32-bit program by $errors"
+		report "a failed exec of a 32-bit program is reported by $errors"
 	fi
 	# What nobody has touched can be read where the kernel has task work for BPF (6.18).
 	if grep -q ' bpf_task_work_schedule_signal' /proc/kallsyms; then
 		/odd untouched /tmp/strings
 		until_true has '"type":"error".*"args":\["first","","third"\].*"error":"ENOENT"'
-		report "arguments that were not touched by $errors"
+		report "untouched arguments are read by $errors"
 		if [ $errors != tracepoint ]; then
 			/far32
 			until_true has '"type":"error".*"exe":"/no/far".*"args":\["/no/far","x32"\].*"error":"ENOENT"'
-			report "those of a 32-bit program by $errors"
+			report "untouched arguments of a 32-bit program are read by $errors"
 		fi
 	fi
 	/odd exit 1
 	until_true has '"type":"exited".*"exit","1"'
 	[ "$(events '"type":"error"')" -le 4 ] && [ "$(events '"type":"lost"')" = 0 ]
-	report "nothing else by $errors"
+	report "no other failed exec is reported by $errors"
 	end
 done
 # cgroup v1 without the hierarchy that systemd keeps: the container is where the controllers have it.
@@ -84,9 +84,9 @@ until_true grep -q "^$sleeper\$" /tmp/v1/docker/$id/cgroup.procs
 begin off
 sh -c "echo \$\$ >/tmp/v1/docker/$id/cgroup.procs; exec /odd exit 6"
 until_true has '"type":"exited".*"cgroup":"/docker/'$id'","container_id":"'$id'".*"exit_code":6'
-report "a container in a hierarchy of cgroup v1"
+report "a container in a cgroup v1 hierarchy has its id"
 has '"snapshot":true.*"pid":'$sleeper',.*"cgroup":"/docker/'$id'","container_id":"'$id'"'
-report "one that was there before"
+report "a container that ran before has its id"
 kill $sleeper
 end
 
@@ -100,15 +100,15 @@ if [ -e /overlay.ko ]; then
 	mkdir /tmp/upper/upper /tmp/upper/work
 	cp /odd /tmp/lower/odd
 	insmod /overlay.ko && mount -t overlay -o lowerdir=/tmp/lower,upperdir=/tmp/upper/upper,workdir=/tmp/upper/work,xino=off none /tmp/merged
-	report "an overlay of two file systems"
+	report "an overlay of two file systems is mounted"
 	device="\"exe_inode\":$(stat -c %i /tmp/merged/odd),\"exe_dev\":\"0:$(stat -c %d /tmp/merged/odd)\""
 	if [ ! -e /sys/kernel/btf/overlay ]; then device='"incomplete":\["exe_dev"\]'; fi
 	more() { /tmp/merged/odd exit 9 || has '"type":"exited".*"exe":"/tmp/merged/odd".*'"$device"; }
 	until_true more
-	report "has the device that stat(2) says, or a key that it has not"
+	report "a program on it has the device of stat(2), or is marked incomplete"
 	grep '"exe":"/tmp/merged/odd"' /tmp/out | grep -v '"incomplete":\["exe_dev"\]' | grep -v "$device" >/tmp/other
 	[ ! -s /tmp/other ]
-	report "and no other"
+	report "no program on it has another device"
 	end
 	umount /tmp/merged
 fi

@@ -144,7 +144,7 @@ for release in "$@"; do
 	esac
 	[ -z "$verbose" ] && [ $bad = 0 ] || cat "$work/log"
 	printf '%-11s %-28s %-24s %s passed, %s failed; getppid %s\n' "$release" \
-		"$(sed -n 's/^ok 1 - \(.*\): it starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
+		"$(sed -n 's/^ok 1 - \(.*\): the daemon starts/\1/p' "$work/log")" "$(sed -n 's/^# kind //p' "$work/log")" \
 		"$(grep -c '^ok ' "$work/log")" "$(grep -c '^not ok ' "$work/log")" \
 		"$(sed -n 's/^# price \(.*\) \(.*\)/\1 \2/p' "$work/log" | paste -sd , | sed 's/,/, /g')"
 	[ $bad = 0 ] || failed=1

@@ -13,13 +13,13 @@ refuses() {
 }
 
 [ "$(cat /sys/kernel/realtime)" = 1 ]
-report "$(uname -r): a PREEMPT_RT kernel"
+report "$(uname -r) is a PREEMPT_RT kernel"
 refuses ""
-report "it is refused, with status 69 and the cause"
+report "the daemon refuses it with status 69 and the cause"
 refuses "errors = off"
-report "... without failed execs too"
+report "the daemon refuses it without failed execs too"
 refuses "btf = /sys/kernel/btf/vmlinux"
-report "... and by a file with the types"
+report "the daemon refuses it with a BTF file too"
 n=0
 while [ $n -lt 200 ] && /odd exit 0; do n=$((n + 1)); done
 [ $n = 200 ] && ! dmesg | grep -E 'scheduling while atomic|sleeping function'

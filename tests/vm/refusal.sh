@@ -17,17 +17,17 @@ confidentiality)
 	refuses "kernel lockdown (confidentiality)"
 	report "lockdown=confidentiality is named, with status 77"
 	umount /sys/kernel/security && refuses "no /sys/kernel/security/lockdown"
-	report "... without securityfs too"
+	report "lockdown=confidentiality is named without securityfs too"
 	;;
 integrity)
 	umount /sys/kernel/security && ! grep -E 'tracefs|debugfs|securityfs' /proc/mounts
-	report "lockdown=integrity, with nothing mounted"
+	report "lockdown=integrity: tracefs and securityfs are not mounted"
 	for errors in auto kprobe-multi fexit kprobe tracepoint; do
 		begin $errors
 		/odd exec /nonexistent "an argument"
 		if grep -q 'failed execs are seen' /tmp/err; then
 			until_true has '"type":"error".*"exe":"/nonexistent"'
-			report "a failed exec, errors = $errors"
+			report "a failed exec is reported with errors = $errors"
 		else
 			echo "# $(uname -r): no $errors: $(grep 'cannot be seen' /tmp/err)"
 		fi
