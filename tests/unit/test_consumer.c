@@ -3,7 +3,7 @@
 #include "pipeline/consumer.h"
 
 #include "fake_ring.h"
-#include "records.h"
+#include "fake_sink.h"
 #include "tap.h"
 #include "util/clock.h"
 
@@ -17,7 +17,6 @@ struct fake_source {
 static struct fake_source previous, own;
 static uint64_t started, lost;
 static void (*spend_time)(void); /* for each event */
-static struct pipeline *pipeline;
 static struct consumer *consumer;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
@@ -27,9 +26,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	if (spend_time)
 		spend_time();
 }
-
-static const struct sink_ops ops = { .event = on_event };
-static struct sink sink = { .ops = &ops };
 
 static void source_begin(struct fake_source *fake)
 {
@@ -52,8 +48,7 @@ static void begin(void)
 
 	source_begin(&previous);
 	source_begin(&own);
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
-	pipeline_add_sink(pipeline, &sink);
+	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
 	CHECK_INT(consumer_new(&consumer, NULL, pipeline, false, NULL, &none, NULL), 0);
 }

@@ -4,8 +4,7 @@
 
 #include <sys/mman.h>
 
-#include "pipeline/pipeline.h"
-#include "records.h"
+#include "fake_sink.h"
 #include "tap.h"
 
 #define SETS 60
@@ -72,23 +71,13 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		line_unref(held[i]);
 }
 
-static const struct sink_ops ops = { .event = on_event };
-static struct sink sink = { .ops = &ops };
-static struct pipeline *pipeline;
-
 static void begin(void)
 {
 	struct pipeline_config config = { .kernel_threads = true, .args_limit = 2 << 20, .table_memory = 4 << 20 };
 
 	CHECK_INT(json_new(&json), 0);
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
-	pipeline_add_sink(pipeline, &sink);
-}
-
-static void feed(void)
-{
-	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
 }
 
 static void end(void)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Records in, a fake sink out. */
-#include "pipeline/pipeline.h"
 
 #include <errno.h>
 #include <time.h>
 
-#include "records.h"
+#include "fake_sink.h"
 #include "tap.h"
 
 #define EPOCH 1000000000000000000 /* 2001-09-09 */
@@ -70,10 +69,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	CHECK(line == again && line->data[line->size - 1] == '\n');
 }
 
-static const struct sink_ops ops = { .event = on_event };
-static struct sink sink = { .ops = &ops };
-static struct pipeline *pipeline;
-
 static void begin(struct pipeline_config config)
 {
 	if (!config.args_limit)
@@ -81,20 +76,14 @@ static void begin(struct pipeline_config config)
 	if (!config.table_memory)
 		config.table_memory = 1 << 20;
 	config.kernel_threads = true;
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_begin(&config);
 	pipeline_set_epoch(pipeline, EPOCH);
-	pipeline_add_sink(pipeline, &sink);
 }
 
 static void begin_live(struct pipeline_config config)
 {
 	begin(config);
 	pipeline_go_live(pipeline);
-}
-
-static int feed(void)
-{
-	return pipeline_record(pipeline, &record, record.head.size);
 }
 
 static void end(void)
@@ -106,12 +95,12 @@ TEST(fork_exec_and_exit_are_started_and_exited)
 {
 	begin_live((struct pipeline_config){ .seq = 41 });
 	make_fork(10, 1000, 1, 1);
-	CHECK_INT(feed(), 0);
+	feed();
 	CHECK_INT(count, 0);
 	make_exec(10, 1000, 2000, "ls\0-l\0", 6, 2);
-	CHECK_INT(feed(), 0);
+	feed();
 	make_exit(10, 1000, 5000, 0x300);
-	CHECK_INT(feed(), 0);
+	feed();
 	CHECK_INT(count, 2);
 	CHECK_INT(seen[0].type, EVENT_STARTED);
 	CHECK_INT(seen[0].seq, 42);
@@ -205,7 +194,7 @@ TEST(argument_chunks_are_joined_among_others)
 		block[i] = i % 100 == 99 ? '\0' : 'a';
 	for (size_t at = 0; at < sizeof(block); at += 20000) {
 		make_piece(10, 2000, at, block + at, 20000);
-		CHECK_INT(feed(), 0);
+		feed();
 		make_piece(20, 2000, at, block, 20000);
 		feed();
 		make_piece(10, 2001, at, block, 10000);
@@ -256,7 +245,7 @@ TEST(orphaned_chunks_are_bounded)
 	begin_live((struct pipeline_config){ .args_limit = 4096 });
 	for (unsigned i = 0; i < 100000; i++) {
 		make_piece(100 + i, 5, 0, "abc", 4);
-		CHECK_INT(feed(), 0);
+		feed();
 		for (int again = 0; again < 3; again++) {
 			make_piece(100, 5, 4 + 16000ull * (unsigned)again, filler, sizeof(filler));
 			feed();
@@ -277,7 +266,7 @@ TEST(orphaned_chunks_take_little_memory)
 	for (unsigned i = 0; i < 100; i++) {
 		for (size_t at = 0; at + sizeof(filler) <= limit; at += sizeof(filler)) {
 			make_piece(100 + i, 5, at, filler, sizeof(filler));
-			CHECK_INT(feed(), 0);
+			feed();
 		}
 		pipeline_stats(pipeline, &stats);
 		CHECK(stats.arg_chunks_bytes <= 64 << 20);
@@ -541,7 +530,7 @@ TEST(exec_after_a_lost_fork_is_reported)
 {
 	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
-	CHECK_INT(feed(), 0);
+	feed();
 	CHECK_INT(seen[0].type, EVENT_STARTED);
 	CHECK_INT(seen[0].start_time, EPOCH + 1000);
 	end();
@@ -585,7 +574,7 @@ TEST(invalid_records_are_counted_and_ignored)
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	record.head.lost_events = 9;
 	record.head.kind = 77;
-	CHECK_INT(feed(), -EBADMSG);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), -EBADMSG);
 	pipeline_stats(pipeline, &stats);
 	CHECK_INT(stats.malformed, 1);
 	CHECK_INT(count, 0);

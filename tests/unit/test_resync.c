@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "fake_ring.h"
-#include "records.h"
+#include "fake_sink.h"
 #include "tap.h"
 
 static struct record_running list[16];
@@ -42,9 +42,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	}
 }
 
-static const struct sink_ops ops = { .event = on_event };
-static struct sink sink = { .ops = &ops };
-static struct pipeline *pipeline;
 static struct resync *resync;
 static struct settings settings = { .probes.args_limit = 4096 };
 
@@ -65,19 +62,13 @@ static unsigned long long start_of(pid_t pid)
 	return ticks * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 
-static void feed(void)
-{
-	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
-}
-
 static void begin(void)
 {
 	const struct pipeline_config config = { .args_limit = 4096, .table_memory = 1 << 20 };
 
 	fake_ring_begin(&producer);
 	CHECK_INT(ringbuf_new(&ring, producer.fd, FAKE_RING_SIZE), 0);
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
-	pipeline_add_sink(pipeline, &sink);
+	pipeline_begin(&config);
 	CHECK_INT(resync_new(&resync,
 			     &(struct resync_config){
 				     .ring = ring,

@@ -3,15 +3,13 @@
 #include <sys/socket.h>
 
 #include "allocations.h"
+#include "fake_sink.h"
 #include "output/subscriber.h"
-#include "pipeline/pipeline.h"
-#include "records.h"
 #include "tap.h"
 #include "util/pool.h"
 
 #define SUBSCRIBERS 3
 
-static struct pipeline *pipeline;
 static struct subscriber *subscribers[SUBSCRIBERS];
 static int fds[SUBSCRIBERS][2];
 static unsigned long events, bytes;
@@ -37,9 +35,6 @@ static void on_flush(struct sink *sink)
 	}
 }
 
-static const struct sink_ops ops = { .event = on_event, .flush = on_flush };
-static struct sink sink = { .ops = &ops };
-
 /* A turn of the reader: 2,000 records, and then the outputs write. */
 static void turn(unsigned round)
 {
@@ -50,13 +45,13 @@ static void turn(unsigned round)
 		uint64_t start = 1000000ull * round + i + 1;
 
 		make_fork(pid, start, 1, 1);
-		CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+		feed();
 		make_exec(pid, start, start + 10, args, sizeof(args), 4);
-		CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+		feed();
 		make_exec(pid, start, start + 20, args, sizeof(args), 4);
-		CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+		feed();
 		make_exit(pid, start, start + 30, 0);
-		CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+		feed();
 	}
 	pipeline_flush(pipeline);
 }
@@ -68,7 +63,8 @@ TEST(event_needs_no_allocation)
 	unsigned long before;
 
 	CHECK_INT(json_new(&subscriber.json), 0);
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	fake_sink_ops.flush = on_flush;
+	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
 		CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds[i]), 0);
@@ -78,7 +74,6 @@ TEST(event_needs_no_allocation)
 		CHECK_INT(subscriber_new(&subscribers[i], fds[i][0], &subscriber, pipeline_table(pipeline)), 0);
 		CHECK_INT(subscriber_join(subscribers[i], false), 0);
 	}
-	pipeline_add_sink(pipeline, &sink);
 	for (unsigned round = 1; round <= 5; round++)
 		turn(round);
 	before = allocations;

@@ -5,12 +5,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "pipeline/pipeline.h"
-#include "records.h"
+#include "fake_sink.h"
 #include "tap.h"
 
 static int fds[2];
-static struct pipeline *pipeline;
 static struct json *json;
 static struct subscriber *subscriber;
 static char text[4 << 20];
@@ -22,9 +20,6 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		subscriber_event(subscriber, event, encoder);
 }
 
-static const struct sink_ops ops = { .event = on_event };
-static struct sink sink = { .ops = &ops };
-
 static void begin(void)
 {
 	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 20 };
@@ -33,9 +28,8 @@ static void begin(void)
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 	CHECK_INT(json_new(&json), 0);
-	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
-	pipeline_add_sink(pipeline, &sink);
 }
 
 static void join(size_t queue, bool snapshot, const char *comm)
@@ -61,13 +55,13 @@ static void end(void)
 static void exec_of(unsigned pid)
 {
 	make_exec(pid, pid * 1000ull, pid * 1000ull + 1, "ls\0", 3, 1);
-	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	feed();
 }
 
 static void exit_of(unsigned pid)
 {
 	make_exit(pid, pid * 1000ull, pid * 1000ull + 2, 0);
-	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	feed();
 }
 
 /* Reads what is there; and all, with the subscriber writing. */
@@ -178,7 +172,7 @@ static void exec_with(unsigned pid, size_t args_size)
 	memset(args, 'x', sizeof(args));
 	args[args_size - 1] = '\0';
 	make_exec(pid, pid * 1000ull, pid * 1000ull + 1, args, args_size, 1);
-	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	feed();
 }
 
 TEST(line_larger_than_the_queue_is_lost_in_its_place)
