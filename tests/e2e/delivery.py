@@ -89,7 +89,7 @@ def two_hundred_subscribers_connect_during_a_storm():
         streams = collector.finish()
         for events in streams:
             check_stream(events)
-        # All of them saw the same from where the last of them began; but for ends that not all are told of, which have no number.
+        # All streams are equal from where the last began, except ends without a number, which only some streams have.
         begins = [next(e["seq"] for e in events if "seq" in e) for events in streams]
         ends = [next(e["seq"] for e in reversed(events) if "seq" in e) for events in streams]
         tails = {tuple((e["seq"], e["type"], e["id"]) for e in events if max(begins) <= e.get("seq", 0) <= min(ends))
@@ -108,7 +108,7 @@ def connect_to(daemon, pids):
 
 @test
 def seq_has_no_gap_for_any_subscriber():
-    """Processes that never call exec: each is in the snapshots of those who connect while it lives, and only they are told of its end."""
+    """Processes that never call exec: subscribers that connect while one runs have it in their snapshot, and only they get its end."""
     with Daemon() as daemon:
         children, streams = [], []
 
@@ -174,7 +174,7 @@ def slow_subscribers_report_their_exact_loss_and_delay_no_other():
         stats = daemon.stats()
         check(sum(s["lost"] for s in stats["subscribers"]) > 0, stats["subscribers"])
         for client in slow:
-            # What happens while it is still full is lost too, so the end comes after the loss is told.
+            # Events are lost until the queue has room again, so wait for the reported loss first.
             client.wait(lambda e: e["type"] == "lost")
             client.wait_exit(run(ODD, "exit", "0", "after").pid)
             last_seq, lost = None, 0
@@ -192,7 +192,7 @@ def slow_subscribers_report_their_exact_loss_and_delay_no_other():
 
 @test
 def backlog_is_written_in_portions():
-    """However much waits in the ring, the queue of one who reads stays short: it has its turn after a few records."""
+    """The queue of a subscriber that reads stays short whatever waits in the ring: it has its turn after a few records."""
     peaks = []
     with Daemon() as daemon:
         while len(peaks) < 5 and min(peaks, default=1 << 20) > 1 << 19:
@@ -365,7 +365,7 @@ def max_subscribers_may_exceed_the_soft_limit_of_files():
         daemon.wait_note("READY=1")
         readers += [daemon.connect() for _ in range(300)]
         equal(len(daemon.stats()["subscribers"]), 551)
-        # More than may be: that is said, and it goes on.
+        # A limit above the hard limit is logged, and the daemon continues.
         daemon.write({"socket": {"max_subscribers": "60000"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
@@ -463,7 +463,7 @@ def fragmented_and_pipelined_requests_are_answered():
         client.wait(lambda e: e["type"] == "live", since=since)
         answer, *lines, last = client.events[since:]
         equal((answer["type"], [e["pid"] for e in lines], last["type"]), ("subscribed", [os.getpid()], "live"))
-        # Half-closed: no more requests, but the stream goes on.
+        # Half-closed: no more requests, but the stream continues.
         since = len(client.events)
         client.send({})
         client.socket.shutdown(socket.SHUT_WR)

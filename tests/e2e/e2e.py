@@ -194,7 +194,7 @@ class Notify:
             self.store = [(kept, fd) for kept, fd in self.store if kept != name]
 
     def hold(self):
-        """Reads no more, and fills the socket, so that nobody can send to it; until release()."""
+        """Stops reading and fills the socket, so that sending to it fails; until release()."""
         self.reads.clear()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
@@ -510,7 +510,7 @@ def why_not():
 
 
 def kill_children():
-    """What a test that failed left: it would hold the output open, and who reads that would wait."""
+    """Children of a failed test would keep the output open, and make its reader wait."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open("/proc/%s/stat" % pid, "rb") as f:

@@ -290,7 +290,7 @@ def check_never_touched(stream):
         stream.wait_exit(process.pid)
         events = stream.of(process.pid, "error")
         equal(len(events), 1)
-        # A kernel that has task work for BPF lets them be read; else it is told that they could not.
+        # They can be read where the kernel has task work for BPF; else the event is marked truncated.
         if "args_truncated" in events[0] and not needs(has_task_work(), "task work for BPF"):
             equal(events[0]["args"], ["first", "", "x" * 4000][:len(events[0]["args"])])
         else:
@@ -335,7 +335,7 @@ def doomed(folder):
 
 @test
 def blocked_sigsegv_hides_no_failed_exec():
-    """Who fails behind the point of no return is killed by SIGSEGV; who only has it waiting is not."""
+    """An exec that fails after the point of no return ends in SIGSEGV; a pending, blocked SIGSEGV is no such failure."""
     with live() as (_, stream):
         pid = os.fork()
         if pid == 0:
@@ -386,7 +386,7 @@ def exec_by_a_thread_that_fails_after_the_point_of_no_return_is_reported():
 
 @test
 def failed_exec_of_a_killed_process_is_complete():
-    """A signal that waits takes nothing from what is told."""
+    """A pending SIGKILL does not make the event incomplete."""
     path = "/proc/self/root" * 15 + "/nonexistent/killed"  # takes the kernel long, so that the signal mostly comes meanwhile
     for _, stream in each_way():
         started = []

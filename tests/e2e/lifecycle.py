@@ -208,7 +208,7 @@ def usage_includes_all_threads():
     with live() as (_, stream), Scratch() as folder:
         for together in ([], ["together"]):
             for left in reversed(range(3 if SLOW else 1)):
-                # Behind the probe the end goes on; what an emulator does not let run there counts as CPU time.
+                # The exit continues after the probe has run; where an emulator is slow, that is CPU time too.
                 ours, truth = usage_of_burn(stream, folder, *together)
                 if is_near(ours, truth):
                     break

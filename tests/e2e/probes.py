@@ -37,7 +37,7 @@ def programs_verify_within_150000_instructions():
 
 @test
 def preempted_probes_lose_few_events():
-    """Since 7.0 a probe may be preempted, and the kernel leaves it out for whoever comes then: slow machines show it."""
+    """Since 7.0 a probe may be preempted, and the kernel then skips it for other tasks on that CPU: slow machines show it."""
     if not needs(int(os.uname().release.split(".")[0]) >= 7, "probes are not preempted here"):
         return
     with Daemon({"probes": {"errors": "off"}}) as daemon:
@@ -54,12 +54,12 @@ def preempted_probes_lose_few_events():
 def small_ring_reports_its_exact_loss():
     """What a second daemon with a large ring sees is what happened."""
     def told(events):
-        """What a probe told: not what was found missing, or gone, by comparing the table."""
+        """Events that come from a probe, not from comparing the table after a loss."""
         return [e for e in events if "seq" in e and e["type"] != "lost" and (
             ("exit_code" in e or "exit_signal" in e) if e["type"] == "exited" else e.get("source") != "resync")]
 
     def counted(events):
-        # An end has the arguments of the last exec that was told. Where the ring was nearly full, the exec did not fit, and the
+        # An end has the arguments of the last exec that was recorded. Where the ring was nearly full, the exec did not fit, and the
         # end, which is smaller, did: it came, with what the fork had.
         return collections.Counter((e["type"], e["id"], e.get("error"), e["type"] != "exited" and tuple(e.get("args", ())))
                                    for e in told(events))
@@ -94,7 +94,7 @@ def small_ring_reports_its_exact_loss():
             equal([e for e in happened if e["type"] == "lost"], [])
             lost = sum(e["count"] for e in got if e["type"] == "lost")
             check(lost > 0, "nothing was lost")
-            # Two rings may have the events of two CPUs in another order, so one that stands at either end of the time in
+            # Two rings may have the events of two CPUs in another order, so one at either end of the time in
             # question may be within it here and outside it there: it counts where the large ring has it.
             received = counted(happened) & counted(stream.events)
             equal(sum(received.values()) + lost, len(told(happened)), "received and lost")

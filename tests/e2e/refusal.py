@@ -206,7 +206,7 @@ BARE = "for f in /sys/kernel/debug /sys/kernel/tracing /sys/kernel/security; do 
 @test
 def missing_tracefs_and_securityfs_do_not_prevent_the_start():
     runs("failed execs are seen", prefix=in_a_mount_namespace(BARE))
-    # Those of a tracefs of its own; it is told where there can be none.
+    # The tracepoints of a tracefs that the daemon mounts; where it cannot, the log says so.
     with tempfile.NamedTemporaryFile("w") as config:
         config.write("[probes]\nerrors = tracepoint\n")
         config.flush()

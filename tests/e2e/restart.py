@@ -313,7 +313,7 @@ def short_connections_send_nothing_to_systemd():
 
 
 def accounted(stream):
-    """Every number came once, in order, or was told as lost; no process began or ended twice. Returns how many were lost."""
+    """Every number came once, in order, or was reported lost; no process began or ended twice. Returns how many were lost."""
     told, lost, last = set(), 0, 0
     for event in stream.events:
         if event["type"] == "lost":
@@ -342,7 +342,7 @@ def kill_keeps_connections_and_reports_what_happened_meanwhile():
         unit.wait_kept(1)
         unit.kill()
         while_none = run(ODD, "exit", "2")
-        # It was there before, execs now and ends: its exec is told, and its end.
+        # A process from before that execs and ends now: both are reported.
         dies.communicate(b"\n")
         unit.start()
         _, exited = start_and_end(client, while_none)
@@ -406,7 +406,7 @@ def own_listening_socket_survives_a_kill():
         unit.start()
         equal(os.listdir(folder), ["second"], "files")
         before.wait_exit(run(ODD, "exit", "4").pid)
-        # A file that is somebody else's by now stays.
+        # A file that was replaced meanwhile stays.
         unit.kill()
         os.unlink(folder + "/second")
         with open(folder + "/second", "w"):
@@ -495,7 +495,7 @@ def kill_during_a_takeover_reports_the_loss():
             programs.append(run(ODD, "exit", "0", "while-none"))
             unit.start()
             client.wait_exit(run(ODD, "exit", "0").pid)
-        # A daemon may die between the start and the end of one; nobody knows then what it was that ended.
+        # A daemon may die between the start and the end of a process; what it ran is then unknown.
         lost = accounted(client)
         for kind in ("started", "exited"):
             missing = [p.pid for p in programs if not client.of(p.pid, kind)]
@@ -627,7 +627,7 @@ def subscription_survives_a_kill():
         asks.wait(lambda e: "the-root" in e.get("args", []), since=since)
         equal([e["args"] for e in asks.events[since:] if e["type"] != "lost"],
               [["/bin/true", "in-the-tree"], ["/bin/true", "the-root"]], "all that was asked for")
-        # The snapshot begins anew, and is whole then.
+        # The snapshot starts again, and is complete.
         late.wait_live()
         snapshot = {e["pid"] for e in late.events if e.get("snapshot")}
         equal(set(p.pid for p in many) - snapshot, set(), "not in the snapshot")
@@ -649,7 +649,7 @@ def what_is_left_of(unit, listener, size):
     client.wait_live()
     reader.wait_live()
     unit.wait_kept(2)
-    # Longer than the socket takes; all are told.
+    # More than the socket buffers.
     for _ in range(480000 // size):
         reader.wait_exit(run(ODD, "exit", "0", "x" * size).pid)
     unit.kill()
@@ -702,7 +702,7 @@ def blocked_service_manager_delays_no_subscriber():
         notes = daemon.notify.notes
         last = len(notes) - 1 - notes[::-1].index("FULL=1")
         equal(notes[last + 1], "WATCHDOG=1", "what comes first, of", notes[last + 1:])
-        # The two that stay connected are in the store, and nobody else.
+        # Only the two that stay connected are in the store.
         until(lambda: len(subscribers_of(daemon)) == 2, "subscribers in the store")
         clients[0].close()
         until(lambda: len(subscribers_of(daemon)) == 1, "subscribers in the store")

@@ -150,7 +150,7 @@ def wrongs_of_table(daemon, storm):
 
 
 def wrongs_of_stream(events, storm):
-    """Execs that are missing, told twice or without all they have, and ends that are."""
+    """Execs and ends that are missing, repeated or incomplete."""
     went_live = next(seconds(e["time"]) for e in events if e["type"] == "live")
     shown = {storm.marker(e) for e in events if e.get("snapshot")}
     started, wrong = {}, []

@@ -563,7 +563,7 @@ def invalid_configuration_is_refused_with_file_and_line():
         lines = [line for line in result.stderr.splitlines() if line.startswith(daemon.file + ":")]
         equal(len(lines), 3, result.stderr)
         equal(subprocess.run([DAEMON, "-c", daemon.file], stderr=subprocess.DEVNULL).returncode, 78)
-        # A FIFO without a writer, beside the file: nobody waits for it, at a reload neither.
+        # A FIFO without a writer as a drop-in: the daemon does not wait for it, at a reload neither.
         os.mkdir(daemon.file + ".d")
         fifo = os.path.join(daemon.file + ".d", "1.conf")
         os.mkfifo(fifo)
@@ -575,7 +575,7 @@ def invalid_configuration_is_refused_with_file_and_line():
             for option in "--dump-config", "--version", "--help":
                 result = subprocess.run([DAEMON, "-c", "/dev/null", option], stdout=full, stderr=subprocess.PIPE, text=True)
                 equal((result.returncode, result.stderr), (1, "standard output: %s\n" % os.strerror(errno.ENOSPC)), option)
-        # Reload refuses it too, and goes on.
+        # A reload refuses it too, and the daemon continues.
         stream = daemon.connect()
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
@@ -618,7 +618,7 @@ def watchdog_is_fed_and_drains_the_ring():
         daemon.wait_note("WATCHDOG=1")
         stream = daemon.connect()
         with shared_memory(daemon) as memory:
-            # A reader that is awake, for what others do on the machine, says a moment later anew that it sleeps.
+            # A consumer that is awake, because of other processes, sets the word again when it goes to sleep.
             end = time.monotonic() + PATIENCE
             while time.monotonic() < end:
                 if memory[:4] != struct.pack("=I", 1):
