@@ -9,7 +9,8 @@
  *   load tree DEPTH              each process forks two, down to DEPTH; no exec
  *   load search COUNT            failed execs, as a search of PATH makes them
  *   load calls COUNT             getppid(2)
- *   load hold COUNT PROGRAM      COUNT processes that wait; says so, and ends them when its input ends
+ *   load hold COUNT [PROGRAM]    COUNT processes that wait, by exec of PROGRAM or only forked; says so, and ends them when its
+ *                                input ends
  *   load wait                    what hold starts
  */
 #include <errno.h>
@@ -133,6 +134,24 @@ static uint64_t calls(uint64_t count)
 	return count;
 }
 
+static int wait_for_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	pause();
+	return 0;
+}
+
+static pid_t start_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die("fork");
+	if (pid == 0)
+		_exit(wait_for_parent());
+	return pid;
+}
+
 static uint64_t hold(uint64_t count, char *program)
 {
 	char *argv[] = { program, (char *)"wait", NULL };
@@ -142,7 +161,7 @@ static uint64_t hold(uint64_t count, char *program)
 	if (!pids)
 		die("calloc");
 	for (uint64_t i = 0; i < count; i++)
-		pids[i] = start(argv);
+		pids[i] = program ? start(argv) : start_fork();
 	printf("{\"held\": %llu}\n", (unsigned long long)count);
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)
@@ -160,11 +179,8 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : 0, began = now();
 
-	if (argc == 2 && strcmp(what, "wait") == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
-		return 0;
-	}
+	if (argc == 2 && strcmp(what, "wait") == 0)
+		return wait_for_parent();
 	if (argc == 4 && strcmp(what, "spawn") == 0)
 		count = spawn(count, argv[3]);
 	else if (argc == 5 && strcmp(what, "pace") == 0)
@@ -175,7 +191,7 @@ int main(int argc, char **argv)
 		count = search(count);
 	else if (argc == 3 && strcmp(what, "calls") == 0)
 		count = calls(count);
-	else if (argc == 4 && strcmp(what, "hold") == 0)
+	else if ((argc == 3 || argc == 4) && strcmp(what, "hold") == 0)
 		count = hold(count, argv[3]);
 	else
 		return fprintf(stderr, "load: see load.c\n"), 2;

@@ -28,7 +28,7 @@ def fallback_list_has_54000_processes():
     try:
         with open(PID_MAX, "w") as f:
             f.write("200000")
-        with subprocess.Popen([LOAD, "hold", "54000", LOAD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hold:
+        with subprocess.Popen([LOAD, "hold", "54000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hold:
             if e2e.needs(hold.stdout.readline(), "54,000 processes may not be had"):
                 with e2e.Daemon() as daemon:
                     processes = daemon.stats()["table"]["processes"]
