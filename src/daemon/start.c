@@ -154,7 +154,11 @@ static int load_table(struct daemon *d)
 	if (r < 0)
 		return r;
 	/* What happened meanwhile changes the table; what comes later makes events. */
-	return consumer_settle(d->consumer);
+	r = consumer_settle(d->consumer);
+	if (r < 0)
+		return r;
+	pipeline_go_live(d->pipeline);
+	return 0;
 }
 
 /* The last time at which a stream began with a snapshot. */
@@ -185,6 +189,7 @@ static int rebuild_table(struct daemon *d, const struct handover *from)
 	if (r < 0)
 		return r;
 	pipeline_resume(d->pipeline, counters, last_snapshot(from->previous));
+	pipeline_replay(d->pipeline);
 	return 0;
 }
 
@@ -209,9 +214,8 @@ static int take_over(struct daemon *d, const struct handover *from)
 	int r;
 
 	usleep(GRACE_US);
-	pipeline_set_replay(d->pipeline, from->kind == HANDOVER_CRASHED);
 	r = consumer_set_source(d->consumer, probe_source(d->probe));
-	pipeline_set_replay(d->pipeline, false);
+	pipeline_go_live(d->pipeline);
 	return r;
 }
 
@@ -260,7 +264,6 @@ static int start_streams(struct daemon *d, struct handover *from)
 		r = from->kind == HANDOVER_CRASHED ? rebuild_table(d, from) : load_table(d);
 		if (r < 0)
 			return fail("reading the running processes", r);
-		pipeline_go_live(d->pipeline);
 		r = start_outputs(d, from);
 		if (r < 0)
 			return DAEMON_FAILED;

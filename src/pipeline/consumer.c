@@ -281,7 +281,7 @@ static void end_dedup(struct consumer *consumer)
 	if (!consumer->dedup || clock_us(CLOCK_MONOTONIC) <= consumer->dedup_until_us ||
 	    ringbuf_consumed(consumer->source->ring) < consumer->dedup_end)
 		return;
-	pipeline_set_dedup(consumer->pipeline, NULL, PIPELINE_SECOND);
+	pipeline_set_dedup(consumer->pipeline, NULL);
 	consumer->dedup = dedup_free(consumer->dedup);
 }
 
@@ -449,7 +449,7 @@ int consumer_set_previous(struct consumer *consumer, struct record_source *previ
 
 	if (r < 0)
 		return r;
-	pipeline_set_dedup(consumer->pipeline, consumer->dedup, PIPELINE_FIRST);
+	pipeline_set_dedup(consumer->pipeline, consumer->dedup);
 	consumer->dedup_until_us = UINT64_MAX;
 	consumer->source = previous;
 	consumer->is_previous = true;
@@ -474,7 +474,7 @@ int consumer_set_source(struct consumer *consumer, struct record_source *source)
 	consumer->lost = total_lost(lost, skipped);
 	pipeline_set_lost(consumer->pipeline, (uint32_t)lost.events, (uint32_t)lost.forks);
 	if (consumer->dedup) {
-		pipeline_set_dedup(consumer->pipeline, consumer->dedup, PIPELINE_SECOND);
+		dedup_begin_matching(consumer->dedup);
 		consumer->dedup_until_us = clock_us(CLOCK_MONOTONIC) + DEDUP_US;
 		consumer->dedup_end = ringbuf_produced(source->ring);
 	}

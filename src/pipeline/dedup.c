@@ -13,6 +13,7 @@ struct dedup {
 	struct slot *slots;
 	size_t size; /* a power of two, at least twice the count */
 	size_t count;
+	bool matches; /* dedup_begin_matching() */
 };
 
 int dedup_new(struct dedup **ret)
@@ -128,4 +129,32 @@ bool dedup_match(struct dedup *dedup, const struct dedup_key *key)
 	if (nearest)
 		nearest->matched = true;
 	return nearest;
+}
+
+void dedup_begin_matching(struct dedup *dedup)
+{
+	dedup->matches = true;
+}
+
+int dedup_record(struct dedup *dedup, const struct decoded *d)
+{
+	struct dedup_key key = {
+		.kind = d->head->kind,
+		.tgid = d->head->tgid,
+		.tid = d->head->tid,
+		.start = d->head->start,
+		.time = d->head->time,
+	};
+
+	if (key.kind == RECORD_ARGS || key.kind == RECORD_ENV)
+		return 0;
+	if (key.kind == RECORD_EXEC)
+		key.number = d->process.exec_id;
+	if (key.kind == RECORD_ERROR) {
+		key.number = (uint64_t)d->error;
+		key.by_time = true;
+	}
+	if (!dedup->matches)
+		return dedup_add(dedup, &key);
+	return dedup_match(dedup, &key) ? DEDUP_DUPLICATE : 0;
 }

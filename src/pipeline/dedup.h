@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/decode.h"
 #include "util/cleanup.h"
 
 /* How far apart the times are that two probes read for one failed call: microseconds, unless the
@@ -38,5 +39,10 @@ int dedup_add(struct dedup *dedup, const struct dedup_key *key);
 /* Whether that record was added. By time: the nearest one that has not been matched, no farther
  * than DEDUP_APART_NS; it is matched now. */
 bool dedup_match(struct dedup *dedup, const struct dedup_key *key);
+
+/* Adds a record, until dedup_begin_matching(); from then on matches it. Chunks belong to another record. 0 or -ENOMEM. */
+enum { DEDUP_DUPLICATE = 1 };
+int dedup_record(struct dedup *dedup, const struct decoded *d);
+void dedup_begin_matching(struct dedup *dedup);
 
 #endif

@@ -14,17 +14,19 @@
 #include "pipeline/pipeline.h"
 
 #include <errno.h>
-#include <sys/sysinfo.h>
 
-#include "model/cgroup.h"
 #include "output/encoder.h"
-#include "pipeline/arg_chunks.h"
 #include "pipeline/decode.h"
-#include "util/nulstr.h"
+#include "pipeline/enrich.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-#define ENDED_MAX 256		  /* a power of two */
-#define ARG_CHUNKS_MAX (64 << 20) /* bytes of memory, unless args_limit wants more */
+#define ENDED_MAX 256 /* a power of two */
+
+enum mode {
+	LOADING, /* records change the table only */
+	REPLAY,	 /* they make events; the table may have what they report already */
+	LIVE,	 /* they make events */
+};
 
 struct pipeline {
 	struct pipeline_config config;
@@ -32,27 +34,29 @@ struct pipeline {
 	struct sink *sinks;
 	struct encoder encoder;
 	struct decoded decoded;
-	struct arg_chunks *chunks;
+	struct enricher enricher;
 	/* Who ended lately, by tgid: on kernels before 6.16 two threads may both be the last one. */
 	struct {
 		uint64_t start;
 		uint32_t tgid;
 	} ended[ENDED_MAX];
-	char container_id[CGROUP_NAME_SIZE];
 	struct pipeline_stats stats;
 	int64_t epoch;
-	uint64_t listed;		  /* pipeline_set_listed */
-	uint64_t shown;			  /* pipeline_resume: snapshots had all that had begun by then */
-	bool live;			  /* before, records only move the table */
-	bool replay;			  /* pipeline_set_replay */
+	uint64_t listed; /* pipeline_set_listed */
+	uint64_t shown;	 /* pipeline_resume: snapshots had all that had begun by then */
+	enum mode mode;
 	uint32_t lost_events, lost_forks; /* as far as told */
 	uint64_t unreported;		  /* ends that could not be told, until the next `lost` */
 	struct dedup *dedup;		  /* not owned; NULL: there is only one ring */
-	enum pipeline_dedup which;
 };
 
-/* What was told, for whoever comes after a crash. */
-static void note(struct pipeline *p)
+static bool makes_events(const struct pipeline *p)
+{
+	return p->mode != LOADING;
+}
+
+/* What has been reported, for the daemon after a crash. */
+static void write_checkpoint(struct pipeline *p)
 {
 	struct checkpoint_counters *checkpoint = p->config.checkpoint;
 
@@ -84,17 +88,17 @@ static void emit(struct pipeline *p, struct event *event)
 		sink->ops->event(sink, event, &p->encoder);
 	encoder_clear(&p->encoder);
 	/* Only now: after a crash within this the record comes again, and so does its number. */
-	note(p);
+	write_checkpoint(p);
 }
 
-static void note_fork(struct pipeline *p, const struct process *child)
+static void sinks_fork(struct pipeline *p, const struct process *child)
 {
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		if (sink->ops->fork)
 			sink->ops->fork(sink, child);
 }
 
-static void note_exit(struct pipeline *p, const struct process *process)
+static void sinks_exit(struct pipeline *p, const struct process *process)
 {
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		if (sink->ops->exit)
@@ -123,96 +127,6 @@ static void emit_process(struct pipeline *p, enum event_type type, struct entry 
 	emit(p, &event);
 }
 
-/* Pieces of arguments. */
-
-static struct arg_chunks_key list_of(const struct decoded *d, uint32_t kind)
-{
-	return (struct arg_chunks_key){ .kind = kind, .tgid = d->head->tgid, .time = d->head->time };
-}
-
-static int piece_record(struct pipeline *p, const struct decoded *d)
-{
-	return arg_chunks_add(p->chunks, list_of(d, d->head->kind), d->position, d->chunk);
-}
-
-/* Puts the arguments of an exec or error together. What came in pieces is to be dropped after the event. */
-static void attach_args(struct pipeline *p, struct decoded *d)
-{
-	struct image *image = &d->process.image;
-	struct bytes came = d->args_before ? arg_chunks_find(p->chunks, list_of(d, RECORD_ARGS)) : BYTES_NONE;
-	bool came_whole = came.size == d->args_before;
-
-	if (came.data)
-		image->args = came;
-	if (!image->args.data && came_whole && image->args_size == 0)
-		image->args = BYTES("");
-	if (image->args.data && image->args.size < image->args_size) {
-		image->args.size = nulstr_cut(image->args, image->args.size);
-		image->args_truncated = true;
-	}
-	if (!image->args.data && image->args_size > 0) {
-		/* Not one byte of them: say that there were some. */
-		image->args = BYTES("");
-		image->args_truncated = true;
-	}
-	if (!came_whole)
-		p->stats.args_shortened++;
-}
-
-/* Of the environment, what was asked for; as take_args. */
-static void take_env(struct pipeline *p, struct decoded *d)
-{
-	struct image *image = &d->process.image;
-	struct bytes came = d->env_before ? arg_chunks_find(p->chunks, list_of(d, RECORD_ENV)) : BYTES_NONE;
-	struct bytes block = came.data ? came : image->env;
-
-	image->env = BYTES_NONE;
-	if (d->env_size == 0 || !p->config.environment)
-		return;
-	if (block.size < d->env_size || environment_choose(p->config.environment, block, &image->env) < 0)
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
-}
-
-static void drop_pieces(struct pipeline *p, const struct decoded *d)
-{
-	if (d->args_before)
-		arg_chunks_drop(p->chunks, list_of(d, RECORD_ARGS));
-	if (d->env_before)
-		arg_chunks_drop(p->chunks, list_of(d, RECORD_ENV));
-}
-
-/* Masks what [redact] says. Whether something changed; the bytes are valid until the next call. */
-static bool mask(void *userdata, struct image *image)
-{
-	struct pipeline *p = userdata;
-	int args = 0, env = 0;
-
-	if (p->config.redact && image->args.data)
-		args = redact_args(p->config.redact, image->args, &image->args);
-	if (p->config.redact && image->env.data)
-		env = redact_env(p->config.redact, image->env, &image->env);
-	/* No memory to mask them: nobody may see them. */
-	if (args < 0) {
-		image->args = BYTES("");
-		image->args_truncated = true;
-	}
-	if (env < 0) {
-		image->env = BYTES_NONE;
-		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
-	}
-	return args != 0 || env != 0;
-}
-
-/* What is made of the parts, before anybody keeps or sees them: the cgroup's unit and container, masked secrets. */
-static void enrich(struct pipeline *p, struct image *image)
-{
-	if (image->cgroup.data) {
-		image->unit = cgroup_unit(image->cgroup);
-		image->container_id = cgroup_container_id(image->cgroup, p->container_id);
-	}
-	mask(p, image);
-}
-
 /* Records. */
 
 /* Somebody can have been told of it: by an event, or by a snapshot. */
@@ -230,9 +144,9 @@ static void end_process(struct pipeline *p, struct entry *entry, struct event *e
 	event->born = entry->born;
 	event->announced = entry->announced;
 	event->end.running_ns = boot_time > entry->process.start ? boot_time - entry->process.start : 0;
-	if (p->live && is_public(p, entry))
+	if (makes_events(p) && is_public(p, entry))
 		emit(p, event);
-	note_exit(p, &entry->process);
+	sinks_exit(p, &entry->process);
 	p->ended[entry->process.tgid % ENDED_MAX].tgid = entry->process.tgid;
 	p->ended[entry->process.tgid % ENDED_MAX].start = entry->process.start;
 	proctable_remove(p->table, entry);
@@ -273,13 +187,13 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	child.ancestors = ancestors_of(p, &child, ancestors, sizeof(ancestors));
 	r = proctable_fork(p->table, &entry, &child);
 	/* A fork that waited over a crash is not told, though the table may have found the child since. */
-	if (r == PROCTABLE_E_KNOWN && p->replay)
+	if (r == PROCTABLE_E_KNOWN && p->mode == REPLAY)
 		entry = proctable_find(p->table, child.tgid, child.start);
 	else if (r != 0)
 		return r == PROCTABLE_E_KNOWN ? 0 : r;
 	else
-		note_fork(p, &entry->process);
-	if (p->config.forks && p->live)
+		sinks_fork(p, &entry->process);
+	if (p->config.forks && makes_events(p))
 		emit_process(p, EVENT_FORKED, entry, &entry->process, d->head->time);
 	return 0;
 }
@@ -287,38 +201,36 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 /* Is that exec in already: told by two probes, or seen by the list? */
 static bool is_exec_known(const struct pipeline *p, const struct process *known, const struct process *process)
 {
-	if (p->replay || known->exec_id < process->exec_id)
+	if (p->mode == REPLAY || known->exec_id < process->exec_id)
 		return false;
 	if (known->exec_id > process->exec_id || known->source == SOURCE_PROBE)
 		return true;
 	/* What the probe saw is more than what /proc says. Once that was told, it stays, unless the exec was not over then. */
-	return p->live && !known->execing;
+	return makes_events(p) && !known->execing;
 }
 
 static int exec_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
 	struct entry *entry;
-	bool fresh;
+	bool is_new;
 	int r;
 
-	attach_args(p, d);
-	take_env(p, d);
-	enrich(p, &process->image);
+	p->stats.args_shortened += !enrich_args(&p->enricher, d);
+	enrich_env(&p->enricher, d);
+	enrich_image(&p->enricher, &process->image);
 	end_stale(p, process->tgid, process->start, process->start);
 	entry = proctable_find(p->table, process->tgid, process->start);
-	if (entry && is_exec_known(p, &entry->process, process)) {
-		r = 0;
-		goto out;
-	}
-	fresh = !entry; /* its fork was lost */
+	if (entry && is_exec_known(p, &entry->process, process))
+		return 0;
+	is_new = !entry; /* its fork was lost */
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	r = entry ? proctable_exec(p->table, &entry, process) : proctable_add(p->table, &entry, process);
 	if (r < 0)
-		goto out;
-	if (fresh)
-		note_fork(p, &entry->process);
-	if (p->live) {
+		return r;
+	if (is_new)
+		sinks_fork(p, &entry->process);
+	if (makes_events(p)) {
 		/* The table may have kept less of the arguments; this event has them all. */
 		struct process whole = entry->process;
 
@@ -326,10 +238,7 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 		whole.image.args_truncated = process->image.args_truncated;
 		emit_process(p, EVENT_STARTED, entry, &whole, d->head->time);
 	}
-	r = 0;
-out:
-	drop_pieces(p, d);
-	return r;
+	return 0;
 }
 
 /*
@@ -343,11 +252,11 @@ static void unknown_exit(struct pipeline *p, const struct decoded *d)
 	bool is_kept_out = d->exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads;
 
 	/* For who may have it in a list that was read before. */
-	note_exit(p, &process);
-	if (p->live && is_event && !is_kept_out && process.start >= p->listed &&
+	sinks_exit(p, &process);
+	if (makes_events(p) && is_event && !is_kept_out && process.start >= p->listed &&
 	    !has_ended(p, process.tgid, process.start))
 		p->unreported++;
-	note(p);
+	write_checkpoint(p);
 }
 
 static int exit_record(struct pipeline *p, const struct decoded *d)
@@ -389,7 +298,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 		.error = d->error,
 	};
 
-	attach_args(p, d);
+	p->stats.args_shortened += !enrich_args(&p->enricher, d);
 	if (d->error_flags & (ERROR_F_ARGS_FAULT | ERROR_F_ARGS_CUT)) {
 		if (!process->image.args.data)
 			process->image.args = BYTES("");
@@ -398,80 +307,64 @@ static int error_record(struct pipeline *p, struct decoded *d)
 		process->image.argc = 0;
 		process->image.args_size = 0;
 	}
-	enrich(p, &process->image);
+	enrich_image(&p->enricher, &process->image);
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	if (entry) {
 		event.born = entry->born;
 		event.announced = entry->announced;
 	}
-	if (p->live)
+	if (makes_events(p))
 		emit(p, &event);
-	drop_pieces(p, d);
 	return 0;
 }
 
 /* Loss. */
 
-static void lose(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
+/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was reserved before a loss
+ * that another record has reported already. */
+static uint32_t step(uint32_t from, uint32_t to)
 {
-	/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was
-	 * reserved before a loss that another record told of already. */
-	int32_t events = (int32_t)(lost_events - p->lost_events), forks = (int32_t)(lost_forks - p->lost_forks);
-	struct event event = { .type = EVENT_LOST, .time = date(p, boot_time), .lost.where = LOST_KERNEL };
-
-	if (events < 0)
-		events = 0;
-	if (forks < 0)
-		forks = 0;
-	p->lost_events += (uint32_t)events;
-	p->lost_forks += (uint32_t)forks;
-	p->stats.lost_events += (uint32_t)events;
-	p->stats.lost_forks += (uint32_t)forks;
-	/* A lost fork is a lost event only where forks are events. */
-	event.lost.count = (uint64_t)events + (p->config.forks ? (uint64_t)forks : 0) + skipped + p->unreported;
-	p->stats.unreported += p->unreported;
-	p->unreported = 0;
-	if (event.lost.count > 0 && p->live)
-		emit(p, &event);
+	return (int32_t)(to - from) > 0 ? to - from : 0;
 }
 
-int pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
+void pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped, uint64_t boot_time)
 {
-	lose(p, lost_events, lost_forks, skipped, boot_time);
-	return 0;
+	uint32_t events = step(p->lost_events, lost_events), forks = step(p->lost_forks, lost_forks);
+	struct event event = { .type = EVENT_LOST, .time = date(p, boot_time), .lost.where = LOST_KERNEL };
+
+	p->lost_events += events;
+	p->lost_forks += forks;
+	p->stats.lost_events += events;
+	p->stats.lost_forks += forks;
+	/* A lost fork is a lost event only where forks are events. */
+	event.lost.count = (uint64_t)events + (p->config.forks ? forks : 0) + skipped + p->unreported;
+	p->stats.unreported += p->unreported;
+	p->unreported = 0;
+	if (event.lost.count > 0 && makes_events(p))
+		emit(p, &event);
 }
 
 void pipeline_skipped(struct pipeline *p, uint64_t skipped, uint64_t boot_time)
 {
-	lose(p, p->lost_events, p->lost_forks, skipped, boot_time);
+	pipeline_loss(p, p->lost_events, p->lost_forks, skipped, boot_time);
 }
 
-/* 1: it is the second of two, and left out. */
-static int is_duplicate(struct pipeline *p, const struct decoded *d)
+static int take_record(struct pipeline *p, struct decoded *d)
 {
-	struct dedup_key key = {
-		.kind = d->head->kind,
-		.tgid = d->head->tgid,
-		.tid = d->head->tid,
-		.start = d->head->start,
-		.time = d->head->time,
-	};
-
-	if (!p->dedup || key.kind == RECORD_ARGS || key.kind == RECORD_ENV)
-		return 0;
-	if (key.kind == RECORD_EXEC)
-		key.number = d->process.exec_id;
-	if (key.kind == RECORD_ERROR) {
-		key.number = (uint64_t)d->error;
-		key.by_time = true;
+	switch (d->head->kind) {
+	case RECORD_FORK:
+		return fork_record(p, d);
+	case RECORD_EXEC:
+		return exec_record(p, d);
+	case RECORD_EXIT:
+		return exit_record(p, d);
+	case RECORD_ERROR:
+		return error_record(p, d);
+	case RECORD_ARGS:
+	case RECORD_ENV:
+		return enrich_chunk(&p->enricher, d);
 	}
-	if (p->which == PIPELINE_FIRST)
-		return dedup_add(p->dedup, &key);
-	if (!dedup_match(p->dedup, &key))
-		return 0;
-	if (key.kind == RECORD_EXEC || key.kind == RECORD_ERROR)
-		drop_pieces(p, d);
-	return 1;
+	return 0;
 }
 
 int pipeline_record(struct pipeline *p, const void *data, size_t size)
@@ -484,36 +377,15 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 		p->stats.malformed++;
 		return r;
 	}
-	lose(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
-	r = is_duplicate(p, d);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	switch (d->head->kind) {
-	case RECORD_FORK:
-		return fork_record(p, d);
-	case RECORD_EXEC:
-		return exec_record(p, d);
-	case RECORD_EXIT:
-		return exit_record(p, d);
-	case RECORD_ERROR:
-		return error_record(p, d);
-	case RECORD_ARGS:
-	case RECORD_ENV:
-		return piece_record(p, d);
-	}
-	return 0;
+	pipeline_loss(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
+	r = p->dedup ? dedup_record(p->dedup, d) : 0;
+	if (r == 0)
+		r = take_record(p, d);
+	enrich_drop_chunks(&p->enricher, d);
+	return r < 0 ? r : 0;
 }
 
 /* The rest. */
-
-/* Arguments and environments of as many execs as can be under way, and one more. */
-static size_t arg_chunks_most(const struct pipeline_config *config)
-{
-	const size_t one = config->args_limit + RECORD_CHUNK;
-	const size_t most = 2 * ((size_t)get_nprocs_conf() + 1) * one;
-
-	return most < ARG_CHUNKS_MAX ? most : ARG_CHUNKS_MAX < 4 * one ? 4 * one : ARG_CHUNKS_MAX;
-}
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 {
@@ -528,8 +400,11 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 	if (r < 0)
 		return r;
 	r = encoder_init(&p->encoder);
-	if (r == 0)
-		r = arg_chunks_new(&p->chunks, config->args_limit + RECORD_CHUNK, arg_chunks_most(config));
+	if (r < 0)
+		return r;
+	p->enricher.environment = config->environment;
+	p->enricher.redact = config->redact;
+	r = enricher_init(&p->enricher, config->args_limit);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(p);
@@ -540,7 +415,7 @@ struct pipeline *pipeline_free(struct pipeline *p)
 {
 	if (!p)
 		return NULL;
-	arg_chunks_free(p->chunks);
+	enricher_clear(&p->enricher);
 	encoder_destroy(&p->encoder);
 	proctable_free(p->table);
 	free(p);
@@ -555,7 +430,7 @@ struct proctable *pipeline_table(struct pipeline *p)
 void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
 {
 	*ret = p->stats;
-	ret->arg_chunks_bytes = arg_chunks_memory(p->chunks);
+	ret->arg_chunks_bytes = arg_chunks_memory(p->enricher.chunks);
 }
 
 void pipeline_add_sink(struct pipeline *p, struct sink *sink)
@@ -586,15 +461,15 @@ void pipeline_set_epoch(struct pipeline *p, int64_t offset)
 
 void pipeline_set_redact(struct pipeline *p, struct redact *redact)
 {
-	p->config.redact = redact;
+	p->enricher.redact = redact;
 	if (redact && !redact_is_empty(redact))
-		proctable_change_images(p->table, mask, p);
+		proctable_change_images(p->table, enrich_mask, &p->enricher);
 }
 
 /* At the start, the same once more: now its arguments could be read. */
 static bool completes(const struct pipeline *p, const struct process *known, const struct process *found)
 {
-	return !p->live && known->exec_id == found->exec_id &&
+	return p->mode == LOADING && known->exec_id == found->exec_id &&
 	       known->image.incomplete & INCOMPLETE_BIT(INCOMPLETE_ARGS) && found->image.args.data;
 }
 
@@ -613,18 +488,18 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 		return 0;
 	found.start_time = entry ? entry->process.start_time : date(p, found.start);
 	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
-	if (found.image.env.data && p->config.environment &&
-	    environment_choose(p->config.environment, found.image.env, &found.image.env) < 0)
+	if (found.image.env.data && p->enricher.environment &&
+	    environment_choose(p->enricher.environment, found.image.env, &found.image.env) < 0)
 		return -ENOMEM;
-	enrich(p, &found.image);
+	enrich_image(&p->enricher, &found.image);
 	if (entry) {
 		r = proctable_exec(p->table, &entry, &found);
 	} else {
 		r = proctable_add(p->table, &entry, &found);
 		if (r == 0)
-			note_fork(p, &entry->process);
+			sinks_fork(p, &entry->process);
 	}
-	if (r == 0 && p->live && (found.execed || p->config.forks))
+	if (r == 0 && makes_events(p) && (found.execed || p->config.forks))
 		emit_process(p, found.execed ? EVENT_STARTED : EVENT_FORKED, entry, &entry->process, boot_time);
 	return r < 0 ? r : 0;
 }
@@ -641,20 +516,20 @@ void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
 	end_process(p, entry, &event, boot_time);
 }
 
+void pipeline_replay(struct pipeline *p)
+{
+	ASSERT(p->mode == LOADING);
+	p->mode = REPLAY;
+}
+
 void pipeline_go_live(struct pipeline *p)
 {
-	p->live = true;
+	p->mode = LIVE;
 }
 
-void pipeline_set_dedup(struct pipeline *p, struct dedup *dedup, enum pipeline_dedup which)
+void pipeline_set_dedup(struct pipeline *p, struct dedup *dedup)
 {
 	p->dedup = dedup;
-	p->which = which;
-}
-
-void pipeline_set_replay(struct pipeline *p, bool replay)
-{
-	p->replay = replay;
 }
 
 void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left, uint64_t shown)
@@ -670,28 +545,14 @@ void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left,
 	p->listed = left->listed;
 	p->lost_events = left->losses[left->probes].lost_events;
 	p->lost_forks = left->losses[left->probes].lost_forks;
-	note(p);
+	write_checkpoint(p);
 }
 
 void pipeline_set_lost(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks)
 {
 	p->lost_events = lost_events;
 	p->lost_forks = lost_forks;
-	note(p);
-}
-
-/* By this daemon's configuration, which may be another than the one that the image was kept by. */
-static int refine_restored(void *userdata, struct image *image)
-{
-	struct pipeline *p = userdata;
-	int r = 0;
-
-	if (!p->config.environment)
-		image->env = BYTES_NONE;
-	else if (image->env.data)
-		r = environment_choose(p->config.environment, image->env, &image->env);
-	enrich(p, image);
-	return r < 0 ? r : 0;
+	write_checkpoint(p);
 }
 
 static void remove_kernel_threads(struct pipeline *p)
@@ -716,21 +577,21 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 	ARCHIVE(a, p->listed);
 	ARCHIVE(a, p->shown);
 	ARCHIVE(a, p->ended);
-	r = arg_chunks_archive(p->chunks, a);
+	r = arg_chunks_archive(p->enricher.chunks, a);
 	if (r == 0)
-		r = proctable_archive(p->table, a, refine_restored, p);
+		r = proctable_archive(p->table, a, enrich_restored, &p->enricher);
 	if (r == 0 && archive_is_reading(a)) {
 		if (!p->config.kernel_threads)
 			remove_kernel_threads(p);
-		p->live = true;
-		note(p);
+		p->mode = LIVE;
+		write_checkpoint(p);
 	}
 	return r;
 }
 
 void pipeline_flush(struct pipeline *p)
 {
-	arg_chunks_expire(p->chunks);
+	arg_chunks_expire(p->enricher.chunks);
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		if (sink->ops->flush)
 			sink->ops->flush(sink);

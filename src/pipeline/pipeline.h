@@ -3,13 +3,13 @@
  * Records in, events out: decode, keep the table, number the events, hand them to the sinks. No
  * descriptor, no event loop, no clock of its own: a test feeds it bytes and a fake sink.
  *
- * Two phases. While loading, the probes are attached already and their records are waiting:
- * pipeline_found puts in what runs already, and then the records that wait are folded into the table in
- * silence. Then it is live: each record makes its event. A record that tells what the iterator had seen
- * already is known by its start or exec_id, and makes none; while loading it takes the place of what /proc said.
+ * It begins with loading: the probes are attached already and their records wait. pipeline_found() adds what runs already, and then
+ * the records that wait change the table without events. Then each record makes its event: pipeline_go_live(). A record of what
+ * the iterator had seen already is known by its start or exec_id, and makes none; while loading it replaces what /proc had.
+ * After a crash a replay comes between the two, pipeline_replay(): records that waited, over a table that was read after them, make
+ * events although the table knows what they report.
  *
- * Long arguments come in pieces before the record that they belong to (record.h) and are kept, bounded
- * in number and size, until it comes.
+ * Long arguments come in chunks before the record that they belong to (record.h), see arg_chunks.h.
  */
 #ifndef EXECSNOOP_PIPELINE_H
 #define EXECSNOOP_PIPELINE_H
@@ -87,30 +87,23 @@ void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
 /* A process of the table that is no more there: its end was lost. */
 void pipeline_gone(struct pipeline *pipeline, struct entry *entry, uint64_t boot_time);
 
-/* The end of loading: from here on records make events. */
+/* The end of loading or of a replay. */
 void pipeline_go_live(struct pipeline *pipeline);
+/* The end of loading, where records follow that were waiting when the previous daemon crashed. */
+void pipeline_replay(struct pipeline *pipeline);
 
 /* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
 int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
 
 /* What the kernel had lost by now (record_head.lost_x), and nothing that was recorded before it waits; `skipped` more, by probes
  * that could not run. */
-int pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
-		  uint64_t boot_time);
+void pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
+		   uint64_t boot_time);
 /* Only the latter. */
 void pipeline_skipped(struct pipeline *pipeline, uint64_t skipped, uint64_t boot_time);
 
-/*
- * Records that another daemon's probes wrote, and ours behind them. FIRST: what the table knows and tells is noted; SECOND: what
- * was noted is left out, with its pieces; NULL ends it. twins is borrowed.
- */
-enum pipeline_dedup { PIPELINE_FIRST, PIPELINE_SECOND };
-void pipeline_set_dedup(struct pipeline *pipeline, struct dedup *dedup, enum pipeline_dedup which);
-/*
- * Records that were waiting when a daemon crashed, over a table that was read after that, of processes that were there then: an
- * exec that the table knows already is an event all the same.
- */
-void pipeline_set_replay(struct pipeline *pipeline, bool replay);
+/* Leaves duplicates out from now on, with their chunks; NULL ends that. Borrowed. */
+void pipeline_set_dedup(struct pipeline *pipeline, struct dedup *dedup);
 /* The counters of loss in the records from now on begin there: they are another ring's. */
 void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
 
