@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A refused bpf(2) says EPERM whoever refused it. So:
+ * bpf(2) fails with EPERM for many causes:
  *
- * - A call that does nothing tells a filter (seccomp) from a kernel that refuses what is asked. The
- *   mode of seccomp alone says nothing: under the unit there is always a filter.
- * - Kernel lockdown (confidentiality) takes a helper away, and the verifier then says EINVAL, as
+ * - A call that does nothing distinguishes a filter (seccomp) from a kernel that refuses what is
+ *   asked. The mode of seccomp alone proves nothing: the unit always has a filter.
+ * - Kernel lockdown (confidentiality) removes a helper, and the verifier then returns EINVAL, as
  *   for any program that it does not understand. Two programs of a few instructions, one with that
- *   helper and one with its unaffected twin, find that out also where securityfs, which has the
- *   state, is not mounted.
+ *   helper and one with a helper that is not affected, detect that also where securityfs, which has
+ *   the state, is not mounted.
  * - Capabilities of a user namespace other than the initial one do not count.
  * - With PREEMPT_RT a spinlock_t is a mutex (include/linux/spinlock_types.h of the kernel), and
- *   probes run where nothing may sleep. A ring buffer that is locked by one makes the traced
- *   program die of "scheduling while atomic". So it is in Linux 5.10-rt; Linux 6.12 locks it by a
- *   raw_spinlock_t, as does Debian's 6.1-rt. The type information tells.
+ *   probes run where sleeping is not allowed. A ring buffer that is locked by one kills the traced
+ *   program by "scheduling while atomic". So it is in Linux 5.10-rt; Linux 6.12 locks it by a
+ *   raw_spinlock_t, as does Debian's 6.1-rt. The type information shows which.
  */
 #include "kernel/bpf_diagnose.h"
 
@@ -118,7 +118,7 @@ static int ask(int command, union bpf_attr *attr)
 	return 0;
 }
 
-/* 0 if the kernel heard it: it says that it has no such command. */
+/* 0 if the call reached the kernel, which has no such command: EINVAL. */
 static int ask_bpf(void)
 {
 	union bpf_attr attr;
@@ -273,7 +273,7 @@ static int decide_without_bpf(const struct bpf_facts *facts, const struct cause 
 	return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED, "the kernel has no bpf(2): it needs CONFIG_BPF_SYSCALL");
 }
 
-/* Somebody forbids it. */
+/* Something forbids it. */
 static int decide_forbidden(const struct bpf_facts *facts, const struct cause *cause)
 {
 	if (facts->in_user_namespace)
@@ -296,7 +296,7 @@ static int decide_forbidden(const struct bpf_facts *facts, const struct cause *c
 	if (facts->bpf != 0 || facts->ring == EPERM || facts->ring == EACCES)
 		return decide(cause, BPF_DIAGNOSE_E_PRIVILEGE, "%s: %s: a security module (SELinux?) forbids bpf(2)",
 			      facts->what, strerror(facts->error));
-	/* The verifier says EACCES too. */
+	/* The verifier returns EACCES too. */
 	if (facts->error == EACCES)
 		return decide(cause, BPF_DIAGNOSE_E_UNSUPPORTED,
 			      "%s: %s: the verifier of Linux %s, or a security module, refuses them", facts->what,

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Why the probes can't be had, in words that name the cause: a kernel that can't, or somebody who
- * forbids it. What is known of the machine is gathered first; what follows from that is decided by
- * a pure function.
+ * Why the probes cannot be loaded: the kernel lacks something, or something forbids it. What is
+ * known of the machine is gathered first; a pure function maps it to a cause, in words.
  */
 #ifndef EXECSNOOP_BPF_DIAGNOSE_H
 #define EXECSNOOP_BPF_DIAGNOSE_H
@@ -24,7 +23,7 @@ enum bpf_diagnose_lockdown {
 };
 
 struct bpf_facts {
-	/* Of the files below a root; what could not be read is as said. */
+	/* Of the files below a root; what could not be read has the value given last. */
 	char release[64];	       /* uname -r; "" */
 	bool sysfs;		       /* it is mounted at /sys */
 	bool has_btf;		       /* the kernel's own type information */
@@ -57,7 +56,7 @@ void bpf_diagnose_ask(struct bpf_facts *facts);
 
 struct btf;
 /* Whether the lock of this kernel's BPF ring buffers is one that sleeps (PREEMPT_RT). False where
- * the types do not say. */
+ * the types do not show it. */
 bool bpf_diagnose_ring_sleeps(const struct btf *btf);
 
 /* What follows, with its words: BPF_DIAGNOSE_E_x, or -errno if what failed is short of something

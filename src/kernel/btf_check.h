@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the probes read of the daemon itself, against what it knows of itself: a file with another
- * kernel's type information ([probes] btf) leads them to other memory, and nothing else would tell.
+ * Compares what the probes read of the daemon with what it knows of itself: with a file of another
+ * kernel's type information ([probes] btf) they read other memory, and nothing else detects that.
  */
 #ifndef EXECSNOOP_BTF_CHECK_H
 #define EXECSNOOP_BTF_CHECK_H
@@ -13,7 +13,7 @@
 /* Whether the record is this process's, by its pid in its own namespace (pid_namespaces(7)). */
 bool btf_check_is_daemon(const struct record_process *process);
 
-/* The first member in which it is not as it is, named for a person; NULL: there is none. For the main thread. */
+/* The first member that differs, in words; NULL: none does. To be called by the main thread. */
 const char *btf_check_differs(const struct record_running *running);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where btrfs and overlayfs keep what stat(2) says of a file's device, for the probes
- * (bpf/identity.bpf.h): out of the kernel's type information, or that of their modules, which have
- * some since 5.11 and may be loaded at any time.
+ * Offsets of the members by which btrfs and overlayfs compute the device that stat(2) returns, for
+ * the probes (bpf/identity.bpf.h): from the kernel's type information, or that of their modules,
+ * which have some since 5.11 and may be loaded at any time.
  */
 #ifndef EXECSNOOP_LAYOUT_H
 #define EXECSNOOP_LAYOUT_H
@@ -14,7 +14,7 @@
 
 struct btf;
 
-/* Fills in what these types tell: LAYOUT_BTRFS or LAYOUT_OVERLAY. False: they do not. */
+/* Fills in one layout, LAYOUT_BTRFS or LAYOUT_OVERLAY, from these types. False: they lack it. */
 bool layout_find(struct record_layouts *layouts, __u32 which, const struct btf *btf);
 
 /*

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A child process, made by fork(2) when something is asked and ended when all is answered. It
- * shares a board with us: the queries, the answers, and which part of which process it is reading.
- * A byte over a socket says that there is something to do, another that it is done. It allocates
+ * A child process, made by fork(2) when there are queries and ended when all are answered. It
+ * shares a board with the daemon: the queries, the answers, and which part of which process it is
+ * reading. A byte over a socket starts it, another one reports that it is done. It allocates
  * nothing, since other threads may have held the allocator's locks at the fork.
  *
- * If it makes no progress for a while and does not run, it waits for the process that it reads. It
- * is killed, which its wait allows (lock_mm_killable() and the like), and another goes on with the
- * next part of that process. To have been stuck costs nothing later, so nobody can use up what
- * there is by being stuck often; but how long we wait, all together, has a limit, and so does how
- * many may be unkillable. Beyond that nothing is asked for that may wait.
+ * If the child makes no progress for a while and does not run, it waits for the process that it
+ * reads. It is killed, which its wait allows (lock_mm_killable() and the like), and another child
+ * continues with the next part of that process. A process that was stuck once costs nothing later,
+ * so no user can use up a limit by getting stuck often; but the total wait has a limit, and so has
+ * the number of children that may be unkillable. Beyond that, parts that may wait are not read.
  */
 #include "kernel/lookup.h"
 
@@ -110,7 +110,7 @@ static void answer(struct lookup *lookup, struct board *board, const struct slot
 	image->cgroup = put(board, image->cgroup);
 }
 
-/* All of them, or as many as there is room for. */
+/* All of them, or as many as fit. */
 static void answer_some(struct lookup *lookup, struct board *board)
 {
 	size_t most = procfs_result_max(lookup->procfs);
@@ -125,7 +125,7 @@ static void close_others(int x, int y)
 {
 	unsigned low = (unsigned)(x < y ? x : y), high = (unsigned)(x < y ? y : x);
 
-	/* Not stderr, for what a sanitizer has to say. */
+	/* Not stderr, for the reports of a sanitizer. */
 	if (low > 3)
 		syscall(SYS_close_range, 3u, low - 1, 0u);
 	if (high > low + 1)
@@ -259,7 +259,7 @@ static bool is_stuck(struct lookup *lookup)
 	return !child_runs(lookup) || now - lookup->since_ms >= RUNNING_MS;
 }
 
-/* Of the process at hand nothing is known but what the query says. */
+/* Nothing is known of the process at hand but what is in the query. */
 static void answer_nothing(struct lookup *lookup)
 {
 	struct board *board = lookup->board;
@@ -292,7 +292,7 @@ static void give_up_part(struct lookup *lookup)
 		answer_nothing(lookup);
 }
 
-/* With nobody to do it: what can't wait, and what the kernel's list says. */
+/* Without a child: what cannot wait, and what the kernel's list has. */
 static void answer_here(struct lookup *lookup)
 {
 	struct board *board = lookup->board;
@@ -303,7 +303,7 @@ static void answer_here(struct lookup *lookup)
 	answer_some(lookup, board);
 }
 
-/* The child, or another if that one has ended, though nobody asked it to. */
+/* The child, or another one if it has ended by itself. */
 static bool wake_child(struct lookup *lookup)
 {
 	for (int i = 0; i < 2; i++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The version of a kernel says how it was built (scripts/mkcompile_h of the kernel; init/Makefile,
+ * The version of a kernel shows how it was built (scripts/mkcompile_h of the kernel; init/Makefile,
  * UTS_VERSION): PREEMPT, PREEMPT_LAZY and PREEMPT_RT preempt, a kernel without any of these does
  * not, and with PREEMPT_DYNAMIC it is chosen when it boots (kernel/sched/core.c,
  * preempt_dynamic_init()): by `preempt=` on its command line, else as it was configured. It may be
- * changed later, in debugfs, which says what is in force, but not where the kernel is locked down.
+ * changed later, in debugfs, which shows what is in force, but not where the kernel is locked down.
  */
 #include "kernel/preemption.h"
 
@@ -51,12 +51,12 @@ static int by_command_line(const char *root)
 	return preempts;
 }
 
-static int by_config(const char *root, const char *before, const char *release, const char *behind)
+static int by_config(const char *root, const char *before, const char *release, const char *after)
 {
 	char path[512], line[256];
 	_cleanup_fclose_ FILE *f = NULL;
 
-	snprintf(path, sizeof(path), "%s%s%s", before, release, behind);
+	snprintf(path, sizeof(path), "%s%s%s", before, release, after);
 	f = root_file_open(root, path);
 	while (f && fgets(line, sizeof(line), f)) {
 		if (strcmp(line, "CONFIG_PREEMPT_NONE=y\n") == 0 || strcmp(line, "CONFIG_PREEMPT_VOLUNTARY=y\n") == 0)

@@ -84,7 +84,7 @@ static struct bpf_link **link_of(const struct probe *probe, size_t i)
 	return programs[i].link ? (struct bpf_link **)((char *)probe->skel + programs[i].link) : NULL;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(struct probe_reason *reason, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void set_reason(struct probe_reason *reason, const char *format, ...)
 {
 	va_list args;
 
@@ -178,15 +178,16 @@ static int load_btf(struct btf **ret, const char *path, struct probe_reason *rea
 	/* libbpf has codes of its own, and for an ELF file without types that of a file which isn't
 	 * there, or ENODATA in newer ones. */
 	if (access(path, R_OK) == 0 && (error == LIBBPF_ERRNO__FORMAT || error == ENOENT || error == ENODATA))
-		say(reason, "no type information (BTF) in %s: neither BTF nor an ELF file with a section .BTF", path);
+		set_reason(reason, "no type information (BTF) in %s: neither BTF nor an ELF file with a section .BTF",
+			   path);
 	else
-		say(reason, "no type information (BTF) in %s: %s", path, strerror(error));
+		set_reason(reason, "no type information (BTF) in %s: %s", path, strerror(error));
 	return PROBE_E_UNSUPPORTED;
 }
 
 /* Start and end. */
 
-/* bpf/preempted.bpf.h says why that matters. */
+/* Then a tracepoint needs a backup program: bpf/preempted.bpf.h. */
 static bool preempts_at_tracepoints(void)
 {
 	struct utsname name;
@@ -202,7 +203,7 @@ static int choose_programs(struct probe *probe, const struct btf *btf, struct pr
 		int exit_arguments = tracepoint_arguments(btf, "sched_process_exit");
 
 		if (exit_arguments < 1) {
-			say(reason, "the kernel's type information lacks the tracepoint sched_process_exit");
+			set_reason(reason, "the kernel's type information lacks the tracepoint sched_process_exit");
 			return PROBE_E_UNSUPPORTED;
 		}
 		available = NEEDS_TYPES | (exit_arguments >= 2 ? NEEDS_GROUP_DEAD : NEEDS_NO_GROUP_DEAD) |
@@ -240,9 +241,10 @@ static int check_self(struct probe *probe, const char *path, struct probe_reason
 	if (!differs)
 		return 0;
 	uname(&name);
-	say(reason,
-	    "the type information (BTF) in %s is not that of this kernel, Linux %s: with it the daemon has another %s",
-	    path, name.release, differs);
+	set_reason(
+		reason,
+		"the type information (BTF) in %s is not that of this kernel, Linux %s: with it the daemon has another %s",
+		path, name.release, differs);
 	return PROBE_E_UNSUPPORTED;
 }
 
@@ -305,7 +307,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	int r;
 
 	if (!probe) {
-		say(reason, "%s", strerror(ENOMEM));
+		set_reason(reason, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	libbpf_set_print(quiet);
@@ -322,7 +324,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 	r = load_btf(&btf, settings->probes.btf, reason);
 	if (r != 0)
 		return r;
-	/* Nothing that was loaded could be told from what does no harm. */
+	/* Loading would succeed, and do harm. */
 	if (bpf_diagnose_ring_sleeps(btf))
 		return refuse(reason, (struct bpf_facts){ .ring_sleeps = true });
 	r = load(probe, settings, &config, btf, reason);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The model. /proc/PID is opened once, and all is read through that descriptor: it stays bound to
- * that one process, so when the pid is given to another meanwhile, reads fail instead of mixing two
- * processes. Before and after, the start time in stat is compared: the first tells that it is the
+ * that one process, so when the pid is given to another process, reads fail instead of mixing two
+ * processes. Before and after, the start time in stat is compared: the first shows that it is the
  * process meant, the second that what was read in between is of a process that is still there. An
  * exec in between may give the exe of one image and the arguments of the next; a probe sees that
  * exec, and its record replaces them.
@@ -13,18 +13,18 @@
  *
  * What may wait, and for whom (fs/proc/base.c, array.c):
  *  - cmdline, environ, mem and pagemap take the mmap_lock of the process (access_remote_vm()), and
- *    those but cmdline its exec_update_lock (mm_access()). Who is stuck in mmap() or munmap() on a
+ *    those but cmdline its exec_update_lock (mm_access()). A process that is stuck in mmap() or munmap() on a
  *    dead file system, which any user can arrange with FUSE, holds it for ever. The wait is
  *    killable (mmap_read_lock_killable()). cmdline and environ read anonymous memory only
  *    (FOLL_ANON), so they never wait for a page of a file; mem has no such rule, and is asked for
- *    pages that pagemap says to be anonymous.
+ *    pages that are anonymous by pagemap.
  *  - A stat of what a link leads to asks the file system (complete_walk(), d_weak_revalidate), and
  *    a look-up by path all that are on the way. So links are only read, which is d_path(): it takes
- *    no lock that can be held. Whether " (deleted)" at the end is the kernel's mark, its list says
+ *    no lock that can be held. Whether " (deleted)" at the end is the kernel's mark is in its list
  *    (bpf/tasklist.bpf.h). A process that is not in the list is the exception.
  *  - stat, status and cgroup take spinlocks and RCU (do_task_stat(), proc_cgroup_show()), and the
- *    check of permissions takes task_lock (ptrace_may_access()). But whoever holds the memory of a
- *    process as it ends may be the last, and unmaps it: mmput(), which stat and status call too,
+ *    check of permissions takes task_lock (ptrace_may_access()). But a reader that holds the memory of
+ *    a process as it ends may be the last holder, and unmaps it: mmput(), which stat and status call too,
  *    can then wait for a file system.
  * So the daemon has all this read by another process, which it can kill: lookup.h.
  *
@@ -71,7 +71,7 @@ static bool bytes_end(struct bytes bytes, struct bytes with)
 	return bytes.size >= with.size && memcmp(bytes.data + bytes.size - with.size, with.data, with.size) == 0;
 }
 
-/* Takes what stands before the next `at` off *rest, and `at` with it. False when nothing is left. */
+/* Takes what precedes the next `at` off *rest, and `at` with it. False at the end. */
 static bool split(struct bytes *rest, char at, struct bytes *ret)
 {
 	const char *end = rest->size ? memchr(rest->data, at, rest->size) : NULL;
@@ -121,7 +121,7 @@ static int read_path(struct bytebuf *buffer, int dir, const char *name, struct b
 }
 
 /* Of a process that the kernel does not list: the file system has to be asked. A file without names
- * is deleted; of another that has the mark nobody knows, and it is taken for its name. */
+ * is deleted; of another that has the mark this is unknown, and the mark is taken as part of its name. */
 static bool is_unnamed(int dir, const char *path, struct statx *ret)
 {
 	ret->stx_ino = 0;
@@ -200,7 +200,7 @@ static int read_env(struct procfs *procfs, int dir, const struct record_running 
 	return 0;
 }
 
-/* What stat(2) says is what the probes say, if they may say it at all (bpf/lifecycle.bpf.h, identify()). */
+/* stat(2) agrees with the probes, where those know it (bpf/identity.bpf.h). */
 static int read_exe_dev(struct procfs *procfs, int dir, const struct record_running *listed, struct image *image)
 {
 	struct statx st;
@@ -498,7 +498,7 @@ bool procfs_was_alive(const struct procfs *procfs)
 	return procfs->alive;
 }
 
-/* The numbers behind "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
+/* The numbers after "\nNAME:" in /proc/PID/status, in that base; how many of `most` there are. */
 static size_t status_numbers(struct bytes text, const char *name, int base, uint64_t *ret, size_t most)
 {
 	struct bytes line, rest = text, key = bytes_of(name);
@@ -539,7 +539,7 @@ int procfs_identify(struct procfs *procfs, struct process *process)
 		r = bytebuf_read_file(&procfs->args, dir, "status", STATUS_MAX, &text);
 	if (r < 0)
 		return gone(r);
-	/* Field names are ours to trust: a comm stands in "Name:" with its line ends escaped (proc_task_name()). */
+	/* Field names are ours to trust: a comm is in "Name:" with its line ends escaped (proc_task_name()). */
 	if (status_numbers(text, "PPid:", 10, ppid, 1) != 1 || status_numbers(text, "Uid:", 10, uid, 2) != 2 ||
 	    status_numbers(text, "Gid:", 10, gid, 2) != 2 || status_numbers(text, "CapEff:", 16, caps, 1) != 1)
 		return -EBADMSG;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What /proc says of a process that is already running: what the kernel's iterator cannot say.
+ * Reads from /proc what the kernel's iterator does not have of a process that is already running.
  * The root is a parameter, so that tests and fuzzers bring their own tree.
  */
 #ifndef EXECSNOOP_PROCFS_H
@@ -26,7 +26,7 @@ enum procfs_part {
 	PROCFS_MAX
 };
 #define PROCFS_BIT(part) (1u << (part))
-/* The parts that may wait for the process: procfs.c says why. */
+/* The parts that may wait for the process: procfs.c has the reasons. */
 #define PROCFS_WAITING (PROCFS_BIT(PROCFS_ARGS) | PROCFS_BIT(PROCFS_ENV) | PROCFS_BIT(PROCFS_EXE_DEV))
 
 /* root: a descriptor of /proc (kept, not owned). args_limit: the most bytes of arguments read. */
@@ -42,10 +42,10 @@ size_t procfs_result_max(const struct procfs *procfs);
 /*
  * Fills image (exe, args, cwd, cgroup and what belongs to them) of *process, whose identity and ids
  * are there already; all it points to lives until the next call. A kernel thread gets none. listed:
- * what the kernel's list says of it; NULL: it is not in there. skip: PROCFS_BITs of parts that are
+ * its record in the kernel's list; NULL: it is not in there. skip: PROCFS_BITs of parts that are
  * not read, but named in image.incomplete.
  *
- * 0; -ESRCH: that process is gone (it ended, or its pid is somebody else's now: field 22 of
+ * 0; -ESRCH: that process is gone (it ended, or its pid is another process's now: field 22 of
  * /proc/PID/stat, proc(5), is compared with process->start at the resolution it has); -errno where
  * /proc itself can't be read. A part that cannot be read (no permission, a zombie) stays unknown.
  * args: /proc/PID/cmdline; args_truncated beyond args_limit, argc and args_size then from what was
@@ -53,7 +53,7 @@ size_t procfs_result_max(const struct procfs *procfs);
  */
 int procfs_read(struct procfs *procfs, struct process *process, const struct record_running *listed, unsigned skip);
 
-/* Where to write which part is being read (enum procfs_part), for someone who watches; PROCFS_MAX:
+/* Where to write which part is being read (enum procfs_part), for a watching process; PROCFS_MAX:
  * none. NULL: nowhere. */
 void procfs_show_part(struct procfs *procfs, uint32_t *part);
 
@@ -66,7 +66,7 @@ bool procfs_is_alive(struct procfs *procfs, const struct process *process);
 bool procfs_was_alive(const struct procfs *procfs);
 
 /*
- * For a process of which only tgid, start and comm are known (as somebody's parent): fills the ids
+ * For a process of which only tgid, start and comm are known (as another's parent): fills the ids
  * that /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.
  */
 int procfs_identify(struct procfs *procfs, struct process *process);

@@ -149,7 +149,7 @@ int procfs_read_args(struct bytebuf *buffer, int dir, size_t limit, struct image
 
 	if (fd < 0)
 		return -errno;
-	/* One byte too many tells that there are too many. */
+	/* One byte more than allowed shows that there are too many. */
 	r = bytebuf_read(buffer, fd, limit + 1);
 	if (r < 0)
 		return r;

@@ -4,9 +4,9 @@
  * is ours to write; one with the producers'; then the data, twice in a row, so that a record that
  * goes over the end is contiguous. Positions only grow; the offset is the position modulo the size.
  *
- * A record begins with its length (with two flags in it) and has its data behind that; both
+ * A record begins with its length (with two flags in it) followed by its data; both
  * together are rounded up to
- * 8. A producer that is not done yet has the BUSY flag: what is behind it has to wait.
+ * 8. A producer that is not done yet has the BUSY flag: all records after it have to wait.
  */
 #include "kernel/ringbuf.h"
 
@@ -88,7 +88,7 @@ static int look(struct ringbuf *ring, size_t offset, size_t length, const char *
 	return 0;
 }
 
-/* Where the record behind the one at `at` begins. */
+/* Where the record after the one at `at` begins. */
 static uint64_t next_at(uint64_t at, uint32_t head)
 {
 	uint32_t size = head & ~(uint32_t)(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT);
@@ -96,13 +96,13 @@ static uint64_t next_at(uint64_t at, uint32_t head)
 	return at + ((BPF_RINGBUF_HDR_SZ + size + 7) & ~(uint64_t)7);
 }
 
-int ringbuf_consume(struct ringbuf *ring, unsigned most, ringbuf_on_record on_record, void *userdata)
+int ringbuf_consume(struct ringbuf *ring, unsigned max, ringbuf_on_record on_record, void *userdata)
 {
 	uint64_t at = *ring->consumer, end = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE);
 	unsigned n = 0;
 	int r = 0;
 
-	while (r == 0 && n < most) {
+	while (r == 0 && n < max) {
 		size_t offset = at & (ring->size - 1);
 		const char *record;
 		uint32_t head, size;

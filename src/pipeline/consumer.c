@@ -206,7 +206,7 @@ static void report_skipped(struct consumer *consumer, bool idle)
 }
 
 /*
- * A record says what was lost before it. The counters are read first, and then the ring is looked
+ * A record has the counters of what was lost before it. The counters are read first, and then the ring is looked
  * at: if it is empty, nothing that was recorded before the loss waits. idle: nothing was drained.
  */
 static void report_loss(struct consumer *consumer, bool idle)

@@ -15,7 +15,7 @@
  *  - One that had no living thread (RUNNING_F_ENDING) may have its record yet to come. It has begun
  *    before the list was read (pipeline_set_listed()), is not added to the table, and its end is no
  *    event and no loss.
- *  - self_exec_id tells which exec the list saw. What came before it is known. A later one has a
+ *  - self_exec_id shows which exec the list saw. What came before it is known. A later one has a
  *    record. One under way is either half way, and then the list has the exec before
  *    (tasklist.bpf.h), or marked (RUNNING_F_EXECING): its record, with this exec_id, is an event if
  *    it comes later.
