@@ -9,7 +9,7 @@ cd "${top_srcdir:-.}"
 awk_layers='
 	BEGIN {
 		rank["util"] = 0; rank["handover"] = 1; rank["model"] = 2; rank["settings"] = 3; rank["output"] = 4; rank["kernel"] = 4
-		rank["pipeline"] = 5; rank["daemon"] = 6
+		rank["pipeline"] = 5; rank["daemon"] = 6; rank["ctl"] = 5
 	}
 	function may(from, to) { return from == to || rank[to] < rank[from] }'
 echo "1..3"

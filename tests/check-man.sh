@@ -11,7 +11,7 @@ report() {
 	echo "not ok $number - $1"
 	bad=1
 }
-echo "1..7"
+echo "1..8"
 # A link to a page is one line with the page's place below the folder of manual pages.
 pages=$(grep -L '^\.so ' man/*.[1-8])
 if command -v mandoc >/dev/null; then
@@ -30,6 +30,8 @@ report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = 
 report "execsnoopd.conf(5) has every key" "$(sed -n 's/.*SETTING("[a-z]*", "\([a-z_]*\)".*/\1/p; s/.*\(SETTING\|FILTER\)(section, "\([a-z_]*\)".*/\2/p' src/settings/settings_table.c | sort -u | while read -r key; do
 	plain man/execsnoopd.conf.5 | grep -qw "$key" || echo "$key"; done)"
 # shellcheck disable=SC2086
+report "execsnoopctl(1) has every option" "$(sed -n 's/^	{ [^,]*, "\([a-z-]*\)", .*, ".*" },$/\1/p' src/ctl/options.c | while read -r option; do
+	plain man/execsnoopctl.1 | grep -qE "Fl -$option" || echo "$option"; done)"
 report "the pages are of this program" "$(for page in $pages; do grep -q '^\.Dt EXECSNOOP' "$page" || echo "$page"; done)"
 # shellcheck disable=SC2086
 report "each key has a macro of its own" "$(grep -nE '^\.(It |Pq )?(Cm|Ql|Ic|Ev|Dv|Pa|Va)( [^ ]+)? , [^ ]+ , |^\.(It |Pq )?(Cm|Ql|Ic|Ev|Dv|Pa|Va) [^ ]+ , [a-z_0-9]+( |$)' $pages |

@@ -39,23 +39,22 @@ void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t
 	*ret = '\0';
 }
 
+/* Series of devices, numbered from 0 within their major. ttyAMA is drivers/tty/serial/amba-pl011.c's. */
+static const struct {
+	uint32_t major, first, last;
+	const char *name;
+} series[] = {
+	{ 4, 0, 63, "tty" },
+	{ 4, 64, 255, "ttyS" },
+	{ 166, 0, UINT32_MAX, "ttyACM" },
+	{ 188, 0, UINT32_MAX, "ttyUSB" },
+	{ 204, 64, 77, "ttyAMA" },
+	{ 229, 0, UINT32_MAX, "hvc" },
+};
+static const char *const fives[] = { "tty", "console", "ptmx" };
+
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
 {
-	/* Series of devices, numbered from 0 within their major. ttyAMA is
-	 * drivers/tty/serial/amba-pl011.c's. */
-	static const struct {
-		uint32_t major, first, last;
-		const char *name;
-	} series[] = {
-		{ 4, 0, 63, "tty" },
-		{ 4, 64, 255, "ttyS" },
-		{ 166, 0, UINT32_MAX, "ttyACM" },
-		{ 188, 0, UINT32_MAX, "ttyUSB" },
-		{ 204, 64, 77, "ttyAMA" },
-		{ 229, 0, UINT32_MAX, "hvc" },
-	};
-	static const char *const fives[] = { "tty", "console", "ptmx" };
-
 	if (major == 0 && minor == 0)
 		return false;
 	if (major >= 136 && major <= 143) {
@@ -75,6 +74,37 @@ bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor)
 	}
 	snprintf(ret, size, "%" PRIu32 ":%" PRIu32, major, minor);
 	return true;
+}
+
+bool tty_number(const char *name, uint32_t *ret_major, uint32_t *ret_minor)
+{
+	size_t letters = strcspn(name, "0123456789");
+	uint32_t number;
+
+	for (uint32_t i = 0; i < sizeof(fives) / sizeof(fives[0]); i++) {
+		if (strcmp(name, fives[i]) == 0) {
+			*ret_major = 5;
+			*ret_minor = i;
+			return true;
+		}
+	}
+	if (sscanf(name, "%" SCNu32 ":%" SCNu32, ret_major, ret_minor) == 2)
+		return true;
+	if (sscanf(name + letters, "%" SCNu32, &number) != 1)
+		return false;
+	if (letters == 4 && strncmp(name, "pts/", 4) == 0) {
+		*ret_major = 136;
+		*ret_minor = number;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(series) / sizeof(series[0]); i++) {
+		if (letters == strlen(series[i].name) && strncmp(name, series[i].name, letters) == 0) {
+			*ret_major = series[i].major;
+			*ret_minor = series[i].first + number;
+			return true;
+		}
+	}
+	return false;
 }
 
 void image_archive(struct image *image, struct archive *a)

@@ -98,6 +98,8 @@ void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t
 /* The name of a tty as users know it ("pts/3", "tty1", "ttyS0", "console"; else "MAJOR:MINOR").
  * Majors from Documentation/admin-guide/devices.txt. Returns false for 0:0 (none). */
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor);
+/* A device of that name. Of several that have it (pts beyond 255) the one of the first major. */
+bool tty_number(const char *name, uint32_t *ret_major, uint32_t *ret_minor);
 
 /* All of an image; all of a process except its image. on read: the bytes are the archive's. */
 void image_archive(struct image *image, struct archive *archive);

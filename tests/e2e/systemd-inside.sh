@@ -54,6 +54,49 @@ until_true grep -q '"comm":"sleep"' /tmp/filtered
 report "a filtered subscription has the chosen events only"
 kill $reader 2>/dev/null
 
+# The reader for people, against what this script knows of its own programs: each once, in the order of their ends, with its status.
+mark=ctl-$(cat /proc/sys/kernel/random/uuid)
+: >/tmp/expected
+for i in $(seq 50); do
+	sh -c "exit \$1" "$mark" $((i % 4))
+	echo "$((i % 4))" >>/tmp/expected
+done
+sh -c 'kill -KILL $$' "$mark"
+sh -c '/nonexistent/of-ctl; exit 0' "$mark" 2>/dev/null
+until_true sh -c "[ \$(execsnoopctl log -q --args=$mark -t exited -o json | wc -l) = 52 ]"
+execsnoopctl log -q --args="$mark" -t exited --columns=exit_code -o short --no-legend --no-pager | head -n 50 | tr -d ' ' >/tmp/shown
+cmp /tmp/expected /tmp/shown && [ "$(execsnoopctl log -q --args="$mark" --failed --no-legend | grep -c 'exit [123] ')" = 38 ]
+report "execsnoopctl log shows each program once, in order, with its status"
+execsnoopctl log --args="$mark" --failed --no-legend | grep -q 'SIGKILL' && execsnoopctl log --no-legend /nonexistent/of-ctl | grep -q ENOENT
+report "execsnoopctl log shows what was killed and what could not be executed"
+execsnoopctl log --no-legend of-ctl-that-never-ran; [ $? = 1 ]
+report "execsnoopctl log ends with status 1 where nothing matches"
+pid=$(execsnoopctl log --args="$mark" -n 1 --no-legend --columns=pid | tr -d ' ')
+execsnoopctl show "$pid" >/tmp/shown
+grep -q "ended: success" /tmp/shown && grep -q "Why: .*script" /tmp/shown && grep -q "Command: sh -c .*$mark" /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl show says why a dead process ran"
+execsnoopctl log --args="$mark" -n 1 -o json | jq -cS 'del(.ancestors)' >/tmp/shown
+journalctl -t execsnoopd EXECSNOOP_PID="$pid" EXECSNOOP_TYPE=exited -o json | jq -r .EXECSNOOP_ID >/tmp/expected
+[ "$(jq -r .id /tmp/shown)" = "$(cat /tmp/expected)" ] && jq -e '.args[0] == "sh" and .exit_code == 0 and .cpu_user_ns >= 0' /tmp/shown >/dev/null
+report "execsnoopctl log -o json makes the daemon's line of a journal entry"
+execsnoopctl tree --no-legend >/tmp/shown
+grep -q 'execsnoopd' /tmp/shown && [ "$(grep -c . /tmp/shown)" -ge "$(find /proc -maxdepth 1 -name '[0-9]*' | wc -l)" ]
+report "execsnoopctl tree shows all that runs"
+execsnoopctl status >/tmp/shown && grep -q 'execsnoopd is running' /tmp/shown && grep -q 'Lost: [0-9]* in the kernel' /tmp/shown && execsnoopctl status --json | jq -e '.type == "stats"' >/dev/null
+report "execsnoopctl status"
+timeout -s INT 3 execsnoopctl cat >/tmp/shown
+grep -q '"type":"live"' /tmp/shown && jq -e -s 'length > 10' /tmp/shown >/dev/null
+report "execsnoopctl cat prints the daemon's lines"
+setpriv --reuid=65534 --regid=65534 --clear-groups execsnoopctl status 2>/tmp/shown; [ $? = 77 ] && grep -q usermod /tmp/shown
+report "execsnoopctl tells who may not read how to get there"
+setpriv --reuid=65534 --regid="$(getent group execsnoopd | cut -d: -f3)" --clear-groups execsnoopctl status >/tmp/shown
+report "execsnoopctl needs no root, only the group"
+execsnoopctl status --socket=/nonexistent 2>/tmp/shown; [ $? = 69 ] && grep -q 'systemctl start' /tmp/shown
+report "execsnoopctl says how to start the daemon"
+mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreign/ 2>/dev/null
+[ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
+report "execsnoopctl log reads the journal of a folder"
+
 # The daemon's own words; its events are entries of the same unit, of these very commands.
 said() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
 config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)

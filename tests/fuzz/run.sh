@@ -10,9 +10,9 @@ top=$(cd "$(dirname "$0")/../.." && pwd) seconds=10 status=0
 [ "${1:-}" != -t ] || { seconds=$2; shift 2; }
 builddir=$(cd "${builddir:-.}" && pwd) || exit 2
 # Short inputs reach all states; a long one takes as long as many of them.
-declare -A longest=([cgroup]=256 [filter]=256 [filter_long]=256 [json]=512 [procfs]=512 [record]=1024 [redact]=256 [request]=512 [settings]=256)
+declare -A longest=([cgroup]=256 [filter]=256 [filter_long]=256 [json]=512 [procfs]=512 [record]=1024 [redact]=256 [request]=512 [settings]=256 [views]=2048)
 # These read a script: their states are far from its beginning, so inputs are long from the start.
-declare -A control=([archive]=0 [checkpoint]=0 [server]=0 [subscriber]=0)
+declare -A control=([archive]=0 [checkpoint]=0 [server]=0 [subscriber]=0 [views]=2048)
 # Where an allocation came from is one frame less, and freed memory is kept for a while only: both take more time than the target.
 export ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=8:max_malloc_fill_size=0:allocator_release_to_os_interval_ms=-1
 

@@ -93,6 +93,7 @@ static void check_tty(uint32_t major, uint32_t minor, const char *expected)
 	char name[32] = "";
 
 	CHECK(tty_name(name, sizeof(name), major, minor));
+	CHECK(tty_number(name, &major, &minor) && tty_name(name, sizeof(name), major, minor));
 	CHECK_STR(name, expected);
 }
 

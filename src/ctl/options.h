@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of execsnoopctl(1): one table of options for the parser and for --help. */
+#ifndef EXECSNOOP_OPTIONS_H
+#define EXECSNOOP_OPTIONS_H
+
+#include "ctl/query.h"
+#include "ctl/source.h"
+#include "ctl/terminal.h"
+#include "ctl/view_line.h"
+
+enum {
+	CTL_OK = 0,
+	CTL_NOTHING = 1, /* nothing matched */
+	CTL_USAGE = 2,
+	CTL_DATA = 65, /* what was read was not all readable; sysexits(3) */
+	CTL_UNAVAILABLE = 69,
+	CTL_FAILED = 71,
+	CTL_NOPERM = 77,
+};
+
+enum format { FORMAT_SHORT, FORMAT_JSON, FORMAT_JSON_PRETTY, FORMAT_SH, FORMAT_CAT, FORMAT_VERBOSE };
+
+struct options {
+	const char *socket;
+	const char *input; /* a file of JSON lines; NULL: none */
+	struct journal_options journal;
+	bool from_journal; /* an option says so */
+	bool from_socket;
+	uint64_t lines; /* UINT64_MAX: all */
+	bool reverse, follow, quiet, no_pager, full, events, merge, merge_set, json;
+	enum format format;
+	enum color_mode color;
+	struct view_options view;
+	uint64_t since, until; /* ns since the epoch; 0: none */
+	const char *at;
+	struct query *query;
+	char **arguments; /* after the command and its options; NULL at the end */
+};
+
+/* The exit status to end with, or -1: go on. Errors and --help are printed. */
+int options_parse(struct options *options, int argc, char *argv[]);
+void options_finish(struct options *options);
+
+/* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.
+ */
+int options_open(const struct options *options, bool live, bool snapshot, struct event_source **ret);
+
+#endif

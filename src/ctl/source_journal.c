@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Events out of the journal's entries (execsnoopd(8), "The journal"). A field holds exact bytes, so what JSON would
+ * need twins for is here as it was. EXECSNOOP_ARGS has all arguments, quoted for a shell; the repeated fields are not
+ * used, since a journal file keeps neither the order of fields nor a second one with the same value
+ * (journal_file_append_entry() in systemd).
+ *
+ * The index finds an entry by the values of its fields: what the query asks for exactly becomes a match, the rest is
+ * decided by the caller.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+
+#include "ctl/shell_words.h"
+#include "ctl/source.h"
+#include "output/message_id.h"
+#include "util/bytebuf.h"
+
+#define PREFIX "EXECSNOOP_"
+#define FIELDS_MAX 1100
+#define US 1000ULL
+/* An entry is written after its event: by the journal's queue, and by journald when it is busy. */
+#define LATE_US (300 * 1000000ULL)
+
+struct field {
+	enum key key;
+	size_t at, size;
+};
+
+struct journal_source {
+	struct event_source source;
+	sd_journal *journal;
+	bool reverse, follow, begun;
+	uint64_t until_us;
+	struct bytebuf text; /* of the fields, each with a NUL */
+	struct field fields[FIELDS_MAX];
+	size_t count;
+	struct bytebuf args;
+	struct bytebuf lists; /* of the repeated fields whose order does not matter */
+	struct parsed parsed;
+	char host[65];
+};
+
+static int put(struct journal_source *s, const void *data, size_t size, size_t *ret_at)
+{
+	int r = bytebuf_reserve(&s->text, size + 1);
+
+	if (r < 0)
+		return r;
+	*ret_at = s->text.size;
+	bytebuf_put(&s->text, data, size);
+	bytebuf_put(&s->text, "", 1);
+	return 0;
+}
+
+static bool key_of(const char *name, size_t size, enum key *ret)
+{
+	char lower[64];
+
+	if (size >= sizeof(lower))
+		return false;
+	for (size_t i = 0; i < size; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
+	return key_by_name((struct bytes){ lower, size }, ret);
+}
+
+static int take_field(struct journal_source *s, const char *data, size_t size)
+{
+	const char *equals = memchr(data, '=', size);
+	struct field *field = &s->fields[s->count];
+	size_t name;
+	int r;
+
+	if (!equals || s->count == FIELDS_MAX)
+		return 0;
+	name = (size_t)(equals - data);
+	if (name == strlen("_HOSTNAME") && memcmp(data, "_HOSTNAME", name) == 0) {
+		snprintf(s->host, sizeof(s->host), "%.*s", (int)(size - name - 1), equals + 1);
+		return 0;
+	}
+	if (name <= strlen(PREFIX) || memcmp(data, PREFIX, strlen(PREFIX)) != 0 ||
+	    !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
+		return 0;
+	field->size = size - name - 1;
+	r = put(s, equals + 1, field->size, &field->at);
+	if (r < 0)
+		return r;
+	s->count++;
+	return 0;
+}
+
+static int take_args(struct journal_source *s, struct bytes quoted)
+{
+	struct bytes args;
+	int r;
+
+	s->args.size = 0;
+	r = bytebuf_reserve(&s->args, quoted.size + 1);
+	if (r < 0)
+		return r;
+	if (shell_words(quoted, s->args.data, &args))
+		parsed_list(&s->parsed, KEY_ARGS, args);
+	return 0;
+}
+
+/* The items of a repeated field; ancestors, whose order is lost, are left out. */
+static void take_list(struct journal_source *s, enum key key)
+{
+	size_t begin = s->lists.size;
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->fields[i].key != key)
+			continue;
+		bytebuf_put(&s->lists, s->text.data + s->fields[i].at, s->fields[i].size + 1);
+	}
+	if (s->lists.size > begin)
+		parsed_list(&s->parsed, key, (struct bytes){ s->lists.data + begin, s->lists.size - begin });
+}
+
+static int make_parsed(struct journal_source *s)
+{
+	int r;
+
+	parsed_begin(&s->parsed);
+	for (size_t i = 0; i < s->count; i++) {
+		struct bytes value = { s->text.data + s->fields[i].at, s->fields[i].size };
+
+		r = 0;
+		if (s->fields[i].key == KEY_ARGS)
+			r = take_args(s, value);
+		else if (parsed_kind(s->fields[i].key) != PARSED_LIST && parsed_kind(s->fields[i].key) != PARSED_OBJECT)
+			parsed_value(&s->parsed, s->fields[i].key, value);
+		if (r < 0)
+			return r;
+	}
+	s->lists.size = 0;
+	r = bytebuf_reserve(&s->lists, s->text.size);
+	if (r < 0)
+		return r;
+	take_list(s, KEY_ENV);
+	take_list(s, KEY_INCOMPLETE);
+	if (s->host[0])
+		s->parsed.host = bytes_of(s->host);
+	parsed_end(&s->parsed);
+	return 0;
+}
+
+/* 1: an event; 0: an entry that is none. */
+static int read_entry(struct journal_source *s)
+{
+	const void *data;
+	size_t size;
+	int r;
+
+	s->text.size = s->count = 0;
+	s->host[0] = '\0';
+	sd_journal_restart_data(s->journal);
+	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
+		r = take_field(s, data, size);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = make_parsed(s);
+	return r < 0 ? r : s->parsed.event.type != EVENT_TYPE_MAX;
+}
+
+static int step(struct journal_source *s)
+{
+	for (;;) {
+		int r = s->reverse ? sd_journal_previous(s->journal) : sd_journal_next(s->journal);
+
+		if (r != 0 || !s->follow)
+			return r;
+		r = sd_journal_wait(s->journal, (uint64_t)-1);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int journal_next(struct event_source *source, const struct parsed **ret)
+{
+	struct journal_source *s = (struct journal_source *)source;
+	uint64_t us;
+	int r;
+
+	for (;;) {
+		r = step(s);
+		if (r <= 0)
+			break;
+		if (s->until_us > 0 && !s->reverse && sd_journal_get_realtime_usec(s->journal, &us) >= 0 &&
+		    us > s->until_us)
+			return 0;
+		r = read_entry(s);
+		if (r > 0)
+			*ret = &s->parsed;
+		if (r > 0)
+			return r;
+		if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == 0) {
+			if (r < 0) {
+				fprintf(stderr, "%s: an entry cannot be read: %s\n", s->source.name, strerror(-r));
+				s->source.bad++;
+			}
+			continue;
+		}
+		break;
+	}
+	if (r < 0 && r != -EINTR)
+		fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+	return r;
+}
+
+static void journal_free(struct event_source *source)
+{
+	struct journal_source *s = (struct journal_source *)source;
+
+	sd_journal_close(s->journal);
+	bytebuf_free(&s->text);
+	bytebuf_free(&s->args);
+	bytebuf_free(&s->lists);
+	free(s);
+}
+
+static int journal_wait(struct event_source *source, int timeout_ms)
+{
+	return 1;
+}
+
+static const struct source_ops journal_ops = { .next = journal_next, .wait = journal_wait, .free = journal_free };
+
+static int open_journal(sd_journal **ret, const struct journal_options *options)
+{
+	int flags = options->merge ? 0 : SD_JOURNAL_LOCAL_ONLY;
+
+	if (options->directory)
+		return sd_journal_open_directory(ret, options->directory, 0);
+	if (options->files)
+		return sd_journal_open_files(ret, (const char **)options->files, 0);
+	if (options->name_space)
+		return sd_journal_open_namespace(ret, options->name_space, flags);
+	/* The namespace of the shipped drop-in (LogNamespace=execsnoopd), and where the unit has none. */
+	return sd_journal_open_namespace(ret, "execsnoopd", flags | SD_JOURNAL_INCLUDE_DEFAULT_NAMESPACE);
+}
+
+static bool is_exact(const char *entry)
+{
+	return *entry != '!' && !strpbrk(entry, "*?[\\");
+}
+
+/* Entries of one key are alternatives, and so are matches of one field (sd_journal_add_match(3)). */
+static int add_key_matches(sd_journal *journal, const struct filter *filter, enum filter_key key, const char *field)
+{
+	const char *entry;
+
+	if (!filter_entry(filter, key, 0))
+		return 0;
+	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++)
+		if (!is_exact(entry))
+			return 0;
+	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++) {
+		char match[512];
+		int n = snprintf(match, sizeof(match), "%s=%s", field, entry), r;
+
+		if (n < 0 || (size_t)n >= sizeof(match))
+			continue;
+		r = sd_journal_add_match(journal, match, (size_t)n);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_matches(sd_journal *journal, const struct journal_options *options, const struct query *query)
+{
+	static const struct {
+		enum filter_key key;
+		const char *field;
+	} indexed[] = {
+		{ FILTER_PID, "EXECSNOOP_PID" },   { FILTER_PPID, "EXECSNOOP_PPID" },
+		{ FILTER_UID, "EXECSNOOP_UID" },   { FILTER_GID, "EXECSNOOP_GID" },
+		{ FILTER_COMM, "EXECSNOOP_COMM" }, { FILTER_EXE, "EXECSNOOP_EXE" },
+		{ FILTER_UNIT, "EXECSNOOP_UNIT" }, { FILTER_CONTAINER_ID, "EXECSNOOP_CONTAINER_ID" },
+	};
+	int r = sd_journal_add_match(journal, "SYSLOG_IDENTIFIER=execsnoopd", 0);
+
+	for (size_t i = 0; r >= 0 && i < sizeof(indexed) / sizeof(indexed[0]); i++)
+		r = add_key_matches(journal, query_filter(query), indexed[i].key, indexed[i].field);
+	for (char *const *match = options->matches; r >= 0 && match && *match; match++)
+		r = sd_journal_add_match(journal, *match, 0);
+	if (r >= 0 && options->boot) {
+		char match[64];
+
+		snprintf(match, sizeof(match), "_BOOT_ID=%.32s", options->boot);
+		r = sd_journal_add_match(journal, match, 0);
+	}
+	return r;
+}
+
+static int seek(struct journal_source *s, const struct query *query)
+{
+	uint64_t since = query_since(query) / US, until = query_until(query) / US;
+
+	s->until_us = until > 0 ? until + LATE_US : 0;
+	if (s->reverse)
+		return until > 0 ? sd_journal_seek_realtime_usec(s->journal, s->until_us)
+				 : sd_journal_seek_tail(s->journal);
+	return since > 0 ? sd_journal_seek_realtime_usec(s->journal, since) : sd_journal_seek_head(s->journal);
+}
+
+int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query)
+{
+	struct journal_source *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal" };
+	s->reverse = options->reverse;
+	s->follow = options->follow;
+	r = open_journal(&s->journal, options);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(s->journal, 0);
+	if (r >= 0)
+		r = add_matches(s->journal, options, query);
+	if (r >= 0)
+		r = seek(s, query);
+	if (r < 0) {
+		fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+		journal_free(&s->source);
+		return r;
+	}
+	*ret = &s->source;
+	return 0;
+}

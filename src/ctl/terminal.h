@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where the output goes: how wide it is, whether it takes colours, a pager. And cells: text of a process made safe and
+ * fitted to columns, the one way by which such text reaches the output of a view.
+ */
+#ifndef EXECSNOOP_TERMINAL_H
+#define EXECSNOOP_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "util/bytes.h"
+
+struct terminal {
+	FILE *out;
+	unsigned width; /* columns; 0: no limit (a file, a pipe, --full) */
+	bool is_terminal;
+	bool colors;
+	bool utf8; /* the locale's */
+};
+
+enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+/*
+ * setlocale(3) is called here. Colours by mode, else by SYSTEMD_COLORS, NO_COLOR and TERM; the width by COLUMNS, else
+ * by the terminal. pager: one is started if standard output is a terminal: SYSTEMD_PAGER, PAGER, less, more, as
+ * journalctl(1); "" and "cat" are none.
+ */
+void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, bool full);
+/* Flushes, and waits for the pager. -errno of a failed write; EPIPE is none: the reader has seen enough. */
+int terminal_close(struct terminal *terminal);
+
+enum color { COLOR_NONE, COLOR_RED, COLOR_YELLOW, COLOR_GREEN, COLOR_GREY, COLOR_BOLD };
+void terminal_color(const struct terminal *terminal, enum color color);
+
+/* The columns that text takes; it is valid UTF-8 without control characters. */
+size_t terminal_columns(const struct terminal *terminal, const char *text);
+/* Prints safe text (of quote.h) in at most `most` columns (0: all of it), cut with an ellipsis; where the locale is not
+ * UTF-8, what is not ASCII as \x escapes. Returns the columns taken. */
+size_t terminal_put(const struct terminal *terminal, const char *text, size_t most);
+/* The same in exactly `width` columns. */
+void terminal_cell(const struct terminal *terminal, const char *text, size_t width, bool right);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Lines of JSON through the reader's parser and each of its views, in three widths and two locales: whatever an event holds, what is printed is valid
+ * UTF-8 in which nothing acts on a terminal, and a line is no wider than the terminal.
+ */
+#include <stdint.h>
+
+#include "ctl/event_parser.h"
+#include "ctl/history.h"
+#include "ctl/view_json.h"
+#include "ctl/view_line.h"
+#include "ctl/view_tree.h"
+#include "util/utf8.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_safe(const char *text, size_t size)
+{
+	ASSERT(utf8_valid(text, size) == size);
+	for (size_t i = 0; i < size; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		ASSERT(c == '\n' || (c >= 0x20 && c != 0x7f));
+		ASSERT(c < 0x80 || (c & 0xc0) == 0x80 || utf8_acts(text + i, size - i) == 0);
+	}
+}
+
+/* A view's output, checked. */
+struct output {
+	struct terminal terminal;
+	char *data;
+	size_t size;
+};
+
+static void output_open(struct output *output, unsigned width, bool utf8)
+{
+	*output = (struct output){ .terminal = { .width = width, .utf8 = utf8, .is_terminal = true } };
+	output->terminal.out = open_memstream(&output->data, &output->size);
+	ASSERT(output->terminal.out);
+}
+
+static void output_close(struct output *output, bool fits)
+{
+	size_t from = 0;
+
+	ASSERT(fclose(output->terminal.out) == 0);
+	check_safe(output->data, output->size);
+	for (size_t i = 0; i < output->size; i++) {
+		if (output->data[i] != '\n')
+			continue;
+		output->data[i] = '\0';
+		ASSERT(!fits || terminal_columns(&output->terminal, output->data + from) <= output->terminal.width);
+		from = i + 1;
+	}
+	free(output->data);
+}
+
+static void check_lines(const struct parsed *parsed, unsigned width, bool utf8, const char *columns)
+{
+	const struct view_options options = { .utc = true, .numeric = true, .legend = true, .columns = columns };
+	_cleanup_(view_line_free_p) struct view_line *view = NULL;
+	struct output output;
+	const char *reason;
+
+	output_open(&output, width, utf8);
+	ASSERT(view_line_new(&view, &output.terminal, &options, &reason) == 0);
+	ASSERT(view_line_event(view, parsed) == 0);
+	output_close(&output, parsed->event.type != EVENT_LOST && width >= 120);
+}
+
+static void check_json(const struct parsed *parsed)
+{
+	_cleanup_(view_json_free_p) struct view_json *view = NULL;
+	struct output output;
+
+	output_open(&output, 80, true);
+	ASSERT(view_json_new(&view, &output.terminal) == 0);
+	ASSERT(view_json_event(view, parsed) == 0);
+	ASSERT(view_json_pretty(view, parsed) == 0);
+	ASSERT(view_sh_event(view, parsed) == 0);
+	output_close(&output, false);
+}
+
+static void check_tree(const struct history *history, unsigned width, bool fold)
+{
+	const struct tree_options options = { .numeric = true, .legend = true, .fold = fold };
+	struct output output;
+
+	output_open(&output, width, true);
+	ASSERT(view_tree(&output.terminal, history, &options) >= 0);
+	output_close(&output, false);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+	_cleanup_(history_free_p) struct history *history = NULL;
+	const char *at = (const char *)data, *end = at + size, *reason;
+	struct parsed parsed;
+
+	ASSERT(event_parser_new(&parser) == 0);
+	ASSERT(history_new(&history, true) == 0);
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		struct bytes line = { at, (size_t)((newline ? newline : end) - at) };
+
+		at += line.size + (newline != NULL);
+		if (event_parser_line(parser, line, &parsed, &reason) < 0)
+			continue;
+		check_json(&parsed);
+		if (parsed.event.type == EVENT_TYPE_MAX)
+			continue;
+		check_lines(&parsed, 1, true, NULL);
+		check_lines(&parsed, 120, true, NULL);
+		check_lines(&parsed, 160, false, "pid,comm,args");
+		check_lines(&parsed, 0, true, "id,tty,env,cgroup,exe,command");
+		ASSERT(history_add(history, &parsed) == 0);
+	}
+	check_tree(history, 0, false);
+	check_tree(history, 80, true);
+	return 0;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/event_parser.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "ctl/shell_words.h"
+#include "output/json.h"
+#include "tap.h"
+#include "util/quote.h"
+
+static struct parsed parsed;
+static const char *reason;
+
+static int parse(struct event_parser *parser, const char *line)
+{
+	reason = NULL;
+	return event_parser_line(parser, bytes_of(line), &parsed, &reason);
+}
+
+static void check_text(struct bytes value, const char *expected)
+{
+	CHECK(bytes_equal(value, bytes_of(expected)));
+}
+
+TEST(line_of_every_kind_of_value_is_read)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(
+		parse(parser,
+		      "{\"type\":\"exited\",\"seq\":18446744073709551615,\"time\":\"2026-11-29T10:02:11.500000001Z\","
+		      "\"id\":\"a-1-2\",\"pid\":4294967295,\"args\":[\"a\\n\",\"\",\"\\u00e9\"],\"kernel_thread\":true,\"caps\":\"000001ff\","
+		      "\"exe_dev\":\"254:1\",\"env\":{\"A\":\"b\",\"C\":\"\"},\"exit_signal\":\"SIGSEGV\",\"core_dumped\":true,"
+		      "\"running_time_ns\":5,\"tty\":\"pts/3\"}"),
+		0);
+	CHECK_INT(parsed.event.type, EVENT_EXITED);
+	CHECK_INT(parsed.event.seq, UINT64_MAX);
+	CHECK_INT(parsed.event.time % 1000000000, 500000001);
+	CHECK_INT(parsed.process.tgid, UINT32_MAX);
+	CHECK(bytes_equal(parsed.process.image.args, (struct bytes){ "a\n\0\0\xc3\xa9", 7 }));
+	CHECK(bytes_equal(parsed.process.image.env, (struct bytes){ "A=b\0C=", 7 }));
+	CHECK(parsed.process.kernel_thread);
+	CHECK_INT(parsed.process.caps, 0x1ff);
+	CHECK_INT(parsed.process.image.exe_dev_major, 254);
+	CHECK(WIFSIGNALED((int)parsed.event.end.status) && WTERMSIG((int)parsed.event.end.status) == 11 &&
+	      WCOREDUMP((int)parsed.event.end.status));
+	check_text(parsed.id, "a-1-2");
+	check_text(parsed.tty, "pts/3");
+	CHECK(parsed_has(&parsed, KEY_ARGS) && !parsed_has(&parsed, KEY_EXE));
+	CHECK_INT(parsed.process.loginuid, PROCESS_UNSET);
+}
+
+TEST(raw_twin_gives_the_exact_bytes)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(parse(parser,
+			"{\"type\":\"started\",\"comm\":\"\\ufffd\",\"comm_raw\":\"/w==\",\"args\":[\"x\",\"\\ufffd\"],"
+			"\"args_raw\":[\"eA==\",\"/wE=\",\"\"]}"),
+		  0);
+	CHECK(bytes_equal(parsed.process.comm, (struct bytes){ "\xff", 1 }));
+	CHECK(bytes_equal(parsed.process.image.args, (struct bytes){ "x\0\xff\1\0", 6 }));
+	/* What is no base64 changes nothing. */
+	CHECK_INT(parse(parser, "{\"type\":\"started\",\"comm\":\"a\",\"comm_raw\":\"?\"}"), 0);
+	check_text(parsed.process.comm, "a");
+}
+
+TEST(unknown_keys_types_and_values_are_passed_over)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(
+		parse(parser,
+		      "{\"later\":{\"pid\":1,\"x\":[[{}],2]},\"type\":\"started\",\"pid\":\"7\",\"uid\":-1,\"gid\":1.5,"
+		      "\"args\":{\"a\":1},\"env\":[1],\"comm\":[\"a\"],\"exit_code\":256,\"seq\":null,\"ppid\":18446744073709551616}"),
+		0);
+	CHECK_INT(parsed.event.type, EVENT_STARTED);
+	CHECK_INT(parsed.keys, (key_set)1 << KEY_TYPE);
+	CHECK_INT(parse(parser, "{\"type\":\"later\",\"x\":1}"), 0);
+	CHECK_INT(parsed.event.type, EVENT_TYPE_MAX);
+	check_text(parsed.type, "later");
+}
+
+TEST(line_that_is_no_event_has_a_reason)
+{
+	static const char *const bad[] = { "",
+					   "{",
+					   "{}",
+					   "[]",
+					   "1",
+					   "nul",
+					   "{\"type\":\"started\"",
+					   "{\"type\":1}",
+					   "{\"type\":\"started\"}{",
+					   "{\"type\":\"started\"} x",
+					   "{\"type\":\"\xff\"}",
+					   "{\"type\":\"started\"}{\"type\":\"started\"}" };
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		CHECK_INT(parse(parser, bad[i]), -EBADMSG);
+		CHECK(reason && *reason && !strchr(reason, '\n'));
+		/* And the next line is not harmed. */
+		CHECK_INT(parse(parser, "{\"type\":\"live\"}"), 0);
+	}
+}
+
+/* What the daemon writes comes back as it was: written again, it is the same line. */
+TEST(daemon_line_survives_reading_and_writing)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+	_cleanup_(json_free_p) struct json *json = NULL;
+	struct process process = {
+		.tgid = 7,
+		.start = 9,
+		.start_time = 1795946531,
+		.ppid = 3,
+		.parent_start = 8,
+		.uid = 1,
+		.gid = 2,
+		.euid = 3,
+		.egid = 4,
+		.caps = 0x1ff,
+		.ids_known = true,
+		.loginuid = 1000,
+		.session_id = 5,
+		.sid = 6,
+		.tty_major = 4,
+		.tty_minor = 65,
+		.pgid = 7,
+		.pid_ns = 8,
+		.mnt_ns = 9,
+		.ns_pid = 10,
+		.comm = BYTES("a\xff"),
+		.parent_comm = BYTES("b"),
+		.ancestors = BYTES("b\0systemd\0"),
+		.image = { .exe = BYTES("/x\n"),
+			   .filename = BYTES("y"),
+			   .args = BYTES("a\0\0\xfe\0"),
+			   .exe_inode = 11,
+			   .exe_dev_major = 1,
+			   .exe_dev_minor = 2,
+			   .cwd = BYTES("/"),
+			   .cgroup = BYTES("/c"),
+			   .unit = BYTES("u.service"),
+			   .container_id = BYTES("cc"),
+			   .env = BYTES("A=b\0"),
+			   .secureexec = true,
+			   .incomplete = INCOMPLETE_BIT(INCOMPLETE_ANCESTORS),
+			   .exe_memfd = true,
+			   .exe_deleted = true },
+	};
+	struct event event = { .type = EVENT_EXITED, .seq = 5, .time = 1795946532, .boot = 0xabc, .process = &process };
+	struct line *line, *again;
+
+	event.end.running_ns = 1;
+	event.end.status_known = event.end.cpu_known = event.end.rss_known = event.end.io_known = true;
+	event.end.status = 3 << 8;
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(json_new(&json), 0);
+	CHECK_INT(json_event(json, &line, &event, KEYS_ALL), 0);
+	CHECK_INT(event_parser_line(parser, (struct bytes){ line->data, line->size - 1 }, &parsed, &reason), 0);
+	CHECK_INT(json_event(json, &again, &parsed.event, parsed.keys), 0);
+	CHECK_INT(line->size, again->size);
+	CHECK(memcmp(line->data, again->data, line->size) == 0);
+	line_unref(line);
+	line_unref(again);
+}
+
+TEST(quoted_arguments_are_read_back)
+{
+	struct bytes args = BYTES("a\0it's\0\0$x \\\"\n\0'\0''\0\xff\0 \0"), words;
+	char quoted[256], back[256];
+	char *end = quote_args(quoted, args);
+
+	CHECK(shell_words((struct bytes){ quoted, (size_t)(end - quoted) }, back, &words));
+	CHECK(bytes_equal(words, args));
+	CHECK(shell_words(BYTES(""), back, &words));
+	CHECK_INT(words.size, 0);
+	CHECK(!shell_words(BYTES("a 'b"), back, &words));
+}
+
+TAP_MAIN
