@@ -25,7 +25,7 @@ struct tap_test {
 	void (*run)(void);
 	struct tap_test *next;
 };
-static struct tap_test *tap_tests, **tap_last = &tap_tests;
+__attribute__((unused)) static struct tap_test *tap_tests, **tap_last = &tap_tests;
 
 #define TEST(id)                                                    \
 	static void test_##id(void);                                \
