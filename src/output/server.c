@@ -222,7 +222,7 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	server->work = config->checkpoint ? &checkpoint_page(config->checkpoint)->work : &server->no_work;
 	r = json_new(&server->json);
 	if (r == 0)
-		r = server_keep_init(server);
+		r = server_checkpoint_init(server);
 	if (r >= 0)
 		r = sd_event_add_defer(event, &server->sweep, on_sweep, server);
 	if (r >= 0)
@@ -270,7 +270,7 @@ struct server *server_free(struct server *server)
 		return NULL;
 	while (server->peers)
 		peer_end(server->peers, "is disconnected: the daemon stops");
-	sd_event_source_disable_unref(server->keep);
+	sd_event_source_disable_unref(server->checkpoint_timer);
 	sd_event_source_disable_unref(server->sweep);
 	server_listen_end(server);
 	json_free(server->json);
@@ -308,7 +308,7 @@ int server_reload(struct server *server, const struct settings *settings)
 			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
 		if (r == 0) {
 			TAKE_PTR(filter);
-			peer_note(peer);
+			peer_save_subscription(peer);
 		} else
 			peer_end(peer, "cannot get its new filter");
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What server.c and server_*.c share. For nobody else. */
+/* What the files of the server share: server.c, listener.c, admission.c, peer.c, peer_state.c. */
 #ifndef EXECSNOOP_SERVER_INTERNAL_H
 #define EXECSNOOP_SERVER_INTERNAL_H
 
@@ -50,7 +50,7 @@ struct server {
 	struct checkpoint_work no_work;	  /* where there is none */
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
-	sd_event_source *source, *pause, *keep, *sweep;
+	sd_event_source *source, *pause, *checkpoint_timer, *sweep;
 	bool accept_paused;	  /* what accept needs: it was said */
 	unsigned drain_budget_ms; /* server_set_drain_budget: what is left of it */
 	struct peer *peers;
@@ -75,7 +75,7 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ui
  * this one has; one that was idle has at least what the others had that were ready (server->used_us). */
 void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us);
 
-/* server_places.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
+/* admission.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
 const char *server_refusal(struct server *server, uid_t uid);
 /* It was refused; told in the log now and then. */
 void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason);
@@ -96,7 +96,7 @@ static inline void server_worked(struct server *server, struct peer *peer)
 		peer->place->deaths = 0;
 }
 
-/* server_listen.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
+/* listener.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);
 /* As many open files as the settings' subscribers may need; a note where that is forbidden. */
 void server_allow_files(struct server *server);
@@ -106,10 +106,10 @@ void server_listen_no_more(struct server *server);
 /* Closes the socket, and removes its file as server_free() has it. */
 void server_listen_end(struct server *server);
 
-/* server_access.c. Ends the connections that mode and group of the socket's file would not let in. */
+/* admission.c. Ends the connections that mode and group of the socket's file would not let in. */
 void server_check_access(struct server *server);
 
-/* server_peer.c. A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
+/* peer.c. A peer of its own subscriber; takes fd and subscriber over on success. It is in no list yet. */
 int peer_make(struct peer **ret, struct server *server, int fd, struct subscriber *subscriber);
 void peer_link(struct peer *peer);
 /* What waits for it, as far as it takes it. False: the peer is gone. */
@@ -124,32 +124,14 @@ bool slot_is_taken(const struct server *server, unsigned slot);
 void shutdown_and_close(int fd);
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot);
 
-/* What stands of one peer in the archive before its subscriber. */
-struct kept {
-	unsigned slot;
-	struct bytes subscription, input;
-	bool own_subscription, more, requests_ended, leaving;
-	struct ucred cred;
-};
-
-/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
- * no UTF-8. */
-struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter);
-/* A subscriber that asks for what was kept. 0 or -errno. */
-int peer_subscription(struct server *server, int fd, const struct kept *kept, struct subscriber **ret);
-/* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
-int peer_follow_settings(struct server *server, struct subscriber *subscriber, const struct kept *kept);
-/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. 0 or -errno. */
-int peer_restore(struct server *server, int fd, struct subscriber *subscriber, const struct kept *kept);
-
-/* server_keep.c: over a crash. Soon all that last are kept. */
-int server_keep_init(struct server *server);
-void server_keep_soon(struct server *server);
+/* peer_state.c: over a crash. Soon all that last are kept. */
+int server_checkpoint_init(struct server *server);
+void server_checkpoint_soon(struct server *server);
 /* A place in the checkpoint; false: there is none. Its connection is in systemd's store, or will be at once. */
 bool peer_enter_checkpoint(struct peer *peer);
 /* Out of the checkpoint and the store, if it is there. */
 void peer_leave_checkpoint(struct peer *peer);
 /* What it asks for has changed. */
-void peer_note(struct peer *peer);
+void peer_save_subscription(struct peer *peer);
 
 #endif

@@ -64,7 +64,7 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	peer->slot = next_slot(server);
 	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->since_us);
 	peer_link(peer);
-	server_keep_soon(server);
+	server_checkpoint_soon(server);
 	server->stats.accepted++;
 	server_note(server, server_note_level(server, LOG_INFO), "subscriber %d (uid %u, gid %u) connected",
 		    (int)peer->cred.pid, (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);

@@ -244,7 +244,7 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		return r;
 	request->filter = NULL;
 	peer->own_subscription = true;
-	peer_note(peer);
+	peer_save_subscription(peer);
 	r = subscriber_say(peer->subscriber, line);
 	if (r == 0 && request->snapshot)
 		r = subscriber_join(peer->subscriber, true);
@@ -303,7 +303,7 @@ static int peer_receive(struct peer *peer)
 	if (n > 0)
 		return 0;
 	peer->requests_ended = true;
-	peer_note(peer);
+	peer_save_subscription(peer);
 	/* The last line may lack its end. */
 	if (peer->input_size > 0)
 		peer->input[peer->input_size++] = '\n';

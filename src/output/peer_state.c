@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state of peers, for the next daemon: in the archive at an end in order, in the checkpoint as it changes. What a peer asked for is
+ * kept as the request that asks for it, so it is read by what reads requests. A connection that lasts gets a place in the
+ * checkpoint and a duplicate in systemd's store; short connections make no work for systemd.
+ */
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "output/request.h"
+#include "output/server_internal.h"
+#include "util/notify.h"
+
+#define PEERS_MAX (1u << 20) /* more than there can be descriptors */
+#define STORE_AFTER_US 250000
+#define STORE_MAX 64 /* in one turn */
+
+/* In an archive, before the subscriber. */
+struct peer_state {
+	unsigned slot;
+	struct bytes subscription, input;
+	bool own_subscription, more, requests_ended, leaving;
+	struct ucred cred;
+};
+
+static void peer_state_archive(struct peer_state *state, struct archive *a)
+{
+	ARCHIVE(a, state->slot);
+	archive_bytes(a, &state->subscription);
+	archive_flag(a, &state->own_subscription);
+	ARCHIVE(a, state->cred);
+	archive_bytes(a, &state->input);
+	archive_flag(a, &state->more);
+	archive_flag(a, &state->requests_ended);
+	archive_flag(a, &state->leaving);
+}
+
+/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
+ * no UTF-8. */
+static struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
+{
+	_cleanup_(filter_free_p) struct filter *none = NULL;
+	struct request request = { .keys = keys, .filter = filter };
+	const unsigned char *text;
+	size_t size;
+
+	if (!filter && filter_new(&none) < 0)
+		return BYTES("");
+	if (!filter)
+		request.filter = none;
+	yajl_gen_map_open(gen);
+	request_gen(&request, gen);
+	yajl_gen_map_close(gen);
+	return yajl_gen_get_buf(gen, &text, &size) == yajl_gen_status_ok ? (struct bytes){ (const char *)text, size }
+									 : BYTES("");
+}
+
+/* In the checkpoint. */
+
+/* A compiler barrier is enough: who reads it comes after this process. */
+static void set_size(struct checkpoint_subscriber *place, uint32_t size)
+{
+	__atomic_store_n(&place->subscription_size, size, __ATOMIC_RELEASE);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void peer_save_subscription(struct peer *peer)
+{
+	struct checkpoint_subscriber *place = peer->place;
+	yajl_gen gen = place ? yajl_gen_alloc(NULL) : NULL;
+	struct bytes text;
+
+	if (!place)
+		return;
+	set_size(place, 0);
+	if (!gen)
+		return;
+	text = subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	place->own_subscription = peer->own_subscription;
+	place->requests_ended = peer->requests_ended;
+	if (text.size <= sizeof(place->subscription)) {
+		memcpy(place->subscription, text.data, text.size);
+		set_size(place, (uint32_t)text.size);
+	}
+	yajl_gen_free(gen);
+}
+
+static struct checkpoint_subscriber *free_place(struct server *server)
+{
+	struct checkpoint_page *page = server->config.checkpoint ? checkpoint_page(server->config.checkpoint) : NULL;
+
+	for (size_t i = 0; page && i < CHECKPOINT_SUBSCRIBERS; i++)
+		if (page->subscribers[i].slot == 0)
+			return &page->subscribers[i];
+	return NULL;
+}
+
+bool peer_enter_checkpoint(struct peer *peer)
+{
+	peer->place = free_place(peer->server);
+	if (!peer->place)
+		return false;
+	*peer->place = (struct checkpoint_subscriber){ .slot = peer->slot, .cred = peer->cred };
+	peer_save_subscription(peer);
+	subscriber_set_checkpoint(peer->subscriber, &peer->place->stream);
+	return true;
+}
+
+void peer_leave_checkpoint(struct peer *peer)
+{
+	char name[FDSTORE_NAME_MAX];
+
+	if (!peer->place)
+		return;
+	peer->place->slot = 0;
+	subscriber_set_checkpoint(peer->subscriber, NULL);
+	peer->place = NULL;
+	slot_name(name, peer->slot);
+	fdstore_forget(name);
+}
+
+/* False: there is no place for more. */
+static bool store_peer(struct peer *peer)
+{
+	char name[FDSTORE_NAME_MAX];
+
+	if (!peer_enter_checkpoint(peer))
+		return false;
+	slot_name(name, peer->slot);
+	fdstore_keep(name, peer->fd);
+	return true;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct server *server = userdata;
+	unsigned stored = 0;
+	bool more = false;
+
+	/* Not before systemd has taken what waits: what comes and goes meanwhile makes no message at all. */
+	if (notify_waiting() > 0) {
+		server_checkpoint_soon(server);
+		return 0;
+	}
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
+		if (peer->place || peer->leaving)
+			continue;
+		if (stored == STORE_MAX || peer->since_us + STORE_AFTER_US > usec)
+			more = true;
+		else if (store_peer(peer))
+			stored++;
+		else
+			break;
+	}
+	if (more)
+		server_checkpoint_soon(server);
+	return 0;
+}
+
+int server_checkpoint_init(struct server *server)
+{
+	int r = sd_event_add_time_relative(server->event, &server->checkpoint_timer, CLOCK_MONOTONIC, 0, 0, on_time,
+					   server);
+
+	return r < 0 ? r : sd_event_source_set_enabled(server->checkpoint_timer, SD_EVENT_OFF);
+}
+
+void server_checkpoint_soon(struct server *server)
+{
+	int enabled = SD_EVENT_OFF;
+
+	if (!server->config.checkpoint || sd_event_source_get_enabled(server->checkpoint_timer, &enabled) < 0 ||
+	    enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(server->checkpoint_timer, STORE_AFTER_US);
+	sd_event_source_set_enabled(server->checkpoint_timer, SD_EVENT_ONESHOT);
+}
+
+/* From either. */
+
+/* A subscriber that asks for what was state. 0 or -errno. */
+static int restore_subscription(struct server *server, int fd, const struct peer_state *state, struct subscriber **ret)
+{
+	char reason[REQUEST_REASON_SIZE];
+	struct request request = { .keys = KEYS_ALL };
+	int r = request_parse(&request, state->subscription.data ? state->subscription.data : "",
+			      state->subscription.size, reason);
+
+	if (r == -EINVAL && !state->own_subscription)
+		r = 0; /* that of the configuration, which it is given then */
+	if (r == 0)
+		r = server_subscriber(server, ret, fd, state->cred.uid, request.keys, request.filter);
+	if (r < 0)
+		request_clear(&request);
+	return r;
+}
+
+/* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
+static int follow_settings(struct server *server, struct subscriber *subscriber, const struct peer_state *state)
+{
+	const struct settings_output *output = &server->config.settings->socket.output;
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	yajl_gen gen;
+	bool same;
+	int r;
+
+	if (state->own_subscription)
+		return 0;
+	gen = yajl_gen_alloc(NULL);
+	r = settings_filter(output, &filter);
+	same = gen && r == 0 && bytes_equal(state->subscription, subscription_text(gen, output->fields, filter));
+	if (gen)
+		yajl_gen_free(gen);
+	if (r < 0 || same)
+		return r;
+	r = subscriber_configure(subscriber, output->fields, filter, false);
+	if (r == 0)
+		TAKE_PTR(filter);
+	return r;
+}
+
+/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. 0 or -errno. */
+static int restore_peer(struct server *server, int fd, struct subscriber *subscriber, const struct peer_state *state)
+{
+	_cleanup_free_ char *input = state->input.size > 0 ? malloc(REQUEST_LINE_MAX) : NULL;
+	struct peer *peer;
+	int r;
+
+	if (state->input.size > 0 && !input)
+		return -ENOMEM;
+	r = peer_make(&peer, server, fd, subscriber);
+	if (r < 0)
+		return r;
+	if (input) {
+		memcpy(input, state->input.data, state->input.size);
+		peer->input = TAKE_PTR(input);
+		peer->input_size = state->input.size;
+		peer->more = state->more;
+	}
+	peer->slot = state->slot;
+	peer->cred = state->cred;
+	peer->own_subscription = state->own_subscription;
+	peer->requests_ended = state->requests_ended;
+	peer->leaving = state->leaving;
+	peer_link(peer);
+	if (!peer_enter_checkpoint(peer)) {
+		char name[FDSTORE_NAME_MAX];
+
+		slot_name(name, peer->slot);
+		fdstore_forget(name);
+	}
+	if (peer->leaving && peer_set_deadline(peer) < 0)
+		peer_end(peer, "could not be given time to close");
+	return 0;
+}
+
+/* The archive. */
+
+static int write_peer(struct peer *peer, struct archive *a, struct line_set *lines)
+{
+	struct peer_state state = {
+		.slot = peer->slot,
+		.input = { peer->input, peer->input ? peer->input_size : 0 },
+		.own_subscription = peer->own_subscription,
+		.more = peer->more,
+		.requests_ended = peer->requests_ended,
+		.leaving = peer->leaving,
+		.cred = peer->cred,
+	};
+	yajl_gen gen = yajl_gen_alloc(NULL);
+	char name[FDSTORE_NAME_MAX];
+
+	if (!gen)
+		return -ENOMEM;
+	state.subscription =
+		subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	peer_state_archive(&state, a);
+	yajl_gen_free(gen);
+	slot_name(name, peer->slot);
+	if (!peer->place)
+		fdstore_keep(name, peer->fd);
+	return subscriber_archive(peer->subscriber, a, lines);
+}
+
+static int read_peer(struct server *server, struct archive *a, struct fdstore *store, struct line_set *lines)
+{
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	_cleanup_close_ int fd = -1;
+	char name[FDSTORE_NAME_MAX];
+	struct peer_state state = {};
+	int r;
+
+	peer_state_archive(&state, a);
+	if (state.input.size > REQUEST_LINE_MAX)
+		archive_fail(a);
+	r = archive_error(a);
+	if (r < 0)
+		return r;
+	slot_name(name, state.slot);
+	fd = fdstore_take(store, name);
+	r = restore_subscription(server, fd, &state, &subscriber);
+	/* Also of one that is not there any more: others stand behind it. */
+	if (r == 0)
+		r = subscriber_archive(subscriber, a, lines);
+	if (r == 0)
+		r = follow_settings(server, subscriber, &state);
+	if (r == 0 && fd >= 0)
+		r = restore_peer(server, fd, subscriber, &state);
+	if (r < 0)
+		fdstore_forget(name);
+	if (r < 0 || fd < 0)
+		return r;
+	TAKE_FD(fd);
+	TAKE_PTR(subscriber);
+	return 0;
+}
+
+int server_archive(struct server *server, struct archive *a, struct fdstore *store)
+{
+	struct line_set lines = {};
+	size_t count = server->stats.subscribers;
+	int r = 0;
+
+	ARCHIVE(a, server->slot);
+	ARCHIVE(a, server->stats);
+	archive_count(a, &count, PEERS_MAX);
+	if (archive_is_reading(a)) {
+		server->stats.subscribers = 0;
+		for (size_t i = 0; r == 0 && i < count; i++)
+			r = read_peer(server, a, store, &lines);
+		server_check_access(server);
+	} else {
+		for (struct peer *peer = server->peers; r == 0 && peer; peer = peer->next)
+			r = write_peer(peer, a, &lines);
+	}
+	line_set_clear(&lines);
+	return r < 0 ? r : archive_error(a);
+}
+
+/* After a crash. */
+
+static int resume_peer(struct server *server, const struct checkpoint_subscriber *left, int fd)
+{
+	const struct peer_state state = {
+		.slot = left->slot,
+		.subscription = { left->subscription, left->subscription_size },
+		.own_subscription = left->own_subscription,
+		.requests_ended = left->requests_ended,
+		.cred = left->cred,
+	};
+	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
+	int r = restore_subscription(server, fd, &state, &subscriber);
+
+	if (r < 0)
+		return r;
+	r = subscriber_resume(subscriber, &left->stream);
+	if (r < 0)
+		return r;
+	r = follow_settings(server, subscriber, &state);
+	if (r < 0)
+		return r;
+	r = restore_peer(server, fd, subscriber, &state);
+	if (r < 0)
+		return r;
+	TAKE_PTR(subscriber);
+	return 0;
+}
+
+/* A peer that was only at work when a SIGKILL came is not to blame, but not twice. */
+static bool is_to_blame(const struct checkpoint_work *work, const struct checkpoint_subscriber *left)
+{
+	return left->deaths == UINT8_MAX ||
+	       (left->slot == work->slot && (work->is_own || work->fault || left->deaths > 0));
+}
+
+/* 1, or 0: it can't be resumed: part of a line is out, or what it asked for is not known. */
+static unsigned resume_one(struct server *server, const struct checkpoint_work *work,
+			   struct checkpoint_subscriber *left, int fd)
+{
+	char name[FDSTORE_NAME_MAX];
+
+	slot_name(name, left->slot);
+	if (is_to_blame(work, left))
+		server_note(server, LOG_WARNING,
+			    "subscriber %d (uid %u) is disconnected: the previous daemon died while working for it",
+			    (int)left->cred.pid, (unsigned)left->cred.uid);
+	else if (!left->stream.mid_line && left->subscription_size > 0 &&
+		 left->subscription_size <= sizeof(left->subscription) && resume_peer(server, left, fd) == 0) {
+		/* It is the first of the list. */
+		if (server->peers && server->peers->slot == left->slot && server->peers->place)
+			server->peers->place->deaths = (uint8_t)(left->deaths + (left->slot == work->slot));
+		return 1;
+	}
+	shutdown_and_close(fd);
+	fdstore_forget(name);
+	return 0;
+}
+
+unsigned server_resume(struct server *server, struct checkpoint_page *page, struct fdstore *store)
+{
+	const struct checkpoint_work work = page->work;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < CHECKPOINT_SUBSCRIBERS; i++) {
+		struct checkpoint_subscriber *left = &page->subscribers[i];
+		char name[FDSTORE_NAME_MAX];
+		int fd;
+
+		if (left->slot == 0 || slot_is_taken(server, left->slot))
+			continue;
+		slot_name(name, left->slot);
+		fd = fdstore_take(store, name);
+		if (fd < 0)
+			continue;
+		/* As long as this daemon's page does not count, whoever comes next reads that one again. */
+		if (is_to_blame(&work, left))
+			left->deaths = UINT8_MAX;
+		page->work = (struct checkpoint_work){ .slot = left->slot, .is_own = true };
+		count += resume_one(server, &work, left, fd);
+		page->work.slot = 0;
+	}
+	page->work = work;
+	server_check_access(server);
+	return count;
+}
