@@ -53,13 +53,13 @@ static void daemon_clear(struct daemon *d)
 	d->settings = d->boot_settings = settings_free(d->boot_settings);
 }
 
-/* Where huge pages are on for all, the kernel makes one of a few pages that are left, which takes memory that was given back again
- * (mm/khugepaged.c, max_ptes_none). If this fails, it is only more memory. */
+/* Where huge pages are on for all, the kernel makes one of a few pages that are left, which takes memory that was given
+ * back again (mm/khugepaged.c, max_ptes_none). If this fails, it is only more memory. */
 static void limit_memory(void)
 {
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	/* A large line goes back at once. By itself malloc(3) would take the next ones from the heap, whose end it then keeps twice
-	 * the size of the largest (M_MMAP_THRESHOLD in mallopt(3)). */
+	/* A large line goes back at once. By itself malloc(3) would take the next ones from the heap, whose end it then
+	 * keeps twice the size of the largest (M_MMAP_THRESHOLD in mallopt(3)). */
 	mallopt(M_MMAP_THRESHOLD, 256 << 10);
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }

@@ -29,7 +29,7 @@ struct daemon_options {
 /* Loads the configuration as the options say, all complaints to stderr. */
 int daemon_load_settings(struct settings **ret, const struct daemon_options *options);
 
-/* Runs until it is told to stop; returns an exit status. */
+/* Runs until it is stopped by a signal; returns an exit status. */
 int daemon_run(const struct daemon_options *options);
 
 #endif

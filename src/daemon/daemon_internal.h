@@ -43,7 +43,7 @@ struct handover;
 /* start.c: everything, until the event loop can run. An exit status, with a message logged. */
 int daemon_start(struct daemon *daemon);
 
-/* outputs.c: where events go. From: what the previous daemon left; NULL: nothing. 0 or -errno, with a message logged. */
+/* outputs.c: where events go. from: what the previous daemon left; NULL: nothing. -errno, with a message logged. */
 int daemon_start_outputs(struct daemon *daemon, const struct handover *from);
 int daemon_start_journal(struct daemon *daemon, const struct handover *from);
 

@@ -21,8 +21,8 @@
 
 /* The start. */
 
-/* NULL: there is none of that name, or it can't be read. It leaves systemd's store, so that a daemon that crashes on it does not get it
- * twice. */
+/* NULL: there is none of that name, or it can't be read. It leaves systemd's store, so that a daemon that crashes on it
+ * does not get it twice. */
 static struct archive *take_archive(struct handover *h, const char *name)
 {
 	_cleanup_close_ int fd = fdstore_take(h->store, name);
@@ -53,7 +53,7 @@ static struct checkpoint *take_checkpoint(struct handover *h, uint64_t boot)
 		return NULL;
 	}
 	TAKE_FD(fd);
-	h->previous = checkpoint_left(checkpoint);
+	h->previous = checkpoint_previous(checkpoint);
 	if (h->previous->tries++ < TRIES_MAX) {
 		h->checkpoint_is_stored = true;
 		return checkpoint;
@@ -143,7 +143,7 @@ void handover_commit_probes(struct handover *h, struct checkpoint *checkpoint, s
 
 	h->source = record_source_free(h->source);
 	h->previous = NULL;
-	checkpoint_forget_left(checkpoint);
+	checkpoint_forget_previous(checkpoint);
 	probe_store(probe, counters->reads);
 	/* If systemd has not got them, the next daemon starts as if there had been none. */
 	if (!notify_flush(STORE_MS))
@@ -200,8 +200,8 @@ static int store_archives(struct daemon *d)
 	return store_archive(d, ARCHIVE_STATE, handover_archive_state);
 }
 
-/* Where systemd does not report whether this is a stop or a restart, all is stored, since after a stop it empties the store; but not
- * the listening socket, whose file would stay. */
+/* Where systemd does not report whether this is a stop or a restart, all is stored, since after a stop it empties the
+ * store; but not the listening socket, whose file would stay. */
 void handover_save(struct daemon *d)
 {
 	enum unit_job job = d->checkpoint ? unit_job(JOB_MS) : UNIT_JOB_STOP;
@@ -216,5 +216,5 @@ void handover_save(struct daemon *d)
 	if (r < 0)
 		log_error("the state for the next daemon could not be saved: %s", strerror(-r));
 	else
-		d->server = server_leave(d->server, job == UNIT_JOB_RESTART);
+		d->server = server_hand_over(d->server, job == UNIT_JOB_RESTART);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From one daemon to the next, by way of systemd's file descriptor store. The store holds the probes and their ring buffer as long
- * as a daemon runs, the connections of its subscribers soon after they are made, and its checkpoint. A daemon that ends in order
- * adds three archives. So:
+ * From one daemon to the next, by way of systemd's file descriptor store. The store holds the probes and their ring
+ * buffer as long as a daemon runs, the connections of its subscribers soon after they are made, and its checkpoint. A
+ * daemon that ends in order adds three archives. So:
  *
  *  - after a restart or an upgrade the table and all queues continue where they were;
- *  - after a crash the table is read again, what waits in the ring makes events, and what was in the queues is reported as lost.
+ *  - after a crash the table is read again, what waits in the ring makes events, and what was in the queues is reported
+ * as lost.
  *
- * What the previous daemon stored stays in the store until all that replaces it is there, and one store to the checkpoint's memory
- * decides which of the two counts: a daemon may be killed at any moment of its start.
+ * What the previous daemon stored stays in the store until all that replaces it is there, and one store to the
+ * checkpoint's memory decides which of the two counts: a daemon may be killed at any moment of its start.
  */
 #ifndef EXECSNOOP_DAEMON_HANDOVER_H
 #define EXECSNOOP_DAEMON_HANDOVER_H
@@ -36,8 +37,8 @@ struct handover {
 	struct archive *journal, *subscribers; /* NULL: there is none */
 };
 
-/* What is in the store, which has to be set; the rest has to be zero. *ret: the checkpoint to write, the caller's; `previous` is
- * part of it. 0 or -errno. */
+/* What is in the store, which has to be set; the rest has to be zero. *ret: the checkpoint to write, the caller's;
+ * `previous` is part of it. 0 or -errno. */
 int handover_open(struct handover *handover, struct checkpoint **ret, uint64_t boot);
 /* Frees what is in it; systemd's store stays as it is. */
 void handover_close(struct handover *handover);

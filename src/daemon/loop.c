@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The event loop, and what it does besides moving events: signals and the watchdog. */
+/* The event loop, with its signals and the watchdog. */
 #include <errno.h>
 #include <signal.h>
 #include <systemd/sd-daemon.h>

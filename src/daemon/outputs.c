@@ -59,9 +59,9 @@ static int start_server(struct daemon *d, const struct handover *from)
 		.boot = d->boot,
 		.checkpoint = d->checkpoint,
 		.store = from->store,
-		.left = from->previous,
+		.previous = from->previous,
 		.stats = stats_gen,
-		.note = log_message,
+		.log = log_message,
 		.userdata = d,
 	};
 	_cleanup_close_ int fd = -1;

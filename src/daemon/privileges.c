@@ -18,8 +18,8 @@ static bool get_capabilities(struct __user_cap_data_struct data[2])
 	return syscall(SYS_capget, &head, data) == 0;
 }
 
-/* CAP_SYS_ADMIN is needed to open the tracepoints, and for nothing after that. The bounding set stays: the daemon runs no
- * other program. */
+/* CAP_SYS_ADMIN is needed to open the tracepoints, and for nothing after that. The bounding set stays: the daemon runs
+ * no other program. */
 static void drop_sys_admin(struct __user_cap_data_struct data[2])
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The configuration: read at the start, and again while the daemon runs. Then all of it takes effect or nothing, but for what takes a
- * restart. */
+/* The configuration: read at the start, and again while the daemon runs. Then all of it takes effect or nothing, but
+ * for what takes a restart. */
 #include <string.h>
 
 #include "config.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The start, from top to bottom: daemon_start(). Probes are attached first, then what runs is read, then what happened meanwhile is
- * applied to that; then the outputs join, and each begins with the same table. Clients that connect before that wait in the
- * socket's backlog.
+ * The start, from top to bottom: daemon_start(). Probes are attached first, then what runs is read, then what happened
+ * meanwhile is applied to that; then the outputs join, and each begins with the same table. Clients that connect before
+ * that wait in the socket's backlog.
  *
  * Probes of a previous daemon stay attached until those of this one are (consumer.c).
  */
@@ -176,8 +176,9 @@ static uint64_t last_snapshot(const struct checkpoint_page *previous)
 }
 
 /*
- * What the table was at a crash: the processes that were there before the first record that waits, as they are now; the records
- * make the rest of it, and its events. Processes that ended in between are not known any more: their ends are reported as lost.
+ * What the table was at a crash: the processes that were there before the first record that waits, as they are now; the
+ * records make the rest of it, and its events. Processes that ended in between are not known any more: their ends are
+ * reported as lost.
  */
 static int rebuild_table(struct daemon *d, const struct handover *from)
 {
@@ -231,7 +232,8 @@ static void commit(struct daemon *d, struct handover *from)
 		handover_commit_probes(from, d->checkpoint, d->probe);
 }
 
-/* Probes, table, outputs; the event loop and the configuration are there. Returns an exit status, with a message logged. */
+/* Probes, table, outputs; the event loop and the configuration are there. Returns an exit status, with a message
+ * logged. */
 static int start_streams(struct daemon *d, struct handover *from)
 {
 	int status, r = make_pipeline(d, from);
@@ -242,9 +244,9 @@ static int start_streams(struct daemon *d, struct handover *from)
 		log_notice("the previous daemon did not shut down cleanly; resuming after event %llu",
 			   (unsigned long long)from->previous->counters.seq);
 	/*
-	 * The one difference in the order. An archived table is complete as it is, so the outputs continue at once, and the old ring
-	 * is drained early: it could fill in the time that loading probes takes (170 ms). Any other table is read from the kernel,
-	 * and is complete only if the probes were attached before.
+	 * The one difference in the order. An archived table is complete as it is, so the outputs continue at once, and
+	 * the old ring is drained early: it could fill in the time that loading probes takes (170 ms). Any other table
+	 * is read from the kernel, and is complete only if the probes were attached before.
 	 */
 	if (from->kind == HANDOVER_CLEAN) {
 		r = start_outputs(d, from);

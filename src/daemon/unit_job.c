@@ -14,7 +14,7 @@
 DEFINE_CLEANUP(sd_bus *, sd_bus_close_unref);
 DEFINE_CLEANUP(sd_bus_message *, sd_bus_message_unref);
 
-/* The job of the unit; *ret_id 0: it has none. Below 0: nobody knows. */
+/* The job of the unit; *ret_id 0: it has none. Below 0: not known. */
 static int find_job(sd_bus *bus, const char *unit, uint32_t *ret_id, char **ret_path)
 {
 	_cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
@@ -31,7 +31,7 @@ static int find_job(sd_bus *bus, const char *unit, uint32_t *ret_id, char **ret_
 	return r;
 }
 
-/* Connects. A call would wait for that itself, but for 25 seconds: late in a shutdown nobody answers any more. */
+/* Connects. A call would wait for that itself, but for 25 seconds: late in a shutdown there is no reply. */
 static int open_bus(sd_bus **ret, unsigned timeout_ms)
 {
 	uint64_t deadline = clock_us(CLOCK_MONOTONIC) + (uint64_t)timeout_ms * 1000, now;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What systemd is about to do with the unit that we run in. SIGTERM does not tell a stop from a restart; systemd says it on
- * the system bus (org.freedesktop.systemd1(5), properties Job and JobType).
+ * What systemd is about to do with the unit that we run in. SIGTERM is the same for a stop and a restart; the
+ * system bus has the job (org.freedesktop.systemd1(5), properties Job and JobType).
  */
 #ifndef EXECSNOOP_UNIT_JOB_H
 #define EXECSNOOP_UNIT_JOB_H
 
 enum unit_job {
 	UNIT_JOB_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no answer */
-	UNIT_JOB_STOP,	  /* nobody comes after us */
+	UNIT_JOB_STOP,	  /* no daemon follows */
 	UNIT_JOB_RESTART,
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * systemd's watchdog (sd_watchdog_enabled(3)), fed by progress of the data path and not by the loop's being alive: twice in
- * a period it looks whether what waits in the ring buffer is read. What waited at the last look and was not read since
- * is read now; if that does not help either, the watchdog goes hungry, and systemd kills and starts anew.
+ * systemd's watchdog (sd_watchdog_enabled(3)), fed by progress of the data path and not by the loop's being alive:
+ * twice in a period it looks whether what waits in the ring buffer is read. What waited at the last look and was not
+ * read since is read now; if that does not help either, the watchdog is not fed, and systemd kills and restarts the
+ * daemon.
  */
 #ifndef EXECSNOOP_WATCHDOG_H
 #define EXECSNOOP_WATCHDOG_H

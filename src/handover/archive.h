@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What one daemon leaves to the next. One function describes a thing's format for both directions: it names its fields in
- * order, and the archive writes them or sets them. So what is written and what is read cannot differ.
+ * What one daemon leaves to the next. One function describes a thing's format for both directions: it names its fields
+ * in order, and the archive writes them or sets them. So what is written and what is read cannot differ.
  *
- * Written, it is a file in memory that nobody can change any more (memfd_create(2), sealed). Read, it comes from a daemon
- * of this version and this boot, but nothing in it is taken for granted: sizes are checked, and behind the first
- * thing that does not fit, everything reads as zero and `archive_error` says so.
+ * Written, it is a file in memory that cannot be changed any more (memfd_create(2), sealed). Read, it comes from a
+ * daemon of this version and this boot, but nothing in it is taken for granted: sizes are checked, and behind the first
+ * thing that does not fit, everything reads as zero and archive_error() returns an error.
  */
 #ifndef EXECSNOOP_ARCHIVE_H
 #define EXECSNOOP_ARCHIVE_H

@@ -24,7 +24,7 @@ struct checkpoint {
 	int fd;
 	struct memory *memory;
 	uint32_t own; /* the page to write on */
-	bool has_left;
+	bool has_previous;
 };
 
 static struct checkpoint_work *work_at_fault; /* of the one checkpoint that checkpoint_note_faults() was called for */
@@ -96,10 +96,10 @@ int checkpoint_open(struct checkpoint **ret, int fd, uint64_t boot)
 		return -EINVAL;
 	}
 	checkpoint->own = 1 - checkpoint->memory->current;
-	checkpoint->has_left = true;
+	checkpoint->has_previous = true;
 	clear(checkpoint, checkpoint->own);
-	checkpoint_page(checkpoint)->counters.probes = checkpoint_left(checkpoint)->counters.probes;
-	checkpoint_page(checkpoint)->counters.reads = checkpoint_left(checkpoint)->counters.probes;
+	checkpoint_page(checkpoint)->counters.probes = checkpoint_previous(checkpoint)->counters.probes;
+	checkpoint_page(checkpoint)->counters.reads = checkpoint_previous(checkpoint)->counters.probes;
 	*ret = checkpoint;
 	return 0;
 }
@@ -122,9 +122,9 @@ struct checkpoint_page *checkpoint_page(struct checkpoint *checkpoint)
 	return &checkpoint->memory->pages[checkpoint->own];
 }
 
-struct checkpoint_page *checkpoint_left(struct checkpoint *checkpoint)
+struct checkpoint_page *checkpoint_previous(struct checkpoint *checkpoint)
 {
-	return checkpoint->has_left ? &checkpoint->memory->pages[1 - checkpoint->own] : NULL;
+	return checkpoint->has_previous ? &checkpoint->memory->pages[1 - checkpoint->own] : NULL;
 }
 
 /* A compiler barrier is enough: who reads it comes after this process. */
@@ -158,11 +158,11 @@ void checkpoint_note_faults(struct checkpoint *checkpoint)
 			sigaction(signals[i], &action, NULL);
 }
 
-void checkpoint_forget_left(struct checkpoint *checkpoint)
+void checkpoint_forget_previous(struct checkpoint *checkpoint)
 {
-	if (checkpoint->has_left)
+	if (checkpoint->has_previous)
 		clear(checkpoint, 1 - checkpoint->own);
-	checkpoint->has_left = false;
+	checkpoint->has_previous = false;
 }
 
 int checkpoint_fd(const struct checkpoint *checkpoint)

@@ -24,10 +24,10 @@
  *    libpod-payload-), containerd (cri-containerd-, nerdctl-), cri-o (crio-), kubepods/.../pod<uid>/<id>. No list of
  *    runtimes, so that one of next year is known as well. Not PREFIXconmon-<id>: that monitors the container from
  *    outside; nor <id>.service: podman's health checks run on the host too.
- *  - 32 hexadecimal digits, '-' and decimal digits, with or without ".scope": ECS on Fargate, whose containers are called by the task and
- *    a number (/ecs/<task>/<task>-<number>).
- *  - lxc.payload.NAME, and NAME in a folder lxc, lxc.payload, garden, mesos or buildkit. (lxc.monitor.NAME is outside.) Garden
- *    may have its containers in garden/good and garden/bad (its CPU throttling).
+ *  - 32 hexadecimal digits, '-' and decimal digits, with or without ".scope": ECS on Fargate, whose containers are
+ * called by the task and a number (/ecs/<task>/<task>-<number>).
+ *  - lxc.payload.NAME, and NAME in a folder lxc, lxc.payload, garden, mesos or buildkit. (lxc.monitor.NAME is outside.)
+ * Garden may have its containers in garden/good and garden/bad (its CPU throttling).
  *  - systemd-machined's machine-NAME.scope, and systemd-nspawn@NAME.service; NAME.scope right below machine.slice if
  *    it has a folder "payload". What is in the folder "supervisor" is systemd-nspawn itself, outside. Machines
  *    of libvirt's qemu driver are no containers: what runs there is the hypervisor.

@@ -51,9 +51,9 @@ struct image {
 	unsigned incomplete; /* INCOMPLETE_BITs: a path that is too long is left out, a list ends early */
 	uint64_t exe_inode;  /* 0: not known */
 	uint32_t exe_dev_major, exe_dev_minor;
-	struct bytes cwd; /* absolute */
-	struct bytes
-		cgroup; /* absolute, of the hierarchy that counts (hierarchy.h); incomplete: both ends, "/../" between them */
+	struct bytes cwd;    /* absolute */
+	struct bytes cgroup; /* absolute, of the hierarchy that counts (hierarchy.h); incomplete: both ends, "/../"
+				between them */
 	struct bytes unit;
 	struct bytes container_id;
 	struct bytes env; /* chosen variables, NAME=VALUE, each with its NUL */

@@ -50,7 +50,7 @@ void cursor_enter(struct proctable_cursor *cursor, struct proctable *table)
 	LIST_INSERT_HEAD(&table->cursors, cursor, next);
 }
 
-static void cursor_leave(struct proctable_cursor *cursor)
+static void cursor_unlink(struct proctable_cursor *cursor)
 {
 	LIST_REMOVE(cursor, next);
 	cursor->table = NULL;
@@ -71,7 +71,7 @@ struct proctable_cursor *proctable_cursor_free(struct proctable_cursor *cursor)
 	if (table) {
 		struct version *version = cursor->at ? cursor->at : table->first, *next;
 
-		cursor_leave(cursor);
+		cursor_unlink(cursor);
 		for (; version && table->retained > 0; version = next) {
 			next = version->next;
 			/* Versions that it could not see are not retained for it. */
@@ -98,7 +98,7 @@ const struct entry *proctable_cursor_next(struct proctable_cursor *cursor)
 	if (version && cursor->remaining > 0)
 		cursor->remaining--;
 	if (!version)
-		cursor_leave(cursor);
+		cursor_unlink(cursor);
 	if (passed)
 		version_release(table, passed);
 	return version ? &version->entry : NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Names of options ([redact] options), found in arguments and in names of variables. For redact.c alone, which has the rules. */
+/* Names of options ([redact] options), found in arguments and in names of variables. For redact.c alone, which has the
+ * rules. */
 #ifndef EXECSNOOP_REDACT_OPTIONS_H
 #define EXECSNOOP_REDACT_OPTIONS_H
 
@@ -24,17 +25,20 @@ void options_finish(struct options *options);
 /* -EINVAL, as redact_check_option(); -ENOMEM. */
 int options_add(struct options *options, const char *text);
 
-/* Where the value of an option begins that the argument is (*tail stays: nowhere), and whether the next argument is one. */
+/* Where the value of an option begins that the argument is (*tail stays: nowhere), and whether the next argument is
+ * one. */
 void options_match(const struct options *options, struct bytes arg, size_t *tail, bool *next);
 
 /*
- * Options within an argument, as in sh -c 'mysql --password=x', each value of which is given to mark(); from the byte at `from` on. 0, or what
- * mark() returned below 0. *next: the last word is an option, whose value follows in the next argument.
+ * Options within an argument, as in sh -c 'mysql --password=x', each value of which is given to mark(); from the byte
+ * at `from` on. 0, or what mark() returned below 0. *next: the last word is an option, whose value follows in the next
+ * argument.
  */
 int options_in_text(const struct options *options, struct bytes arg, size_t from, bool *next,
 		    int (*mark)(void *userdata, size_t from, size_t to), void *userdata);
 
-/* Whether the variable is called as an option: the name, or a part of it between '_', whatever the case, with '_' for '-'. */
+/* Whether the variable is called as an option: the name, or a part of it between '_', whatever the case, with '_' for
+ * '-'. */
 bool options_name_variable(const struct options *options, struct bytes name);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which connection is admitted, and which stays. One user can't take all places, root always gets one, and where all are taken, a
- * connection whose reader has stopped is closed. Restored connections count as any other. After a reload, and after a restart, those
- * that mode and group of the socket's file would not let in any more end at once, without what waits for them.
+ * Which connection is admitted, and which stays. One user can't take all places, root always gets one, and where all
+ * are taken, a connection whose reader has stopped is closed. Restored connections count as any other. After a reload,
+ * and after a restart, those that mode and group of the socket's file would not let in any more end at once, without
+ * what waits for them.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -13,9 +14,9 @@
 
 #include "output/server_internal.h"
 
-#define STUCK_US 60000000	  /* without one byte read, while events are lost */
-#define RESERVE_MAX 16		  /* OTHER_FILES of listener.c has room for their descriptors */
-#define REFUSALS_NOTE_US 60000000 /* between two messages about refusals */
+#define STUCK_US 60000000	 /* without one byte read, while events are lost */
+#define RESERVE_MAX 16		 /* OTHER_FILES of listener.c has room for their descriptors */
+#define REFUSALS_LOG_US 60000000 /* between two messages about refusals */
 
 /* For root alone, above max_subscribers. */
 static uint64_t reserve(const struct settings *settings)
@@ -66,10 +67,10 @@ static bool make_place(struct server *server, uid_t uid)
 	peer = find_stuck(server, uid, now);
 	if (!peer)
 		return false;
-	server_note(server, server_note_level(server, LOG_INFO),
-		    "subscriber %d (uid %u) has read nothing for %llu s and is disconnected in favour of a new one",
-		    (int)peer->cred.pid, (unsigned)peer->cred.uid,
-		    (unsigned long long)((now - peer->moved_us) / 1000000));
+	server_log(server, server_log_level(server, LOG_INFO),
+		   "subscriber %d (uid %u) has read nothing for %llu s and is disconnected in favour of a new one",
+		   (int)peer->cred.pid, (unsigned)peer->cred.uid,
+		   (unsigned long long)((now - peer->moved_us) / 1000000));
 	peer_end(peer, "was replaced by a new one");
 	return true;
 }
@@ -87,18 +88,18 @@ const char *server_refusal(struct server *server, uid_t uid)
 	return "there are as many subscribers as max_subscribers allows";
 }
 
-void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason)
+void server_log_refusal(struct server *server, const struct ucred *cred, const char *reason)
 {
 	uint64_t now;
 
 	server->stats.refused++;
 	server->refusals++;
-	if (sd_event_now(server->event, CLOCK_MONOTONIC, &now) < 0 || now < server->refusals_noted_us)
+	if (sd_event_now(server->event, CLOCK_MONOTONIC, &now) < 0 || now < server->refusals_logged_us)
 		return;
-	server_note(server, LOG_NOTICE, "refused %llu subscribers, the last of which was %d (uid %u): %s",
-		    (unsigned long long)server->refusals, (int)cred->pid, (unsigned)cred->uid, reason);
+	server_log(server, LOG_NOTICE, "refused %llu subscribers, the last of which was %d (uid %u): %s",
+		   (unsigned long long)server->refusals, (int)cred->pid, (unsigned)cred->uid, reason);
 	server->refusals = 0;
-	server->refusals_noted_us = now + REFUSALS_NOTE_US;
+	server->refusals_logged_us = now + REFUSALS_LOG_US;
 }
 
 /* Access. */
@@ -158,9 +159,9 @@ void server_check_access(struct server *server)
 		next = peer->next;
 		if (may_connect(peer, &file))
 			continue;
-		server_note(server, server_note_level(server, LOG_NOTICE),
-			    "subscriber %d (uid %u) may no longer connect and is disconnected", (int)peer->cred.pid,
-			    (unsigned)peer->cred.uid);
+		server_log(server, server_log_level(server, LOG_NOTICE),
+			   "subscriber %d (uid %u) may no longer connect and is disconnected", (int)peer->cred.pid,
+			   (unsigned)peer->cred.uid);
 		peer_end(peer, "may no longer connect");
 	}
 }

@@ -7,11 +7,11 @@
  *
  * Loss. The journal has each entry or, in its place, a `lost` entry that counts it:
  *
- *  - The queue is full, or there is no memory: all entries from that one on are dropped, and counted in `dropped`. When the queue is half
- *    empty again, the thread appends the `lost` entry, and entries are accepted again. The thread does it, since it empties the queue, so
- *    no later event is needed.
- *  - journald is not running or refuses an entry: after TRIES tries the entry is counted in `refused`, whose `lost` entry must be sent before
- *    the next entry. That is tried for ever, every PAUSE_MS_LONG, while the queue fills up.
+ *  - The queue is full, or there is no memory: all entries from that one on are dropped, and counted in `dropped`. When
+ * the queue is half empty again, the thread appends the `lost` entry, and entries are accepted again. The thread does
+ * it, since it empties the queue, so no later event is needed.
+ *  - journald is not running or refuses an entry: after TRIES tries the entry is counted in `refused`, whose `lost`
+ * entry must be sent before the next entry. That is tried for ever, every PAUSE_MS_LONG, while the queue fills up.
  *
  * An entry that is being sent stays in the queue until it is sent: it counts as memory, and as a
  * place for a loss.

@@ -15,10 +15,11 @@
 
 #define ACCEPTS_MAX 64	/* in one turn */
 #define PAUSE_US 100000 /* of accepting, when descriptors ran out */
-#define OTHER_FILES \
-	128 /* open beside those of max_subscribers: 45, in a restart those of the last daemon's probes, and root's reserve */
+#define OTHER_FILES                                                                                                 \
+	128 /* open beside those of max_subscribers: 45, in a restart those of the last daemon's probes, and root's \
+	       reserve */
 #define LISTENER "listener" /* in the store */
-#define NOTES_MAX 5	    /* of connections, in a second */
+#define LOGS_MAX 5	    /* of connections, in a second */
 
 /* Round and round, so that a name is not soon another's. */
 static unsigned next_slot(struct server *server)
@@ -30,15 +31,15 @@ static unsigned next_slot(struct server *server)
 }
 
 /* Who reads is worth knowing, but not at the price of a full log. */
-int server_note_level(struct server *server, int level)
+int server_log_level(struct server *server, int level)
 {
 	time_t now = time(NULL);
 
-	if (server->noted_at != now) {
-		server->noted_at = now;
-		server->noted = 0;
+	if (server->logged_at != now) {
+		server->logged_at = now;
+		server->logged = 0;
 	}
-	return server->noted++ < NOTES_MAX ? level : LOG_DEBUG;
+	return server->logged++ < LOGS_MAX ? level : LOG_DEBUG;
 }
 
 static int peer_new(struct server *server, int fd, const struct ucred *cred)
@@ -66,8 +67,8 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	peer_link(peer);
 	server_checkpoint_soon(server);
 	server->stats.accepted++;
-	server_note(server, server_note_level(server, LOG_INFO), "subscriber %d (uid %u, gid %u) connected",
-		    (int)peer->cred.pid, (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
+	server_log(server, server_log_level(server, LOG_INFO), "subscriber %d (uid %u, gid %u) connected",
+		   (int)peer->cred.pid, (unsigned)peer->cred.uid, (unsigned)peer->cred.gid);
 	return 0;
 }
 
@@ -76,9 +77,9 @@ static void refuse(struct server *server, int fd, const struct ucred *cred, cons
 	char line[256];
 	int size = snprintf(line, sizeof(line), "{\"type\":\"rejected\",\"reason\":\"%s\"}\n", reason);
 
-	server_note_refusal(server, cred, reason);
+	server_log_refusal(server, cred, reason);
 	if (send(fd, line, (size_t)size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		server_note(server, LOG_DEBUG, "a subscriber beyond the limit has already disconnected");
+		server_log(server, LOG_DEBUG, "a subscriber beyond the limit has already disconnected");
 	shutdown_and_close(fd);
 }
 
@@ -100,7 +101,7 @@ static int pause_accepting(struct server *server, int error)
 	if (r < 0)
 		return r;
 	if (!server->accept_paused)
-		server_note(server, LOG_WARNING, "cannot accept subscribers for now: %s", strerror(error));
+		server_log(server, LOG_WARNING, "cannot accept subscribers for now: %s", strerror(error));
 	server->accept_paused = true;
 	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 }
@@ -155,14 +156,14 @@ static void keep_listener(struct server *server, bool is_kept)
 		fdstore_keep(LISTENER, server->fd);
 }
 
-void server_discard_listener(struct fdstore *store, const struct checkpoint_page *left)
+void server_discard_listener(struct fdstore *store, const struct checkpoint_page *previous)
 {
 	_cleanup_close_ int fd = store ? fdstore_take(store, LISTENER) : -1;
 
 	if (fd < 0)
 		return;
-	if (left)
-		socket_file_discard(fd, left->listener_dev, left->listener_ino);
+	if (previous)
+		socket_file_discard(fd, previous->listener_dev, previous->listener_ino);
 	fdstore_forget(LISTENER);
 }
 
@@ -170,25 +171,25 @@ void server_discard_listener(struct fdstore *store, const struct checkpoint_page
 static int adopt_listener(struct server *server, bool *ret_without_group)
 {
 	const struct server_config *config = &server->config;
-	const struct checkpoint_page *left = config->left;
-	_cleanup_close_ int fd = left && config->checkpoint ? fdstore_take(config->store, LISTENER) : -1;
+	const struct checkpoint_page *previous = config->previous;
+	_cleanup_close_ int fd = previous && config->checkpoint ? fdstore_take(config->store, LISTENER) : -1;
 	int r = fd < 0 ? -ENOENT
-		       : socket_file_adopt(&server->socket_file, config->settings, fd, left->listener_dev,
-					   left->listener_ino, ret_without_group);
+		       : socket_file_adopt(&server->socket_file, config->settings, fd, previous->listener_dev,
+					   previous->listener_ino, ret_without_group);
 
 	if (r == 0) {
 		server->fd = TAKE_FD(fd);
 		keep_listener(server, true);
 	} else if (fd >= 0) {
-		socket_file_discard(fd, left->listener_dev, left->listener_ino);
+		socket_file_discard(fd, previous->listener_dev, previous->listener_ino);
 		fdstore_forget(LISTENER);
 	}
 	return r;
 }
 
-static void note_without_group(struct server *server, const struct settings *settings)
+static void log_without_group(struct server *server, const struct settings *settings)
 {
-	server_note(
+	server_log(
 		server, LOG_WARNING,
 		"%s: group %s does not exist, so the socket's mode lacks the bits of the group; reload once systemd-sysusers has created it",
 		socket_file_path(server->socket_file), settings->socket.group);
@@ -204,19 +205,19 @@ int server_set_access(struct server *server, const struct settings *settings)
 	if (!server->socket_file)
 		return 0;
 	if (!socket_file_is_there(server->socket_file)) {
-		server_note(server, LOG_WARNING, "%s was removed or replaced; its mode and group are not changed",
-			    socket_file_path(server->socket_file));
+		server_log(server, LOG_WARNING, "%s was removed or replaced; its mode and group are not changed",
+			   socket_file_path(server->socket_file));
 		return 0;
 	}
 	r = socket_file_set_access(server->socket_file, settings,
 				   old && group && strcmp(old, group) == 0 ? &without_group : NULL);
 	if (r == -ESRCH)
-		server_note(server, LOG_ERR, "[socket]: group %s does not exist", group);
+		server_log(server, LOG_ERR, "[socket]: group %s does not exist", group);
 	else if (r < 0)
-		server_note(server, LOG_ERR, "%s: setting its mode and group: %s",
-			    socket_file_path(server->socket_file), strerror(-r));
+		server_log(server, LOG_ERR, "%s: setting its mode and group: %s", socket_file_path(server->socket_file),
+			   strerror(-r));
 	else if (without_group)
-		note_without_group(server, settings);
+		log_without_group(server, settings);
 	return r;
 }
 
@@ -230,7 +231,7 @@ void server_allow_files(struct server *server)
 		return;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-		server_note(
+		server_log(
 			server, LOG_WARNING,
 			"[socket] max_subscribers = %llu needs %llu open files, but the limit is %llu (RLIMIT_NOFILE; LimitNOFILE= in a unit)",
 			(unsigned long long)server->config.settings->socket.max_subscribers, (unsigned long long)wanted,
@@ -249,7 +250,7 @@ static int server_bind(struct server *server)
 			keep_listener(server, false);
 	}
 	if (r == 0 && without_group)
-		note_without_group(server, settings);
+		log_without_group(server, settings);
 	return r;
 }
 

@@ -4,11 +4,11 @@
  * new filter is just what one needs that cannot follow), but only as long as its subscriber takes answers: so a peer's
  * memory is its queue, one request line, and a few answers, whatever it sends.
  *
- * A turn of a peer is one read, one request, and one portion of output; then the loop goes on, and looks at the ring buffer
- * first. Requests that are left wait for EPOLLOUT: the socket is writable as soon as there is room for their answers.
+ * A turn of a peer is one read, one request, and one portion of output; the loop then continues, with the ring buffer
+ * first. Further requests wait for EPOLLOUT: the socket is writable as soon as there is room for their replies.
  *
- * Of the peers that are ready, the one that has used the least CPU time has its turn first (server_charge()). So one that
- * asks for costly snapshots without end, or a hundred of them, do not make one wait whose turns are short.
+ * Of the peers that are ready, the one that has used the least CPU time has its turn first (server_charge()). So one
+ * that asks for costly snapshots without end, or a hundred of them, do not make one wait whose turns are short.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@
 #include "util/clock.h"
 
 #define NEW_US 1000	/* that a new peer has used: else connections that come and go would always be first */
-#define LISTED_MAX 1024 /* subscribers in an answer, the newest */
+#define LISTED_MAX 1024 /* subscribers in a reply, the newest */
 
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot)
 {
@@ -39,7 +39,7 @@ bool slot_is_taken(const struct server *server, unsigned slot)
 	return false;
 }
 
-/* What it sent and nobody read would make the close a reset. A duplicate in systemd's store shall not keep it open. */
+/* Unread input would make the close a reset. shutdown(2), since a duplicate in systemd's store would keep it open. */
 void shutdown_and_close(int fd)
 {
 	char rest[16384];
@@ -57,8 +57,8 @@ void peer_end(struct peer *peer, const char *why)
 
 	if (peer->subscriber)
 		subscriber_stats(peer->subscriber, &stats);
-	server_note(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid,
-		    (unsigned)peer->cred.uid, why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
+	server_log(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid,
+		   (unsigned)peer->cred.uid, why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
 	server->stats.events += stats.events;
 	server->stats.lost += stats.lost;
 	server->stats.subscribers--;
@@ -85,7 +85,7 @@ static void peer_watch(struct peer *peer)
 
 	if (peer->blocked || peer->more)
 		events |= EPOLLOUT;
-	if (!peer->more && !peer->requests_ended && !peer->leaving && subscriber_takes_answers(peer->subscriber))
+	if (!peer->more && !peer->requests_ended && !peer->closing && subscriber_takes_replies(peer->subscriber))
 		events |= EPOLLIN;
 	sd_event_source_set_io_events(peer->source, events);
 }
@@ -101,13 +101,13 @@ bool peer_write(struct peer *peer)
 	int r = subscriber_write(peer->subscriber);
 
 	if (r == SUBSCRIBER_E_SLOW) {
-		server_note(peer->server, server_note_level(peer->server, LOG_NOTICE),
-			    "subscriber %d (uid %u) is too slow and is disconnected", (int)peer->cred.pid,
-			    (unsigned)peer->cred.uid);
+		server_log(peer->server, server_log_level(peer->server, LOG_NOTICE),
+			   "subscriber %d (uid %u) is too slow and is disconnected", (int)peer->cred.pid,
+			   (unsigned)peer->cred.uid);
 		peer_end(peer, "was too slow");
 		return false;
 	}
-	if (r < 0 || (peer->leaving && r == 0)) {
+	if (r < 0 || (peer->closing && r == 0)) {
 		peer_end(peer, r < 0 ? "is gone" : "was rejected");
 		return false;
 	}
@@ -121,7 +121,7 @@ bool peer_write(struct peer *peer)
 	return true;
 }
 
-/* Answers. */
+/* Replies. */
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -131,7 +131,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 
 int peer_set_deadline(struct peer *peer)
 {
-	int r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, LEAVE_US, 0,
+	int r = sd_event_add_time_relative(peer->server->event, &peer->deadline, CLOCK_MONOTONIC, CLOSE_US, 0,
 					   on_deadline, peer);
 
 	return r < 0 ? r : 0;
@@ -148,16 +148,18 @@ static int reply_rejected(struct peer *peer, const char *reason)
 		return -ENOMEM;
 	reply_pair(gen, "reason", reason);
 	r = reply_end(gen, &line);
-	if (r == 0)
-		r = subscriber_finish(peer->subscriber, line);
-	if (r == 0)
-		r = peer_set_deadline(peer);
 	if (r < 0)
 		return r;
-	peer->leaving = true;
+	r = subscriber_finish(peer->subscriber, line);
+	if (r < 0)
+		return r;
+	r = peer_set_deadline(peer);
+	if (r < 0)
+		return r;
+	peer->closing = true;
 	peer_leave_checkpoint(peer);
-	server_note(peer->server, LOG_DEBUG, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
-		    (unsigned)peer->cred.uid, reason);
+	server_log(peer->server, LOG_DEBUG, "request of subscriber %d (uid %u) rejected: %s", (int)peer->cred.pid,
+		   (unsigned)peer->cred.uid, reason);
 	return 0;
 }
 
@@ -221,7 +223,7 @@ static int reply_stats(struct peer *peer)
 	if (server->stats.subscribers > listed)
 		reply_count(gen, "subscribers_not_listed", server->stats.subscribers - listed);
 	r = reply_end(gen, &line);
-	return r < 0 ? r : subscriber_say(peer->subscriber, line);
+	return r < 0 ? r : subscriber_reply(peer->subscriber, line);
 }
 
 /* Requests. */
@@ -238,14 +240,15 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		request->keys = peer->server->config.settings->socket.output.fields;
 	request_gen(request, gen);
 	r = reply_end(gen, &line);
-	if (r == 0)
-		r = subscriber_configure(peer->subscriber, request->keys, request->filter, true);
+	if (r < 0)
+		return r;
+	r = subscriber_configure(peer->subscriber, request->keys, request->filter, true);
 	if (r < 0)
 		return r;
 	request->filter = NULL;
 	peer->own_subscription = true;
 	peer_save_subscription(peer);
-	r = subscriber_say(peer->subscriber, line);
+	r = subscriber_reply(peer->subscriber, line);
 	if (r == 0 && request->snapshot)
 		r = subscriber_join(peer->subscriber, true);
 	return r;
@@ -277,18 +280,18 @@ static int peer_line(struct peer *peer)
 	size_t size;
 	int r = 0;
 
-	if (end && subscriber_takes_answers(peer->subscriber)) {
+	if (end && subscriber_takes_replies(peer->subscriber)) {
 		size = (size_t)(end - peer->input) + 1;
 		r = peer_request(peer, peer->input, size - 1);
 		peer->input_size -= size;
 		memmove(peer->input, end + 1, peer->input_size);
 		end = memchr(peer->input, '\n', peer->input_size);
 	}
-	if (r == 0 && !peer->leaving && !end && peer->input_size == REQUEST_LINE_MAX)
+	if (r == 0 && !peer->closing && !end && peer->input_size == REQUEST_LINE_MAX)
 		r = reply_rejected(peer, "the line is longer than 64 KiB");
-	if (peer->leaving)
+	if (peer->closing)
 		peer->input_size = 0;
-	peer->more = end && !peer->leaving;
+	peer->more = end && !peer->closing;
 	return r;
 }
 
@@ -342,7 +345,7 @@ static bool peer_turn(struct peer *peer, uint32_t revents)
 	}
 	if (revents & EPOLLOUT && !peer_write(peer))
 		return false;
-	if (!peer->leaving && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
+	if (!peer->closing && ((revents & EPOLLIN) || peer->more) && peer_read(peer) < 0) {
 		peer_end(peer, "could not be sent a reply");
 		return false;
 	}

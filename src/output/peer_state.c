@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The state of peers, for the next daemon: in the archive at an end in order, in the checkpoint as it changes. What a peer asked for is
- * kept as the request that asks for it, so it is read by what reads requests. A connection that lasts gets a place in the
- * checkpoint and a duplicate in systemd's store; short connections make no work for systemd.
+ * The state of peers, for the next daemon: in the archive at an end in order, in the checkpoint as it changes. What a
+ * peer asked for is kept as the request that asks for it, so it is read by what reads requests. A connection that lasts
+ * gets a place in the checkpoint and a duplicate in systemd's store; short connections make no work for systemd.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 struct peer_state {
 	unsigned slot;
 	struct bytes subscription, input;
-	bool own_subscription, more, requests_ended, leaving;
+	bool own_subscription, more, requests_ended, closing;
 	struct ucred cred;
 };
 
@@ -33,11 +33,11 @@ static void peer_state_archive(struct peer_state *state, struct archive *a)
 	archive_bytes(a, &state->input);
 	archive_flag(a, &state->more);
 	archive_flag(a, &state->requests_ended);
-	archive_flag(a, &state->leaving);
+	archive_flag(a, &state->closing);
 }
 
-/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by what is
- * no UTF-8. */
+/* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by
+ * what is no UTF-8. */
 static struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
 {
 	_cleanup_(filter_free_p) struct filter *none = NULL;
@@ -144,7 +144,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	}
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
-		if (peer->place || peer->leaving)
+		if (peer->place || peer->closing)
 			continue;
 		if (stored == STORE_MAX || peer->since_us + STORE_AFTER_US > usec)
 			more = true;
@@ -220,7 +220,7 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 	return r;
 }
 
-/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. 0 or -errno. */
+/* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. */
 static int restore_peer(struct server *server, int fd, struct subscriber *subscriber, const struct peer_state *state)
 {
 	_cleanup_free_ char *input = state->input.size > 0 ? malloc(REQUEST_LINE_MAX) : NULL;
@@ -242,7 +242,7 @@ static int restore_peer(struct server *server, int fd, struct subscriber *subscr
 	peer->cred = state->cred;
 	peer->own_subscription = state->own_subscription;
 	peer->requests_ended = state->requests_ended;
-	peer->leaving = state->leaving;
+	peer->closing = state->closing;
 	peer_link(peer);
 	if (!peer_enter_checkpoint(peer)) {
 		char name[FDSTORE_NAME_MAX];
@@ -250,7 +250,7 @@ static int restore_peer(struct server *server, int fd, struct subscriber *subscr
 		slot_name(name, peer->slot);
 		fdstore_forget(name);
 	}
-	if (peer->leaving && peer_set_deadline(peer) < 0)
+	if (peer->closing && peer_set_deadline(peer) < 0)
 		peer_end(peer, "could not be given time to close");
 	return 0;
 }
@@ -265,7 +265,7 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 		.own_subscription = peer->own_subscription,
 		.more = peer->more,
 		.requests_ended = peer->requests_ended,
-		.leaving = peer->leaving,
+		.closing = peer->closing,
 		.cred = peer->cred,
 	};
 	yajl_gen gen = yajl_gen_alloc(NULL);
@@ -300,7 +300,7 @@ static int read_peer(struct server *server, struct archive *a, struct fdstore *s
 	slot_name(name, state.slot);
 	fd = fdstore_take(store, name);
 	r = restore_subscription(server, fd, &state, &subscriber);
-	/* Also of one that is not there any more: others stand behind it. */
+	/* Also of a closed connection: others follow in the archive. */
 	if (r == 0)
 		r = subscriber_archive(subscriber, a, lines);
 	if (r == 0)
@@ -340,21 +340,21 @@ int server_archive(struct server *server, struct archive *a, struct fdstore *sto
 
 /* After a crash. */
 
-static int resume_peer(struct server *server, const struct checkpoint_subscriber *left, int fd)
+static int resume_peer(struct server *server, const struct checkpoint_subscriber *previous, int fd)
 {
 	const struct peer_state state = {
-		.slot = left->slot,
-		.subscription = { left->subscription, left->subscription_size },
-		.own_subscription = left->own_subscription,
-		.requests_ended = left->requests_ended,
-		.cred = left->cred,
+		.slot = previous->slot,
+		.subscription = { previous->subscription, previous->subscription_size },
+		.own_subscription = previous->own_subscription,
+		.requests_ended = previous->requests_ended,
+		.cred = previous->cred,
 	};
 	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
 	int r = restore_subscription(server, fd, &state, &subscriber);
 
 	if (r < 0)
 		return r;
-	r = subscriber_resume(subscriber, &left->stream);
+	r = subscriber_resume(subscriber, &previous->stream);
 	if (r < 0)
 		return r;
 	r = follow_settings(server, subscriber, &state);
@@ -368,28 +368,29 @@ static int resume_peer(struct server *server, const struct checkpoint_subscriber
 }
 
 /* A peer that was only at work when a SIGKILL came is not to blame, but not twice. */
-static bool is_to_blame(const struct checkpoint_work *work, const struct checkpoint_subscriber *left)
+static bool is_to_blame(const struct checkpoint_work *work, const struct checkpoint_subscriber *previous)
 {
-	return left->deaths == UINT8_MAX ||
-	       (left->slot == work->slot && (work->is_own || work->fault || left->deaths > 0));
+	return previous->deaths == UINT8_MAX ||
+	       (previous->slot == work->slot && (work->is_own || work->fault || previous->deaths > 0));
 }
 
 /* 1, or 0: it can't be resumed: part of a line is out, or what it asked for is not known. */
 static unsigned resume_one(struct server *server, const struct checkpoint_work *work,
-			   struct checkpoint_subscriber *left, int fd)
+			   struct checkpoint_subscriber *previous, int fd)
 {
 	char name[FDSTORE_NAME_MAX];
 
-	slot_name(name, left->slot);
-	if (is_to_blame(work, left))
-		server_note(server, LOG_WARNING,
-			    "subscriber %d (uid %u) is disconnected: the previous daemon died while working for it",
-			    (int)left->cred.pid, (unsigned)left->cred.uid);
-	else if (!left->stream.mid_line && left->subscription_size > 0 &&
-		 left->subscription_size <= sizeof(left->subscription) && resume_peer(server, left, fd) == 0) {
+	slot_name(name, previous->slot);
+	if (is_to_blame(work, previous))
+		server_log(server, LOG_WARNING,
+			   "subscriber %d (uid %u) is disconnected: the previous daemon died while working for it",
+			   (int)previous->cred.pid, (unsigned)previous->cred.uid);
+	else if (!previous->stream.mid_line && previous->subscription_size > 0 &&
+		 previous->subscription_size <= sizeof(previous->subscription) &&
+		 resume_peer(server, previous, fd) == 0) {
 		/* It is the first of the list. */
-		if (server->peers && server->peers->slot == left->slot && server->peers->place)
-			server->peers->place->deaths = (uint8_t)(left->deaths + (left->slot == work->slot));
+		if (server->peers && server->peers->slot == previous->slot && server->peers->place)
+			server->peers->place->deaths = (uint8_t)(previous->deaths + (previous->slot == work->slot));
 		return 1;
 	}
 	shutdown_and_close(fd);
@@ -403,21 +404,21 @@ unsigned server_resume(struct server *server, struct checkpoint_page *page, stru
 	unsigned count = 0;
 
 	for (size_t i = 0; i < CHECKPOINT_SUBSCRIBERS; i++) {
-		struct checkpoint_subscriber *left = &page->subscribers[i];
+		struct checkpoint_subscriber *previous = &page->subscribers[i];
 		char name[FDSTORE_NAME_MAX];
 		int fd;
 
-		if (left->slot == 0 || slot_is_taken(server, left->slot))
+		if (previous->slot == 0 || slot_is_taken(server, previous->slot))
 			continue;
-		slot_name(name, left->slot);
+		slot_name(name, previous->slot);
 		fd = fdstore_take(store, name);
 		if (fd < 0)
 			continue;
-		/* As long as this daemon's page does not count, whoever comes next reads that one again. */
-		if (is_to_blame(&work, left))
-			left->deaths = UINT8_MAX;
-		page->work = (struct checkpoint_work){ .slot = left->slot, .is_own = true };
-		count += resume_one(server, &work, left, fd);
+		/* Until this daemon's page is valid, the next daemon reads that one again. */
+		if (is_to_blame(&work, previous))
+			previous->deaths = UINT8_MAX;
+		page->work = (struct checkpoint_work){ .slot = previous->slot, .is_own = true };
+		count += resume_one(server, &work, previous, fd);
 		page->work.slot = 0;
 	}
 	page->work = work;

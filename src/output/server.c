@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The sink that feeds all peers. They stand in a list; a peer may end at any time it is written to, so whoever walks the list takes
- * the next one first.
+ * The sink that feeds all peers. A peer may end whenever it is written to, so a walk over the list reads the next one
+ * first.
  */
 #include <errno.h>
 #include <poll.h>
@@ -13,20 +13,20 @@
 #include "output/server_internal.h"
 #include "util/clock.h"
 
-#define FLUSH_US 10000 /* of writing in one turn of the consumer; what is left is written in the turns of the peers */
+#define FLUSH_US 10000 /* of writing in one turn of the consumer; the rest is written in the turns of the peers */
 #define WAIT_MS 100    /* at once, for those whose queues are half full */
 
-void server_note(struct server *server, int level, const char *format, ...)
+void server_log(struct server *server, int level, const char *format, ...)
 {
 	char message[512];
 	va_list args;
 
-	if (!server->config.note)
+	if (!server->config.log)
 		return;
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	server->config.note(server->config.userdata, level, message);
+	server->config.log(server->config.userdata, level, message);
 }
 
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
@@ -57,7 +57,7 @@ void server_charge(struct server *server, sd_event_source *source, uint64_t *use
 
 /* The sink. */
 
-/* Waits until one of those who have output takes some, and writes to all who do. False: nobody has, or time is up. */
+/* Waits until a peer with output is writable, and writes to all that are. False: there is no output, or time is up. */
 static bool drain_some(struct server *server, struct pollfd *fds, uint64_t deadline)
 {
 	uint64_t now = clock_ms(CLOCK_MONOTONIC);
@@ -86,8 +86,8 @@ static void drain_for(struct server *server, unsigned timeout_ms)
 		;
 }
 
-/* Until all is out, or time is up: who has not read half of its queue by then is not waited for again. */
-static void wait_for_readers(struct server *server)
+/* Until all is written or time is up; a peer whose queue is still half full then is not waited for again. */
+static void wait_for_slow_peers(struct server *server)
 {
 	uint64_t began = clock_ms(CLOCK_MONOTONIC), took;
 
@@ -95,7 +95,7 @@ static void wait_for_readers(struct server *server)
 	took = clock_ms(CLOCK_MONOTONIC) - began;
 	server->drain_budget_ms = took < server->drain_budget_ms ? server->drain_budget_ms - (unsigned)took : 0;
 	for (struct peer *peer = server->peers; peer; peer = peer->next)
-		peer->stands |= subscriber_is_half_full(peer->subscriber);
+		peer->stalled |= subscriber_is_half_full(peer->subscriber);
 }
 
 /* The peer whose snapshot has not moved for longest; NULL: there is no snapshot under way. */
@@ -121,8 +121,8 @@ void server_bound_snapshots(struct server *server)
 	while (proctable_retained_bytes(server->table) + subscriber_portions() > most &&
 	       (peer = find_stalled(server))) {
 		server->stats.snapshots_ended++;
-		server_note(
-			server, server_note_level(server, LOG_INFO),
+		server_log(
+			server, server_log_level(server, LOG_INFO),
 			"the snapshot of subscriber %d (uid %u) is not read and was ended: snapshot_memory is exhausted",
 			(int)peer->cred.pid, (unsigned)peer->cred.uid);
 		subscriber_end_snapshot(peer->subscriber);
@@ -149,26 +149,25 @@ static int on_sweep(sd_event_source *source, void *userdata)
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct server *server = (struct server *)sink;
-	bool behind = false;
+	bool slow = false;
 
 	server_bound_snapshots(server);
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
-		if (peer->leaving)
+		if (peer->closing)
 			continue;
 		server_work(server, peer, false);
 		subscriber_event(peer->subscriber, event, encoder);
-		behind |= server->drain_budget_ms > 0 && !peer->stands && subscriber_is_half_full(peer->subscriber);
+		slow |= server->drain_budget_ms > 0 && !peer->stalled && subscriber_is_half_full(peer->subscriber);
 	}
 	server_work(server, NULL, false);
-	if (behind)
-		wait_for_readers(server);
+	if (slow)
+		wait_for_slow_peers(server);
 }
 
 static void on_flush(struct sink *sink)
 {
 	struct server *server = (struct server *)sink;
 	struct peer *next;
-
 	uint64_t ends_us = clock_us(CLOCK_MONOTONIC) + FLUSH_US;
 
 	budget_turn(&server->budget);
@@ -221,14 +220,18 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	server->fd = -1;
 	server->work = config->checkpoint ? &checkpoint_page(config->checkpoint)->work : &server->no_work;
 	r = json_new(&server->json);
-	if (r == 0)
-		r = server_checkpoint_init(server);
-	if (r >= 0)
-		r = sd_event_add_defer(event, &server->sweep, on_sweep, server);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
-	if (r >= 0)
-		r = server_listen(server, listen_fd);
+	if (r < 0)
+		return r;
+	r = server_checkpoint_init(server);
+	if (r < 0)
+		return r;
+	r = sd_event_add_defer(event, &server->sweep, on_sweep, server);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = server_listen(server, listen_fd);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(server);
@@ -246,7 +249,7 @@ void server_set_drain_budget(struct server *server, unsigned ms)
 	server->drain_budget_ms = ms;
 }
 
-struct server *server_leave(struct server *server, bool listens)
+struct server *server_hand_over(struct server *server, bool listens)
 {
 	for (struct peer *peer = server ? server->peers : NULL, *next; peer; peer = next) {
 		next = peer->next;
@@ -260,7 +263,7 @@ struct server *server_leave(struct server *server, bool listens)
 	if (server)
 		server->peers = NULL;
 	if (server && listens)
-		server->socket_file = socket_file_leave(server->socket_file);
+		server->socket_file = socket_file_hand_over(server->socket_file);
 	return server_free(server);
 }
 

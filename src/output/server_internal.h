@@ -11,29 +11,29 @@
 #include "output/subscriber.h"
 
 #define TURNS_SURVIVED 1000 /* of a peer: then the death of an earlier daemon is forgotten */
-#define LEAVE_US 2000000    /* for a peer that is sent away to read why */
+#define CLOSE_US 2000000    /* for a rejected peer to read the reason */
 
 struct peer {
 	struct server *server;
 	struct peer *next, *previous;
 	int fd;
-	unsigned slot; /* no other has it: its name in systemd's store */
+	unsigned slot; /* unique: its name in systemd's store */
 	sd_event_source *source;
-	sd_event_source *deadline; /* of one that is leaving */
+	sd_event_source *deadline; /* while closing */
 	struct subscriber *subscriber;
 	struct ucred cred;
 	uint64_t used_us;		     /* server_charge() */
-	uint64_t since_us;		     /* CLOCK_MONOTONIC when it came */
+	uint64_t since_us;		     /* CLOCK_MONOTONIC when it connected */
 	uint64_t moved_us;		     /* and when it last read something */
 	uint64_t written;		     /* bytes, then */
-	struct checkpoint_subscriber *place; /* it is kept over a crash; NULL: not yet */
+	struct checkpoint_subscriber *place; /* in the checkpoint; NULL: not yet */
 	char *input;			     /* REQUEST_LINE_MAX bytes while there is something in it; else NULL */
 	size_t input_size;
 	bool more;	     /* there is a whole line in it */
 	bool blocked;	     /* output waits for EPOLLOUT */
 	bool requests_ended; /* half-closed */
-	bool leaving;	     /* close when all is written */
-	bool stands;	     /* it was waited for in vain */
+	bool closing;	     /* close when all is written */
+	bool stalled;	     /* the server has waited for it in vain */
 	bool own_subscription;
 	unsigned turns; /* since a daemon died while it worked for it; up to TURNS_SURVIVED */
 };
@@ -51,44 +51,44 @@ struct server {
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *checkpoint_timer, *sweep;
-	bool accept_paused;	  /* what accept needs: it was said */
-	unsigned drain_budget_ms; /* server_set_drain_budget: what is left of it */
+	bool accept_paused;	  /* and that was logged */
+	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;
-	unsigned slot;			      /* the one that was given last */
-	time_t noted_at;		      /* the second of the last notes, */
-	unsigned noted;			      /* and how many there were in it */
-	uint64_t refusals, refusals_noted_us; /* not noted yet; when they may be */
-	struct server_stats stats;	      /* without what living peers have */
+	unsigned slot;			       /* the one that was given last */
+	time_t logged_at;		       /* the second of the last messages, */
+	unsigned logged;		       /* and their number in it */
+	uint64_t refusals, refusals_logged_us; /* not logged yet; when they may be */
+	struct server_stats stats;	       /* without what living peers have */
 };
 
-/* server.c. A line for the log, if anybody wants it. */
-__attribute__((format(printf, 3, 4))) void server_note(struct server *server, int level, const char *format, ...);
-/* Of a line that a peer can cause: some a second are worth it. */
-int server_note_level(struct server *server, int level);
-/* As many snapshots go on as snapshot_memory has room for what they keep; the one that has not moved for longest ends first. */
+/* server.c. A message for the log. */
+__attribute__((format(printf, 3, 4))) void server_log(struct server *server, int level, const char *format, ...);
+/* The level of a message that a peer can cause: debug beyond a few a second. */
+int server_log_level(struct server *server, int level);
+/* Ends snapshots until the rest fits snapshot_memory, the one that has not moved for longest first. */
 void server_bound_snapshots(struct server *server);
-/* A subscriber as the settings have it, that asks for what keys and filter say; takes filter over on success. */
+/* A subscriber with the settings' limits; takes filter over on success. */
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
 		      struct filter *filter);
 
-/* A turn took so much CPU time. Of the sources that are ready, the one that has used the least has the next turn. *used_us is what
- * this one has; one that was idle has at least what the others had that were ready (server->used_us). */
+/* A turn took so much CPU time. Of the sources that are ready, the one that has used the least has the next turn.
+ * *used_us is what this one has used; one that was idle has at least what those had that were ready (used_us). */
 void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us);
 
-/* admission.c. Why a connection of that user gets no place; NULL: it has one. Another may have to go for it. */
+/* admission.c. Why a connection of that user is refused; NULL: it is admitted, and another may be closed for it. */
 const char *server_refusal(struct server *server, uid_t uid);
-/* It was refused; told in the log now and then. */
-void server_note_refusal(struct server *server, const struct ucred *cred, const char *reason);
+/* Counts a refusal, and logs some. */
+void server_log_refusal(struct server *server, const struct ucred *cred, const char *reason);
 
-/* For which peer something is done from now on, for whoever comes after a crash; NULL: for none. */
+/* The peer that is worked for from now on, for the next daemon after a crash; NULL: none. */
 static inline void server_work(struct server *server, const struct peer *peer, bool is_own)
 {
 	server->work->is_own = is_own;
-	/* A compiler barrier is enough: who reads it comes after this process. */
+	/* A compiler barrier is enough: it is read when this process is gone. */
 	__atomic_store_n(&server->work->slot, peer ? peer->slot : 0, __ATOMIC_RELEASE);
 }
 
-/* That is done. */
+/* The end of that. */
 static inline void server_worked(struct server *server, struct peer *peer)
 {
 	server_work(server, NULL, false);
@@ -98,9 +98,9 @@ static inline void server_worked(struct server *server, struct peer *peer)
 
 /* listener.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);
-/* As many open files as the settings' subscribers may need; a note where that is forbidden. */
+/* Raises the limit of open files to what max_subscribers may need; logs where that fails. */
 void server_allow_files(struct server *server);
-/* Mode and group of the socket's file as new settings have them. 0; -ESRCH: there is no such group; -errno. A failure is noted. */
+/* Mode and group of the socket's file by new settings. -ESRCH: there is no such group. A failure is logged. */
 int server_set_access(struct server *server, const struct settings *settings);
 void server_listen_no_more(struct server *server);
 /* Closes the socket, and removes its file as server_free() has it. */
@@ -117,17 +117,17 @@ bool peer_write(struct peer *peer);
 /* The same in the peer's own turn. */
 void peer_write_later(struct peer *peer);
 void peer_end(struct peer *peer, const char *why);
-/* Whoever is sent away goes after LEAVE_US, whether it has read why or not. 0 or -errno. */
+/* Closes the peer after CLOSE_US, whether it has read the reason or not. */
 int peer_set_deadline(struct peer *peer);
 /* Its name in systemd's store. */
 bool slot_is_taken(const struct server *server, unsigned slot);
 void shutdown_and_close(int fd);
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot);
 
-/* peer_state.c: over a crash. Soon all that last are kept. */
+/* peer_state.c: over a crash. Connections that last get a place in the checkpoint soon. */
 int server_checkpoint_init(struct server *server);
 void server_checkpoint_soon(struct server *server);
-/* A place in the checkpoint; false: there is none. Its connection is in systemd's store, or will be at once. */
+/* Takes a place in the checkpoint; false: there is none. The connection is put into systemd's store by the caller. */
 bool peer_enter_checkpoint(struct peer *peer);
 /* Out of the checkpoint and the store, if it is there. */
 void peer_leave_checkpoint(struct peer *peer);

@@ -72,7 +72,7 @@ int socket_file_set_access(const struct socket_file *socket_file, const struct s
 
 	if (ret_without_group) {
 		*ret_without_group = r == -ESRCH;
-		/* Early in a boot, or misspelt: nobody reads who should not, and the events are not lost for it. */
+		/* Early in a boot, or misspelt: access is narrower than asked for, and no event is lost. */
 		if (r == -ESRCH) {
 			mode &= ~(mode_t)S_IRWXG;
 			r = 0;
@@ -89,8 +89,8 @@ int socket_file_set_access(const struct socket_file *socket_file, const struct s
 }
 
 /*
- * Two daemons that start at once shall not take each other's socket for a stale one: between bind(2) and listen(2) nobody can connect
- * to it. So both lock the folder (flock(2)). Whoever holds that for no reason is waited for a little, and no longer.
+ * Two daemons that start at once shall not take each other's socket for a stale one: between bind(2) and listen(2)
+ * connect(2) fails. So both lock the folder (flock(2)), and wait for another holder of the lock for a short time only.
  */
 static int lock_folder(const char *path)
 {
@@ -103,7 +103,7 @@ static int lock_folder(const char *path)
 	return TAKE_FD(fd);
 }
 
-/* A file that nobody listens on any more is in the way; one that somebody does is not touched. */
+/* Removes a stale file; one that a process listens on is not touched. */
 static int clear_stale(const struct sockaddr_un *address)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -137,7 +137,7 @@ static int bind_and_listen(struct socket_file *socket_file, const struct setting
 	r = clear_stale(&address);
 	if (r < 0)
 		return r;
-	/* Nobody gets in before mode and group are right: until listen(2) nobody can connect at all. */
+	/* Until listen(2) connect(2) fails, so mode and group are set in time. */
 	mask = umask(0777);
 	r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(mask);
@@ -222,7 +222,7 @@ void socket_file_identity(const struct socket_file *socket_file, uint64_t *ret_d
 	*ret_ino = socket_file->made.st_ino;
 }
 
-struct socket_file *socket_file_leave(struct socket_file *socket_file)
+struct socket_file *socket_file_hand_over(struct socket_file *socket_file)
 {
 	if (socket_file)
 		free(socket_file->path);
@@ -236,7 +236,7 @@ struct socket_file *socket_file_free(struct socket_file *socket_file)
 		return NULL;
 	if (socket_file_is_there(socket_file))
 		unlink(socket_file->path);
-	return socket_file_leave(socket_file);
+	return socket_file_hand_over(socket_file);
 }
 
 bool socket_file_is_there(const struct socket_file *socket_file)

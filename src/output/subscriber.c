@@ -8,7 +8,7 @@
  *
  * An answer is held here too, beside the buffer: when the buffer has let go of it, it is written.
  */
-#include "output/subscriber.h"
+#include "output/subscriber_internal.h"
 
 #include <errno.h>
 
@@ -20,32 +20,7 @@
 #define LOOK_STEPS 1000000   /* and what that may cost (glob.h) */
 
 #define PORTION (32 << 10)	/* bytes of a snapshot that are made at once */
-#define ANSWERS_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
-
-struct subscriber {
-	/* First what is looked at for each event that it does not want: with a thousand subscribers that is most of the work. */
-	bool joined;
-	bool follows;	   /* the filter wants to know of forks and ends */
-	bool filter_stale; /* and could not note a fork */
-	bool dropping, too_slow;
-	int fd;
-	struct subscriber_config config;
-	struct joined since;
-	struct proctable *table;
-	struct line_queue *before, *queue;
-	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
-	size_t counted; /* of it, in `portions` */
-	struct line *answers[SUBSCRIBER_ANSWERS_MAX];
-	struct proctable_cursor *cursor;  /* of the snapshot under way */
-	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
-	struct filter_place undecided_at; /* and goes on here */
-	struct budget_share share;	  /* if the filter has patterns */
-	/* A loss that has no line yet. */
-	uint64_t lost_count, lost_first, lost_last;
-	uint64_t events, lost;
-	uint64_t last_seq;		      /* of what it was given */
-	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
-};
+#define REPLIES_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
 
 static size_t portions; /* of all subscribers */
 
@@ -95,8 +70,8 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	proctable_cursor_free(s->cursor);
 	budget_leave(&s->share);
 	filter_free(s->config.filter);
-	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++)
-		line_unref(s->answers[i]);
+	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++)
+		line_unref(s->replies[i]);
 	portions -= s->counted;
 	line_queue_free(s->before);
 	line_queue_free(s->queue);
@@ -113,8 +88,7 @@ static int push_own(struct subscriber *s, struct line_queue *buffer, const struc
 	return r < 0 ? r : line_queue_push_always(buffer, line);
 }
 
-/* The loss stands before whatever comes next. */
-static int say_lost(struct subscriber *s)
+int subscriber_push_lost(struct subscriber *s)
 {
 	struct event event = {
 		.type = EVENT_LOST,
@@ -141,7 +115,7 @@ static size_t portion_held(const struct subscriber *s)
 	return before < s->portion ? before : s->portion;
 }
 
-static void count_portion(struct subscriber *s)
+void subscriber_count_portion(struct subscriber *s)
 {
 	size_t now = portion_held(s);
 
@@ -201,27 +175,6 @@ static void lose(struct subscriber *s, const struct event *event)
 		s->too_slow = true;
 }
 
-/* What it was given that is not out yet, for whoever comes after a crash. */
-static void note(struct subscriber *s)
-{
-	struct checkpoint_stream *checkpoint = s->checkpoint;
-	uint64_t first = s->lost_count ? s->lost_first : 0, waiting = s->lost_count;
-
-	if (!checkpoint)
-		return;
-	/* What is out first is asked last. */
-	waiting += line_queue_events(s->queue, &first);
-	waiting += line_queue_events(s->before, &first);
-	checkpoint->waiting = waiting;
-	checkpoint->first_seq = waiting ? first : 0;
-	checkpoint->last_seq = waiting ? s->last_seq : 0;
-	checkpoint->mid_line = line_queue_may_be_mid_line(s->before) || line_queue_may_be_mid_line(s->queue);
-	checkpoint->in_snapshot = s->cursor != NULL;
-	checkpoint->joined = s->joined;
-	checkpoint->had_snapshot = s->since.had_snapshot;
-	checkpoint->joined_ns = s->since.boot_ns;
-}
-
 static enum filter_result wants(struct subscriber *s, const struct event *event)
 {
 	if (event->type == EVENT_EXITED && !event_was_announced(event, &s->since))
@@ -241,7 +194,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 	struct line *line;
 
 	if (may_resume(s))
-		say_lost(s);
+		subscriber_push_lost(s);
 	if (s->dropping || is_too_large(s, event) || encoder_line(encoder, s->config.keys, &line) < 0 ||
 	    !has_room(s, line) || line_queue_push_always(s->queue, line) != 0)
 		lose(s, event);
@@ -266,7 +219,7 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 		lose(s, event);
 	if (event->seq != 0)
 		s->last_seq = event->seq;
-	note(s);
+	subscriber_save_checkpoint(s);
 }
 
 void subscriber_fork(struct subscriber *s, const struct process *child)
@@ -281,8 +234,8 @@ void subscriber_exit(struct subscriber *s, const struct process *process)
 		filter_exit(s->config.filter, process);
 }
 
-/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is dropped, and one
- * that is out in part already must not be. */
+/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is
+ * dropped, and one that is out in part already must not be. */
 static void end_portion(struct subscriber *s)
 {
 	if (!s->cursor)
@@ -293,7 +246,7 @@ static void end_portion(struct subscriber *s)
 	s->portion = 0;
 	if (held(s) > line_queue_limit(s->queue) + 2 * PORTION)
 		s->too_slow = true;
-	count_portion(s);
+	subscriber_count_portion(s);
 }
 
 int subscriber_join(struct subscriber *s, bool snapshot)
@@ -314,28 +267,28 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 		.had_snapshot = snapshot,
 		.boot_ns = clock_ns(CLOCK_BOOTTIME),
 	};
-	note(s);
+	subscriber_save_checkpoint(s);
 	return 0;
 }
 
-int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filter, bool anew)
+int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filter, bool is_request)
 {
 	int r = filter ? filter_follow(filter, s->table) : 0;
 
 	if (r == 0 && s->lost_count > 0)
-		r = say_lost(s);
+		r = subscriber_push_lost(s);
 	if (r < 0)
 		return r;
-	if ((s->cursor && anew) || (s->config.filter && !filter_is_empty(s->config.filter))) {
+	if ((s->cursor && is_request) || (s->config.filter && !filter_is_empty(s->config.filter))) {
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
 	}
-	if (anew)
+	if (is_request)
 		end_portion(s);
 	filter_free(s->config.filter);
 	s->filter_stale = false;
 	take_filter(s, filter);
 	s->config.keys = keys;
-	note(s);
+	subscriber_save_checkpoint(s);
 	return 0;
 }
 
@@ -400,47 +353,47 @@ void subscriber_end_snapshot(struct subscriber *s)
 	s->portion = 0;
 	if (held(s) > line_queue_limit(s->queue))
 		s->too_slow = true;
-	count_portion(s);
-	note(s);
+	subscriber_count_portion(s);
+	subscriber_save_checkpoint(s);
 }
 
 /* A place for an answer; NULL if answers that are not written yet take all of them, or too much memory. */
-static struct line **answer_place(struct subscriber *s)
+static struct line **reply_place(struct subscriber *s)
 {
 	struct line **place = NULL;
 	size_t unread = 0;
 
-	for (size_t i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++) {
-		if (s->answers[i] && s->answers[i]->refs == 1)
-			s->answers[i] = line_unref(s->answers[i]);
-		if (s->answers[i])
-			unread += s->answers[i]->held;
+	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
+		if (s->replies[i] && s->replies[i]->refs == 1)
+			s->replies[i] = line_unref(s->replies[i]);
+		if (s->replies[i])
+			unread += s->replies[i]->held;
 		else
-			place = &s->answers[i];
+			place = &s->replies[i];
 	}
-	return unread <= ANSWERS_HELD ? place : NULL;
+	return unread <= REPLIES_HELD ? place : NULL;
 }
 
-bool subscriber_takes_answers(struct subscriber *s)
+bool subscriber_takes_replies(struct subscriber *s)
 {
-	return answer_place(s);
+	return reply_place(s);
 }
 
 /* Between two lines of a snapshot, or behind the events that came before it. */
-static int push_answer(struct subscriber *s, struct line *line)
+static int push_reply(struct subscriber *s, struct line *line)
 {
-	int r = s->lost_count > 0 && !s->cursor ? say_lost(s) : 0;
+	int r = s->lost_count > 0 && !s->cursor ? subscriber_push_lost(s) : 0;
 
 	return r < 0 ? r : line_queue_push_always(s->cursor ? before_queue(s) : s->queue, line);
 }
 
-int subscriber_say(struct subscriber *s, struct line *line)
+int subscriber_reply(struct subscriber *s, struct line *line)
 {
-	struct line **place = answer_place(s);
+	struct line **place = reply_place(s);
 	int r;
 
 	ASSERT(place);
-	r = push_answer(s, line);
+	r = push_reply(s, line);
 	if (r == 0)
 		*place = line_ref(line);
 	return r;
@@ -448,7 +401,7 @@ int subscriber_say(struct subscriber *s, struct line *line)
 
 int subscriber_finish(struct subscriber *s, struct line *line)
 {
-	int r = push_answer(s, line);
+	int r = push_reply(s, line);
 
 	if (r < 0)
 		return r;
@@ -457,7 +410,7 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 	end_portion(s);
 	s->joined = false;
 	s->lost_count = 0;
-	note(s);
+	subscriber_save_checkpoint(s);
 	return 0;
 }
 
@@ -494,8 +447,8 @@ static int snapshot_look(struct subscriber *s, const struct process *process, in
 	return r == FILTER_YES ? push_portion(s, &event) : 0;
 }
 
-/* The next process of the snapshot, or its end: 1, as long as lines of it are not out, so that there is nothing between those and
- * `live`. */
+/* The next process of the snapshot, or its end: 1, as long as lines of it are not out, so that there is nothing between
+ * those and `live`. */
 static int snapshot_step(struct subscriber *s, int64_t *steps)
 {
 	const struct entry *entry = s->undecided ? proctable_cursor_at(s->cursor) : proctable_cursor_next(s->cursor);
@@ -538,12 +491,12 @@ static int write_portion(struct subscriber *s)
 	if (s->cursor)
 		return SUBSCRIBER_E_MORE;
 	r = line_queue_write(s->queue, s->fd, TURN_MAX);
-	/* Also where nothing new happens: the loss is told as soon as there is room. */
+	/* Also where nothing new happens: the loss is reported as soon as there is room. */
 	if (r >= 0 && s->lost_count > 0 && may_resume(s)) {
-		int told = say_lost(s);
+		int pushed = subscriber_push_lost(s);
 
-		if (told < 0)
-			return told;
+		if (pushed < 0)
+			return pushed;
 		if (r == 0)
 			r = line_queue_write(s->queue, s->fd, TURN_MAX);
 	}
@@ -554,8 +507,8 @@ int subscriber_write(struct subscriber *s)
 {
 	int r = write_portion(s);
 
-	count_portion(s);
-	note(s);
+	subscriber_count_portion(s);
+	subscriber_save_checkpoint(s);
 	return r;
 }
 
@@ -602,59 +555,6 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 		.queue_limit = line_queue_limit(s->queue),
 		.in_snapshot = s->cursor,
 	};
-}
-
-int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set *lines)
-{
-	int r = line_queue_archive(s->before, a, lines);
-
-	if (r == 0)
-		r = line_queue_archive(s->queue, a, lines);
-	if (r == 0)
-		r = proctable_cursor_archive(&s->cursor, s->table, a);
-	if (r == 0)
-		r = filter_archive(s->config.filter, a);
-	ARCHIVE(a, s->portion);
-	archive_flag(a, &s->joined);
-	archive_flag(a, &s->filter_stale);
-	archive_flag(a, &s->undecided);
-	joined_archive(&s->since, a);
-	ARCHIVE(a, s->lost_count);
-	ARCHIVE(a, s->lost_first);
-	ARCHIVE(a, s->lost_last);
-	archive_flag(a, &s->dropping);
-	archive_flag(a, &s->too_slow);
-	ARCHIVE(a, s->events);
-	ARCHIVE(a, s->lost);
-	ARCHIVE(a, s->last_seq);
-	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
-	count_portion(s);
-	return r < 0 ? r : archive_error(a);
-}
-
-void subscriber_set_checkpoint(struct subscriber *s, struct checkpoint_stream *checkpoint)
-{
-	s->checkpoint = checkpoint;
-	note(s);
-}
-
-int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *left)
-{
-	int r = 0;
-
-	s->since = (struct joined){
-		.clock = proctable_clock(s->table),
-		.had_snapshot = left->had_snapshot,
-		.resumed = true,
-		.boot_ns = left->joined_ns,
-	};
-	s->joined = left->joined;
-	s->lost_count = s->lost = left->waiting;
-	s->lost_first = left->first_seq;
-	s->lost_last = s->last_seq = left->last_seq;
-	if (s->lost_count > 0)
-		r = say_lost(s);
-	return r == 0 && left->in_snapshot ? subscriber_join(s, true) : r;
 }
 
 key_set subscriber_keys(const struct subscriber *s)

@@ -32,7 +32,7 @@
  */
 #define DRAIN_MAX 256
 #define TURN_US 10000	   /* of CPU time for one turn; the record that exceeds it is finished */
-#define OTHERS_MIN_US 5000 /* of others' turns before the next one, where more records wait: as long as this one took */
+#define OTHERS_MIN_US 5000 /* of others' turns before the next one, where more records wait: as long as the last */
 #define OTHERS_MAX_US 20000
 #define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
 #define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */

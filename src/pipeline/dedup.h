@@ -40,7 +40,7 @@ int dedup_add(struct dedup *dedup, const struct dedup_key *key);
  * than DEDUP_APART_NS; it is matched now. */
 bool dedup_match(struct dedup *dedup, const struct dedup_key *key);
 
-/* Adds a record, until dedup_begin_matching(); from then on matches it. Chunks belong to another record. 0 or -ENOMEM. */
+/* Adds a record, until dedup_begin_matching(); from then on matches it. Chunks belong to another record. -ENOMEM. */
 enum { DEDUP_DUPLICATE = 1 };
 int dedup_record(struct dedup *dedup, const struct decoded *d);
 void dedup_begin_matching(struct dedup *dedup);

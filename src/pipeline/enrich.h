@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is made of a record's image before it is kept or reported: chunks of arguments put together, the environment chosen, the
- * cgroup's unit and container found, secrets masked. Bytes that it puts into an image are valid until the next call.
+ * What is made of a record's image before it is kept or reported: chunks of arguments put together, the environment
+ * chosen, the cgroup's unit and container found, secrets masked. Bytes that it puts into an image are valid until the
+ * next call.
  */
 #ifndef EXECSNOOP_ENRICH_H
 #define EXECSNOOP_ENRICH_H
@@ -35,7 +36,8 @@ void enrich_drop_chunks(struct enricher *enricher, const struct decoded *d);
 
 /* Everything else. */
 void enrich_image(struct enricher *enricher, struct image *image);
-/* An image of an archive, by this daemon's configuration, which may differ from the one that it was kept by. 0 or -ENOMEM. */
+/* An image of an archive, by this daemon's configuration, which may differ from the one that it was kept by. 0 or
+ * -ENOMEM. */
 int enrich_restored(void *enricher, struct image *image);
 /* Masks what [redact] selects. Whether something changed. */
 bool enrich_mask(void *enricher, struct image *image);

@@ -205,7 +205,7 @@ static bool is_exec_known(const struct pipeline *p, const struct process *known,
 		return false;
 	if (known->exec_id > process->exec_id || known->source == SOURCE_PROBE)
 		return true;
-	/* What the probe saw is more than what /proc says. Once that was told, it stays, unless the exec was not over then. */
+	/* The probe saw more than /proc has. Once reported it stays, unless the exec was not over then. */
 	return makes_events(p) && !known->execing;
 }
 
@@ -242,8 +242,9 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 }
 
 /*
- * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were both the last
- * (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told of the end.
+ * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were
+ * both the last (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told
+ * of the end.
  */
 static void unknown_exit(struct pipeline *p, const struct decoded *d)
 {
@@ -320,8 +321,8 @@ static int error_record(struct pipeline *p, struct decoded *d)
 
 /* Loss. */
 
-/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was reserved before a loss
- * that another record has reported already. */
+/* Counters of 32 bits that wrap: the step between two looks is what counts. A step back is a record that was reserved
+ * before a loss that another record has reported already. */
 static uint32_t step(uint32_t from, uint32_t to)
 {
 	return (int32_t)(to - from) > 0 ? to - from : 0;

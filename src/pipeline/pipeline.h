@@ -3,11 +3,11 @@
  * Records in, events out: decode, keep the table, number the events, hand them to the sinks. No
  * descriptor, no event loop, no clock of its own: a test feeds it bytes and a fake sink.
  *
- * It begins with loading: the probes are attached already and their records wait. pipeline_found() adds what runs already, and then
- * the records that wait change the table without events. Then each record makes its event: pipeline_go_live(). A record of what
- * the iterator had seen already is known by its start or exec_id, and makes none; while loading it replaces what /proc had.
- * After a crash a replay comes between the two, pipeline_replay(): records that waited, over a table that was read after them, make
- * events although the table knows what they report.
+ * It begins with loading: the probes are attached already and their records wait. pipeline_found() adds what runs
+ * already, and then the records that wait change the table without events. Then each record makes its event:
+ * pipeline_go_live(). A record of what the iterator had seen already is known by its start or exec_id, and makes none;
+ * while loading it replaces what /proc had. After a crash a replay comes between the two, pipeline_replay(): records
+ * that waited, over a table that was read after them, make events although the table knows what they report.
  *
  * Long arguments come in chunks before the record that they belong to (record.h), see arg_chunks.h.
  */
@@ -36,7 +36,7 @@ struct pipeline_config {
 	uint64_t args_limit;
 	uint64_t table_memory;
 	uint64_t seq;				/* number of the last event before these; 0 at first */
-	struct checkpoint_counters *checkpoint; /* where it notes seq and what loss was told; borrowed, NULL: nowhere */
+	struct checkpoint_counters *checkpoint; /* where seq and reported losses are saved; borrowed, NULL: nowhere */
 	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
 	struct environment *environment; /* [probes] env */
 	struct redact *redact;		 /* [redact] */
@@ -47,10 +47,10 @@ struct pipeline_stats {
 	uint64_t events[EVENT_TYPE_MAX]; /* by type */
 	uint64_t records;
 	uint64_t lost_events, lost_forks; /* by the kernel */
-	uint64_t unreported;	 /* ends of processes whose start was lost: lost too, for whoever reads the stream */
-	uint64_t malformed;	 /* records that decode refused; never seen on a sound machine */
-	uint64_t args_shortened; /* execs whose arguments came incomplete */
-	size_t arg_chunks_bytes; /* memory of arguments whose records have not come yet */
+	uint64_t unreported;		  /* ends of processes whose start was lost: lost too, in the stream */
+	uint64_t malformed;		  /* records that decode refused; never seen on a sound machine */
+	uint64_t args_shortened;	  /* execs whose arguments came incomplete */
+	size_t arg_chunks_bytes;	  /* memory of arguments whose records have not come yet */
 };
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);
@@ -79,8 +79,8 @@ void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
 int pipeline_found(struct pipeline *pipeline, const struct process *process, uint64_t boot_time);
 
 /*
- * When the list of what runs was begun to be read, CLOCK_BOOTTIME. Who had begun before and is not in the table was ending then: its end is
- * no loss.
+ * When the list of what runs was begun to be read, CLOCK_BOOTTIME. Who had begun before and is not in the table was
+ * ending then: its end is no loss.
  */
 void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
 
@@ -95,8 +95,8 @@ void pipeline_replay(struct pipeline *pipeline);
 /* One record. 0; -EBADMSG: malformed, counted, nothing changed; -ENOMEM. */
 int pipeline_record(struct pipeline *pipeline, const void *data, size_t size);
 
-/* What the kernel had lost by now (record_head.lost_x), and nothing that was recorded before it waits; `skipped` more, by probes
- * that could not run. */
+/* What the kernel had lost by now (record_head.lost_x), and nothing that was recorded before it waits; `skipped` more,
+ * by probes that could not run. */
 void pipeline_loss(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks, uint64_t skipped,
 		   uint64_t boot_time);
 /* Only the latter. */
@@ -107,13 +107,14 @@ void pipeline_set_dedup(struct pipeline *pipeline, struct dedup *dedup);
 /* The counters of loss in the records from now on begin there: they are another ring's. */
 void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
 
-/* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and what
- * the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
+/* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and
+ * what the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
 int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
 
 /*
- * Goes on where a daemon which crashed was: with the counters that it had noted, and a table that holds who was there then. Told of may be
- * who called exec, and, in a snapshot, who had begun by `shown` (CLOCK_BOOTTIME): only their ends are events.
+ * Goes on where a daemon which crashed was: with the counters that it had noted, and a table that holds who was there
+ * then. Told of may be who called exec, and, in a snapshot, who had begun by `shown` (CLOCK_BOOTTIME): only their ends
+ * are events.
  */
 void pipeline_resume(struct pipeline *pipeline, const struct checkpoint_counters *left, uint64_t shown);
 

@@ -24,7 +24,7 @@ struct setting {
 /* A value on its way from a file into the settings. */
 struct setting_input {
 	const char *text;
-	bool first;	   /* in this file: a list begins anew, else it grows */
+	bool first;	   /* in this file: a list starts over, else it grows */
 	const char *wrong; /* set with -EINVAL: a static string, or `buffer` */
 	char buffer[512];
 };

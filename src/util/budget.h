@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the filters of many streams may cost, in steps of the size of a nanosecond (glob.h), whatever the patterns and the
- * events are. It is divided among the users whose streams have filters with patterns, and a user's part among that user's
- * streams. So a stream that asks for too much loses events itself, and no other does, and more connections give a user
- * nothing more.
+ * What the filters of many streams may cost, in steps of the size of a nanosecond (glob.h), whatever the patterns and
+ * the events are. It is divided among the users whose streams have filters with patterns, and a user's part among that
+ * user's streams. So a stream that asks for too much loses events itself, and no other does, and more connections give
+ * a user nothing more.
  *
- * A share is filled by turns of the consumer, not by the clock: where other programs have the CPU, the clock would leave all
- * that the daemon gets of it to the filters. In one turn all filters together take BUDGET_STEPS at most, and in turn after
- * turn BUDGET_TURN_STEPS each. A new share has what one turn gives, since connections may come and go faster than shares are
- * filled.
+ * A share is filled by turns of the consumer, not by the clock: where other programs have the CPU, the clock would
+ * leave all that the daemon gets of it to the filters. In one turn all filters together take BUDGET_STEPS at most, and
+ * in turn after turn BUDGET_TURN_STEPS each. A new share has what one turn gives, since connections may come and go
+ * faster than shares are filled.
  *
  * An event may cost each filter BUDGET_FREE_STEPS beyond that, about what it costs to send it, and all filters together
  * BUDGET_ALL_FREE_STEPS. Most filters never need more.
  *
- * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that was
- * taken counts, within limits: a filter does not answer for other programs that had the CPU.
+ * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that
+ * was taken counts, within limits: a filter does not answer for other programs that had the CPU.
  */
 #ifndef EXECSNOOP_BUDGET_H
 #define EXECSNOOP_BUDGET_H

@@ -37,8 +37,8 @@ static struct {
 	uint64_t pause_us;
 	uint64_t stuck_us; /* since when there is no progress; 0: there is */
 	size_t dropped;
-	bool noted;
-	notify_log_fn note;
+	bool logged;
+	notify_log_fn log;
 	void *userdata;
 } queue = { .end = &queue.first };
 
@@ -50,8 +50,8 @@ __attribute__((format(printf, 2, 3))) static void say(int level, const char *for
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	if (queue.note)
-		queue.note(queue.userdata, level, message);
+	if (queue.log)
+		queue.log(queue.userdata, level, message);
 }
 
 /* The queue. */
@@ -172,10 +172,10 @@ static bool is_for_now(int r)
 
 static void taken(void)
 {
-	if (queue.noted)
+	if (queue.logged)
 		say(LOG_NOTICE, "the service manager reads messages again%s",
 		    queue.dropped ? "; some were dropped" : "");
-	queue.noted = false;
+	queue.logged = false;
 	queue.stuck_us = 0;
 	queue.dropped = 0;
 	queue.pause_us = FIRST_PAUSE_US;
@@ -186,9 +186,9 @@ static void stuck(void)
 {
 	if (queue.stuck_us == 0)
 		queue.stuck_us = clock_us(CLOCK_MONOTONIC);
-	if (queue.noted || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < LOG_AFTER_US)
+	if (queue.logged || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < LOG_AFTER_US)
 		return;
-	queue.noted = true;
+	queue.logged = true;
 	say(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", LOG_AFTER_US / 1000000,
 	    queue.count);
 }
@@ -227,13 +227,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int notify_watch(sd_event *event, notify_log_fn note, void *userdata)
+int notify_watch(sd_event *event, notify_log_fn log, void *userdata)
 {
 	int r = sd_event_add_time_relative(event, &queue.timer, CLOCK_MONOTONIC, 0, 0, on_timer, NULL);
 
 	if (r < 0)
 		return r;
-	queue.note = note;
+	queue.log = log;
 	queue.userdata = userdata;
 	queue.pause_us = FIRST_PAUSE_US;
 	arm();
@@ -243,7 +243,7 @@ int notify_watch(sd_event *event, notify_log_fn note, void *userdata)
 void notify_unwatch(void)
 {
 	queue.timer = sd_event_source_disable_unref(queue.timer);
-	queue.note = NULL;
+	queue.log = NULL;
 }
 
 /* A message is queued after all others; if there are none it is sent at once. */

@@ -20,7 +20,7 @@
 typedef void (*notify_log_fn)(void *userdata, int level, const char *message);
 
 /* Retries by a timer of the loop from now on. */
-int notify_watch(sd_event *event, notify_log_fn note, void *userdata);
+int notify_watch(sd_event *event, notify_log_fn log, void *userdata);
 void notify_unwatch(void);
 
 /*

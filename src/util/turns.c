@@ -3,7 +3,7 @@
 
 #include "util/clock.h"
 
-static void note(uint64_t *longest, uint64_t took)
+static void keep_longest(uint64_t *longest, uint64_t took)
 {
 	if (took > *longest)
 		*longest = took;
@@ -21,8 +21,8 @@ static int turn(sd_event *event, struct turns *turns)
 	began = clock_us(CLOCK_MONOTONIC);
 	cpu_began = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	r = sd_event_dispatch(event);
-	note(&turns->max_cpu_us, clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu_began);
-	note(&turns->max_us, clock_us(CLOCK_MONOTONIC) - began);
+	keep_longest(&turns->max_cpu_us, clock_us(CLOCK_THREAD_CPUTIME_ID) - cpu_began);
+	keep_longest(&turns->max_us, clock_us(CLOCK_MONOTONIC) - began);
 	return r;
 }
 

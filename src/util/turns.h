@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-/* Of what it called so far: the call that took longest, by the clock and in CPU time. They differ where other programs have the CPU. */
+/* Of what it called so far: the call that took longest, by the clock and in CPU time. They differ where other programs
+ * have the CPU. */
 struct turns {
 	uint64_t max_us, max_cpu_us;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loads for the benchmark. Each prints, as JSON, what it did and what it took: wall time, and the CPU time of itself and
- * of all that it started.
+ * Loads for the benchmark. Each prints, as JSON, what it did and what it took: wall time, and the CPU time of itself
+ * and of all that it started.
  *
  *   load spawn COUNT PROGRAM     starts PROGRAM, waits for it, and again
  *   load pace PER_SECOND SECONDS PROGRAM
@@ -9,9 +9,8 @@
  *   load tree DEPTH              each process forks two, down to DEPTH; no exec
  *   load search COUNT            failed execs, as a search of PATH makes them
  *   load calls COUNT             getppid(2)
- *   load hold COUNT [PROGRAM]    COUNT processes that wait, by exec of PROGRAM or only forked; says so, and ends them when its
- *                                input ends
- *   load wait                    what hold starts
+ *   load hold COUNT [PROGRAM]    COUNT processes that wait, by exec of PROGRAM or only forked; says so, and ends them
+ * when its input ends load wait                    what hold starts
  */
 #include <errno.h>
 #include <signal.h>

@@ -4,11 +4,11 @@
  *
  *   reader SOCKET COUNT [REQUEST]
  *
- * Each sends REQUEST, if there is one; the first never does: it has the whole stream. Says {"live":COUNT} when all of them
- * have had their `live` or their `subscribed`. When its input has a byte it says {"looking":true}, and looks for the word
- * "the-end" in the stream of the first; when that came, and nothing has come to any of them for a while (or two seconds are
- * over), it says what it has seen and ends.
- * Of the first alone it counts the types and the losses, checks that seq has no gap, and notes how late each event came.
+ * Each sends REQUEST, if there is one; the first never does: it has the whole stream. Says {"live":COUNT} when all of
+ * them have had their `live` or their `subscribed`. When its input has a byte it says {"looking":true}, and looks for
+ * the word "the-end" in the stream of the first; when that came, and nothing has come to any of them for a while (or
+ * two seconds are over), it says what it has seen and ends. Of the first alone it counts the types and the losses,
+ * checks that seq has no gap, and notes how late each event came.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Failed execs that are hard to see: `fail DEED ARG...`. Each deed is bounded, and prints what it did: "made N" failed execs, and
- * their "pid P" where that is one process.
+ * Failed execs that are hard to see: `fail DEED ARG...`. Each deed is bounded, and prints what it did: "made N" failed
+ * execs, and their "pid P" where that is one process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -198,8 +198,8 @@ static void *answer_late(void *argument)
 	return NULL;
 }
 
-/* A path that is not there, and an argument that the kernel need not read to find that out: says how long it took, and how often
- * the page was asked for. */
+/* A path that is not there, and an argument that the kernel need not read to find that out: says how long it took, and
+ * how often the page was asked for. */
 static int argument_not_answered(void)
 {
 	struct asked asked = { .page = new_page() };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper of the end-to-end tests: `odd DEED ARG...` does one odd thing with processes, and prints what a test wants to
- * know of it. Without arguments it prints the deeds: the table at the end. Each is called with the arguments of main().
+ * The helper of the end-to-end tests: `odd DEED ARG...` does one odd thing with processes, and prints what a test wants
+ * to know of it. Without arguments it prints the deeds: the table at the end. Each is called with the arguments of
+ * main().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -473,7 +474,8 @@ static int orphan(char **argv)
 		pid_t child = fork();
 
 		if (child == 0) {
-			/* Its parent is about to go when the pipe ends, and has closed its files before it gives its children away. */
+			/* Its parent is about to go when the pipe ends, and has closed its files before it gives its
+			 * children away. */
 			close(fds[1]);
 			while (read(fds[0], &byte, 1) > 0)
 				;

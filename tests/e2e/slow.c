@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For LD_PRELOAD: the steps of the daemon's start take longer. SLOW_ATTACH and SLOW_LIST, in microseconds: before each program is attached, and
- * before each read of the list of processes and of a process's folder in /proc.
+ * For LD_PRELOAD: the steps of the daemon's start take longer. SLOW_ATTACH and SLOW_LIST, in microseconds: before each
+ * program is attached, and before each read of the list of processes and of a process's folder in /proc.
  */
 #include <ctype.h>
 #include <dlfcn.h>

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * storm LOG RUN WORKERS SECONDS [MANY [only]]: processes that fork, exec and end, in every order, for so many seconds at most, and some that stay.
- * Each exec has an argument of its own, RUN-NUMBER, and an entry in the file LOG, which the test reads: when it was called, when what it
- * ran came to its main, and up to when that ran at least. MANY: a program whose exec takes long (tests/e2e/start.py); only: nothing but that.
+ * storm LOG RUN WORKERS SECONDS [MANY [only]]: processes that fork, exec and end, in every order, for so many seconds
+ * at most, and some that stay. Each exec has an argument of its own, RUN-NUMBER, and an entry in the file LOG, which
+ * the test reads: when it was called, when what it ran came to its main, and up to when that ran at least. MANY: a
+ * program whose exec takes long (tests/e2e/start.py); only: nothing but that.
  *
- * A line on stdin ends the storm, but for those that stay; "quiet" on stdout says that all others are gone. The end of stdin ends them too.
+ * A line on stdin ends the storm, but for those that stay; "quiet" on stdout says that all others are gone. The end of
+ * stdin ends them too.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -4,13 +4,15 @@
  *
  *	stuck DEVICE FOLDER NAME HOW [ARG...]
  *
- * In a user namespace, mounts a file system by FUSE (DEVICE: /dev/fuse, which it must be able to open) on FOLDER, which has two files: this
- * program, called NAME, and "data". Runs NAME there, with those arguments, and serves it until it is stuck:
+ * In a user namespace, mounts a file system by FUSE (DEVICE: /dev/fuse, which it must be able to open) on FOLDER, which
+ *has two files: this program, called NAME, and "data". Runs NAME there, with those arguments, and serves it until it is
+ *stuck:
  *
  *	lock	it holds its mmap_lock for writing: mmap(2) in place of a mapping that has a dirty page of "data"
  *	sit	it only waits, in that folder
  *
- * Then it says the pid of that process, and answers nothing any more. When it is killed the mount is gone, and all that wait for it go on.
+ * Then it says the pid of that process, and answers nothing any more. When it is killed the mount is gone, and all that
+ *wait for it go on.
  */
 #include <errno.h>
 #include <fcntl.h>

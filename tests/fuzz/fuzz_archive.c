@@ -201,7 +201,7 @@ static void read_sound(int fd, enum kind kind, struct fdstore *store, unsigned s
 		close(again);
 	}
 	if (daemon.server)
-		daemon.server = server_leave(daemon.server, true);
+		daemon.server = server_hand_over(daemon.server, true);
 	free_daemon(&daemon);
 }
 
@@ -242,7 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sound = make_store(daemon.server);
 	damaged = make_store(daemon.server);
 	if (daemon.server)
-		daemon.server = server_leave(daemon.server, true);
+		daemon.server = server_hand_over(daemon.server, true);
 	free_daemon(&daemon);
 	read_sound(fd, kind, sound, subscribers);
 	bad = script_damage(&script, fd);

@@ -195,11 +195,11 @@ static bool try_resume(bool uses)
 		close(fd);
 		return false;
 	}
-	left = checkpoint_left(checkpoint);
+	left = checkpoint_previous(checkpoint);
 	store = make_store();
 	pipeline = make_pipeline(checkpoint, left);
 	struct server_config config = {
-		.settings = settings, .boot = 1, .checkpoint = checkpoint, .store = store, .left = left
+		.settings = settings, .boot = 1, .checkpoint = checkpoint, .store = store, .previous = left
 	};
 	ASSERT(server_new(&server, event, pipeline_table(pipeline), &config, client_listen(&address, &size)) == 0);
 	pipeline_add_sink(pipeline, server_sink(server));
@@ -209,7 +209,7 @@ static bool try_resume(bool uses)
 	proctable_settle(pipeline_table(pipeline));
 	if (uses)
 		use(pipeline);
-	server_leave(server, true);
+	server_hand_over(server, true);
 	pipeline_free(pipeline);
 	return true;
 }

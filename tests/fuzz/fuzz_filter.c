@@ -140,7 +140,8 @@ static struct bytes repeated(struct bytes text)
 	return (struct bytes){ space, used };
 }
 
-/* No entry costs more than a glob over each argument and both ends of it (GLOB_STEPS_MAX), and a number or an error less. */
+/* No entry costs more than a glob over each argument and both ends of it (GLOB_STEPS_MAX), and a number or an error
+ * less. */
 static int64_t entry_steps(struct bytes entry, const struct process *process)
 {
 	struct bytes args = process->image.args, arg;

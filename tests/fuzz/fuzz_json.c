@@ -373,7 +373,8 @@ static void check_event(const struct seen *s, const struct event *event, key_set
 #undef THERE
 }
 
-/* Of the line as it is written, not as it is parsed: nothing in it acts on a terminal. By the numbers of the characters. */
+/* Of the line as it is written, not as it is parsed: nothing in it acts on a terminal. By the numbers of the
+ * characters. */
 static void check_harmless(const struct line *line)
 {
 	for (size_t at = 0; at + 1 < line->size;) {

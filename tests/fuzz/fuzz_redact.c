@@ -97,7 +97,8 @@ static size_t value_begins(const char *option, struct bytes arg, bool *next)
 	return found;
 }
 
-/* The name of some option is in it, behind a dash, and not at its beginning: what is masked then is not said again here. */
+/* The name of some option is in it, behind a dash, and not at its beginning: what is masked then is not said again
+ * here. */
 static bool has_option_within(const struct input *input, struct bytes arg)
 {
 	for (size_t k = 0; k < input->options_count; k++) {

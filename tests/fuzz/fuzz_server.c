@@ -94,8 +94,8 @@ static void make_server(struct fdstore *store, const struct checkpoint_page *lef
 		.boot = 1,
 		.checkpoint = checkpoint,
 		.store = store,
-		.left = left,
-		.note = on_note,
+		.previous = left,
+		.log = on_note,
 	};
 
 	ASSERT(server_new(&server, event, pipeline_table(pipeline), &config, client_listen(&address, &address_size)) ==
@@ -128,7 +128,7 @@ static struct fdstore *keep_connections(bool only_in_checkpoint)
 
 static void leave(void)
 {
-	server = server_leave(server, true);
+	server = server_hand_over(server, true);
 	pipeline = pipeline_free(pipeline);
 }
 
@@ -185,7 +185,7 @@ static void resume(struct fdstore *store)
 
 	checkpoint_free(checkpoint);
 	ASSERT(checkpoint_open(&checkpoint, fd, BOOT) == 0);
-	left = checkpoint_left(checkpoint);
+	left = checkpoint_previous(checkpoint);
 	pipeline = script_pipeline(&checkpoint_page(checkpoint)->counters);
 	load_processes();
 	pipeline_resume(pipeline, &left->counters, UINT64_MAX);
@@ -216,7 +216,7 @@ static void crash(uint8_t how)
 		fdstore_free(store);
 	}
 	checkpoint_commit(checkpoint);
-	checkpoint_forget_left(checkpoint);
+	checkpoint_forget_previous(checkpoint);
 }
 
 static void send_request(struct client *client, uint8_t how, struct script *script)
@@ -237,7 +237,7 @@ static void send_request(struct client *client, uint8_t how, struct script *scri
 static void keep_client(uint8_t how)
 {
 	for (struct peer *peer = server->peers; peer; peer = peer->next)
-		if (!peer->place && !peer->leaving && how-- == 0) {
+		if (!peer->place && !peer->closing && how-- == 0) {
 			peer_enter_checkpoint(peer);
 			return;
 		}

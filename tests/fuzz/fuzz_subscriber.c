@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bytes as what happens to three subscribers: they come and go, ask for something, read or do not; processes begin, exec and
- * end; snapshots end for the memory that they take; a daemon goes, and another one reads its archive, once with some bytes of
- * it changed. Always: whole lines; every number once, in order, or in a `lost`, but for ends of what the stream was not told of;
- * what is held is charged.
+ * Bytes as what happens to three subscribers: they come and go, ask for something, read or do not; processes begin,
+ * exec and end; snapshots end for the memory that they take; a daemon goes, and another one reads its archive, once
+ * with some bytes of it changed. Always: whole lines; every number once, in order, or in a `lost`, but for ends of what
+ * the stream was not told of; what is held is charged.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -157,14 +157,14 @@ static void say(struct client *client, size_t size)
 {
 	struct line *line;
 
-	if (!subscriber_takes_answers(client->subscriber))
+	if (!subscriber_takes_replies(client->subscriber))
 		return;
 	ASSERT(line_new(&line, size) == 0);
 	memset(line->data, ' ', size);
 	line->data[0] = '{';
 	line->data[size - 2] = '}';
 	line->data[size - 1] = '\n';
-	ASSERT(subscriber_say(client->subscriber, line) == 0);
+	ASSERT(subscriber_reply(client->subscriber, line) == 0);
 	line_unref(line);
 }
 
@@ -283,7 +283,7 @@ static void check_memory(void)
 		if (!clients[i].subscriber)
 			continue;
 		/* The owner asks after each write: then answers that are out are let go. */
-		subscriber_takes_answers(clients[i].subscriber);
+		subscriber_takes_replies(clients[i].subscriber);
 		subscriber_stats(clients[i].subscriber, &stats);
 		cursors += subscriber_snapshot_moved(clients[i].subscriber, &moved);
 		ASSERT(stats.queue <= QUEUE + BEYOND);

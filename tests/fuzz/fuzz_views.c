@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Lines of JSON through the reader's parser and each of its views, in three widths and two locales: whatever an event holds, what is printed is valid
- * UTF-8 in which nothing acts on a terminal, and a line is no wider than the terminal.
+ * Lines of JSON through the reader's parser and each of its views, in three widths and two locales: whatever an event
+ * holds, what is printed is valid UTF-8 in which nothing acts on a terminal, and a line is no wider than the terminal.
  */
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For the tests of the journal output: a journald that keeps what is sent to it, blocks while its gate is shut and refuses entries on
- * demand; events to send; and what an entry has.
+ * For the tests of the journal output: a journald that keeps what is sent to it, blocks while its gate is shut and
+ * refuses entries on demand; events to send; and what an entry has.
  */
 #ifndef EXECSNOOP_TEST_FAKE_JOURNALD_H
 #define EXECSNOOP_TEST_FAKE_JOURNALD_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A ring buffer in memory, as kernel/bpf/ringbuf.c lays it out (ringbuf.c), with the producer's side. It is not to be filled beyond its end. */
+/* A ring buffer in memory, as kernel/bpf/ringbuf.c lays it out (ringbuf.c), with the producer's side. It is not to be
+ * filled beyond its end. */
 #ifndef EXECSNOOP_TESTS_FAKE_RING_H
 #define EXECSNOOP_TESTS_FAKE_RING_H
 

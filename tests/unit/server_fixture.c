@@ -64,7 +64,7 @@ void on_stats(void *userdata, yajl_gen gen)
 int try_begin(const char *socket, int listen_fd)
 {
 	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 28 };
-	struct server_config server_config = { .boot = 1, .stats = on_stats, .note = on_note };
+	struct server_config server_config = { .boot = 1, .stats = on_stats, .log = on_note };
 	int r;
 
 	settings = settings_of(socket);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * For tests of the server: a pipeline before it, a real loop around it, and real sockets behind it. Clients never block; the loop
- * runs until it has nothing to do, and one that never gets there spins, which fails. One server at a time.
+ * For tests of the server: a pipeline before it, a real loop around it, and real sockets behind it. Clients never
+ * block; the loop runs until it has nothing to do, and one that never gets there spins, which fails. One server at a
+ * time.
  */
 #ifndef EXECSNOOP_TESTS_SERVER_FIXTURE_H
 #define EXECSNOOP_TESTS_SERVER_FIXTURE_H

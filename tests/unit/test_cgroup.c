@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Paths as they are found on machines; for the unit, what sd_pid_get_unit(3) and sd_pid_get_user_unit(3) make of them. */
+/* Paths as they are found on machines, with the unit by sd_pid_get_unit(3) and sd_pid_get_user_unit(3). */
 #include "model/cgroup.h"
 #include "tap.h"
 

@@ -37,7 +37,7 @@ static void die_of(int fd, uint64_t seq, bool commits, bool forgets)
 		if (commits)
 			checkpoint_commit(checkpoint);
 		if (forgets)
-			checkpoint_forget_left(checkpoint);
+			checkpoint_forget_previous(checkpoint);
 		raise(SIGKILL);
 	}
 	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
@@ -46,7 +46,7 @@ static void die_of(int fd, uint64_t seq, bool commits, bool forgets)
 static void check_left(int fd, uint64_t seq, unsigned last_slot)
 {
 	struct checkpoint *checkpoint = open_again(fd);
-	const struct checkpoint_page *left = checkpoint_left(checkpoint), *page = checkpoint_page(checkpoint);
+	const struct checkpoint_page *left = checkpoint_previous(checkpoint), *page = checkpoint_page(checkpoint);
 
 	CHECK_INT(left->counters.seq, seq);
 	CHECK_INT(left->subscribers[CHECKPOINT_SUBSCRIBERS - 1].slot, last_slot);
@@ -64,7 +64,7 @@ TEST(page_survives_a_killed_process)
 	int fd;
 
 	CHECK_INT(checkpoint_new(&checkpoint, 7), 0);
-	CHECK(!checkpoint_left(checkpoint));
+	CHECK(!checkpoint_previous(checkpoint));
 	fd = checkpoint_fd(checkpoint);
 	checkpoint_page(checkpoint)->counters.seq = 42;
 	checkpoint_page(checkpoint)->counters.probes = 1;
@@ -91,8 +91,8 @@ TEST(freed_pages_take_no_memory)
 	next = open_again(checkpoint_fd(checkpoint));
 	checkpoint_commit(next);
 	CHECK_INT(fstat(checkpoint_fd(checkpoint), &before), 0);
-	checkpoint_forget_left(next);
-	CHECK(!checkpoint_left(next));
+	checkpoint_forget_previous(next);
+	CHECK(!checkpoint_previous(next));
 	CHECK_INT(fstat(checkpoint_fd(checkpoint), &after), 0);
 	CHECK(before.st_blocks * 512 > (off_t)sizeof(struct checkpoint_page));
 	CHECK(after.st_blocks * 512 < (off_t)sizeof(struct checkpoint_page) / 4);

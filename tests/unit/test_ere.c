@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What matches is compared with regexec(3): over random patterns and all parts of random texts, each byte is masked if and
- * only if some part that holds it matches as a whole. The rest is what regexec does otherwise, or not at all.
+ * What matches is compared with regexec(3): over random patterns and all parts of random texts, each byte is masked if
+ * and only if some part that holds it matches as a whole. The rest is what regexec does otherwise, or not at all.
  */
 #include <errno.h>
 #include <locale.h>

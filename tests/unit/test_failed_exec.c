@@ -29,8 +29,8 @@ static bool sees_returns(const struct bpf_program *program)
 	return sees;
 }
 
-/* The daemon replaces the mark with a call. A compiler that dropped it, doubled it or moved it into a function that the daemon does not
- * see would disable deferred arguments, or fail the object. */
+/* The daemon replaces the mark with a call. A compiler that dropped it, doubled it or moved it into a function that the
+ * daemon does not see would disable deferred arguments, or fail the object. */
 TEST(call_mark_is_once_in_each_program_that_sees_returns)
 {
 	struct failed_exec_deferred_bpf *skel = failed_exec_deferred_bpf__open();

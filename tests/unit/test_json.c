@@ -166,7 +166,8 @@ static size_t utf8_of(char to[static 4], unsigned code)
 	return 3;
 }
 
-/* The general categories Cc, Zl and Zp of Unicode, and its property Bidi_Control, with the deprecated controls behind them. */
+/* The general categories Cc, Zl and Zp of Unicode, and its property Bidi_Control, with the deprecated controls behind
+ * them. */
 static bool acts(unsigned code)
 {
 	return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x61c || code == 0x200e || code == 0x200f ||

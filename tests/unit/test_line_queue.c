@@ -132,7 +132,8 @@ TEST(size_matches_the_memory)
 			;
 		pool_trim(0);
 		taken = in_use() - before;
-		/* All but the first ring, the buffer itself and what malloc keeps is charged, and not much that is not there. */
+		/* All but the first ring, the buffer itself and what malloc keeps is charged, and not much that is not
+		 * there. */
 		CHECK(taken <= line_queue_held(b) + 4096);
 		CHECK(taken >= line_queue_held(b) / 10 * 9);
 		CHECK(line_queue_held(b) <= 4 << 20);

@@ -367,8 +367,8 @@ TEST(loading_sends_no_events_and_repeats_nothing)
 	found.tgid = 11;
 	found.exec_id = 1;
 	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
-	/* While it was being read: a fork that the iterator saw, one that it did not, an exec that it saw, one that it did
-	 * not, an end. */
+	/* While it was being read: a fork that the iterator saw, one that it did not, an exec that it saw, one that it
+	 * did not, an end. */
 	make_fork(10, 1000, 1, 1);
 	feed();
 	make_fork(12, 1500, 11, 1000);

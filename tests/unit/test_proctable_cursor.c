@@ -104,7 +104,7 @@ static size_t in_use(void)
 	return info.uordblks + info.hblkhd;
 }
 
-/* Processes that exec again, with snapshots that nobody reads: what is retained is known, and one version serves all. */
+/* Processes that exec again, with unread snapshots: what is retained is known, and one version serves all. */
 TEST(retained_bytes_match_the_memory)
 {
 	struct proctable *table = table_new(UNLIMITED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The process table under random operations, with several slow cursors at once, against a model that is too simple to be wrong: an
- * array, and a sorted copy of it for each cursor.
+ * The process table under random operations, with several slow cursors at once, against a model that is too simple to
+ * be wrong: an array, and a sorted copy of it for each cursor.
  */
 #include "tables.h"
 #include "tap.h"

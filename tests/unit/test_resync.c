@@ -254,7 +254,8 @@ TEST(lost_end_is_reported_once)
 	end();
 }
 
-/* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a zombie. */
+/* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a
+ * zombie. */
 TEST(end_of_a_missed_process_adds_no_phantom)
 {
 	for (int while_reading = 0; while_reading < 2; while_reading++) {

@@ -307,7 +307,8 @@ static unsigned long long number_behind(const char *at, const char *key)
 	return ret;
 }
 
-/* A stream that had a snapshot of `count` processes: what is not there is said in its place, and numbers have no silent gap. */
+/* A stream that had a snapshot of `count` processes: what is not there is said in its place, and numbers have no silent
+ * gap. */
 static void check_ended(unsigned count, unsigned long long last)
 {
 	unsigned long long expected = 0, missing = 0;

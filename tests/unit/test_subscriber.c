@@ -288,7 +288,7 @@ TEST(reply_follows_earlier_lines)
 	exec_of(1);
 	CHECK_INT(line_new(&answer, 7), 0);
 	memcpy(answer->data, "answer\n", 7);
-	CHECK_INT(subscriber_say(subscriber, answer), 0);
+	CHECK_INT(subscriber_reply(subscriber, answer), 0);
 	line_unref(answer);
 	exec_of(2);
 	take_all();
@@ -314,23 +314,23 @@ TEST(unwritten_replies_are_limited_in_number)
 	join(1 << 20, true, NULL);
 	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
 	for (unsigned round = 0; round < 3; round++) {
-		for (int i = 0; i < SUBSCRIBER_ANSWERS_MAX; i++) {
-			CHECK(subscriber_takes_answers(subscriber));
-			CHECK_INT(say("answer\n", subscriber_say), 0);
+		for (int i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
+			CHECK(subscriber_takes_replies(subscriber));
+			CHECK_INT(say("answer\n", subscriber_reply), 0);
 		}
 		/* Only reading changes that. */
-		CHECK(!subscriber_takes_answers(subscriber));
+		CHECK(!subscriber_takes_replies(subscriber));
 		exec_of(1000 + round);
 		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
-		CHECK(!subscriber_takes_answers(subscriber));
+		CHECK(!subscriber_takes_replies(subscriber));
 		take_all();
-		CHECK(subscriber_takes_answers(subscriber));
+		CHECK(subscriber_takes_replies(subscriber));
 		for (unsigned pid = 0; pid < 100; pid++)
 			exec_of(2000 + round * 100 + pid);
 		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
 	}
 	take_all();
-	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_ANSWERS_MAX);
+	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_REPLIES_MAX);
 	end();
 }
 
@@ -343,14 +343,14 @@ TEST(unread_replies_are_bounded_in_memory)
 	large[59999] = '\n';
 	begin();
 	join(1 << 20, false, NULL);
-	CHECK_INT(say(large, subscriber_say), 0);
-	CHECK(subscriber_takes_answers(subscriber));
-	CHECK_INT(say(large, subscriber_say), 0);
-	CHECK(!subscriber_takes_answers(subscriber));
+	CHECK_INT(say(large, subscriber_reply), 0);
+	CHECK(subscriber_takes_replies(subscriber));
+	CHECK_INT(say(large, subscriber_reply), 0);
+	CHECK(!subscriber_takes_replies(subscriber));
 	subscriber_stats(subscriber, &stats);
 	CHECK(stats.queue >= 120000);
 	take_all();
-	CHECK(subscriber_takes_answers(subscriber));
+	CHECK(subscriber_takes_replies(subscriber));
 	subscriber_stats(subscriber, &stats);
 	CHECK_INT(stats.queue, 0);
 	end();

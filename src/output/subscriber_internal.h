@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What subscriber.c and subscriber_state.c share. */
+#ifndef EXECSNOOP_SUBSCRIBER_INTERNAL_H
+#define EXECSNOOP_SUBSCRIBER_INTERNAL_H
+
+#include "output/subscriber.h"
+
+struct subscriber {
+	/* First what is looked at for each event that it does not want: with a thousand subscribers that is most of the
+	 * work. */
+	bool joined;
+	bool follows;	   /* the filter wants to know of forks and ends */
+	bool filter_stale; /* and could not note a fork */
+	bool dropping, too_slow;
+	int fd;
+	struct subscriber_config config;
+	struct joined since;
+	struct proctable *table;
+	struct line_queue *before, *queue;
+	size_t portion; /* memory of snapshot lines that were put in `before` since it was empty: they go last */
+	size_t counted; /* of it, in `portions` */
+	struct line *replies[SUBSCRIBER_REPLIES_MAX];
+	struct proctable_cursor *cursor;  /* of the snapshot under way */
+	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
+	struct filter_place undecided_at; /* and goes on here */
+	struct budget_share share;	  /* if the filter has patterns */
+	/* A loss that has no line yet. */
+	uint64_t lost_count, lost_first, lost_last;
+	uint64_t events, lost;
+	uint64_t last_seq;		      /* of what it was given */
+	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
+};
+
+/* A `lost` line for the loss that has none yet, before whatever comes next. */
+int subscriber_push_lost(struct subscriber *s);
+/* The memory of the snapshot's lines has changed. */
+void subscriber_count_portion(struct subscriber *s);
+/* Into the checkpoint: what the subscriber was given and has not received yet. */
+void subscriber_write_checkpoint(struct subscriber *s);
+static inline void subscriber_save_checkpoint(struct subscriber *s)
+{
+	if (s->checkpoint)
+		subscriber_write_checkpoint(s);
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The state of a subscriber for the next daemon: in the archive at a clean stop, in the checkpoint as it changes. */
+#include "output/subscriber_internal.h"
+
+void subscriber_write_checkpoint(struct subscriber *s)
+{
+	struct checkpoint_stream *checkpoint = s->checkpoint;
+	uint64_t first = s->lost_count ? s->lost_first : 0, waiting = s->lost_count;
+
+	/* What is out first is asked last. */
+	waiting += line_queue_events(s->queue, &first);
+	waiting += line_queue_events(s->before, &first);
+	checkpoint->waiting = waiting;
+	checkpoint->first_seq = waiting ? first : 0;
+	checkpoint->last_seq = waiting ? s->last_seq : 0;
+	checkpoint->mid_line = line_queue_may_be_mid_line(s->before) || line_queue_may_be_mid_line(s->queue);
+	checkpoint->in_snapshot = s->cursor != NULL;
+	checkpoint->joined = s->joined;
+	checkpoint->had_snapshot = s->since.had_snapshot;
+	checkpoint->joined_ns = s->since.boot_ns;
+}
+
+int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set *lines)
+{
+	int r = line_queue_archive(s->before, a, lines);
+
+	if (r < 0)
+		return r;
+	r = line_queue_archive(s->queue, a, lines);
+	if (r < 0)
+		return r;
+	r = proctable_cursor_archive(&s->cursor, s->table, a);
+	if (r < 0)
+		return r;
+	r = filter_archive(s->config.filter, a);
+	if (r < 0)
+		return r;
+	ARCHIVE(a, s->portion);
+	archive_flag(a, &s->joined);
+	archive_flag(a, &s->filter_stale);
+	archive_flag(a, &s->undecided);
+	joined_archive(&s->since, a);
+	ARCHIVE(a, s->lost_count);
+	ARCHIVE(a, s->lost_first);
+	ARCHIVE(a, s->lost_last);
+	archive_flag(a, &s->dropping);
+	archive_flag(a, &s->too_slow);
+	ARCHIVE(a, s->events);
+	ARCHIVE(a, s->lost);
+	ARCHIVE(a, s->last_seq);
+	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
+	subscriber_count_portion(s);
+	return archive_error(a);
+}
+
+void subscriber_set_checkpoint(struct subscriber *s, struct checkpoint_stream *checkpoint)
+{
+	s->checkpoint = checkpoint;
+	subscriber_save_checkpoint(s);
+}
+
+int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *previous)
+{
+	int r = 0;
+
+	s->since = (struct joined){
+		.clock = proctable_clock(s->table),
+		.had_snapshot = previous->had_snapshot,
+		.resumed = true,
+		.boot_ns = previous->joined_ns,
+	};
+	s->joined = previous->joined;
+	s->lost_count = s->lost = previous->waiting;
+	s->lost_first = previous->first_seq;
+	s->lost_last = s->last_seq = previous->last_seq;
+	if (s->lost_count > 0)
+		r = subscriber_push_lost(s);
+	return r == 0 && previous->in_snapshot ? subscriber_join(s, true) : r;
+}
