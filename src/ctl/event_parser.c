@@ -29,6 +29,12 @@ struct event_parser {
 	struct bytes *extra; /* a text that is no key of an event: host, reason */
 };
 
+/* A value that is no part of an object: the line is none, or has more than one. */
+static bool is_outside(const struct event_parser *p)
+{
+	return p->depth == 0;
+}
+
 static bool is_at_top(const struct event_parser *p)
 {
 	return p->depth == 1;
@@ -107,6 +113,8 @@ static int on_string(void *userdata, const unsigned char *data, size_t size)
 	struct event_parser *p = userdata;
 	size_t at = p->text.size;
 
+	if (is_outside(p))
+		return 0;
 	if (p->in_value && p->depth == 2) {
 		if (!p->raw)
 			put(p, data, size);
@@ -137,7 +145,7 @@ static int on_number(void *userdata, const char *data, size_t size)
 
 	if (is_at_top(p) && p->key != NO_KEY && parsed_kind(p->key) == PARSED_NUMBER)
 		parsed_value(p->parsed, p->key, (struct bytes){ data, size });
-	return 1;
+	return !is_outside(p);
 }
 
 static int on_boolean(void *userdata, int value)
@@ -146,12 +154,12 @@ static int on_boolean(void *userdata, int value)
 
 	if (is_at_top(p) && p->key != NO_KEY && value)
 		parsed_flag(p->parsed, p->key);
-	return 1;
+	return !is_outside(p);
 }
 
 static int on_null(void *userdata)
 {
-	return 1;
+	return !is_outside(userdata);
 }
 
 static int begin(struct event_parser *p, enum parsed_kind kind)
@@ -187,7 +195,7 @@ static int on_start_array(void *userdata)
 {
 	struct event_parser *p = userdata;
 
-	return p->depth > 0 && begin(p, PARSED_LIST);
+	return !is_outside(p) && begin(p, PARSED_LIST);
 }
 
 static int on_end(void *userdata)
@@ -261,9 +269,10 @@ static int bad_json(struct event_parser *p, struct bytes line, const char **ret_
 	char reason[192];
 
 	snprintf(reason, sizeof(reason), "%s, at byte %zu",
-		 p->depth == 0 ? "not a JSON object"
-		 : text	       ? (const char *)text + strspn((const char *)text, " ")
-			       : "not JSON",
+		 p->ended	 ? "text after the object"
+		 : p->depth == 0 ? "not a JSON object"
+		 : text		 ? (const char *)text + strspn((const char *)text, " ")
+				 : "not JSON",
 		 at);
 	if (text)
 		yajl_free_error(p->yajl, text);

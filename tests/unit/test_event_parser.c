@@ -97,6 +97,12 @@ TEST(line_that_is_no_event_has_a_reason)
 					   "{\"type\":1}",
 					   "{\"type\":\"started\"}{",
 					   "{\"type\":\"started\"} x",
+					   "{\"type\":\"started\"}00.5",
+					   "{\"type\":\"started\"} null",
+					   "{\"type\":\"started\"}[]",
+					   "{\"type\":\"started\"} \"a\"",
+					   "true",
+					   "\"a\"",
 					   "{\"type\":\"\xff\"}",
 					   "{\"type\":\"started\"}{\"type\":\"started\"}" };
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
