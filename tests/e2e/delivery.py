@@ -194,7 +194,7 @@ def slow_subscribers_report_their_exact_loss_and_delay_no_other():
 def backlog_is_written_in_portions():
     """The queue of a subscriber that reads stays short whatever waits in the ring: it has its turn after a few records. How short
     depends on how often this reader gets a CPU; the whole backlog is more than the queue of 4 MiB."""
-    peaks, limit = [], 1 << 20
+    peaks, limit = [], 1 << 21
     with Daemon() as daemon:
         while len(peaks) < 5 and min(peaks, default=limit) >= limit:
             client = daemon.connect()
