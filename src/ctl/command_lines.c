@@ -9,6 +9,7 @@
 #include "ctl/history.h"
 #include "ctl/merge.h"
 #include "ctl/view_json.h"
+#include "util/quote.h"
 
 struct lines {
 	struct options *options;
@@ -108,10 +109,14 @@ static int add_programs(struct options *options)
 
 static bool report_rejected(const struct parsed *parsed)
 {
+	char reason[256];
+	struct text text;
+
 	if (!bytes_equal(parsed->type, BYTES("rejected")))
 		return false;
-	fprintf(stderr, "execsnoopctl: the daemon rejects the request: %.*s\n", (int)parsed->reason.size,
-		parsed->reason.data);
+	text_begin(&text, reason, sizeof(reason));
+	text_name(&text, parsed->reason);
+	fprintf(stderr, "execsnoopctl: the daemon rejects the request: %s\n", reason);
 	return true;
 }
 

@@ -252,13 +252,17 @@ static struct life *parent_of(struct show *show, const struct life *life)
 static void put_why(struct show *show, struct life *life)
 {
 	const struct terminal *terminal = &show->terminal;
+	char id[128];
+	struct text text;
 	const char *arrow = terminal->utf8 ? "← " : "<- ";
 
 	for (int i = 0; i < ANCESTORS_SHOWN && (life = parent_of(show, life)); i++) {
 		label(show, i == 0 ? "Why" : "");
 		fputs(arrow, terminal->out);
 		if (!life->seen) {
-			fprintf(terminal->out, "%s, of which there is no event\n", life->id);
+			text_begin(&text, id, sizeof(id));
+			text_name(&text, bytes_of(life->id));
+			fprintf(terminal->out, "%s, of which there is no event\n", id);
 			return;
 		}
 		fprintf(terminal->out, "%" PRIu32 " ", life->pid);

@@ -52,7 +52,7 @@ void parsed_end(struct parsed *parsed);
 /* RFC 3339 in UTC, as event_time_format() writes it; fewer decimals are accepted. */
 bool parsed_time(struct bytes text, uint64_t *ret_ns);
 
-/* Status for people, and for scripts: "0", "exit 2", "SIGKILL", "ENOENT", "?" (an end that nobody saw); "" where there
+/* Status for people, and for scripts: "0", "exit 2", "SIGKILL", "ENOENT", "?" (the end was not seen); "" where there
  * is none. */
 void parsed_status(const struct parsed *parsed, char *ret, size_t size);
 bool parsed_failed(const struct parsed *parsed);

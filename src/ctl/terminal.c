@@ -30,7 +30,7 @@ static bool is_false(const char *text)
 	       strcmp(text, "false") == 0 || strcmp(text, "f") == 0 || strcmp(text, "off") == 0;
 }
 
-/* systemd(1), SYSTEMD_COLORS: besides a boolean, "16" and "256" ask for colours. no-color.org: set and not empty. */
+/* systemd(1), SYSTEMD_COLORS: a boolean, or "16" and "256" for colours. no-color.org: set and not empty. */
 static bool wants_colors(enum color_mode mode, bool is_terminal)
 {
 	const char *value;

@@ -22,7 +22,7 @@ struct subscriber {
 	struct line *replies[SUBSCRIBER_REPLIES_MAX];
 	struct proctable_cursor *cursor;  /* of the snapshot under way */
 	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
-	struct filter_place undecided_at; /* and goes on here */
+	struct filter_place undecided_at; /* and continues here */
 	struct budget_share share;	  /* if the filter has patterns */
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;

@@ -107,14 +107,14 @@ void pipeline_set_dedup(struct pipeline *pipeline, struct dedup *dedup);
 /* The counters of loss in the records from now on begin there: they are another ring's. */
 void pipeline_set_lost(struct pipeline *pipeline, uint32_t lost_events, uint32_t lost_forks);
 
-/* Table, number of the last event, figures, pieces: for the daemon that comes after this one. Read, it is live, and
- * what the configuration masks or leaves out is masked and left out. 0 or -errno, also of the archive. */
+/* Table, number of the last event, statistics, chunks: for the next daemon. On read: the pipeline is live, and what the
+ * configuration masks or leaves out is masked and left out. -errno, also of the archive. */
 int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
 
 /*
- * Goes on where a daemon which crashed was: with the counters that it had noted, and a table that holds who was there
- * then. Told of may be who called exec, and, in a snapshot, who had begun by `shown` (CLOCK_BOOTTIME): only their ends
- * are events.
+ * Resumes where a crashed daemon was: with the counters that it saved, and a table of the processes of that time.
+ * Reported may be those that called exec and, in a snapshot, those that had begun by `shown` (CLOCK_BOOTTIME): only
+ * their ends are events.
  */
 void pipeline_resume(struct pipeline *pipeline, const struct checkpoint_counters *left, uint64_t shown);
 

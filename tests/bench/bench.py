@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 What the daemon costs, by figures that come from one run on one machine: loads run with and without it in turns, and
-ratios are told with their spread. See doc/performance.md.
+ratios are printed with their spread. See doc/performance.md.
 
   bench.py [--quick] [--json FILE] [--rebase] [FIGURE...]
 

@@ -6,8 +6,8 @@
  *   micro record COMMAND...                the records of COMMAND and of what it starts, as hex, one a line (as root)
  *   micro run FILE SECONDS SUBSCRIBERS     plays them again and again; prints what an event costs, as JSON
  *
- * A recording is closed: whoever is forked in it ends in it. So the table is empty after each round, and the next one
- * may begin with the same pids. 0 subscribers: every event is encoded, and that is all.
+ * A recording is closed: each process that is forked in it ends in it. So the table is empty after each round, and the
+ * next one may begin with the same pids. 0 subscribers: every event is encoded, and that is all.
  *
  * Time is CPU time of this process. The yardstick is a line as long as an event's and as full of numbers, made by
  * snprintf(3): what the machine at hand takes for that makes the figure comparable with another machine's.
