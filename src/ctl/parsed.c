@@ -109,7 +109,7 @@ static void *member(struct parsed *parsed, enum key key)
 
 static void have(struct parsed *parsed, enum key key)
 {
-	parsed->keys |= (key_set)1 << key;
+	parsed->keys |= KEY_BIT(key);
 }
 
 void parsed_begin(struct parsed *parsed)

@@ -270,7 +270,7 @@ static bool passes_key(const struct query *query, const struct parsed *parsed, e
 		if (value.data)
 			look_at(&look, key, value);
 	} else if (parsed_has(parsed, key)) {
-		event_visit(&parsed->event, (key_set)1 << key, &visitor, &look);
+		event_visit(&parsed->event, KEY_BIT(key), &visitor, &look);
 	}
 	return !look.excluded && (look.matched || !look.plain);
 }

@@ -250,7 +250,7 @@ static void write_key(struct text *text, const struct parsed *parsed, enum key k
 	else if (key == KEY_SOURCE)
 		text_name(text, parsed->source);
 	else if (parsed_has(parsed, key) && parsed->event.type != EVENT_TYPE_MAX)
-		event_visit(&parsed->event, (key_set)1 << key, &visitor, text);
+		event_visit(&parsed->event, KEY_BIT(key), &visitor, text);
 }
 
 static int add_column(struct view_line *view, struct bytes name, const char **ret_reason)

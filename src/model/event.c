@@ -84,7 +84,7 @@ static const char *const keys[] = {
 	[KEY_LAST_SEQ] = "last_seq",
 };
 _Static_assert(sizeof(keys) / sizeof(keys[0]) == KEY_MAX, "every key has a name");
-_Static_assert(KEY_MAX < 64, "a key_set holds them all");
+_Static_assert(KEY_MAX < 8 * sizeof(key_set), "a key_set holds them all");
 
 const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT(KEY_PPID) | KEY_BIT(KEY_PARENT_COMM) |
 			   KEY_BIT(KEY_PID) | KEY_BIT(KEY_UID) | KEY_BIT(KEY_GID) | KEY_BIT(KEY_COMM) |

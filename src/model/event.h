@@ -88,7 +88,7 @@ enum key {
 
 /* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are
  * whole. */
-typedef uint64_t key_set;
+__extension__ typedef unsigned __int128 key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
 #define KEYS_ALL (KEY_BIT(KEY_MAX) - 1)
 extern const key_set KEYS_BASIC; /* `fields = basic`, execsnoopd.conf(5) */
