@@ -81,6 +81,7 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_ANCESTORS] = LIST(process.ancestors),
 	[KEY_END_TIME] = SPECIAL(PARSED_TIME),
 	[KEY_RUNNING_TIME_NS] = NUMBER(event.end.running_ns),
+	[KEY_RESULT] = SPECIAL(PARSED_TEXT),
 	[KEY_EXIT_CODE] = SPECIAL(PARSED_NUMBER),
 	[KEY_EXIT_SIGNAL] = SPECIAL(PARSED_TEXT),
 	[KEY_CORE_DUMPED] = SPECIAL(PARSED_FLAG),
@@ -223,6 +224,8 @@ static bool special_text(struct parsed *parsed, enum key key, struct bytes value
 		number = signal_number(value);
 		parsed->event.end.status = (uint32_t)number;
 		return number > 0;
+	case KEY_RESULT:
+		return result_by_name(value, &parsed->event.end.result);
 	case KEY_WHERE:
 		return place(value, &parsed->event.lost.where);
 	default:
@@ -417,6 +420,5 @@ bool parsed_failed(const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
 
-	return event->type == EVENT_ERROR ||
-	       (event->type == EVENT_EXITED && event->end.status_known && event->end.status != 0);
+	return event->type == EVENT_ERROR || event_result(event) > RESULT_SUCCESS;
 }

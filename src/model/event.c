@@ -68,6 +68,7 @@ static const char *const keys[] = {
 	[KEY_ANCESTORS] = "ancestors",
 	[KEY_END_TIME] = "end_time",
 	[KEY_RUNNING_TIME_NS] = "running_time_ns",
+	[KEY_RESULT] = "result",
 	[KEY_EXIT_CODE] = "exit_code",
 	[KEY_EXIT_SIGNAL] = "exit_signal",
 	[KEY_CORE_DUMPED] = "core_dumped",
@@ -97,6 +98,13 @@ static const char *const types[EVENT_TYPE_MAX] = {
 };
 
 static const char *const sources[] = { [SOURCE_PROC] = "proc", [SOURCE_RESYNC] = "resync" };
+
+static const char *const results[RESULT_MAX] = {
+	[RESULT_SUCCESS] = "success",
+	[RESULT_EXIT_CODE] = "exit-code",
+	[RESULT_SIGNAL] = "signal",
+	[RESULT_CORE_DUMP] = "core-dump",
+};
 
 static const char *const places[] = {
 	[LOST_KERNEL] = "kernel",
@@ -165,6 +173,36 @@ bool event_type_by_name(struct bytes name, enum event_type *ret)
 		}
 	}
 	return false;
+}
+
+const char *result_name(enum result result)
+{
+	ASSERT(result > RESULT_UNKNOWN && result < RESULT_MAX);
+	return results[result];
+}
+
+bool result_by_name(struct bytes name, enum result *ret)
+{
+	for (enum result result = RESULT_SUCCESS; result < RESULT_MAX; result++) {
+		if (bytes_equal(name, bytes_of(results[result]))) {
+			*ret = result;
+			return true;
+		}
+	}
+	return false;
+}
+
+enum result event_result(const struct event *event)
+{
+	int status = (int)event->end.status;
+
+	if (event->type != EVENT_EXITED)
+		return RESULT_UNKNOWN;
+	if (!event->end.status_known)
+		return event->end.result;
+	if (WIFSIGNALED(status))
+		return WCOREDUMP(status) ? RESULT_CORE_DUMP : RESULT_SIGNAL;
+	return WEXITSTATUS(status) == 0 ? RESULT_SUCCESS : RESULT_EXIT_CODE;
 }
 
 /* The two last decimal digits of value, ending before `end`. */
@@ -396,6 +434,7 @@ static void visit_end(struct walk *w, const struct event *event)
 {
 	date(w, KEY_END_TIME, event->process->start_time + event->end.running_ns);
 	number(w, KEY_RUNNING_TIME_NS, (int64_t)event->end.running_ns);
+	text(w, KEY_RESULT, results[event_result(event)]);
 	if (event->end.status_known)
 		visit_status(w, (int)event->end.status);
 	number_if(w, event->end.cpu_known, KEY_CPU_USER_NS, (int64_t)event->end.cpu_user_ns);

@@ -21,6 +21,9 @@ enum lost_where {
 	LOST_JOURNAL,
 };
 
+/* How a process ended: SERVICE_RESULT in systemd.exec(5). */
+enum result { RESULT_UNKNOWN, RESULT_SUCCESS, RESULT_EXIT_CODE, RESULT_SIGNAL, RESULT_CORE_DUMP, RESULT_MAX };
+
 /* The keys of execsnoopd-events(7), in its order. The raw variants go with their key. */
 enum key {
 	KEY_TYPE,
@@ -69,6 +72,7 @@ enum key {
 	KEY_ANCESTORS,
 	KEY_END_TIME,
 	KEY_RUNNING_TIME_NS,
+	KEY_RESULT,
 	KEY_EXIT_CODE,
 	KEY_EXIT_SIGNAL,
 	KEY_CORE_DUMPED,
@@ -97,6 +101,9 @@ const char *key_name(enum key key);
 bool key_by_name(struct bytes name, enum key *ret);
 const char *event_type_name(enum event_type type);
 bool event_type_by_name(struct bytes name, enum event_type *ret);
+/* Not for RESULT_UNKNOWN, which is the absence of the key. */
+const char *result_name(enum result result);
+bool result_by_name(struct bytes name, enum result *ret);
 
 struct event {
 	enum event_type type;
@@ -116,6 +123,7 @@ struct event {
 		uint64_t running_ns; /* end - start, on the boot clock */
 		bool status_known;   /* not where a resync found the end */
 		uint32_t status;     /* as wait(2) gives it */
+		enum result result;  /* if !status_known: of an event that was read without its status */
 		bool cpu_known, rss_known, io_known;
 		uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes, read_bytes, write_bytes;
 	} end;	   /* EVENT_EXITED */
@@ -125,6 +133,9 @@ struct event {
 		uint64_t count, first_seq, last_seq; /* the last two not with LOST_KERNEL */
 	} lost;					     /* EVENT_LOST */
 };
+
+/* Of EVENT_EXITED; of others, and where it is not known, RESULT_UNKNOWN. */
+enum result event_result(const struct event *event);
 
 /* How a stream joined: which processes were announced to it. */
 struct joined {

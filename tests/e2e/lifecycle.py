@@ -142,7 +142,8 @@ def exit_codes_and_signals_match_wait():
     with live() as (_, stream):
         processes = [(run(ODD, "exit", str(code)), code) for code in range(0, 256, 5)]
         for process, code in processes:
-            equal(stream.wait_exit(process.pid).get("exit_code"), code)
+            exited = stream.wait_exit(process.pid)
+            equal((exited.get("exit_code"), exited["result"]), (process.returncode, "exit-code" if process.returncode else "success"), code)
         for number in range(1, 65):
             if number in (32, 33) or number in (signal.SIGCHLD, signal.SIGCONT, signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN,
                                                  signal.SIGTTOU, signal.SIGURG, signal.SIGWINCH):
@@ -153,7 +154,7 @@ def exit_codes_and_signals_match_wait():
             # Python may know a number by a synonym; signal(7) and strace(1) do not.
             name = {signal.SIGIO: "SIGIO", signal.SIGABRT: "SIGABRT"}.get(number) or (
                 signal.Signals(number).name if number < 35 else "SIGRTMIN+%d" % (number - 34))
-            equal(exited["exit_signal"], name)
+            equal((exited["exit_signal"], exited["result"]), (name, "signal"))
 
 
 @test
@@ -168,6 +169,7 @@ def core_dumped_matches_wait():
             exited = stream.wait_exit(process.pid)
             equal(exited["exit_signal"], "SIGSEGV")
             equal(exited.get("core_dumped", False), os.WCOREDUMP(status), "core dumped")
+            equal(exited["result"], "core-dump" if os.WCOREDUMP(status) else "signal")
 
 
 @test

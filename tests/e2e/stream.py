@@ -390,7 +390,7 @@ def loss_is_counted_and_the_table_compared():
         equal((found["source"], found["args"]), ("resync", [ODD, "sleep", "1001"]))
         gone = client.wait_exit(short.pid)
         equal(gone["source"], "resync")
-        check("exit_code" not in gone and "exit_signal" not in gone, gone)
+        check("exit_code" not in gone and "exit_signal" not in gone and "result" not in gone, gone)
         lost = [e for e in client.events if e["type"] == "lost"]
         check(lost and all(e["where"] == "kernel" and e["count"] > 0 for e in lost), lost)
         # Both live through it, and end as they should.

@@ -208,7 +208,7 @@ TEST(exited_has_all_its_keys)
 				     "time time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO WHAT
 				     "time end_time=2017-11-03T15:19:00.000000000Z\n"
 				     "number running_time_ns=123109448135\n"
-				     "text exit_signal=SIGSEGV\ntruth core_dumped=\n"
+				     "text result=core-dump\ntext exit_signal=SIGSEGV\ntruth core_dumped=\n"
 				     "number cpu_user_ns=1\nnumber cpu_system_ns=0\nnumber max_rss_bytes=3\n"
 				     "number read_bytes=18446744073709551615\nnumber write_bytes=5\n";
 
@@ -378,6 +378,30 @@ TEST(exit_status_is_decoded_as_by_wait)
 	CHECK_STR(status_line(36, KEY_EXIT_SIGNAL), "text exit_signal=SIGRTMIN+2");
 	/* Bits that wait(2) does not have. */
 	CHECK_STR(status_line(0xffff2a00, KEY_EXIT_CODE), "number exit_code=42");
+}
+
+TEST(result_follows_from_the_status)
+{
+	CHECK_STR(status_line(0, KEY_RESULT), "text result=success");
+	CHECK_STR(status_line(0x0100, KEY_RESULT), "text result=exit-code");
+	CHECK_STR(status_line(9, KEY_RESULT), "text result=signal");
+	CHECK_STR(status_line(6 | 0x80, KEY_RESULT), "text result=core-dump");
+}
+
+TEST(event_without_a_status_has_no_result)
+{
+	struct process p = whole_process();
+	struct event event = { .type = EVENT_EXITED, .process = &p };
+	enum result result;
+
+	visit(&event, KEYS_ALL);
+	CHECK_STR(line_of(KEY_RESULT), "");
+	CHECK_INT(event_result(&event), RESULT_UNKNOWN);
+	event = (struct event){ .type = EVENT_STARTED, .process = &p, .end.status_known = true };
+	CHECK_INT(event_result(&event), RESULT_UNKNOWN);
+	for (enum result each = RESULT_SUCCESS; each < RESULT_MAX; each++)
+		CHECK(result_by_name(bytes_of(result_name(each)), &result) && result == each);
+	CHECK(!result_by_name(BYTES("timeout"), &result) && !result_by_name(BYTES(""), &result));
 }
 
 TEST(end_time_is_start_time_plus_running_time)

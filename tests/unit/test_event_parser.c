@@ -52,6 +52,21 @@ TEST(line_of_every_kind_of_value_is_read)
 	CHECK_INT(parsed.process.loginuid, PROCESS_UNSET);
 }
 
+TEST(result_is_read_without_its_status)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"core-dump\"}"), 0);
+	CHECK_INT(event_result(&parsed.event), RESULT_CORE_DUMP);
+	CHECK(parsed_failed(&parsed));
+	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"success\",\"exit_code\":0}"), 0);
+	CHECK_INT(event_result(&parsed.event), RESULT_SUCCESS);
+	CHECK(!parsed_failed(&parsed));
+	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"later\"}"), 0);
+	CHECK(!parsed_has(&parsed, KEY_RESULT) && !parsed_failed(&parsed));
+}
+
 TEST(raw_twin_gives_the_exact_bytes)
 {
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;

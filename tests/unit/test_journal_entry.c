@@ -56,6 +56,7 @@ TEST(entry_of_exited_has_the_status)
 	CHECK_STR(field(entry, "MESSAGE"), "curl[22022] exited with status 1 after 1.234 s");
 	CHECK_STR(field(entry, "MESSAGE_ID"), MESSAGE_ID_EXITED);
 	CHECK_STR(field(entry, "PRIORITY"), "6");
+	CHECK_STR(field(entry, "EXECSNOOP_RESULT"), "exit-code");
 	CHECK_STR(field(entry, "EXECSNOOP_EXIT_CODE"), "1");
 	CHECK_STR(field(entry, "EXECSNOOP_RUNNING_TIME_NS"), "1234567890");
 	CHECK_STR(field(entry, "EXECSNOOP_ARGS"), "curl -O https://x.y/z");
@@ -63,12 +64,14 @@ TEST(entry_of_exited_has_the_status)
 	event.end.running_ns = 7005000000;
 	entry = entry_of(&event);
 	CHECK_STR(field(entry, "MESSAGE"), "curl[22022] was killed by SIGKILL (core dumped) after 7.005 s");
+	CHECK_STR(field(entry, "EXECSNOOP_RESULT"), "core-dump");
 	CHECK_STR(field(entry, "EXECSNOOP_EXIT_SIGNAL"), "SIGKILL");
 	CHECK_STR(field(entry, "EXECSNOOP_CORE_DUMPED"), "true");
 	event.end.status_known = false;
 	entry = entry_of(&event);
 	CHECK_STR(field(entry, "MESSAGE"), "curl[22022] is gone after 7.005 s");
-	CHECK(!field(entry, "EXECSNOOP_EXIT_CODE") && !field(entry, "EXECSNOOP_EXIT_SIGNAL"));
+	CHECK(!field(entry, "EXECSNOOP_EXIT_CODE") && !field(entry, "EXECSNOOP_EXIT_SIGNAL") &&
+	      !field(entry, "EXECSNOOP_RESULT"));
 }
 
 TEST(entry_of_error_has_its_number_and_priority)
