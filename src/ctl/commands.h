@@ -5,6 +5,17 @@
 
 #include "ctl/options.h"
 
+struct command {
+	const char *name, *arguments, *help;
+	int (*run)(struct options *options);
+	bool runs_program; /* options end at the first argument: the rest is another program's command line */
+};
+
+/* The first one is the default. The last one has no name. */
+extern const struct command commands[];
+/* NULL: there is none of this name. */
+const struct command *command_find(const char *name);
+
 int command_watch(struct options *options);
 int command_log(struct options *options);
 int command_show(struct options *options);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The command line of execsnoopctl(1): one table of options for the parser and for --help. */
+/* The command line of execsnoopctl(1). The options are in options_table.h. */
 #ifndef EXECSNOOP_OPTIONS_H
 #define EXECSNOOP_OPTIONS_H
 
@@ -18,6 +18,7 @@ enum {
 	CTL_NOPERM = 77,
 };
 
+/* In the order of the names in options_table.c. */
 enum format { FORMAT_SHORT, FORMAT_JSON, FORMAT_JSON_PRETTY, FORMAT_SH, FORMAT_CAT, FORMAT_VERBOSE };
 
 struct options {
@@ -27,7 +28,7 @@ struct options {
 	bool from_journal; /* an option says so */
 	bool from_socket;
 	uint64_t lines; /* UINT64_MAX: all */
-	bool reverse, follow, quiet, no_pager, full, events, merge, merge_set, json;
+	bool lines_set, reverse, follow, quiet, no_pager, full, events, merge, merge_set, json;
 	enum format format;
 	enum color_mode color;
 	struct view_options view;
@@ -37,8 +38,9 @@ struct options {
 	char **arguments; /* after the command and its options; NULL at the end */
 };
 
-/* The exit status to end with, or -1: go on. Errors and --help are printed. */
-int options_parse(struct options *options, int argc, char *argv[]);
+/* The exit status to end with, or -1: the command is to run. Errors and --help are printed. runs_program: options end
+ * at the first argument. */
+int options_parse(struct options *options, int argc, char *argv[], bool runs_program);
 void options_finish(struct options *options);
 
 /* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.

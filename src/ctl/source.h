@@ -43,8 +43,7 @@ struct journal_options {
 	char *const *files;	/* globs, NULL at the end; NULL: none */
 	const char *name_space; /* NULL: the unit's own if it has one, and the default one */
 	bool merge;		/* of other machines too */
-	bool this_boot;
-	const char *boot; /* id of a boot; NULL: any */
+	const char *boot;	/* a name of boots.h; NULL: any */
 	bool reverse;
 	bool follow;	      /* wait for more at the end */
 	char *const *matches; /* "FIELD=VALUE" for the index, NULL at the end; NULL: none */

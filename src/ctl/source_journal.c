@@ -16,6 +16,7 @@
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
 
+#include "ctl/boots.h"
 #include "ctl/shell_words.h"
 #include "ctl/source.h"
 #include "output/message_id.h"
@@ -287,18 +288,25 @@ static int add_matches(sd_journal *journal, const struct journal_options *option
 		{ FILTER_COMM, "EXECSNOOP_COMM" }, { FILTER_EXE, "EXECSNOOP_EXE" },
 		{ FILTER_UNIT, "EXECSNOOP_UNIT" }, { FILTER_CONTAINER_ID, "EXECSNOOP_CONTAINER_ID" },
 	};
-	int r = sd_journal_add_match(journal, "SYSLOG_IDENTIFIER=execsnoopd", 0);
+	bool this_machine = !options->directory && !options->files;
+	char boot[sizeof("_BOOT_ID=") + 32] = "_BOOT_ID=";
+	int r = 0;
 
+	if (options->boot)
+		r = boot_find(journal, options->boot, this_machine, boot + strlen(boot));
+	if (r < 0)
+		fprintf(stderr, "execsnoopctl: --boot %s: %s, see journalctl --list-boots\n", options->boot,
+			r == -ENOENT   ? "the journal has no such boot"
+			: r == -EINVAL ? "not a boot"
+				       : strerror(-r));
+	if (r >= 0 && options->boot)
+		r = sd_journal_add_match(journal, boot, 0);
+	if (r >= 0)
+		r = sd_journal_add_match(journal, "SYSLOG_IDENTIFIER=execsnoopd", 0);
 	for (size_t i = 0; r >= 0 && i < sizeof(indexed) / sizeof(indexed[0]); i++)
 		r = add_key_matches(journal, query_filter(query), indexed[i].key, indexed[i].field);
 	for (char *const *match = options->matches; r >= 0 && match && *match; match++)
 		r = sd_journal_add_match(journal, *match, 0);
-	if (r >= 0 && options->boot) {
-		char match[64];
-
-		snprintf(match, sizeof(match), "_BOOT_ID=%.32s", options->boot);
-		r = sd_journal_add_match(journal, match, 0);
-	}
 	return r;
 }
 
@@ -331,7 +339,8 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	if (r >= 0)
 		r = seek(s, query);
 	if (r < 0) {
-		fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+		if (!options->boot || !s->journal)
+			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
 		journal_free(&s->source);
 		return r;
 	}

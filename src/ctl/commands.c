@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/commands.h"
+
+#include <string.h>
+
+const struct command commands[] = {
+	{ "watch", "[PROGRAM...]", "Show programs as they start, fail and end (default)", command_watch },
+	{ "log", "[PROGRAM...]", "Show what ran, from the journal", command_log },
+	{ "show", "PID|ID...", "Show all about a process, and why it ran", command_show },
+	{ "tree", "[PID|UNIT]", "Show processes below their parents", command_tree },
+	{ "status", "", "Show the state of the daemon", command_status },
+	{ "cat", "", "Print the daemon's lines of JSON", command_cat },
+	{ 0 },
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *command = commands; command->name; command++)
+		if (strcmp(command->name, name) == 0)
+			return command;
+	return NULL;
+}
