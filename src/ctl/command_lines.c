@@ -91,22 +91,6 @@ static int lines_close(struct lines *lines, const struct event_source *source, i
 	return lines->shown > 0 ? CTL_OK : CTL_NOTHING;
 }
 
-static int add_programs(struct options *options)
-{
-	const char *reason = "out of memory";
-
-	for (char **argument = options->arguments; *argument; argument++) {
-		int r = strchr(*argument, '=') ? query_add_pair(options->query, *argument, &reason)
-					       : query_add_program(options->query, *argument, &reason);
-
-		if (r < 0) {
-			fprintf(stderr, "execsnoopctl: %s: %s\n", *argument, reason);
-			return CTL_USAGE;
-		}
-	}
-	return 0;
-}
-
 static bool report_rejected(const struct parsed *parsed)
 {
 	char reason[256];
@@ -194,7 +178,7 @@ int command_watch(struct options *options)
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	_cleanup_(merge_free_p) struct merge *merge = NULL;
 	struct lines lines;
-	int r = add_programs(options);
+	int r = options_add_programs(options);
 
 	if (r == 0)
 		r = lines_open(&lines, options, false);
@@ -347,7 +331,7 @@ int command_log(struct options *options)
 	bool keeps = (last && !reverse) || (reverse && stream);
 	struct kept kept = { 0 };
 	struct lines lines;
-	int r = add_programs(options);
+	int r = options_add_programs(options);
 
 	options->view.date = true;
 	options->view.started = "running";
@@ -377,7 +361,7 @@ int command_cat(struct options *options)
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	const struct parsed *parsed;
 	struct lines lines;
-	int r = add_programs(options);
+	int r = options_add_programs(options);
 
 	options->format = options->format == FORMAT_SHORT ? FORMAT_JSON : options->format;
 	if (r == 0)

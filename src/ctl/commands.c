@@ -8,6 +8,7 @@ const struct command commands[] = {
 	{ "log", "[PROGRAM...]", "Show what ran, from the journal", command_log },
 	{ "show", "PID|ID...", "Show all about a process, and why it ran", command_show },
 	{ "tree", "[PID|UNIT]", "Show processes below their parents", command_tree },
+	{ "stats", "[PROGRAM...]", "Show what was started most, used most, failed most", command_stats },
 	{ "status", "", "Show the state of the daemon", command_status },
 	{ "cat", "", "Print the daemon's lines of JSON", command_cat },
 	{ 0 },

@@ -9,6 +9,7 @@ struct command {
 	const char *name, *arguments, *help;
 	int (*run)(struct options *options);
 	bool runs_program; /* options end at the first argument: the rest is another program's command line */
+	bool own_formats;  /* it checks options.output itself */
 };
 
 /* The first one is the default. The last one has no name. */
@@ -22,5 +23,6 @@ int command_show(struct options *options);
 int command_tree(struct options *options);
 int command_status(struct options *options);
 int command_cat(struct options *options);
+int command_stats(struct options *options);
 
 #endif

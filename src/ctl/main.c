@@ -20,6 +20,10 @@ int main(int argc, char *argv[])
 		argc--;
 	}
 	status = options_parse(&options, argc, argv, command->runs_program);
+	if (status < 0 && options.format == FORMAT_OTHER && !command->own_formats) {
+		fprintf(stderr, "execsnoopctl: --output %s: no such format\n", options.output);
+		status = CTL_USAGE;
+	}
 	if (status < 0)
 		status = command->run(&options);
 	options_finish(&options);

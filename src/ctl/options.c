@@ -81,6 +81,22 @@ void options_finish(struct options *o)
 	o->query = query_free(o->query);
 }
 
+int options_add_programs(const struct options *options)
+{
+	const char *reason = "out of memory";
+
+	for (char **argument = options->arguments; *argument; argument++) {
+		int r = strchr(*argument, '=') ? query_add_pair(options->query, *argument, &reason)
+					       : query_add_program(options->query, *argument, &reason);
+
+		if (r < 0) {
+			fprintf(stderr, "execsnoopctl: %s: %s\n", *argument, reason);
+			return CTL_USAGE;
+		}
+	}
+	return 0;
+}
+
 static int status_of(int error)
 {
 	switch (error) {

@@ -19,7 +19,16 @@ enum {
 };
 
 /* In the order of the names in options_table.c. */
-enum format { FORMAT_SHORT, FORMAT_JSON, FORMAT_JSON_PRETTY, FORMAT_SH, FORMAT_CAT, FORMAT_VERBOSE };
+enum format {
+	FORMAT_SHORT,
+	FORMAT_JSON,
+	FORMAT_JSON_PRETTY,
+	FORMAT_SH,
+	FORMAT_CAT,
+	FORMAT_VERBOSE,
+	FORMAT_CSV,
+	FORMAT_OTHER
+};
 
 struct options {
 	const char *socket;
@@ -30,6 +39,8 @@ struct options {
 	uint64_t lines; /* UINT64_MAX: all */
 	bool lines_set, reverse, follow, quiet, no_pager, full, events, merge, merge_set, json;
 	enum format format;
+	const char *output; /* the format by name; FORMAT_OTHER: the command knows it, or it is a file */
+	const char *by, *sort;
 	enum color_mode color;
 	struct view_options view;
 	uint64_t since, until; /* ns since the epoch; 0: none */
@@ -42,6 +53,9 @@ struct options {
  * at the first argument. */
 int options_parse(struct options *options, int argc, char *argv[], bool runs_program);
 void options_finish(struct options *options);
+
+/* The arguments, as programs and pairs. An exit status, or 0. */
+int options_add_programs(const struct options *options);
 
 /* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.
  */

@@ -11,7 +11,9 @@
 #include "ctl/time_spec.h"
 
 #define FILES_MAX 64
-#define FORMATS "short json json-pretty sh cat verbose"
+#define FORMATS "short json json-pretty sh cat verbose csv"
+#define BY "exe unit user spawner container args comm status host"
+#define SORT "started ended failed cpu longest rss running short mean read write name"
 #define COLORS "auto always never"
 
 int options_bad(const struct option_row *row, const char *value, const char *reason)
@@ -186,6 +188,16 @@ static int set_word(struct options *o, const struct option_row *row, const char 
 	return -1;
 }
 
+/* A command may have formats of its own: then this is FORMAT_OTHER. */
+static int set_output(struct options *o, const struct option_row *row, const char *value)
+{
+	unsigned i;
+
+	o->output = value;
+	o->format = find_word(row, value, &i) ? (enum format)i : FORMAT_OTHER;
+	return -1;
+}
+
 static int set_lines(struct options *o, const struct option_row *row, const char *value)
 {
 	char *end;
@@ -253,7 +265,9 @@ const struct option_row option_rows[] = {
 	{ 0,   "slower", "SPAN", "100ms 1s 10s 1min", "Show programs that ran this long or longer", set_slower, 0 },
 	{ 0,   "cpu", "SPAN", "100ms 1s 10s 1min", "Show programs that used this much CPU time or more", set_cpu, 0 },
 	{ 0,   "at", "TIME", "today -1h -5min", "Show the tree of this moment", set_at, OF(until) },
-	{ 'o', "output", "FORMAT", FORMATS, "One of: " FORMATS, set_word, OF(format) },
+	{ 'o', "output", "FORMAT", FORMATS, "One of: " FORMATS, set_output, 0 },
+	{ 0,   "by", "LIST", BY, "Group by: " BY, set_text, OF(by) },
+	{ 0,   "sort", "SUM", SORT, "Sort groups by: " SORT, set_text, OF(sort) },
 	{ 0,   "columns", "LIST", NULL, "Show these columns or keys", set_text, OF(view.columns) },
 	{ 0,   "merge", "BOOL", "yes no", "One line for a program that ends within 100 ms", set_merge, 0 },
 	{ 'l', "full", NULL, NULL, "Do not cut lines", set_flag, OF(full) },

@@ -30,6 +30,12 @@ VIEWS = {
     "tree-unit": ["tree", *SINCE, "cron.service"],
     "tree-at": ["tree", "--at=2026-11-29 10:00:04"],
     "show": ["show", "22041", "40000", "30008", "2"],
+    "stats": ["stats"],
+    "stats-program": ["stats", "-n", "2", "sh", "cc"],
+    "stats-by": ["stats", "--by=user,exe", "--sort=cpu"],
+    "stats-args": ["stats", "--by=args", "-n", "4", "--no-legend"],
+    "stats-csv": ["stats", "--by=spawner", "-o", "csv"],
+    "stats-json": ["stats", "--by=status,unit", "-o", "json"],
     "json": ["log", "-o", "json"],
     "json-pretty": ["log", "-o", "json-pretty", "--failed"],
     "sh": ["log", "-o", "sh"],
@@ -49,7 +55,7 @@ def cases():
     for name, view in VIEWS.items():
         for width in (60, 100, 200):
             yield f"{name}-{width}", view, width, "utf8", "never"
-    for name in ("watch", "log", "tree-time", "show"):
+    for name in ("watch", "log", "tree-time", "show", "stats"):
         yield f"{name}-color", VIEWS[name], 100, "utf8", "always"
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"
 

@@ -6,9 +6,11 @@
 #include <stdint.h>
 
 #include "ctl/event_parser.h"
+#include "ctl/groups.h"
 #include "ctl/history.h"
 #include "ctl/view_json.h"
 #include "ctl/view_line.h"
+#include "ctl/view_stats.h"
 #include "ctl/view_tree.h"
 #include "util/utf8.h"
 
@@ -91,8 +93,23 @@ static void check_tree(const struct history *history, unsigned width, bool fold)
 	output_close(&output, false);
 }
 
+static void check_stats(struct groups *groups, unsigned width)
+{
+	const struct stats_options options = { .lines = 100, .utc = true, .legend = true };
+	struct output output;
+
+	output_open(&output, width, true);
+	view_stats_lists(&output.terminal, groups, &options);
+	view_stats_table(&output.terminal, groups, ORDER_CPU, &options);
+	output_close(&output, width >= 80);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct groups_options by = {
+		.keys = { GROUP_ARGS, GROUP_UNIT }, .key_count = 2, .max = 16, .numeric = true, .commands = true
+	};
+	_cleanup_(groups_free_p) struct groups *groups = NULL;
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	_cleanup_(history_free_p) struct history *history = NULL;
 	const char *at = (const char *)data, *end = at + size, *reason;
@@ -100,6 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	ASSERT(event_parser_new(&parser) == 0);
 	ASSERT(history_new(&history, true) == 0);
+	ASSERT(groups_new(&groups, &by) == 0);
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		struct bytes line = { at, (size_t)((newline ? newline : end) - at) };
@@ -115,8 +133,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_lines(&parsed, 160, false, "pid,comm,args");
 		check_lines(&parsed, 0, true, "id,tty,env,cgroup,exe,command");
 		ASSERT(history_add(history, &parsed) == 0);
+		ASSERT(groups_add(groups, &parsed) == 0);
 	}
 	check_tree(history, 0, false);
+	check_stats(groups, 0);
+	check_stats(groups, 80);
 	check_tree(history, 80, true);
 	return 0;
 }
