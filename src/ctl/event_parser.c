@@ -78,6 +78,24 @@ static bool put_base64(struct event_parser *p, const unsigned char *data, size_t
 	return true;
 }
 
+/* Where a text goes that is no key of an event; NULL: nowhere. */
+static struct bytes *extra_of(struct parsed *parsed, struct bytes name)
+{
+	const struct {
+		const char *name;
+		struct bytes *value;
+	} extras[] = {
+		{ "host", &parsed->host },	 { "reason", &parsed->reason },
+		{ "stream", &parsed->stream },	 { "machine_id", &parsed->machine_id },
+		{ "boot_id", &parsed->boot_id }, { "version", &parsed->version },
+	};
+
+	for (size_t i = 0; i < sizeof(extras) / sizeof(extras[0]); i++)
+		if (bytes_equal(name, bytes_of(extras[i].name)))
+			return extras[i].value;
+	return NULL;
+}
+
 static int on_map_key(void *userdata, const unsigned char *data, size_t size)
 {
 	static const char suffix[] = "_raw";
@@ -101,10 +119,7 @@ static int on_map_key(void *userdata, const unsigned char *data, size_t size)
 		return 1;
 	}
 	p->key = NO_KEY;
-	if (bytes_equal(name, BYTES("host")))
-		p->extra = &p->parsed->host;
-	else if (bytes_equal(name, BYTES("reason")))
-		p->extra = &p->parsed->reason;
+	p->extra = extra_of(p->parsed, name);
 	return 1;
 }
 

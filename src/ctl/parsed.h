@@ -19,12 +19,14 @@ struct parsed {
 	struct bytes id;   /* data NULL: none */
 	struct bytes parent_id;
 	struct bytes tty;
-	struct bytes source;	 /* as it was */
-	struct bytes error_name; /* of EVENT_ERROR */
-	struct bytes host;	 /* of a line that has one */
-	struct bytes reason;	 /* of `rejected` */
-	struct bytes line;	 /* of JSON, as it came, without its end; data NULL: it came otherwise */
-	const char *list_data;	 /* reader's own: start of the list under way */
+	struct bytes source;			   /* as it was */
+	struct bytes error_name;		   /* of EVENT_ERROR */
+	struct bytes host;			   /* of a line that has one */
+	struct bytes reason;			   /* of `rejected` */
+	struct bytes stream;			   /* of `live` and `subscribed` */
+	struct bytes machine_id, boot_id, version; /* of `live` */
+	struct bytes line;     /* of JSON, as it came, without its end; data NULL: it came otherwise */
+	const char *list_data; /* reader's own: start of the list under way */
 };
 
 static inline bool parsed_has(const struct parsed *parsed, enum key key)

@@ -26,6 +26,7 @@ static int start_stdout(struct daemon *d)
 		.table = pipeline_table(d->pipeline),
 		.settings = d->settings,
 		.boot = d->boot,
+		.stream = pipeline_stream(d->pipeline),
 		.gone = on_gone,
 		.userdata = d,
 	};
@@ -57,6 +58,7 @@ static int start_server(struct daemon *d, const struct handover *from)
 	struct server_config config = {
 		.settings = d->settings,
 		.boot = d->boot,
+		.stream = pipeline_stream(d->pipeline),
 		.checkpoint = d->checkpoint,
 		.store = from->store,
 		.previous = from->previous,

@@ -71,8 +71,11 @@ static int make_empty_pipeline(struct daemon *d)
 		.redact = d->redact,
 		.checkpoint = counters,
 	};
-	int r = pipeline_new(&d->pipeline, &config);
+	int r = stream_init(&config.stream);
 
+	if (r < 0)
+		return r;
+	r = pipeline_new(&d->pipeline, &config);
 	if (r < 0)
 		return r;
 	return consumer_new(&d->consumer, d->event, d->pipeline, d->settings->probes.forks, counters, &consumer_ops, d);

@@ -49,6 +49,7 @@ struct checkpoint_loss {
 };
 
 struct checkpoint_counters {
+	uint64_t stream; /* output/stream.h */
 	uint64_t seq;
 	uint64_t unreported; /* pipeline.h; losses that are not reported yet */
 	uint64_t listed;     /* pipeline_set_listed() */

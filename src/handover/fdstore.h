@@ -33,7 +33,7 @@ int fdstore_take_listening(struct fdstore *store, int *ret, size_t *ret_count);
  * Descriptors for the next daemon, under "kept-VERSION-" and a name; several may have the same name. Whether systemd
  * accepts them (FileDescriptorStoreMax=) is not known before the next start.
  */
-#define STORE_VERSION "5" /* changes with the form of records (bpf/record.h), the checkpoint or an archive */
+#define STORE_VERSION "6" /* changes with the form of records (bpf/record.h), the checkpoint or an archive */
 #define FDSTORE_NAME_MAX 32
 
 /* One of that name out of what was passed, the caller's from now on; -1: there is none (any more). It stays in

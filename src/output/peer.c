@@ -239,6 +239,7 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 	if (!request->keys_given)
 		request->keys = peer->server->config.settings->socket.output.fields;
 	request_gen(request, gen);
+	stream_gen(peer->server->config.stream, peer->server->config.stream->last_seq, gen);
 	r = reply_end(gen, &line);
 	if (r < 0)
 		return r;

@@ -39,6 +39,7 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ui
 		.keys = keys,
 		.filter = filter,
 		.boot = server->config.boot,
+		.stream = server->config.stream,
 		.json = server->json,
 		.budget = &server->budget,
 		.uid = uid,
@@ -217,6 +218,8 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	server->event = event;
 	server->table = table;
 	server->config = *config;
+	if (!server->config.stream)
+		server->config.stream = &stream_none;
 	server->fd = -1;
 	server->work = config->checkpoint ? &checkpoint_page(config->checkpoint)->work : &server->no_work;
 	r = json_new(&server->json);

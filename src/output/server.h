@@ -17,6 +17,7 @@
 #include "handover/fdstore.h"
 #include "model/proctable.h"
 #include "output/sink.h"
+#include "output/stream.h"
 #include "settings/settings.h"
 
 struct server;
@@ -24,6 +25,7 @@ struct server;
 struct server_config {
 	const struct settings *settings; /* [socket]; borrowed until the next server_reload */
 	uint64_t boot;
+	const struct stream *stream;   /* of all events; borrowed, NULL: stream_none */
 	struct checkpoint *checkpoint; /* what is kept over a crash; borrowed, NULL: nothing is */
 	/* For server_new() alone: the previous daemon's listening socket is in the store, its file in the page.
 	 * Borrowed; NULL: there is none. */

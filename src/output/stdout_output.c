@@ -135,7 +135,12 @@ int stdout_output_new(struct stdout_output **ret, sd_event *event, const struct 
 	_cleanup_(stdout_output_free_p) struct stdout_output *stdout_output = calloc(1, sizeof(*stdout_output));
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	const struct settings_output *output = &config->settings->stdout_output.output;
-	struct subscriber_config stream = { .queue = QUEUE, .keys = output->fields, .boot = config->boot };
+	struct subscriber_config stream = {
+		.queue = QUEUE,
+		.keys = output->fields,
+		.boot = config->boot,
+		.stream = config->stream,
+	};
 	int r;
 
 	if (!stdout_output)

@@ -8,6 +8,7 @@
 
 #include "model/proctable.h"
 #include "output/sink.h"
+#include "output/stream.h"
 #include "settings/settings.h"
 
 struct stdout_output;
@@ -19,6 +20,7 @@ struct stdout_output_config {
 	struct proctable *table;
 	const struct settings *settings;
 	uint64_t boot;
+	const struct stream *stream; /* of all events; borrowed */
 	/* Called once, when nothing more can be written: error is EPIPE when the reader has gone,
 	 * else that of write(2). */
 	void (*gone)(void *userdata, int error);

@@ -58,6 +58,8 @@ int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_conf
 	if (r < 0)
 		return r;
 	s->config = *config;
+	if (!s->config.stream)
+		s->config.stream = &stream_none;
 	take_filter(s, config->filter);
 	*ret = TAKE_PTR(s);
 	return 0;
@@ -261,6 +263,7 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 		return r;
 	end_portion(s);
 	s->cursor = TAKE_PTR(cursor);
+	s->snapshot_seq = s->config.stream->last_seq;
 	s->joined = true;
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
@@ -324,6 +327,7 @@ static void lose_queue(struct subscriber *s)
 /* `live`, behind what is missing. */
 static int push_live(struct subscriber *s, size_t missing)
 {
+	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct event event = {
 		.type = EVENT_LOST,
 		.time = clock_ns(CLOCK_REALTIME),
@@ -331,8 +335,9 @@ static int push_live(struct subscriber *s, size_t missing)
 	};
 	int r = missing > 0 ? push_own(s, before_queue(s), &event) : 0;
 
-	event = (struct event){ .type = EVENT_LIVE, .time = event.time };
-	return r < 0 ? r : push_own(s, before_queue(s), &event);
+	if (r == 0)
+		r = stream_live(s->config.stream, s->snapshot_seq, &line);
+	return r < 0 ? r : line_queue_push_always(before_queue(s), line);
 }
 
 void subscriber_end_snapshot(struct subscriber *s)

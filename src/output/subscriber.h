@@ -28,6 +28,7 @@
 #include "output/json.h"
 #include "output/line_queue.h"
 #include "output/sink.h"
+#include "output/stream.h"
 #include "util/budget.h"
 
 struct subscriber;
@@ -36,11 +37,12 @@ struct subscriber_config {
 	size_t queue;	 /* bytes of memory */
 	bool disconnect; /* slow = disconnect */
 	key_set keys;
-	struct filter *filter; /* taken over; NULL: everything */
-	uint64_t boot;	       /* for the ids of the snapshot */
-	struct json *json;     /* for lines of its own; borrowed, may be shared with others */
-	struct budget *budget; /* of all filters; borrowed */
-	uid_t uid;	       /* whose part of the budget its filter may use */
+	struct filter *filter;	     /* taken over; NULL: everything */
+	uint64_t boot;		     /* for the ids of the snapshot */
+	const struct stream *stream; /* of all events; borrowed, NULL: stream_none */
+	struct json *json;	     /* for lines of its own; borrowed, may be shared with others */
+	struct budget *budget;	     /* of all filters; borrowed */
+	uid_t uid;		     /* whose part of the budget its filter may use */
 };
 
 /* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.

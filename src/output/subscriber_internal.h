@@ -21,6 +21,7 @@ struct subscriber {
 	size_t counted; /* of it, in `portions` */
 	struct line *replies[SUBSCRIBER_REPLIES_MAX];
 	struct proctable_cursor *cursor;  /* of the snapshot under way */
+	uint64_t snapshot_seq;		  /* of the last event before it */
 	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
 	struct filter_place undecided_at; /* and continues here */
 	struct budget_share share;	  /* if the filter has patterns */

@@ -36,6 +36,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	if (r < 0)
 		return r;
 	ARCHIVE(a, s->portion);
+	ARCHIVE(a, s->snapshot_seq);
 	archive_flag(a, &s->joined);
 	archive_flag(a, &s->filter_stale);
 	archive_flag(a, &s->undecided);

@@ -17,10 +17,10 @@
 
 #include "output/encoder.h"
 #include "pipeline/decode.h"
+#include "pipeline/ended.h"
 #include "pipeline/enrich.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-#define ENDED_MAX 256 /* a power of two */
 
 enum mode {
 	LOADING, /* records change the table only */
@@ -35,12 +35,9 @@ struct pipeline {
 	struct encoder encoder;
 	struct decoded decoded;
 	struct enricher enricher;
-	/* Who ended lately, by tgid: on kernels before 6.16 two threads may both be the last one. */
-	struct {
-		uint64_t start;
-		uint32_t tgid;
-	} ended[ENDED_MAX];
-	struct pipeline_stats stats;
+	struct ended ended;
+	struct pipeline_stats stats; /* without seq */
+	struct stream stream;
 	int64_t epoch;
 	uint64_t listed; /* pipeline_set_listed */
 	uint64_t shown;	 /* pipeline_resume: snapshots had all that had begun by then */
@@ -62,7 +59,8 @@ static void write_checkpoint(struct pipeline *p)
 
 	if (!checkpoint)
 		return;
-	checkpoint->seq = p->stats.seq;
+	checkpoint->stream = p->stream.id;
+	checkpoint->seq = p->stream.last_seq;
 	checkpoint->unreported = p->unreported;
 	checkpoint->listed = p->listed;
 	checkpoint_loss(checkpoint)->lost_events = p->lost_events;
@@ -80,7 +78,7 @@ static bool is_numberless(const struct event *event)
 static void emit(struct pipeline *p, struct event *event)
 {
 	event->boot = p->config.boot;
-	event->seq = is_numberless(event) ? 0 : ++p->stats.seq;
+	event->seq = is_numberless(event) ? 0 : ++p->stream.last_seq;
 	event->position = proctable_clock(p->table);
 	p->stats.events[event->type]++;
 	p->encoder.event = event;
@@ -147,14 +145,8 @@ static void end_process(struct pipeline *p, struct entry *entry, struct event *e
 	if (makes_events(p) && is_public(p, entry))
 		emit(p, event);
 	sinks_exit(p, &entry->process);
-	p->ended[entry->process.tgid % ENDED_MAX].tgid = entry->process.tgid;
-	p->ended[entry->process.tgid % ENDED_MAX].start = entry->process.start;
+	ended_add(&p->ended, entry->process.tgid, entry->process.start);
 	proctable_remove(p->table, entry);
-}
-
-static bool has_ended(const struct pipeline *p, uint32_t tgid, uint64_t start)
-{
-	return p->ended[tgid % ENDED_MAX].tgid == tgid && p->ended[tgid % ENDED_MAX].start == start;
 }
 
 /* The entry of that tgid is another process's, whose end was lost: it ended before this one began. */
@@ -255,7 +247,7 @@ static void unknown_exit(struct pipeline *p, const struct decoded *d)
 	/* For who may have it in a list that was read before. */
 	sinks_exit(p, &process);
 	if (makes_events(p) && is_event && !is_kept_out && process.start >= p->listed &&
-	    !has_ended(p, process.tgid, process.start))
+	    !ended_has(&p->ended, process.tgid, process.start))
 		p->unreported++;
 	write_checkpoint(p);
 }
@@ -396,7 +388,7 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 	if (!p)
 		return -ENOMEM;
 	p->config = *config;
-	p->stats.seq = config->seq;
+	p->stream = config->stream;
 	r = proctable_new(&p->table, config->table_memory);
 	if (r < 0)
 		return r;
@@ -428,9 +420,15 @@ struct proctable *pipeline_table(struct pipeline *p)
 	return p->table;
 }
 
+const struct stream *pipeline_stream(const struct pipeline *p)
+{
+	return &p->stream;
+}
+
 void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
 {
 	*ret = p->stats;
+	ret->seq = p->stream.last_seq;
 	ret->arg_chunks_bytes = arg_chunks_memory(p->enricher.chunks);
 }
 
@@ -519,7 +517,6 @@ void pipeline_gone(struct pipeline *p, struct entry *entry, uint64_t boot_time)
 
 void pipeline_replay(struct pipeline *p)
 {
-	ASSERT(p->mode == LOADING);
 	p->mode = REPLAY;
 }
 
@@ -540,7 +537,8 @@ void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left,
 	for (; entry; entry = proctable_next(p->table, entry))
 		if (entry->process.execed || p->config.forks)
 			entry->announced = proctable_clock(p->table);
-	p->stats.seq = left->seq;
+	p->stream.id = left->stream;
+	p->stream.last_seq = left->seq;
 	p->shown = shown;
 	p->unreported = left->unreported;
 	p->listed = left->listed;
@@ -571,6 +569,8 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 {
 	int r;
 
+	ARCHIVE(a, p->stream.id);
+	ARCHIVE(a, p->stream.last_seq);
 	ARCHIVE(a, p->stats);
 	ARCHIVE(a, p->lost_events);
 	ARCHIVE(a, p->lost_forks);

@@ -24,6 +24,7 @@
 #include "model/proctable.h"
 #include "model/redact.h"
 #include "output/sink.h"
+#include "output/stream.h"
 #include "pipeline/dedup.h"
 #include "util/cleanup.h"
 
@@ -35,7 +36,7 @@ struct pipeline_config {
 	bool kernel_threads; /* have them in the table */
 	uint64_t args_limit;
 	uint64_t table_memory;
-	uint64_t seq;				/* number of the last event before these; 0 at first */
+	struct stream stream;			/* whose numbers continue */
 	struct checkpoint_counters *checkpoint; /* where seq and reported losses are saved; borrowed, NULL: nowhere */
 	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
 	struct environment *environment; /* [probes] env */
@@ -58,6 +59,8 @@ struct pipeline *pipeline_free(struct pipeline *pipeline);
 DEFINE_CLEANUP(struct pipeline *, pipeline_free);
 
 struct proctable *pipeline_table(struct pipeline *pipeline);
+/* The series of numbers that its events have, up to the last one. Borrowed. */
+const struct stream *pipeline_stream(const struct pipeline *pipeline);
 void pipeline_stats(const struct pipeline *pipeline, struct pipeline_stats *ret);
 
 /* Sinks are borrowed, and get every event from now on, in the order they were added. */

@@ -167,6 +167,45 @@ def restart_is_invisible_to_subscribers():
         whole(client)
 
 
+def identity(path):
+    """Of a stream that begins now: its `live`, after which the next event has the next number."""
+    with Client(path) as client:
+        live = client.wait_live()
+        run(ODD, "exit", "0")
+        after = client.wait(lambda e: "seq" in e and not e.get("snapshot"))
+        equal(after["seq"], live["last_seq"] + 1, "the first event")
+        client.send({"pid": 1})
+        subscribed = client.wait(lambda e: e["type"] == "subscribed")
+        equal(subscribed["stream"], live["stream"], "the same stream")
+        equal(subscribed["last_seq"], max(e.get("seq", 0) for e in client.events), "the last event before")
+        return live
+
+
+@test
+def stream_is_another_only_where_seq_begins_again():
+    with Listener() as listener:
+        with Unit(listener) as unit:
+            first = identity(listener.path)
+            equal(first["host"], os.uname().nodename, "host")
+            with open("/proc/sys/kernel/random/boot_id") as boot:
+                equal(first["boot_id"], boot.read().strip().replace("-", ""), "boot_id")
+            if os.path.exists("/etc/machine-id"):
+                with open("/etc/machine-id") as machine:
+                    equal(first["machine_id"], machine.read().strip(), "machine_id")
+            last = first
+            for end in (unit.stop, unit.kill):
+                end()
+                unit.start()
+                again = identity(listener.path)
+                equal(again["stream"], first["stream"], "the stream goes on")
+                check(again["last_seq"] > last["last_seq"])
+                last = again
+        with Unit(listener):
+            fresh = identity(listener.path)
+            check(fresh["stream"] != first["stream"], "seq began again in the same stream")
+            check(fresh["last_seq"] < last["last_seq"])
+
+
 @test
 def restarts_in_a_storm_lose_and_repeat_nothing():
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:

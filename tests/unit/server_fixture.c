@@ -63,13 +63,16 @@ void on_stats(void *userdata, yajl_gen gen)
 
 int try_begin(const char *socket, int listen_fd)
 {
-	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 28 };
+	struct pipeline_config config = {
+		.kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 28, .stream.id = 0x123
+	};
 	struct server_config server_config = { .boot = 1, .stats = on_stats, .log = on_note };
 	int r;
 
 	settings = settings_of(socket);
 	server_config.settings = settings;
 	CHECK_INT(pipeline_new(&pipeline, &config), 0);
+	server_config.stream = pipeline_stream(pipeline);
 	pipeline_go_live(pipeline);
 	CHECK(sd_event_new(&event) >= 0);
 	r = server_new(&server, event, pipeline_table(pipeline), &server_config, listen_fd);

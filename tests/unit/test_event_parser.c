@@ -67,6 +67,24 @@ TEST(result_is_read_without_its_status)
 	CHECK(!parsed_has(&parsed, KEY_RESULT) && !parsed_failed(&parsed));
 }
 
+TEST(live_identifies_its_stream)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	CHECK_INT(parse(parser,
+			"{\"type\":\"live\",\"stream\":\"0a\",\"last_seq\":7,\"version\":\"0.1\",\"host\":\"box\","
+			"\"machine_id\":\"m\",\"boot_id\":\"b\"}"),
+		  0);
+	CHECK_INT(parsed.event.type, EVENT_LIVE);
+	CHECK_INT(parsed.event.lost.last_seq, 7);
+	check_text(parsed.stream, "0a");
+	check_text(parsed.version, "0.1");
+	check_text(parsed.host, "box");
+	check_text(parsed.machine_id, "m");
+	check_text(parsed.boot_id, "b");
+}
+
 TEST(raw_twin_gives_the_exact_bytes)
 {
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;

@@ -65,7 +65,7 @@ TEST(requests_may_be_fragmented_anywhere)
 	}
 	take(fd);
 	CHECK_STR(line_at(text), "{\"type\":\"subscribed\",\"snapshot\":false,\"fields\":[\"type\",\"pid\"],"
-				 "\"comm\":[\"\xe2\x82\xac*\"]}");
+				 "\"comm\":[\"\xe2\x82\xac*\"],\"stream\":\"0000000000000123\",\"last_seq\":0}");
 	CHECK_INT(count_of("\"type\":\"stats\""), 1);
 	CHECK(strstr(text, "\"own\":7"));
 	end();

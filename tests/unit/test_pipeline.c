@@ -93,7 +93,7 @@ static void end(void)
 
 TEST(fork_exec_and_exit_are_started_and_exited)
 {
-	begin_live((struct pipeline_config){ .seq = 41 });
+	begin_live((struct pipeline_config){ .stream.last_seq = 41 });
 	make_fork(10, 1000, 1, 1);
 	feed();
 	CHECK_INT(count, 0);

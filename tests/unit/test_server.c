@@ -33,6 +33,29 @@ TEST(new_connection_receives_snapshot_live_and_events)
 	end();
 }
 
+/* Also where events wait behind the snapshot, which are not in it. */
+TEST(live_has_the_number_of_the_last_event_before_the_snapshot)
+{
+	int fd;
+
+	begin("");
+	execs(1, 5000);
+	fd = client();
+	settle();
+	execs(6000, 2);
+	take(fd);
+	CHECK_INT(count_of("\"snapshot\":true"), 5000);
+	CHECK_INT(count_of("\"stream\":\"0000000000000123\",\"last_seq\":5000,"), 1);
+	CHECK(strstr(last_line(), "\"seq\":5002,"));
+	execs(6002, 3);
+	ask(fd, "{\"comm\":\"nobody\"}\n");
+	take(fd);
+	CHECK_INT(count_of("\"seq\":"), 3);
+	CHECK(strstr(last_line(), "\"type\":\"subscribed\""));
+	CHECK(strstr(last_line(), "\"stream\":\"0000000000000123\",\"last_seq\":5005}"));
+	end();
+}
+
 TEST(snapshot_larger_than_a_socket_is_made_as_it_is_read)
 {
 	struct server_stats s;
