@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model/event.h"
+#include "model/event_cut.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -174,6 +175,33 @@ static struct process whole_process(void)
 	"bytes cgroup=/a/b.service\nbytes unit=b.service\nbytes container_id=c0ffee\nnumber pid_ns=4026531836\n"    \
 	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber exe_inode=18446744073709551615\n"                       \
 	"text exe_dev=259:4294967295\nlist ancestors=bash|systemd|\n"
+
+TEST(cut_ends_between_two_arguments)
+{
+	const char args[] = "ls\0-l\0\0file";
+	struct process process = {
+		.tgid = 7,
+		.image = { .args = { args, sizeof(args) }, .argc = 4, .args_size = sizeof(args) },
+	};
+	const struct event event = { .type = EVENT_STARTED, .seq = 3, .process = &process };
+	const size_t sizes[] = { 0, 0, 0, 3, 3, 3, 6, 7, 7, 7, 7, 7 }; /* by limit */
+	struct event_cut cut;
+
+	CHECK(event_cut_args(&event, 0, &cut) == &event);
+	CHECK(event_cut_args(&event, sizeof(args), &cut) == &event);
+	for (size_t limit = 1; limit < sizeof(sizes) / sizeof(sizes[0]); limit++) {
+		const struct event *view = event_cut_args(&event, limit, &cut);
+		const struct image *image = &view->process->image;
+
+		CHECK(view != &event && view->seq == 3 && view->process->tgid == 7);
+		CHECK_INT(image->args.size, sizes[limit]);
+		CHECK(image->args.data == args && image->args_truncated);
+		CHECK_INT(image->argc, 4);
+		CHECK_INT(image->args_size, sizeof(args));
+	}
+	CHECK_INT(process.image.args.size, sizeof(args));
+	CHECK(!process.image.args_truncated);
+}
 
 TEST(started_has_its_keys_in_the_order_of_the_manual)
 {
