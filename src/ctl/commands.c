@@ -9,6 +9,8 @@ const struct command commands[] = {
 	{ "show", "PID|ID...", "Show all about a process, and why it ran", command_show },
 	{ "tree", "[PID|UNIT]", "Show processes below their parents", command_tree },
 	{ "stats", "[PROGRAM...]", "Show what was started most, used most, failed most", command_stats },
+	{ "run", "COMMAND...", "Run a command, and report what it ran", command_run, true, true },
+	{ "export", "[PROGRAM...]", "Write a picture or a file for another program: -o", command_export, false, true },
 	{ "status", "", "Show the state of the daemon", command_status },
 	{ "cat", "", "Print the daemon's lines of JSON", command_cat },
 	{ 0 },

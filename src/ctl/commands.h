@@ -24,5 +24,8 @@ int command_tree(struct options *options);
 int command_status(struct options *options);
 int command_cat(struct options *options);
 int command_stats(struct options *options);
+int command_run(struct options *options);
+int command_export(struct options *options);
+int command_plot(struct options *options);
 
 #endif

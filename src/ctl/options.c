@@ -97,7 +97,7 @@ int options_add_programs(const struct options *options)
 	return 0;
 }
 
-static int status_of(int error)
+int options_status(int error)
 {
 	switch (error) {
 	case -ENOENT:
@@ -119,17 +119,17 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 
 	if (o->input) {
 		r = source_open_file(ret, o->input);
-		return r < 0 ? status_of(r) : 0;
+		return r < 0 ? options_status(r) : 0;
 	}
 	if (o->from_journal || (!live && !o->from_socket)) {
 		journal.reverse = o->reverse;
 		journal.follow = o->follow;
 		r = source_open_journal(ret, &journal, o->query);
-		return r < 0 ? status_of(r) : 0;
+		return r < 0 ? options_status(r) : 0;
 	}
 	r = query_request(o->query, snapshot, &request);
 	if (r < 0)
 		return CTL_FAILED;
 	r = source_open_socket(ret, o->socket, request);
-	return r < 0 ? status_of(r) : 0;
+	return r < 0 ? options_status(r) : 0;
 }

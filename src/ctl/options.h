@@ -41,6 +41,9 @@ struct options {
 	enum format format;
 	const char *output; /* the format by name; FORMAT_OTHER: the command knows it, or it is a file */
 	const char *by, *sort;
+	const char *write; /* a file; NULL: none */
+	unsigned weight;   /* enum weight */
+	bool wait;
 	enum color_mode color;
 	struct view_options view;
 	uint64_t since, until; /* ns since the epoch; 0: none */
@@ -56,6 +59,9 @@ void options_finish(struct options *options);
 
 /* The arguments, as programs and pairs. An exit status, or 0. */
 int options_add_programs(const struct options *options);
+
+/* The exit status for what source_open_socket() and the like return. */
+int options_status(int error);
 
 /* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.
  */

@@ -18,6 +18,7 @@ struct event_source {
 	const struct source_ops *ops;
 	const char *name; /* for messages */
 	size_t bad;	  /* lines or entries that were reported and passed over */
+	int fd;		  /* readable when there is more; -1: there is none */
 };
 
 /* 1: *ret is the next event, or another line of the daemon's, valid until the next call. 0: there are no more. -EINTR:
@@ -37,6 +38,9 @@ int source_open_file(struct event_source **ret, const char *path);
  * may not read.
  */
 int source_open_socket(struct event_source **ret, const char *path, const char *request);
+
+/* Reads up to the answer to the request. 0: it was accepted; -errno, reported. */
+int source_await_answer(struct event_source *source);
 
 struct journal_options {
 	const char *directory;	/* NULL: this machine's */

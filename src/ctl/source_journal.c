@@ -328,7 +328,7 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 
 	if (!s)
 		return -ENOMEM;
-	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal" };
+	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
 	s->follow = options->follow;
 	r = open_journal(&s->journal, options);

@@ -184,7 +184,7 @@ static int stream_new(struct event_source **ret, int fd, const char *name)
 		close(fd);
 		return -ENOMEM;
 	}
-	s->source = (struct event_source){ .ops = &stream_ops, .name = name };
+	s->source = (struct event_source){ .ops = &stream_ops, .name = name, .fd = fd };
 	s->fd = fd;
 	r = event_parser_new(&s->parser);
 	if (r < 0) {
@@ -251,6 +251,26 @@ static void explain(const char *path, int error)
 		fputs("Only root and members of the group execsnoopd may read events. To join it:\n"
 		      "usermod -aG execsnoopd USER, then log in again\n",
 		      stderr);
+}
+
+int source_await_answer(struct event_source *source)
+{
+	struct stream *s = (struct stream *)source;
+	struct bytes line;
+
+	while (s->waits) {
+		int r = next_line(s, &line);
+
+		if (r > 0)
+			r = take(s, line) == 0 ? 0 : -EPROTO;
+		else if (r == 0)
+			r = -EPIPE;
+		if (r < 0) {
+			fprintf(stderr, "%s: the daemon does not answer: %s\n", s->source.name, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
 }
 
 int source_open_socket(struct event_source **ret, const char *path, const char *request)

@@ -49,7 +49,7 @@ static bool wants_colors(enum color_mode mode, bool is_terminal)
 	return is_terminal && value && strcmp(value, "dumb") != 0;
 }
 
-static unsigned find_width(bool is_terminal)
+static unsigned find_width(int fd, bool is_terminal)
 {
 	const char *value = getenv("COLUMNS");
 	struct winsize size;
@@ -59,7 +59,7 @@ static unsigned find_width(bool is_terminal)
 		return (unsigned)width;
 	if (!is_terminal)
 		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+	if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
 		return size.ws_col;
 	return WIDTH_DEFAULT;
 }
@@ -123,13 +123,27 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 	*terminal = (struct terminal){
 		.out = stdout,
 		.is_terminal = is_terminal,
-		.width = full ? 0 : find_width(is_terminal),
+		.width = full ? 0 : find_width(STDOUT_FILENO, is_terminal),
 		.colors = wants_colors(mode, is_terminal),
 		.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 	};
 	signal(SIGPIPE, SIG_IGN);
 	if (pager && is_terminal)
 		start_pager();
+}
+
+void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full)
+{
+	bool is_terminal = isatty(STDERR_FILENO);
+
+	setlocale(LC_ALL, "");
+	*terminal = (struct terminal){
+		.out = stderr,
+		.is_terminal = is_terminal,
+		.width = full ? 0 : find_width(STDERR_FILENO, is_terminal),
+		.colors = wants_colors(mode, is_terminal),
+		.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+	};
 }
 
 int terminal_close(struct terminal *terminal)

@@ -27,6 +27,8 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
  * journalctl(1); "" and "cat" are none.
  */
 void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, bool full);
+/* The same for standard error, without a pager. Nothing is to be closed. */
+void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full);
 /* Flushes, and waits for the pager. -errno of a failed write; EPIPE is none: the reader has seen enough. */
 int terminal_close(struct terminal *terminal);
 

@@ -40,6 +40,12 @@ VIEWS = {
     "json-pretty": ["log", "-o", "json-pretty", "--failed"],
     "sh": ["log", "-o", "sh"],
 }
+# Without a terminal: one width.
+EXPORTS = {
+    "export-report": ["export", "-o", "report"],
+    "export-none": ["export", "-o", "report", "nothing-of-this-name"],
+    "export-unknown": ["export", "-o", "short"],
+}
 LOCALES = {"utf8": "C.UTF-8", "ascii": "C"}
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f]")
 
@@ -55,6 +61,8 @@ def cases():
     for name, view in VIEWS.items():
         for width in (60, 100, 200):
             yield f"{name}-{width}", view, width, "utf8", "never"
+    for name, view in EXPORTS.items():
+        yield name, view, 0, "utf8", "never"
     for name in ("watch", "log", "tree-time", "show", "stats"):
         yield f"{name}-color", VIEWS[name], 100, "utf8", "always"
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""execsnoopctl run: what a command ran, against strace(1) and wait4(2); and the command is as it is without it."""
+import collections
+import glob
+import grp
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from e2e import BUILD, PATIENCE, Daemon, Scratch, check, equal, main, needs, test, until
+
+CTL = os.path.join(BUILD, "src", "execsnoopctl")
+PYTHON = os.path.realpath(sys.executable)
+CALL = re.compile(r'execve\((".*?"), \[(.*?)\], .*\) = 0$')
+MAKEFILE = """
+NAMES = $(shell seq 1 8)
+OBJECTS = $(NAMES:%%=f%%.o)
+prog: $(OBJECTS); %(cc)s -o $@ $(OBJECTS)
+f%%.o: f%%.c; @echo CC $<; %(cc)s -O2 -c -o $@ $<
+"""
+
+
+def command_line(daemon, *options):
+    return [CTL, "run", "--socket=" + daemon.path, *options, "--"]
+
+
+def run(daemon, *command, options=(), **more):
+    done = subprocess.run([*command_line(daemon, *options), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=PATIENCE, check=False, **more)
+    done.report = done.stderr.decode()
+    return done
+
+
+def write_project(folder):
+    compiler = shutil.which("gcc") or "cc"
+    for i in range(1, 9):
+        with open(os.path.join(folder, "f%d.c" % i), "w") as f:
+            f.write("#include <stdio.h>\n#include <stdlib.h>\n")
+            f.writelines("int f%d_%d(int x) { printf(\"%%d\", x); return x * %d; }\n" % (i, j, j) for j in range(300))
+            f.write("int main(void) { return 0; }\n" if i == 1 else "")
+    with open(os.path.join(folder, "Makefile"), "w") as f:
+        f.write(MAKEFILE % {"cc": compiler})
+
+
+def events_of(path):
+    with open(path, encoding="utf-8") as f:
+        return [json.loads(line) for line in f]
+
+
+def traced(folder):
+    """The successful calls that strace wrote: how often each (file, arguments)."""
+    calls = collections.Counter()
+    for path in glob.glob(os.path.join(folder, "trace.*")):
+        with open(path, encoding="ascii") as f:
+            for line in f:
+                found = CALL.match(line.rstrip())
+                if found:
+                    strings = re.findall(r'"((?:\\x[0-9a-f]{2})*)"', found.group(1) + found.group(2))
+                    calls[tuple(bytes.fromhex(s.replace("\\x", "")).decode() for s in strings)] += 1
+    return calls
+
+
+@test
+def every_program_that_strace_sees_is_recorded():
+    with Scratch() as folder, Daemon() as daemon:
+        write_project(folder)
+        out = os.path.join(folder, "events")
+        done = run(daemon, "strace", "-ff", "-o", os.path.join(folder, "trace"), "-e", "trace=execve", "-s", "100000", "-xx",
+                   "make", "-s", "-j2", options=["-w", out], cwd=folder)
+        equal(done.returncode, 0, done.report)
+        recorded = collections.Counter((e["filename"], *e["args"]) for e in events_of(out) if e["type"] == "started")
+        strace = [key for key in recorded if key[1:2] == ("strace",)]
+        equal(len(strace), 1, "strace itself")
+        del recorded[strace[0]]
+        wanted = traced(folder)
+        check(sum(wanted.values()) > 30, "strace saw little:", wanted)
+        equal(recorded, wanted, "programs")
+
+
+@test
+def cpu_and_memory_are_those_of_wait():
+    with Scratch() as folder, Daemon() as daemon:
+        write_project(folder)
+        out = os.path.join(folder, "events")
+        code = "import os, subprocess, resource, json\n" \
+               "subprocess.run(['make', '-s', '-j2'], check=True)\n" \
+               "r = resource.getrusage(resource.RUSAGE_CHILDREN)\n" \
+               "print(json.dumps([r.ru_utime, r.ru_stime, r.ru_maxrss << 10]))\n"
+        done = run(daemon, PYTHON, "-c", code, options=["-w", out], cwd=folder)
+        user, system, rss = json.loads(done.stdout.splitlines()[-1])
+        ends = [e for e in events_of(out) if e["type"] == "exited" and e["exe"] != PYTHON]
+        sums = [sum(e[key] for e in ends) / 1e9 for key in ("cpu_user_ns", "cpu_system_ns")]
+        print("# cpu %.3f + %.3f s by events, %.3f + %.3f s by wait4" % (*sums, user, system))
+        # Since Linux 6.16 the event is made before exit_mm() (do_exit(), kernel/exit.c), whose time wait4 has, too.
+        check(-0.01 < user + system - sum(sums) < 0.02 + 0.05 * (user + system), "cpu", sums, user, system)
+        largest = max(e["max_rss_bytes"] for e in ends)
+        check(abs(largest - rss) <= 64 << 10, "memory", largest, rss)
+
+
+@test
+def exit_status_and_signal_are_the_commands():
+    with Daemon() as daemon:
+        for command, status in ((["true"], 0), (["sh", "-c", "exit 3"], 3), (["/nowhere/program"], 127), (["/etc/passwd"], 126),
+                                (["sh", "-c", "kill -TERM $$"], -signal.SIGTERM), (["sh", "-c", "kill -SEGV $$"], -signal.SIGSEGV)):
+            done = run(daemon, *command)
+            equal(done.returncode, status, command, done.report)
+        equal(run(daemon, "cat", input=b"by standard input").stdout, b"by standard input", "stdin")
+        check("SIGTERM after" in run(daemon, "sh", "-c", "kill -TERM $$").report, "the report names no signal")
+        done = run(daemon, "sh", "-c", "exit 4", options=["-q"])
+        equal((done.returncode, done.stderr), (4, b""), "quiet")
+
+
+@test
+def command_does_not_run_without_a_daemon():
+    with Scratch() as folder:
+        mark = os.path.join(folder, "ran")
+        done = subprocess.run([CTL, "run", "--socket=" + folder + "/none", "touch", mark], stderr=subprocess.PIPE, check=False)
+        equal(done.returncode, 69, done.stderr)
+        check(b"not run" in done.stderr, done.stderr)
+        check(not os.path.exists(mark), "it ran")
+
+
+@test
+def member_of_the_group_needs_no_root():
+    group = next(g for g in grp.getgrall() if g.gr_gid not in (0, 12346))
+    with Daemon({"socket": {"group": group.gr_name, "mode": "0660"}}) as daemon, Scratch() as folder:
+        os.chmod(daemon.dir, 0o755)
+        copy = shutil.copy(CTL, os.path.join(folder, "ctl"))
+        command = [copy, "run", "--socket=" + daemon.path, "sh", "-c", "id -u; false"]
+        member = {"user": 12345, "group": 12346, "cwd": "/", "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "check": False}
+        done = subprocess.run(command, extra_groups=[group.gr_gid], **member)
+        equal((done.returncode, done.stdout), (1, b"12345\n"), done.stderr)
+        check(b"exit 1  sh -c" in done.stderr or b"exit 1  false" in done.stderr, done.stderr)
+        done = subprocess.run(command, extra_groups=[], **member)
+        equal((done.returncode, done.stdout), (77, b""), done.stderr)
+
+
+def start_held(daemon, folder, trap, **more):
+    """A command that creates a file and then sleeps."""
+    mark = os.path.join(folder, "ready")
+    code = trap + "touch %s; while :; do sleep 0.1; done" % mark
+    process = subprocess.Popen([*command_line(daemon), "bash", "-c", code], stderr=subprocess.PIPE, **more)
+    until(lambda: os.path.exists(mark), "the command does not start")
+    os.unlink(mark)
+    return process
+
+
+@test
+def signals_reach_the_command_and_the_report_comes():
+    with Daemon() as daemon, Scratch() as folder:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            process = start_held(daemon, folder, "trap 'exit 5' %d; " % number)
+            process.send_signal(number)
+            report = process.communicate(timeout=PATIENCE)[1].decode()
+            equal(process.returncode, 5, number, report)
+            check("exit 5 after" in report, report)
+        # As the terminal's ^C: to the whole process group.
+        process = start_held(daemon, folder, "", start_new_session=True)
+        os.killpg(process.pid, signal.SIGINT)
+        report = process.communicate(timeout=PATIENCE)[1].decode()
+        equal(process.returncode, -signal.SIGINT, report)
+        check("SIGINT after" in report, report)
+
+
+@test
+def what_outlives_the_command_is_named_and_can_be_waited_for():
+    with Daemon() as daemon, Scratch() as folder:
+        code = "(sleep 1; %s -c 'pass') >/dev/null 2>&1 & exit 0" % PYTHON
+        begin = time.monotonic()
+        done = run(daemon, "sh", "-c", code)
+        check(time.monotonic() - begin < 0.9, "it waited")
+        check("still runs" in done.report and "sleep 1" in done.report, done.report)
+        out = os.path.join(folder, "events")
+        done = run(daemon, "sh", "-c", code, options=["--wait", "-w", out])
+        check("still runs" not in done.report, done.report)
+        ends = [e["args"][0] for e in events_of(out) if e["type"] == "exited" and "args" in e]
+        equal(ends, ["sh", "sleep", PYTHON], "ends")
+
+
+@test
+def file_is_read_again_with_the_same_report():
+    with Daemon() as daemon, Scratch() as folder:
+        out = os.path.join(folder, "events")
+        run(daemon, "sh", "-c", "ls / >/dev/null; env true; exit 3", options=["-w", out])
+        again = subprocess.run([CTL, "export", "-i", out, "-o", "report"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        check("programs, 1 failed" in again and "exit 3  sh -c" in again, again)
+
+
+if __name__ == "__main__":
+    # What it starts has the soft limit of this process: no cores are left behind.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    needs(shutil.which("strace"), "strace") and needs(shutil.which("make"), "make")
+    main()
