@@ -25,6 +25,7 @@
 /* One output's place in the stream. */
 struct checkpoint_stream {
 	uint64_t waiting, first_seq, last_seq; /* events that it was given, and that are not out */
+	uint64_t lines;			       /* of events, written */
 	uint64_t joined_ns;		       /* CLOCK_BOOTTIME */
 	uint8_t joined;
 	uint8_t had_snapshot; /* it had, or has, a snapshot of when it joined */

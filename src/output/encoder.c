@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "model/event_cut.h"
+
 #define LARGE (64 << 10) /* bytes of arguments and environment; and of a line that is not copied */
 
 int encoder_init(struct encoder *encoder)
@@ -102,29 +104,46 @@ static int cut(struct encoder *encoder, key_set keys, struct line **ret)
 	return line_new_cut(ret, encoder->whole, spans, n);
 }
 
-int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
+/* args_bytes: less than the event has, or 0. */
+static int encode(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret)
+{
+	struct event_cut view;
+
+	if (args_bytes > 0)
+		return json_event(encoder->json, ret, event_cut_args(encoder->event, args_bytes, &view), keys);
+	/* A loss is small, and always has all its keys. */
+	if (encoder->event->type != EVENT_LOST && (encoder->count == ENCODER_SETS || is_large(encoder->event)))
+		return cut(encoder, keys, ret);
+	return json_event(encoder->json, ret, encoder->event, keys);
+}
+
+int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret)
 {
 	struct line *line;
 	int r;
 
+	if (!event_exceeds(encoder->event, args_bytes))
+		args_bytes = 0;
 	for (size_t i = 0; i < encoder->count; i++) {
-		if (encoder->made[i].keys == keys) {
+		if (encoder->made[i].keys == keys && encoder->made[i].args_bytes == args_bytes) {
 			*ret = encoder->made[i].line;
 			return 0;
 		}
 	}
-	/* A loss is small, and always has all its keys. */
-	if (encoder->event->type != EVENT_LOST && (encoder->count == ENCODER_SETS || is_large(encoder->event)))
-		r = cut(encoder, keys, &line);
-	else
-		r = json_event(encoder->json, &line, encoder->event, keys);
+	r = encode(encoder, keys, args_bytes, &line);
 	if (r < 0)
 		return r;
 	/* The last place is for the latest set. */
 	if (encoder->count == ENCODER_SETS)
 		line_unref(encoder->made[--encoder->count].line);
 	encoder->made[encoder->count].keys = keys;
+	encoder->made[encoder->count].args_bytes = args_bytes;
 	encoder->made[encoder->count++].line = line;
 	*ret = line;
 	return 0;
+}
+
+int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
+{
+	return encoder_cut_line(encoder, keys, 0, ret);
 }

@@ -19,6 +19,7 @@ struct encoder {
 	const struct event *event;
 	struct {
 		key_set keys;
+		size_t args_bytes; /* 0: all of the arguments */
 		struct line *line;
 	} made[ENCODER_SETS];
 	size_t count;

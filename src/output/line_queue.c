@@ -26,7 +26,7 @@ struct line_queue {
 	size_t held;	/* memory of the lines, and of a ring that has grown */
 	size_t peak, limit;
 	uint64_t total_written; /* bytes */
-	uint64_t events;
+	uint64_t events, event_lines;
 	size_t long_lines;
 };
 
@@ -173,6 +173,7 @@ int line_queue_push_always(struct line_queue *queue, struct line *line)
 	queue->size += line->size;
 	queue->held += line->held;
 	queue->events += line->events;
+	queue->event_lines += line->events > 0;
 	queue->long_lines += line->size > LINE_QUEUE_WRITE_MAX;
 	if (queue->held > queue->peak)
 		queue->peak = queue->held;
@@ -198,6 +199,7 @@ static void release(struct line_queue *queue, struct line *line)
 {
 	queue->held -= line->held;
 	queue->events -= line->events;
+	queue->event_lines -= line->events > 0;
 	queue->long_lines -= line->size > LINE_QUEUE_WRITE_MAX;
 	line_unref(line);
 }
@@ -376,6 +378,11 @@ uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first)
 		}
 	}
 	return queue->events;
+}
+
+uint64_t line_queue_event_lines(const struct line_queue *queue)
+{
+	return queue->event_lines;
 }
 
 bool line_queue_may_be_mid_line(const struct line_queue *queue)

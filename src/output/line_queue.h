@@ -97,6 +97,8 @@ size_t line_queue_limit(const struct line_queue *queue);
 /* Events that would be lost with all lines; *ret_first: the seq of the first, not set if there are
  * none. */
 uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first);
+/* How many lines those are. */
+uint64_t line_queue_event_lines(const struct line_queue *queue);
 /*
  * It has a line that is written in parts, or the first is partly written: a socket takes less at
  * once where net.core.wmem_default is small (unix_stream_sendmsg(), net/unix/af_unix.c: half of

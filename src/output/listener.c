@@ -65,6 +65,7 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	peer->slot = next_slot(server);
 	sd_event_now(server->event, CLOCK_MONOTONIC, &peer->since_us);
 	peer_link(peer);
+	peer_set_mark(peer, settings->socket.mark);
 	server_checkpoint_soon(server);
 	server->stats.accepted++;
 	server_log(server, server_log_level(server, LOG_INFO), "subscriber %d (uid %u, gid %u) connected",

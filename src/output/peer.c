@@ -238,6 +238,8 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		return -ENOMEM;
 	if (!request->keys_given)
 		request->keys = peer->server->config.settings->socket.output.fields;
+	if (!request->mark_given)
+		request->mark = peer->server->config.settings->socket.mark;
 	request_gen(request, gen);
 	stream_gen(peer->server->config.stream, peer->server->config.stream->last_seq, gen);
 	r = reply_end(gen, &line);
@@ -248,6 +250,9 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		return r;
 	request->filter = NULL;
 	peer->own_subscription = true;
+	peer->args_bytes = request->args_bytes;
+	subscriber_set_args_bytes(peer->subscriber, peer->args_bytes);
+	peer_set_mark(peer, request->mark);
 	peer_save_subscription(peer);
 	r = subscriber_reply(peer->subscriber, line);
 	if (r == 0 && request->snapshot)

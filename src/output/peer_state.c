@@ -21,6 +21,7 @@ struct peer_state {
 	unsigned slot;
 	struct bytes subscription, input;
 	bool own_subscription, more, requests_ended, closing;
+	uint64_t mark, args_bytes; /* of the subscription, once it was read */
 	struct ucred cred;
 };
 
@@ -38,22 +39,34 @@ static void peer_state_archive(struct peer_state *state, struct archive *a)
 
 /* A subscription as a request, valid as long as gen is. Empty without memory, or where the configuration filters by
  * what is no UTF-8. */
-static struct bytes subscription_text(yajl_gen gen, key_set keys, struct filter *filter)
+static struct bytes request_text(yajl_gen gen, const struct request *request)
 {
 	_cleanup_(filter_free_p) struct filter *none = NULL;
-	struct request request = { .keys = keys, .filter = filter };
+	struct request whole = *request;
 	const unsigned char *text;
 	size_t size;
 
-	if (!filter && filter_new(&none) < 0)
+	if (!whole.filter && filter_new(&none) < 0)
 		return BYTES("");
-	if (!filter)
-		request.filter = none;
+	if (!whole.filter)
+		whole.filter = none;
 	yajl_gen_map_open(gen);
-	request_gen(&request, gen);
+	request_gen(&whole, gen);
 	yajl_gen_map_close(gen);
 	return yajl_gen_get_buf(gen, &text, &size) == yajl_gen_status_ok ? (struct bytes){ (const char *)text, size }
 									 : BYTES("");
+}
+
+static struct bytes subscription_text(yajl_gen gen, const struct peer *peer)
+{
+	const struct request request = {
+		.keys = subscriber_keys(peer->subscriber),
+		.filter = subscriber_filter(peer->subscriber),
+		.mark = peer->own_subscription ? peer->mark_us / 1000000 : 0, /* else that of the settings */
+		.args_bytes = peer->args_bytes,
+	};
+
+	return request_text(gen, &request);
 }
 
 /* In the checkpoint. */
@@ -76,7 +89,7 @@ void peer_save_subscription(struct peer *peer)
 	set_size(place, 0);
 	if (!gen)
 		return;
-	text = subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	text = subscription_text(gen, peer);
 	place->own_subscription = peer->own_subscription;
 	place->requests_ended = peer->requests_ended;
 	if (text.size <= sizeof(place->subscription)) {
@@ -180,7 +193,7 @@ void server_checkpoint_soon(struct server *server)
 /* From either. */
 
 /* A subscriber that asks for what was state. 0 or -errno. */
-static int restore_subscription(struct server *server, int fd, const struct peer_state *state, struct subscriber **ret)
+static int restore_subscription(struct server *server, int fd, struct peer_state *state, struct subscriber **ret)
 {
 	char reason[REQUEST_REASON_SIZE];
 	struct request request = { .keys = KEYS_ALL };
@@ -191,9 +204,14 @@ static int restore_subscription(struct server *server, int fd, const struct peer
 		r = 0; /* that of the configuration, which it is given then */
 	if (r == 0)
 		r = server_subscriber(server, ret, fd, state->cred.uid, request.keys, request.filter);
-	if (r < 0)
+	if (r < 0) {
 		request_clear(&request);
-	return r;
+		return r;
+	}
+	state->mark = state->own_subscription ? request.mark : server->config.settings->socket.mark;
+	state->args_bytes = request.args_bytes;
+	subscriber_set_args_bytes(*ret, state->args_bytes);
+	return 0;
 }
 
 /* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
@@ -201,6 +219,7 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 {
 	const struct settings_output *output = &server->config.settings->socket.output;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	struct request request = { .keys = output->fields };
 	yajl_gen gen;
 	bool same;
 	int r;
@@ -209,7 +228,8 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 		return 0;
 	gen = yajl_gen_alloc(NULL);
 	r = settings_filter(output, &filter);
-	same = gen && r == 0 && bytes_equal(state->subscription, subscription_text(gen, output->fields, filter));
+	request.filter = filter;
+	same = gen && r == 0 && bytes_equal(state->subscription, request_text(gen, &request));
 	if (gen)
 		yajl_gen_free(gen);
 	if (r < 0 || same)
@@ -243,7 +263,9 @@ static int restore_peer(struct server *server, int fd, struct subscriber *subscr
 	peer->own_subscription = state->own_subscription;
 	peer->requests_ended = state->requests_ended;
 	peer->closing = state->closing;
+	peer->args_bytes = state->args_bytes;
 	peer_link(peer);
+	peer_set_mark(peer, state->mark);
 	if (!peer_enter_checkpoint(peer)) {
 		char name[FDSTORE_NAME_MAX];
 
@@ -273,8 +295,7 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 
 	if (!gen)
 		return -ENOMEM;
-	state.subscription =
-		subscription_text(gen, subscriber_keys(peer->subscriber), subscriber_filter(peer->subscriber));
+	state.subscription = subscription_text(gen, peer);
 	peer_state_archive(&state, a);
 	yajl_gen_free(gen);
 	slot_name(name, peer->slot);
@@ -342,7 +363,7 @@ int server_archive(struct server *server, struct archive *a, struct fdstore *sto
 
 static int resume_peer(struct server *server, const struct checkpoint_subscriber *previous, int fd)
 {
-	const struct peer_state state = {
+	struct peer_state state = {
 		.slot = previous->slot,
 		.subscription = { previous->subscription, previous->subscription_size },
 		.own_subscription = previous->own_subscription,

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <yajl/yajl_tree.h>
 
@@ -112,13 +113,27 @@ struct member {
 };
 
 /* The keys of a request: those of a filter, and after them these. */
-enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS };
+enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS, MARK, ARGS_BYTES };
 
 static int read_bool(const struct member *m, bool *to)
 {
 	if (!YAJL_IS_TRUE(m->value) && !YAJL_IS_FALSE(m->value))
 		return refuse(m->reason, "%s must be true or false", m->name);
 	*to = YAJL_IS_TRUE(m->value);
+	return 0;
+}
+
+/* A number without sign, fraction or exponent. */
+static int read_count(const struct member *m, uint64_t most, uint64_t *to)
+{
+	const char *text = YAJL_IS_NUMBER(m->value) ? YAJL_GET_NUMBER(m->value) : "";
+	uint64_t value;
+
+	errno = 0;
+	value = strtoull(text, NULL, 10);
+	if (!*text || text[strspn(text, "0123456789")] || errno == ERANGE || value > most)
+		return refuse(m->reason, "%s must be a number from 0 to %llu", m->name, (unsigned long long)most);
+	*to = value;
 	return 0;
 }
 
@@ -184,7 +199,7 @@ static int read_fields(const struct member *m)
 
 static bool find_key(const char *name, unsigned *ret)
 {
-	static const char *const others[] = { "stats", "snapshot", "fields" };
+	static const char *const others[] = { "stats", "snapshot", "fields", "mark", "args_bytes" };
 	enum filter_key filter_key;
 
 	if (filter_key_by_name(bytes_of(name), &filter_key)) {
@@ -200,14 +215,16 @@ static bool find_key(const char *name, unsigned *ret)
 	return false;
 }
 
+#define KEY(key) (UINT64_C(1) << (key))
+
 /* *given: bits of the keys so far. */
-static int read_member(struct member *m, unsigned *given)
+static int read_member(struct member *m, uint64_t *given)
 {
 	if (!find_key(m->name, &m->key))
 		return refuse(m->reason, "unknown key '%.64s'", m->name);
-	if (*given & 1u << m->key)
+	if (*given & KEY(m->key))
 		return refuse(m->reason, "%s is given twice", m->name);
-	*given |= 1u << m->key;
+	*given |= KEY(m->key);
 	switch (m->key) {
 	case STATS:
 		return read_bool(m, &m->request->stats);
@@ -215,6 +232,11 @@ static int read_member(struct member *m, unsigned *given)
 		return read_bool(m, &m->request->snapshot);
 	case FIELDS:
 		return read_fields(m);
+	case MARK:
+		m->request->mark_given = true;
+		return read_count(m, REQUEST_MARK_MAX, &m->request->mark);
+	case ARGS_BYTES:
+		return read_count(m, REQUEST_ARGS_BYTES_MAX, &m->request->args_bytes);
 	default:
 		return add_values(m, add_filter);
 	}
@@ -222,7 +244,7 @@ static int read_member(struct member *m, unsigned *given)
 
 static int read_tree(struct request *request, yajl_val tree, char *reason)
 {
-	unsigned given = 0;
+	uint64_t given = 0;
 
 	if (!YAJL_IS_OBJECT(tree))
 		return refuse(reason, "not a JSON object");
@@ -238,9 +260,9 @@ static int read_tree(struct request *request, yajl_val tree, char *reason)
 		if (r < 0)
 			return r;
 	}
-	if (!(given & 1u << STATS))
+	if (!(given & KEY(STATS)))
 		return 0;
-	if (given != 1u << STATS)
+	if (given != KEY(STATS))
 		return refuse(reason, "stats must be the only key");
 	/* It is no subscription, so it must not replace one. */
 	return request->stats ? 0 : refuse(reason, "stats must be true");
@@ -314,6 +336,10 @@ void request_gen(const struct request *request, yajl_gen gen)
 	reply_text(gen, "snapshot");
 	yajl_gen_bool(gen, request->snapshot);
 	gen_fields(gen, request->keys);
+	if (request->mark > 0)
+		reply_count(gen, "mark", request->mark);
+	if (request->args_bytes > 0)
+		reply_count(gen, "args_bytes", request->args_bytes);
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		gen_entries(gen, request->filter, key);
 }

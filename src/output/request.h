@@ -16,11 +16,16 @@
 #define REQUEST_DEPTH_MAX 4    /* of nested arrays and objects */
 #define REQUEST_FIELDS_MAX 256 /* entries of `fields` */
 #define REQUEST_REASON_SIZE 256
+#define REQUEST_MARK_MAX 86400	     /* seconds */
+#define REQUEST_ARGS_BYTES_MAX 65536 /* so that many subscribers with different values cost little */
 
 struct request {
 	bool stats; /* {"stats":true}; else a subscription */
 	bool snapshot;
 	bool keys_given;
+	bool mark_given;
+	uint64_t mark;	     /* seconds between marks; 0: none */
+	uint64_t args_bytes; /* of arguments in a line at most; 0: all */
 	key_set keys;
 	struct filter *filter; /* owned */
 };

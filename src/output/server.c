@@ -234,6 +234,9 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
+	r = server_marks_init(server);
+	if (r < 0)
+		return r;
 	r = server_listen(server, listen_fd);
 	if (r < 0)
 		return r;
@@ -278,6 +281,7 @@ struct server *server_free(struct server *server)
 		peer_end(server->peers, "is disconnected: the daemon stops");
 	sd_event_source_disable_unref(server->checkpoint_timer);
 	sd_event_source_disable_unref(server->sweep);
+	sd_event_source_disable_unref(server->mark_timer);
 	server_listen_end(server);
 	json_free(server->json);
 	free(server);
@@ -293,6 +297,7 @@ int server_reload(struct server *server, const struct settings *settings)
 {
 	const struct settings_output *old = &server->config.settings->socket.output;
 	bool same = settings_output_equal(old, &settings->socket.output);
+	bool marks = settings->socket.mark != server->config.settings->socket.mark;
 	struct peer *next;
 	int r = server_set_access(server, settings);
 
@@ -307,6 +312,8 @@ int server_reload(struct server *server, const struct settings *settings)
 		next = peer->next;
 		subscriber_set_limits(peer->subscriber, settings->socket.queue,
 				      settings->socket.slow == SLOW_DISCONNECT);
+		if (!peer->own_subscription && marks)
+			peer_set_mark(peer, settings->socket.mark);
 		if (same || peer->own_subscription)
 			continue;
 		r = settings_filter(&settings->socket.output, &filter);

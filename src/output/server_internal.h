@@ -35,7 +35,10 @@ struct peer {
 	bool closing;	     /* close when all is written */
 	bool stalled;	     /* the server has waited for it in vain */
 	bool own_subscription;
-	unsigned turns; /* since a daemon died while it worked for it; up to TURNS_SURVIVED */
+	uint64_t mark_us;      /* between marks; 0: none */
+	uint64_t mark_next_us; /* CLOCK_MONOTONIC */
+	uint64_t args_bytes;   /* as it asked for */
+	unsigned turns;	       /* since a daemon died while it worked for it; up to TURNS_SURVIVED */
 };
 
 struct server {
@@ -50,7 +53,7 @@ struct server {
 	struct checkpoint_work no_work;	  /* where there is none */
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
-	sd_event_source *source, *pause, *checkpoint_timer, *sweep;
+	sd_event_source *source, *pause, *checkpoint_timer, *sweep, *mark_timer;
 	bool accept_paused;	  /* and that was logged */
 	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;
@@ -74,6 +77,11 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ui
 /* A turn took so much CPU time. Of the sources that are ready, the one that has used the least has the next turn.
  * *used_us is what this one has used; one that was idle has at least what those had that were ready (used_us). */
 void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us);
+
+/* marks.c. One timer for all peers, off while none wants marks. */
+int server_marks_init(struct server *server);
+/* The peer gets a mark each `seconds` from now on; 0: none. */
+void peer_set_mark(struct peer *peer, uint64_t seconds);
 
 /* admission.c. Why a connection of that user is refused; NULL: it is admitted, and another may be closed for it. */
 const char *server_refusal(struct server *server, uid_t uid);

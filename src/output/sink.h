@@ -15,6 +15,8 @@
  * encoder owns it, until the end of the event. -ENOMEM. */
 struct encoder;
 int encoder_line(struct encoder *encoder, key_set keys, struct line **ret);
+/* The same with at most args_bytes of arguments (event_cut.h). */
+int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret);
 
 struct sink {
 	const struct sink_ops *ops;

@@ -77,3 +77,14 @@ int stream_live(const struct stream *stream, uint64_t last_seq, struct line **re
 		reply_pair(gen, "boot_id", stream->boot_id);
 	return reply_end(gen, ret);
 }
+
+int stream_mark(const struct stream *stream, uint64_t lines, struct line **ret)
+{
+	yajl_gen gen = begin("mark");
+
+	if (!gen)
+		return -ENOMEM;
+	reply_count(gen, "last_seq", stream->last_seq);
+	reply_count(gen, "count", lines);
+	return reply_end(gen, ret);
+}

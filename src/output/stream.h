@@ -27,5 +27,7 @@ int stream_init(struct stream *stream);
 void stream_gen(const struct stream *stream, uint64_t last_seq, yajl_gen gen);
 /* last_seq: of the last event before the snapshot. -ENOMEM. */
 int stream_live(const struct stream *stream, uint64_t last_seq, struct line **ret);
+/* lines: of events, before it in its stream. -ENOMEM. */
+int stream_mark(const struct stream *stream, uint64_t lines, struct line **ret);
 
 #endif

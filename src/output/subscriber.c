@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "model/event_cut.h"
 #include "util/clock.h"
 
 /* In one turn; the ring buffer comes first again after that. */
@@ -75,6 +76,7 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++)
 		line_unref(s->replies[i]);
 	portions -= s->counted;
+	line_unref(s->mark);
 	line_queue_free(s->before);
 	line_queue_free(s->queue);
 	free(s);
@@ -85,9 +87,13 @@ struct subscriber *subscriber_free(struct subscriber *s)
 static int push_own(struct subscriber *s, struct line_queue *buffer, const struct event *event)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
-	int r = json_event(s->config.json, &line, event, s->config.keys);
+	struct event_cut cut;
+	int r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), s->config.keys);
 
-	return r < 0 ? r : line_queue_push_always(buffer, line);
+	if (r < 0)
+		return r;
+	s->lines += line->events > 0;
+	return line_queue_push_always(buffer, line);
 }
 
 int subscriber_push_lost(struct subscriber *s)
@@ -150,15 +156,14 @@ static size_t held(const struct subscriber *s)
 	return held_to_read(s) + filter_memory(s->config.filter);
 }
 
-static bool has_room(const struct subscriber *s, const struct line *line)
+bool subscriber_has_room(const struct subscriber *s, const struct line *line)
 {
 	size_t limit = line_queue_limit(s->queue), used = held(s);
 
 	return used <= limit && line_queue_cost(s->queue, line) <= limit - used;
 }
 
-/* There is room again: half of it, so that not every line that gets out is paid with another `lost`. */
-static bool may_resume(const struct subscriber *s)
+bool subscriber_may_resume(const struct subscriber *s)
 {
 	return s->dropping && held_to_read(s) <= line_queue_limit(s->queue) / 2;
 }
@@ -187,7 +192,7 @@ static enum filter_result wants(struct subscriber *s, const struct event *event)
 /* Known before it is encoded: a line is not shorter than its arguments. */
 static bool is_too_large(const struct subscriber *s, const struct event *event)
 {
-	return event->process && s->config.keys & KEY_BIT(KEY_ARGS) &&
+	return event->process && s->config.keys & KEY_BIT(KEY_ARGS) && s->args_bytes == 0 &&
 	       event->process->image.args.size > line_queue_limit(s->queue);
 }
 
@@ -195,13 +200,16 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 {
 	struct line *line;
 
-	if (may_resume(s))
+	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
-	if (s->dropping || is_too_large(s, event) || encoder_line(encoder, s->config.keys, &line) < 0 ||
-	    !has_room(s, line) || line_queue_push_always(s->queue, line) != 0)
+	if (s->dropping || is_too_large(s, event) ||
+	    encoder_cut_line(encoder, s->config.keys, s->args_bytes, &line) < 0 || !subscriber_has_room(s, line) ||
+	    line_queue_push_always(s->queue, line) != 0)
 		lose(s, event);
-	else
+	else {
 		s->events++;
+		s->lines++;
+	}
 }
 
 void subscriber_event(struct subscriber *s, const struct event *event, struct encoder *encoder)
@@ -285,8 +293,10 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	if ((s->cursor && is_request) || (s->config.filter && !filter_is_empty(s->config.filter))) {
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
 	}
-	if (is_request)
+	if (is_request) {
 		end_portion(s);
+		s->lines = 0;
+	}
 	filter_free(s->config.filter);
 	s->filter_stale = false;
 	take_filter(s, filter);
@@ -300,6 +310,11 @@ void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
 	line_queue_set_limit(s->queue, queue);
 	s->config.queue = queue;
 	s->config.disconnect = disconnect;
+}
+
+void subscriber_set_args_bytes(struct subscriber *s, size_t args_bytes)
+{
+	s->args_bytes = args_bytes;
 }
 
 bool subscriber_snapshot_moved(const struct subscriber *s, uint64_t *ret)
@@ -321,6 +336,7 @@ static void lose_queue(struct subscriber *s)
 		s->lost += count;
 		s->dropping = true;
 	}
+	s->lines -= line_queue_event_lines(s->queue);
 	line_queue_clear(s->queue);
 }
 
@@ -497,7 +513,7 @@ static int write_portion(struct subscriber *s)
 		return SUBSCRIBER_E_MORE;
 	r = line_queue_write(s->queue, s->fd, TURN_MAX);
 	/* Also where nothing new happens: the loss is reported as soon as there is room. */
-	if (r >= 0 && s->lost_count > 0 && may_resume(s)) {
+	if (r >= 0 && s->lost_count > 0 && subscriber_may_resume(s)) {
 		int pushed = subscriber_push_lost(s);
 
 		if (pushed < 0)

@@ -61,6 +61,14 @@ int subscriber_join(struct subscriber *subscriber, bool snapshot);
  */
 int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter, bool is_request);
 void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
+/* At most so many bytes of arguments in a line from now on; 0: all of them. */
+void subscriber_set_args_bytes(struct subscriber *subscriber, size_t args_bytes);
+
+/*
+ * Queues a `mark`: the number of the last event, and how many lines of events the stream has before it since it began,
+ * or since the last subscriber_configure() for a request. Nothing where the queue is full, or a mark is in it already.
+ */
+void subscriber_mark(struct subscriber *subscriber);
 
 /* A reply to a request, after what is queued, beyond the limit of the queue: so only while it takes replies. At most
  * SUBSCRIBER_REPLIES_MAX are unwritten, and no more is taken beyond 64 KiB of them. -ENOMEM. */

@@ -14,6 +14,7 @@ struct subscriber {
 	bool dropping, too_slow;
 	int fd;
 	struct subscriber_config config;
+	size_t args_bytes; /* of arguments in a line at most; 0: all */
 	struct joined since;
 	struct proctable *table;
 	struct line_queue *before, *queue;
@@ -28,10 +29,16 @@ struct subscriber {
 	/* A loss that has no line yet. */
 	uint64_t lost_count, lost_first, lost_last;
 	uint64_t events, lost;
+	uint64_t lines;			      /* of events, queued since the stream began */
+	struct line *mark;		      /* queued last; written once this is its only reference */
 	uint64_t last_seq;		      /* of what it was given */
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 };
 
+/* There is room again: half of the queue, so that not every line that gets out costs another `lost`. */
+bool subscriber_may_resume(const struct subscriber *s);
+/* The line fits the queue. */
+bool subscriber_has_room(const struct subscriber *s, const struct line *line);
 /* A `lost` line for the loss that has none yet, before whatever comes next. */
 int subscriber_push_lost(struct subscriber *s);
 /* The memory of the snapshot's lines has changed. */

@@ -11,6 +11,7 @@ void subscriber_write_checkpoint(struct subscriber *s)
 	waiting += line_queue_events(s->queue, &first);
 	waiting += line_queue_events(s->before, &first);
 	checkpoint->waiting = waiting;
+	checkpoint->lines = s->lines - line_queue_event_lines(s->queue) - line_queue_event_lines(s->before);
 	checkpoint->first_seq = waiting ? first : 0;
 	checkpoint->last_seq = waiting ? s->last_seq : 0;
 	checkpoint->mid_line = line_queue_may_be_mid_line(s->before) || line_queue_may_be_mid_line(s->queue);
@@ -48,6 +49,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	archive_flag(a, &s->too_slow);
 	ARCHIVE(a, s->events);
 	ARCHIVE(a, s->lost);
+	ARCHIVE(a, s->lines);
 	ARCHIVE(a, s->last_seq);
 	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
 	subscriber_count_portion(s);
@@ -71,6 +73,7 @@ int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *prev
 		.boot_ns = previous->joined_ns,
 	};
 	s->joined = previous->joined;
+	s->lines = previous->lines;
 	s->lost_count = s->lost = previous->waiting;
 	s->lost_first = previous->first_seq;
 	s->lost_last = s->last_seq = previous->last_seq;

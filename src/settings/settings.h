@@ -53,6 +53,7 @@ struct settings {
 		uint64_t queue;
 		uint64_t snapshot_memory;
 		enum slow slow;
+		uint64_t mark; /* seconds; 0: none */
 		struct settings_output output;
 	} socket;
 	struct {

@@ -53,6 +53,26 @@ TEST(subscription_has_filters_fields_and_snapshot)
 	request_clear(&request);
 }
 
+TEST(mark_and_args_bytes_are_bounded_numbers)
+{
+	CHECK_INT(parse("{\"mark\":86400,\"args_bytes\":65536}"), 0);
+	CHECK(request.mark_given && request.mark == 86400 && request.args_bytes == 65536);
+	request_clear(&request);
+	CHECK_INT(parse("{\"mark\":0}"), 0);
+	CHECK(request.mark_given && request.mark == 0 && request.args_bytes == 0);
+	request_clear(&request);
+	CHECK_INT(parse("{}"), 0);
+	CHECK(!request.mark_given);
+	request_clear(&request);
+	refused("{\"mark\":86401}", "mark must be a number from 0 to 86400");
+	refused("{\"mark\":-1}", "mark must be a number from 0 to 86400");
+	refused("{\"mark\":1.5}", "mark must be a number from 0 to 86400");
+	refused("{\"mark\":\"1\"}", "mark must be a number from 0 to 86400");
+	refused("{\"args_bytes\":1e3}", "args_bytes must be a number from 0 to 65536");
+	refused("{\"args_bytes\":99999999999999999999}", "args_bytes must be a number from 0 to 65536");
+	refused("{\"args_bytes\":[1]}", "args_bytes must be a number from 0 to 65536");
+}
+
 TEST(stats_exclude_other_keys)
 {
 	CHECK_INT(parse("{\"stats\":true}"), 0);

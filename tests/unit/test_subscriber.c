@@ -34,7 +34,12 @@ static void begin(void)
 
 static void join(size_t queue, bool snapshot, const char *comm)
 {
-	struct subscriber_config config = { .queue = queue, .keys = KEYS_ALL, .json = json };
+	struct subscriber_config config = {
+		.queue = queue,
+		.keys = KEYS_ALL,
+		.json = json,
+		.stream = pipeline_stream(pipeline),
+	};
 	const char *reason;
 
 	if (comm) {
@@ -644,3 +649,98 @@ TEST(snapshot_with_a_costly_filter_takes_turns)
 }
 
 TAP_MAIN
+
+/* The last number that comes after `key` in what was read. */
+static unsigned long long last_number(const char *key)
+{
+	const char *found = NULL;
+
+	for (const char *at = text; (at = strstr(at, key)); at++)
+		found = at;
+	CHECK(found);
+	return strtoull(found + strlen(key), NULL, 10);
+}
+
+TEST(mark_counts_the_lines_of_events_before_it)
+{
+	begin();
+	exec_of(1);
+	join(1 << 20, true, NULL);
+	subscriber_mark(subscriber);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"mark\""), 1);
+	CHECK_INT(last_number("\"count\":"), 0);
+	CHECK_INT(last_number("\"last_seq\":"), 1);
+	for (unsigned pid = 2; pid <= 8; pid++)
+		exec_of(pid);
+	exit_of(3);
+	subscriber_mark(subscriber);
+	/* A second one would say no more. */
+	subscriber_mark(subscriber);
+	exec_of(9);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"mark\""), 2);
+	CHECK_INT(last_number("\"count\":"), 8);
+	subscriber_mark(subscriber);
+	take_all();
+	CHECK_INT(last_number("\"count\":"), 9);
+	CHECK_INT(last_number("\"last_seq\":"), 10);
+	/* A request begins a new count. */
+	CHECK_INT(subscriber_configure(subscriber, KEYS_ALL, NULL, true), 0);
+	exec_of(10);
+	subscriber_mark(subscriber);
+	take_all();
+	CHECK_INT(last_number("\"count\":"), 1);
+	end();
+}
+
+TEST(mark_is_dropped_by_a_full_queue_and_counts_the_lost_line)
+{
+	unsigned pid = 1;
+
+	begin();
+	join(64 << 10, false, NULL);
+	while (!subscriber_is_dropping(subscriber))
+		exec_of(pid++);
+	subscriber_mark(subscriber);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"mark\""), 0);
+	CHECK_INT(count_of("\"type\":\"lost\""), 1);
+	subscriber_mark(subscriber);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"mark\""), 1);
+	CHECK_INT(last_number("\"count\":"), count_of("\n") - 1);
+	CHECK_INT(last_number("\"last_seq\":"), pid - 1);
+	end();
+}
+
+TEST(args_bytes_cut_the_line_of_one_subscriber)
+{
+	char args[4000];
+	unsigned whole;
+
+	begin();
+	memset(args, 'x', sizeof(args));
+	for (size_t i = 9; i < sizeof(args); i += 10)
+		args[i] = '\0';
+	make_exec(1, 1000, 1001, args, sizeof(args), 400);
+	feed();
+	join(1 << 20, true, NULL);
+	subscriber_set_args_bytes(subscriber, 105);
+	take_all();
+	CHECK_INT(count_of("\"args_truncated\":true,\"argc\":400,\"args_size\":4000"), 1);
+	CHECK_INT(count_of("\"xxxxxxxxx\""), 10);
+	make_exec(2, 2000, 2001, args, sizeof(args), 400);
+	feed();
+	take_all();
+	CHECK_INT(count_of("\"args_truncated\":true,\"argc\":400,\"args_size\":4000"), 2);
+	CHECK_INT(count_of("\"xxxxxxxxx\""), 20);
+	subscriber_set_args_bytes(subscriber, 0);
+	make_exec(3, 3000, 3001, args, sizeof(args), 400);
+	feed();
+	take_all();
+	whole = count_of("\"xxxxxxxxx\"");
+	CHECK_INT(whole, 420);
+	CHECK_INT(count_of("args_truncated"), 2);
+	end();
+}
