@@ -27,5 +27,6 @@ int command_stats(struct options *options);
 int command_run(struct options *options);
 int command_export(struct options *options);
 int command_plot(struct options *options);
+int command_metrics(struct options *options);
 
 #endif

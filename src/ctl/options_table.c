@@ -275,6 +275,7 @@ const struct option_row option_rows[] = {
 	{ 0,   "merge", "BOOL", "yes no", "One line for a program that ends within 100 ms", set_merge, 0 },
 	{ 'l', "full", NULL, NULL, "Do not cut lines", set_flag, OF(full) },
 	{ 0,   "json", NULL, NULL, "Print JSON", set_flag, OF(json) },
+	{ 0,   "http", NULL, NULL, "Respond to one HTTP request on standard input", set_flag, OF(http) },
 	{ 0,   "utc", NULL, NULL, "Show times in UTC", set_flag, OF(view.utc) },
 	{ 0,   "numeric", NULL, NULL, "Show numbers instead of names of users", set_flag, OF(view.numeric) },
 	{ 0,   "color", "WHEN", COLORS, "One of: " COLORS, set_word, OF(color) },

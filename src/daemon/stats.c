@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "config.h"
 #include "daemon/daemon_internal.h"
 #include "kernel/record_source.h"
 #include "output/reply.h"
@@ -35,14 +36,18 @@ void stats_gen(void *daemon, yajl_gen gen)
 	struct program_stats programs = record_source_program_stats(source);
 
 	pipeline_stats(d->pipeline, &pipeline);
+	reply_pair(gen, "version", PACKAGE_VERSION);
 	reply_count(gen, "seq", pipeline.seq);
 	reply_count(gen, "uptime_s", (clock_us(CLOCK_MONOTONIC) - d->started_us) / 1000000);
+	reply_count(gen, "cpu_ns", clock_ns(CLOCK_PROCESS_CPUTIME_ID));
 	reply_count(gen, "turn_max_us", d->turns.max_us);
 	reply_count(gen, "turn_max_cpu_us", d->turns.max_cpu_us);
 	reply_map(gen, "events");
 	for (enum event_type type = 0; type < EVENT_LIVE; type++)
 		reply_count(gen, event_type_name(type), pipeline.events[type]);
 	yajl_gen_map_close(gen);
+	reply_text(gen, "machine");
+	machine_stats_gen(&pipeline.machine, gen);
 	reply_map(gen, "lost");
 	reply_count(gen, "fork", lost[RECORD_FORK]);
 	reply_count(gen, "exec", lost[RECORD_EXEC]);

@@ -205,6 +205,7 @@ static int reply_stats(struct peer *peer)
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct server *server = peer->server;
 	yajl_gen gen = reply_begin("stats");
+	struct server_stats stats;
 	unsigned listed = 0;
 	int r;
 
@@ -214,6 +215,8 @@ static int reply_stats(struct peer *peer)
 		server->config.stats(server->config.userdata, gen);
 	reply_count(gen, "accepted", server->stats.accepted);
 	reply_count(gen, "refused", server->stats.refused);
+	server_stats(server, &stats);
+	reply_count(gen, "subscribers_lost", stats.lost);
 	gen_snapshots(gen, server);
 	reply_text(gen, "subscribers");
 	yajl_gen_array_open(gen);

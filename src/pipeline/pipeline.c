@@ -81,6 +81,7 @@ static void emit(struct pipeline *p, struct event *event)
 	event->seq = is_numberless(event) ? 0 : ++p->stream.last_seq;
 	event->position = proctable_clock(p->table);
 	p->stats.events[event->type]++;
+	machine_stats_event(&p->stats.machine, event);
 	p->encoder.event = event;
 	for (struct sink *sink = p->sinks; sink; sink = sink->next)
 		sink->ops->event(sink, event, &p->encoder);
@@ -233,11 +234,8 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	return 0;
 }
 
-/*
- * It was never in (kernel_threads = no), was ending when the list was read, this is the second of two threads that were
- * both the last (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: who was not told of that can't be told
- * of the end.
- */
+/* It was never in (kernel_threads = no), was ending when the list was read, is the second of two last threads
+ * (bpf/lifecycle.bpf.h, probe_exit_live), or its start was lost: then its end is not reported either. */
 static void unknown_exit(struct pipeline *p, const struct decoded *d)
 {
 	const struct process process = { .tgid = d->head->tgid, .start = d->head->start };

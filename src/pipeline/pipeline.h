@@ -26,6 +26,7 @@
 #include "output/sink.h"
 #include "output/stream.h"
 #include "pipeline/dedup.h"
+#include "pipeline/machine_stats.h"
 #include "util/cleanup.h"
 
 struct pipeline;
@@ -51,7 +52,8 @@ struct pipeline_stats {
 	uint64_t unreported;		  /* ends of processes whose start was lost: lost too, in the stream */
 	uint64_t malformed;		  /* records that decode refused; never seen on a sound machine */
 	uint64_t args_shortened;	  /* execs whose arguments came incomplete */
-	size_t arg_chunks_bytes;	  /* memory of arguments whose records have not come yet */
+	struct machine_stats machine;
+	size_t arg_chunks_bytes; /* memory of arguments whose records have not come yet */
 };
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config);

@@ -9,6 +9,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
+STATS = os.path.join(HERE, "stats.json")
 RECORDING = os.path.join(HERE, "recording.json")
 SINCE = ["-S", "2026-11-29"]
 VIEWS = {
@@ -36,6 +37,7 @@ VIEWS = {
     "stats-args": ["stats", "--by=args", "-n", "4", "--no-legend"],
     "stats-csv": ["stats", "--by=spawner", "-o", "csv"],
     "stats-json": ["stats", "--by=status,unit", "-o", "json"],
+    "metrics": ["metrics", "-i", STATS],
     "json": ["log", "-o", "json"],
     "json-pretty": ["log", "-o", "json-pretty", "--failed"],
     "sh": ["log", "-o", "sh"],

@@ -498,9 +498,31 @@ def invalid_requests_are_rejected_and_the_connection_closed():
             equal(peer.events[-1]["type"], "rejected")
 
 
+def check_machine(machine, events, unseen):
+    """What the machine did, by the events that the client received; at most `unseen` more were before it was there."""
+    ended = [e for e in events if e["type"] == "exited"]
+    for result, count in machine["results"].items():
+        check(0 <= count - len([e for e in ended if e.get("result", "unknown") == result]) <= unseen, result, count)
+    for error in {e["error"] for e in events if e["type"] == "error"}:
+        seen = len([e for e in events if e.get("error") == error])
+        check(seen <= machine["exec_errors"][error] <= seen + unseen, error, machine["exec_errors"])
+    above = 0
+    for one in machine["lifetimes"]:
+        upto = one.get("up_to_ns", 1 << 64)
+        seen = len([e for e in ended if above < e["running_time_ns"] <= upto])
+        check(seen <= one["processes"] <= seen + unseen, one, seen)
+        above = upto
+    used = sum(e["cpu_user_ns"] + e["cpu_system_ns"] for e in ended if e["running_time_ns"] <= 100000000)
+    check(machine["cpu"][0]["cpu_ns"] >= used and (unseen or machine["cpu"][0]["cpu_ns"] == used), machine["cpu"], used)
+    check(machine["memfd_execs"] >= len([e for e in events if e["type"] == "started" and e.get("exe_memfd")]) > 0, machine)
+
+
 @test
 def statistics_add_up():
     with live() as (daemon, client):
+        odd("exec", "/nonexistent/signals").wait()
+        run(ODD, "exit", "3")
+        odd("memfd").wait()
         for _ in range(20):
             run(ODD, "exit", "0")
         odd("exec", "/nonexistent/x").wait()
@@ -508,14 +530,17 @@ def statistics_add_up():
         client.wait_exit(marker.pid)
         client.send({"stats": True})
         stats = client.wait(lambda e: e["type"] == "stats")
-        before = [e for e in client.events if "seq" in e and e["type"] != "stats"]
+        # Also ends without a number: of processes that only the snapshot had.
+        before = [e for e in client.events[:client.events.index(stats)] if not e.get("snapshot") and e["type"] != "live"]
         # What others on this machine did before the client was there is in the figures, too.
-        unseen = before[0]["seq"] - 1
+        first, last = ([e["seq"] for e in before if "seq" in e][i] for i in (0, -1))
+        unseen = first - 1
         for kind in ("started", "exited", "error"):
             missing = stats["events"][kind] - len([e for e in before if e["type"] == kind])
             check(0 <= missing <= unseen, kind, missing, unseen)
             unseen -= missing
-        equal(stats["seq"], before[-1]["seq"])
+        equal(stats["seq"], last)
+        check_machine(stats["machine"], before, first - 1)
         own = stats["subscribers"][0]
         equal((own["pid"], own["uid"], own["gid"], own["lost"], own["events"]), (os.getpid(), os.getuid(), os.getgid(), 0, len(before)))
         check(stats["memory_bytes"] > 0 and stats["table"]["processes"] > 0 and stats["probes"]["records"] >= len(before))

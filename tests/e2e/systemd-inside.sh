@@ -99,6 +99,27 @@ mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreig
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
 
+# The statistics by HTTP: each connection is a service of its own.
+verified=$(systemd-analyze verify execsnoopd-metrics.socket execsnoopd-metrics@1.service 2>&1 | grep execsnoopd | grep -v "Command 'man ")
+[ -z "$verified" ] && ! systemctl is-active -q execsnoopd-metrics.socket || { say <<<"$verified"; false; }
+report "the metrics' units are well-formed, and off"
+systemctl start execsnoopd-metrics.socket
+scrape() { printf 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 20 nc -U /run/execsnoopd/metrics.sock >/tmp/metrics && grep -q '^HTTP/1.1 200 OK' /tmp/metrics; }
+metric() { tr -d '\r' </tmp/metrics | sed -n "s/^$1 //p"; }
+scrape && before=$(metric 'execsnoop_exits_total{result="exit-code"}') && systemctl stop execsnoopd-metrics@\*
+for _ in $(seq 7); do sh -c 'exit 9'; done
+scrape && after=$(metric 'execsnoop_exits_total{result="exit-code"}') && [ "$after" -ge $((before + 7)) ]
+report "the metrics' socket answers with what the programs of this test add"
+[ "$(stat -c '%a %G' /run/execsnoopd/metrics.sock)" = "660 execsnoopd" ] && [ "$(systemctl show -P DynamicUser execsnoopd-metrics@1.service)" = yes ]
+report "metrics are for the group, and made by a user without rights"
+started=$(metric 'execsnoopd_events_total{type="started"}') sum=$(metric execsnoop_process_lifetime_seconds_count)
+systemctl restart $unit && scrape && [ "$(metric 'execsnoopd_events_total{type="started"}')" -ge "$started" ] &&
+	[ "$(metric execsnoop_process_lifetime_seconds_count)" -ge "$sum" ] && [ "$(metric 'execsnoop_exits_total{result="exit-code"}')" -ge "$after" ]
+report "the machine's counters continue after a restart"
+printf 'GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\n\r\n' | nc -U /run/execsnoopd/metrics.sock | tail -n 1 | grep -qx '# EOF'
+report "who accepts OpenMetrics gets it"
+systemctl stop execsnoopd-metrics.socket
+
 # The daemon's own words; its events are entries of the same unit, of these very commands.
 said() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
 config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)
