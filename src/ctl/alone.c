@@ -83,6 +83,7 @@ int alone_find(struct recording *recording, uint64_t *ret_total)
 	*ret_total = 0;
 	STAILQ_FOREACH(program, &recording->programs, in_order)
 	{
+		program->alone_ns = 0;
 		/* One that was there before may well have idled. */
 		if (program->exec_time == 0 && program->has_exec)
 			continue;

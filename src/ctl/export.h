@@ -19,9 +19,11 @@ typedef int export_function(FILE *out, struct recording *recording, const struct
 
 /* NULL: there is no format of this name. */
 export_function *export_find(const char *name);
-/* "chrome, svg, ..." */
+/* The formats; NULL after the last. */
+const char *export_name(size_t i);
+/* All of them, separated by commas. */
 const char *export_names(void);
 
-export_function export_report;
+export_function export_chrome, export_compile_commands, export_folded, export_sh, export_csv, export_dot, export_report;
 
 #endif

@@ -31,6 +31,18 @@ static void drop_ended(struct lane *lane, uint64_t now)
 		lane->depth--;
 }
 
+static void draw(struct program *program, const struct program *around)
+{
+	uint64_t from = around ? around->drawn_start : program->start, to = around ? around->drawn_end : program->end;
+
+	program->drawn_end = (program->end < to ? program->end : to) - 1;
+	program->drawn_start = program->start < program->drawn_end ? program->start : program->drawn_end;
+	if (program->drawn_start < from)
+		program->drawn_start = from;
+	if (program->drawn_end < program->drawn_start)
+		program->drawn_end = program->drawn_start;
+}
+
 static int push(struct layout *layout, size_t number, struct program *program)
 {
 	struct lane *lane = &layout->lanes[number];
@@ -44,6 +56,7 @@ static int push(struct layout *layout, size_t number, struct program *program)
 		lane->stack = stack;
 		lane->size = size;
 	}
+	draw(program, lane->depth > 0 ? lane->stack[lane->depth - 1] : NULL);
 	program->lane = number;
 	program->depth = lane->depth;
 	lane->stack[lane->depth++] = program;

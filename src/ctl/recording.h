@@ -29,7 +29,7 @@ struct program {
 	struct program *first;		 /* of the same process */
 	size_t number;			 /* in order, from 0 on */
 	uint64_t start, end;		 /* ns since the epoch; of one that runs: the end of the recording */
-	uint64_t exec_time;		 /* 0: not known */
+	uint64_t exec_time;		 /* 0: not in the recording */
 	enum outcome outcome;
 	char status[32]; /* "0", "exit 2", "SIGKILL", "" */
 	uint32_t pid, ppid, uid;
@@ -38,6 +38,7 @@ struct program {
 	uint64_t cpu_user_ns, cpu_system_ns, rss, read_bytes, written_bytes;
 	uint64_t alone_ns;  /* see alone.h */
 	size_t lane, depth; /* see lanes.h */
+	uint64_t drawn_start, drawn_end;
 	/* Owned by the recording; data NULL: not known. */
 	struct bytes id, args, exe, filename, cwd, comm, unit;
 };

@@ -57,7 +57,7 @@ static void add_up(struct report *report)
 
 	STAILQ_FOREACH(program, &recording->programs, in_order)
 	{
-		report->programs += program->has_exec;
+		report->programs += program->exec_time > 0;
 		report->failed += program_failed(program);
 		report->running += program->outcome == OUTCOME_RUNNING;
 		report->cpu_user_ns += program->cpu_user_ns;

@@ -45,6 +45,14 @@ VIEWS = {
 # Without a terminal: one width.
 EXPORTS = {
     "export-report": ["export", "-o", "report"],
+    "export-chrome": ["export", "-o", "chrome"],
+    "export-compile": ["export", "-o", "compile-commands"],
+    "export-csv": ["export", "-o", "csv"],
+    "export-dot": ["export", "-o", "dot"],
+    "export-folded": ["export", "-o", "folded"],
+    "export-folded-count": ["export", "-o", "folded", "--weight=count"],
+    "export-folded-wall": ["export", "-o", "folded", "--weight=wall", "make", "cc", "sh"],
+    "export-sh": ["export", "-o", "sh"],
     "export-none": ["export", "-o", "report", "nothing-of-this-name"],
     "export-unknown": ["export", "-o", "short"],
 }

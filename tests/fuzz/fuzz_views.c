@@ -7,6 +7,7 @@
 
 #include "ctl/event_parser.h"
 #include "ctl/groups.h"
+#include "ctl/export.h"
 #include "ctl/history.h"
 #include "ctl/view_json.h"
 #include "ctl/view_line.h"
@@ -104,6 +105,21 @@ static void check_stats(struct groups *groups, unsigned width)
 	output_close(&output, width >= 80);
 }
 
+static void check_exports(struct recording *recording)
+{
+	recording_close(recording);
+	for (size_t i = 0; export_name(i); i++) {
+		for (enum weight weight = WEIGHT_CPU; weight <= WEIGHT_COUNT; weight++) {
+			const struct export_options options = { .weight = weight, .utc = true };
+			struct output output;
+
+			output_open(&output, 0, true);
+			ASSERT(export_find(export_name(i))(output.terminal.out, recording, &options) == 0);
+			output_close(&output, false);
+		}
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct groups_options by = {
@@ -112,11 +128,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	_cleanup_(groups_free_p) struct groups *groups = NULL;
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	_cleanup_(history_free_p) struct history *history = NULL;
+	_cleanup_(recording_free_p) struct recording *recording = NULL;
 	const char *at = (const char *)data, *end = at + size, *reason;
 	struct parsed parsed;
 
 	ASSERT(event_parser_new(&parser) == 0);
 	ASSERT(history_new(&history, true) == 0);
+	ASSERT(recording_new(&recording) == 0);
 	ASSERT(groups_new(&groups, &by) == 0);
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -133,11 +151,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_lines(&parsed, 160, false, "pid,comm,args");
 		check_lines(&parsed, 0, true, "id,tty,env,cgroup,exe,command");
 		ASSERT(history_add(history, &parsed) == 0);
+		ASSERT(recording_add(recording, &parsed) == 0);
 		ASSERT(groups_add(groups, &parsed) == 0);
 	}
 	check_tree(history, 0, false);
 	check_stats(groups, 0);
 	check_stats(groups, 80);
 	check_tree(history, 80, true);
+	check_exports(recording);
 	return 0;
 }

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Exports of random recordings, in which processes have hostile names and arguments: each is well-formed by another program's
+measure, holds all of the recording, and lets no text act as markup."""
+import csv
+import decimal
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
+BEGIN = 1764410400 * 10**9
+HOSTILE = [
+    "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "]]>", "<!--", "-->", "&amp;",
+    "=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(1)", "\t=1", "\"];\n}", "\\", "a\\\"; x", "\\N", "a;b 7", "\u202eevil", "\u2028",
+    "\x1b[31m", "\x00".replace("\x00", "\x01"), "\uffff", "é漢字", "'", "''", "%s%n", "{{x}}", "${x}", "`x`", "a\r\nb", ",", "", "\x7f", "\x9b"]
+
+
+def stamp(ns):
+    seconds, rest = divmod(BEGIN + ns, 10**9)
+    import time  # pylint: disable=import-outside-toplevel
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%09dZ" % rest
+
+
+class Recording:
+    """Random events, in order, as the daemon would report them: .lines, and what was put into them."""
+
+    def __init__(self, seed, count, serial=False):
+        self.random = random.Random(seed)
+        self.events = []
+        self.programs = 0
+        self.cpu = 0
+        self.strings = []
+        self.pid = 1000
+        self.process(None, 0, 10**9 * 10, count, serial, 0)
+        self.events.sort(key=lambda e: e[0])
+        self.lines = [json.dumps({"type": e[1], "seq": i, "time": stamp(e[0]), **e[2]}) for i, e in enumerate(self.events, 1)]
+
+    def text(self):
+        text = self.random.choice(HOSTILE)
+        self.strings.append(text)
+        return text
+
+    def process(self, parent, start, end, budget, serial, depth):
+        """One process in [start, end], with `budget` descendants; some outlive it."""
+        self.pid += 1
+        keys = {"id": "b-%d-1" % self.pid, "pid": self.pid, "ppid": parent["pid"] if parent else 1, "start_time": stamp(start),
+                "uid": 0, "gid": 0, "comm": "c", "cwd": "/" + self.text().replace("/", ""), "unit": self.text()}
+        if parent:
+            keys["parent_id"] = parent["id"]
+        at = start + (0 if self.random.random() < 0.2 else self.random.randrange(0, max(1, (end - start) // 10)))
+        for _ in range(self.random.choice((0, 0, 0, 2))):
+            self.events.append((at, "error", {**keys, "filename": "/none/" + self.text(), "exe": "/none/x", "args": [self.text()],
+                                              "error_code": -2, "error": "ENOENT"}))
+        for _ in range(self.random.choice((1, 1, 1, 2))):
+            name = self.text() or "x"
+            keys.update(exe="/bin/" + name, filename="/bin/" + name, args=[name, *(self.text() for _ in range(3))])
+            self.events.append((at, "started", dict(keys)))
+            self.programs += 1
+            at += self.random.randrange(0, max(1, (end - at) // 4))
+        now = at
+        while budget > 0:
+            share = min(budget, self.random.randrange(1, 1 + max(1, budget)))
+            budget -= share
+            first = now if serial else self.random.randrange(at, end + 1)
+            last = self.random.randrange(first, end + 1) if self.random.random() < 0.95 else end + 10**9
+            self.process(keys, first, max(first, last), share - 1, serial or self.random.random() < 0.5, depth + 1)
+            now = min(max(first, last), end)
+        if self.random.random() < 0.9:
+            how = self.random.choice(({"exit_code": 0}, {"exit_code": 0}, {"exit_code": 3}, {"exit_signal": "SIGKILL"}))
+            cpu = self.random.randrange(0, 10**9)
+            self.cpu += cpu
+            self.events.append((end, "exited", {**keys, "end_time": stamp(end), "running_time_ns": end - start, **how,
+                                                "cpu_user_ns": cpu, "cpu_system_ns": 0, "max_rss_bytes": 1 << 20,
+                                                "read_bytes": 1, "write_bytes": 2}))
+
+
+def export(recording, *arguments):
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        file.write("".join(line + "\n" for line in recording.lines))
+        file.flush()
+        done = subprocess.run([CTL, "export", "-i", file.name, "-o", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              check=False)
+    if done.returncode != 0 or done.stderr:
+        raise AssertionError("exit %d: %s" % (done.returncode, done.stderr.decode()))
+    return done.stdout.decode()  # strict: not UTF-8 fails
+
+
+def check(truth, *what):
+    if not truth:
+        raise AssertionError(" ".join(str(w) for w in what) or "not true")
+
+
+def check_nesting(trace, number):
+    """Of each thread: a slice ends before the one around it does; number: how a viewer reads times."""
+    lanes = {}
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X":
+            lanes.setdefault(event["tid"], []).append(event)
+    for tid, slices in lanes.items():
+        slices.sort(key=lambda e: (number(e["ts"]), -number(e["dur"])))
+        ends = []
+        for event in slices:
+            start, end = number(event["ts"]), number(event["ts"]) + number(event["dur"])
+            while ends and ends[-1] <= start:
+                ends.pop()
+            check(not ends or end <= ends[-1], "overlap in lane", tid, event, ends[-1:])
+            ends.append(end)
+
+
+def chrome_nests_and_has_all(recording):
+    text = export(recording, "chrome")
+    exact = json.loads(text, parse_float=decimal.Decimal, parse_int=decimal.Decimal)
+    check_nesting(exact, lambda x: x)
+    check_nesting(json.loads(text), float)
+    slices = [e for e in exact["traceEvents"] if e["ph"] == "X"]
+    check(len(slices) == recording.programs, "slices", len(slices), recording.programs)
+    check(all(e["ts"] >= 0 and 0 <= e["dur"] < 10**8 for e in slices), "a time is out of range")
+    lane = {}
+    for e in slices:
+        lane.setdefault(e["args"]["pid"], e["tid"])
+    for e in slices:
+        check(lane.get(e["args"]["ppid"], 0) <= e["tid"], "a parent lies below its child", e)
+    failures = [e for e in exact["traceEvents"] if e["ph"] == "i"]
+    check(len(failures) == sum(e[1] == "error" for e in recording.events), "instants", len(failures))
+
+
+def csv_has_no_formula(recording):
+    rows = list(csv.reader(io.StringIO(export(recording, "csv"), newline="")))
+    check({len(row) for row in rows} == {16}, "columns", {len(row) for row in rows})
+    check(sum(row[3].isdigit() for row in rows) >= recording.programs, "rows")
+    for row in rows:
+        for cell in row:
+            check(not re.match(r"[=+\-@\t\r|]", cell), "a formula", row)
+
+
+def dot_is_well_formed(recording):
+    string = r'"(?:[^"\\\n]|\\["\\])*"'
+    lines = export(recording, "dot").splitlines()
+    nodes = 0
+    for line in lines[3:-1]:
+        nodes += "label=" in line
+        check(re.fullmatch(r"  n\d+ \[color=\w+, label=%s\];|  n\d+ -> n\d+( \[style=dashed\])?;" % string, line), line)
+    check(nodes == recording.programs, "nodes", nodes)
+
+
+def folded_has_all_cpu(recording):
+    total = 0
+    for line in export(recording, "folded").splitlines():
+        frames, value = line.rsplit(" ", 1)
+        check(all(frames.split(";")), "an empty frame", line)
+        total += int(value)
+    check(abs(total - recording.cpu // 1000) <= recording.programs, "cpu", total, recording.cpu)
+    count = sum(int(line.rsplit(" ", 1)[1]) for line in export(recording, "folded", "--weight=count").splitlines())
+    check(count == recording.programs, "count", count)
+
+
+def sh_runs_the_same(recording):
+    """bash reads each argument back; what is not printable comes as $'...'."""
+    text = export(recording, "sh")
+    script = "cd() { printf '%s\\0' \"$@\"; return 1; }\n" + text
+    words = subprocess.run(["bash"], input=script.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    check(words.stderr == b"", words.stderr)
+    folders = [e[2]["cwd"].encode() for e in recording.events if e[1] == "started"]
+    check(words.stdout.split(b"\0")[:-1] == folders, "folders")
+
+
+COMPILATIONS = [
+    # arguments, parent; the entries: (arguments, file, output)
+    (["gcc", "-O2", "-c", "-o", "a.o", "a.c"], None, [(["/usr/bin/gcc", "-O2", "-c", "-o", "a.o", "a.c"], "/src/a.c", "/src/a.o")]),
+    (["/usr/lib/gcc/cc1", "-quiet", "a.c"], 0, []),
+    (["as", "-o", "a.o", "/tmp/x.s"], 0, []),
+    (["cc", "-Wall", "-o", "p", "x.c", "/y/y.cc", "-lm"], None,
+     [(["/usr/bin/cc", "-Wall", "-o", "p", "x.c", "-lm"], "/src/x.c", "/src/p"),
+      (["/usr/bin/cc", "-Wall", "-o", "p", "/y/y.cc", "-lm"], "/y/y.cc", "/src/p")]),
+    (["gcc", "-E", "a.c"], None, []),
+    (["gcc", "-MM", "a.c"], None, []),
+    (["gcc", "-MMD", "-MF", "a.c", "-c", "b.c"], None, [(["/usr/bin/gcc", "-MMD", "-MF", "a.c", "-c", "b.c"], "/src/b.c", None)]),
+    (["cc", "-o", "p", "a.o"], None, []),
+    (["ccache", "clang++-14", "-c", "n.cpp"], None, [(["clang++-14", "-c", "n.cpp"], "/src/n.cpp", None)]),
+    (["clang++-14", "-c", "n.cpp"], 8, []),
+    (["arm-linux-gnueabi-gcc-12", "-c", "-include", "h.c", "m.c"], None,
+     [(["/usr/bin/arm-linux-gnueabi-gcc-12", "-c", "-include", "h.c", "m.c"], "/src/m.c", None)]),
+    (["clang", "-cc1", "-emit-obj", "z.c"], None, []),
+    (["notacc", "-c", "z.c"], None, []),
+    (["gcc", "-O2", "-c", "-o", "a.o", "a.c"], None, []),
+]
+
+
+def compile_commands_are_those_of_drivers(_):
+    recording = Recording(1, 0)
+    recording.lines = []
+    for i, (arguments, parent, _) in enumerate(COMPILATIONS):
+        name = arguments[0] if arguments[0].startswith("/") else "/usr/bin/" + arguments[0]
+        event = {"type": "started", "time": stamp(i), "start_time": stamp(i), "id": "b-%d-1" % i, "pid": i + 1, "ppid": 0, "uid": 0,
+                 "exe": name, "filename": name, "args": arguments, "cwd": "/src"}
+        if parent is not None:
+            event["parent_id"] = "b-%d-1" % parent
+        recording.lines.append(json.dumps(event))
+    got = [(e["arguments"], e["file"], e.get("output")) for e in json.loads(export(recording, "compile-commands"))]
+    wanted = [entry for _, _, entries in COMPILATIONS for entry in entries]
+    check(got == wanted, "got", got, "wanted", wanted)
+
+
+TESTS = [chrome_nests_and_has_all, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same,
+         compile_commands_are_those_of_drivers]
+
+
+def main():
+    recordings = [Recording(seed, count, serial) for seed, count, serial in ((1, 0, False), (2, 30, False), (3, 300, True), (4, 2000, False))]
+    bad = 0
+    print("1..%d" % len(TESTS))
+    for number, test in enumerate(TESTS, 1):
+        wrong = None
+        try:
+            for recording in recordings:
+                test(recording)
+        except (AssertionError, ValueError) as error:
+            wrong = str(error)
+            print("# " + wrong[:1500].replace("\n", "\n# "))
+        bad += wrong is not None
+        print("%sok %d - %s" % ("not " if wrong else "", number, test.__name__.replace("_", " ")))
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
