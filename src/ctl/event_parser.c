@@ -26,7 +26,7 @@ struct event_parser {
 	bool raw;	     /* the value is base64 of exact bytes */
 	bool in_value;	     /* within a list or an object of `key` */
 	size_t value;	     /* where that began */
-	struct bytes *extra; /* a text that is no key of an event: host, reason */
+	struct bytes *extra; /* a text that is no key of an event: reason */
 };
 
 /* A value that is no part of an object: the line is none, or has more than one. */
@@ -85,8 +85,7 @@ static struct bytes *extra_of(struct parsed *parsed, struct bytes name)
 		const char *name;
 		struct bytes *value;
 	} extras[] = {
-		{ "host", &parsed->host },	 { "reason", &parsed->reason },
-		{ "stream", &parsed->stream },	 { "machine_id", &parsed->machine_id },
+		{ "reason", &parsed->reason },	 { "stream", &parsed->stream },	  { "machine_id", &parsed->machine_id },
 		{ "boot_id", &parsed->boot_id }, { "version", &parsed->version },
 	};
 

@@ -92,6 +92,13 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_WRITE_BYTES] = NUMBER(event.end.write_bytes),
 	[KEY_ERROR_CODE] = SPECIAL(PARSED_NUMBER),
 	[KEY_ERROR] = TEXT(error_name),
+	[KEY_HOST] = TEXT(extras.host),
+	[KEY_USER] = TEXT(extras.user),
+	[KEY_GROUP] = TEXT(extras.group),
+	[KEY_LOGIN_USER] = TEXT(extras.login_user),
+	[KEY_PARENT_EXE] = TEXT(extras.parent_exe),
+	[KEY_PARENT_ARGS] = LIST(extras.parent_args),
+	[KEY_PARENT_ARGS_TRUNCATED] = FLAG(extras.parent_args_truncated),
 	[KEY_COUNT] = NUMBER(event.lost.count),
 	[KEY_WHERE] = SPECIAL(PARSED_TEXT),
 	[KEY_FIRST_SEQ] = NUMBER(event.lost.first_seq),
@@ -332,6 +339,10 @@ void parsed_end(struct parsed *parsed)
 	if (!event_type_by_name(parsed->type, &event->type))
 		event->type = EVENT_TYPE_MAX;
 	event->process = event->type < EVENT_LOST ? process : NULL;
+	event->extras = &parsed->extras;
+	parsed->extras.made = KEYS_EVERY;
+	if (parsed_has(parsed, KEY_HOST))
+		parsed->host = parsed->extras.host;
 	if (bytes_equal(parsed->source, BYTES("proc")))
 		event->source = SOURCE_PROC;
 	else if (bytes_equal(parsed->source, BYTES("resync")))

@@ -9,11 +9,12 @@
 #ifndef EXECSNOOP_PARSED_H
 #define EXECSNOOP_PARSED_H
 
-#include "model/event.h"
+#include "model/extras.h"
 
 struct parsed {
 	struct event event; /* type EVENT_TYPE_MAX: not an event; see `type` */
 	struct process process;
+	struct extras extras;
 	key_set keys;	   /* those that the event had and that are understood */
 	struct bytes type; /* as it was: an event's, or subscribed, stats, rejected, or one of a later version */
 	struct bytes id;   /* data NULL: none */
@@ -21,7 +22,7 @@ struct parsed {
 	struct bytes tty;
 	struct bytes source;			   /* as it was */
 	struct bytes error_name;		   /* of EVENT_ERROR */
-	struct bytes host;			   /* of a line that has one */
+	struct bytes host;			   /* of a line that has one, or of the journal that it comes from */
 	struct bytes reason;			   /* of `rejected` */
 	struct bytes stream;			   /* of `live` and `subscribed` */
 	struct bytes machine_id, boot_id, version; /* of `live` */

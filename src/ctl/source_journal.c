@@ -41,7 +41,7 @@ struct journal_source {
 	struct bytebuf text; /* of the fields, each with a NUL */
 	struct field fields[FIELDS_MAX];
 	size_t count;
-	struct bytebuf args;
+	struct bytebuf args, parent_args;
 	struct bytebuf lists; /* of the repeated fields whose order does not matter */
 	struct parsed parsed;
 	char host[65];
@@ -95,17 +95,17 @@ static int take_field(struct journal_source *s, const char *data, size_t size)
 	return 0;
 }
 
-static int take_args(struct journal_source *s, struct bytes quoted)
+static int take_args(struct journal_source *s, enum key key, struct bytebuf *to, struct bytes quoted)
 {
 	struct bytes args;
 	int r;
 
-	s->args.size = 0;
-	r = bytebuf_reserve(&s->args, quoted.size + 1);
+	to->size = 0;
+	r = bytebuf_reserve(to, quoted.size + 1);
 	if (r < 0)
 		return r;
-	if (shell_words(quoted, s->args.data, &args))
-		parsed_list(&s->parsed, KEY_ARGS, args);
+	if (shell_words(quoted, to->data, &args))
+		parsed_list(&s->parsed, key, args);
 	return 0;
 }
 
@@ -133,7 +133,9 @@ static int make_parsed(struct journal_source *s)
 
 		r = 0;
 		if (s->fields[i].key == KEY_ARGS)
-			r = take_args(s, value);
+			r = take_args(s, KEY_ARGS, &s->args, value);
+		else if (s->fields[i].key == KEY_PARENT_ARGS)
+			r = take_args(s, KEY_PARENT_ARGS, &s->parent_args, value);
 		else if (parsed_kind(s->fields[i].key) != PARSED_LIST && parsed_kind(s->fields[i].key) != PARSED_OBJECT)
 			parsed_value(&s->parsed, s->fields[i].key, value);
 		if (r < 0)
@@ -224,6 +226,7 @@ static void journal_free(struct event_source *source)
 	sd_journal_close(s->journal);
 	bytebuf_free(&s->text);
 	bytebuf_free(&s->args);
+	bytebuf_free(&s->parent_args);
 	bytebuf_free(&s->lists);
 	free(s);
 }

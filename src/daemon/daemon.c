@@ -42,6 +42,7 @@ static void daemon_clear(struct daemon *d)
 	d->pipeline = pipeline_free(d->pipeline);
 	d->redact = redact_free(d->redact);
 	d->environment = environment_free(d->environment);
+	d->names = local_names_free(d->names);
 	d->probe = probe_free(d->probe);
 	if (!notify_flush(STOP_MS))
 		log_warning("the service manager has not read %zu messages", notify_waiting());

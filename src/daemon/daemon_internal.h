@@ -6,6 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/daemon.h"
+#include "daemon/local_names.h"
 #include "daemon/watchdog.h"
 #include "handover/checkpoint.h"
 #include "kernel/probe.h"
@@ -27,6 +28,7 @@ struct daemon {
 	struct probe *probe;
 	struct environment *environment;
 	struct redact *redact;
+	struct local_names *names;
 	struct pipeline *pipeline;
 	struct consumer *consumer;
 	struct resync *resync;

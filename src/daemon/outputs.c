@@ -27,6 +27,7 @@ static int start_stdout(struct daemon *d)
 		.settings = d->settings,
 		.boot = d->boot,
 		.stream = pipeline_stream(d->pipeline),
+		.extras = local_names_source(d->names),
 		.gone = on_gone,
 		.userdata = d,
 	};
@@ -59,6 +60,7 @@ static int start_server(struct daemon *d, const struct handover *from)
 		.settings = d->settings,
 		.boot = d->boot,
 		.stream = pipeline_stream(d->pipeline),
+		.extras = local_names_source(d->names),
 		.checkpoint = d->checkpoint,
 		.store = from->store,
 		.previous = from->previous,
@@ -116,6 +118,7 @@ int daemon_start_journal(struct daemon *d, const struct handover *from)
 		.snapshot = d->settings->journal.snapshot,
 		.checkpoint = d->checkpoint ? &checkpoint_page(d->checkpoint)->journal : NULL,
 		.boot = d->boot,
+		.extras = local_names_source(d->names),
 	};
 	int r = settings_filter(&d->settings->journal.output, &filter);
 

@@ -93,6 +93,7 @@ int daemon_reload(struct daemon *d)
 	if (d->settings != d->boot_settings)
 		settings_free(d->settings);
 	d->settings = TAKE_PTR(settings);
+	local_names_reload(d->names);
 	r = reload_journal(d, &filter);
 	if (r < 0)
 		log_error("the journal cannot be enabled: %s", strerror(-r));

@@ -69,6 +69,7 @@ static int make_empty_pipeline(struct daemon *d)
 		.table_memory = d->settings->probes.table_memory,
 		.environment = d->environment,
 		.redact = d->redact,
+		.extras = local_names_source(d->names),
 		.checkpoint = counters,
 	};
 	int r = stream_init(&config.stream);
@@ -78,6 +79,7 @@ static int make_empty_pipeline(struct daemon *d)
 	r = pipeline_new(&d->pipeline, &config);
 	if (r < 0)
 		return r;
+	local_names_source(d->names)->table = pipeline_table(d->pipeline);
 	return consumer_new(&d->consumer, d->event, d->pipeline, d->settings->probes.forks, counters, &consumer_ops, d);
 }
 
@@ -300,6 +302,9 @@ int daemon_start(struct daemon *d)
 	if (r < 0)
 		return fail("reading the boot id", r);
 	r = daemon_make_loop(d);
+	if (r < 0)
+		return fail("event loop", r);
+	r = local_names_new(&d->names, d->event);
 	if (r < 0)
 		return fail("event loop", r);
 	/* systemd sets it where the unit has a store (since version 254; for older ones the unit file does). */

@@ -6,20 +6,14 @@
  * A walk remembers the visitor's result. After the first that is not 0 it does nothing more, so
  * there is nothing to check between two keys. Nothing is owned or allocated; strings made here are
  * valid for their callback.
- *
- * What every event has is formatted by hand: snprintf(3) and gmtime_r(3) would take longer than all
- * the rest.
  */
 #include "model/event.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "model/extras.h"
 #include "util/cleanup.h"
-
-#define SIGNAL_RT_FIRST 34 /* of the kernel's 32 to 64, glibc keeps two for itself */
-#define SIGNAL_RT_LAST 64
 
 static const char *const keys[] = {
 	[KEY_TYPE] = "type",
@@ -79,6 +73,13 @@ static const char *const keys[] = {
 	[KEY_WRITE_BYTES] = "write_bytes",
 	[KEY_ERROR_CODE] = "error_code",
 	[KEY_ERROR] = "error",
+	[KEY_HOST] = "host",
+	[KEY_USER] = "user",
+	[KEY_GROUP] = "group",
+	[KEY_LOGIN_USER] = "login_user",
+	[KEY_PARENT_EXE] = "parent_exe",
+	[KEY_PARENT_ARGS] = "parent_args",
+	[KEY_PARENT_ARGS_TRUNCATED] = "parent_args_truncated",
 	[KEY_COUNT] = "count",
 	[KEY_WHERE] = "where",
 	[KEY_FIRST_SEQ] = "first_seq",
@@ -91,6 +92,13 @@ const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT
 			   KEY_BIT(KEY_PID) | KEY_BIT(KEY_UID) | KEY_BIT(KEY_GID) | KEY_BIT(KEY_COMM) |
 			   KEY_BIT(KEY_EXE) | KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_RUNNING_TIME_NS) |
 			   KEY_BIT(KEY_ERROR_CODE);
+
+/* What follows from others is left out (end_time is start_time and running_time_ns; the cgroup is in unit, container
+ * and pod; ancestors are found by parent_id), and so is what most processes have in common, or differ in by chance. */
+const key_set KEYS_HISTORY =
+	KEYS_ALL & ~(KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_ANCESTORS) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_EGID) |
+		     KEY_BIT(KEY_CAPS) | KEY_BIT(KEY_SID) | KEY_BIT(KEY_PGID) | KEY_BIT(KEY_PID_NS) |
+		     KEY_BIT(KEY_NS_PID) | KEY_BIT(KEY_MNT_NS) | KEY_BIT(KEY_EXE_INODE) | KEY_BIT(KEY_EXE_DEV));
 
 static const char *const types[EVENT_TYPE_MAX] = {
 	[EVENT_STARTED] = "started", [EVENT_EXITED] = "exited", [EVENT_ERROR] = "error",
@@ -142,7 +150,7 @@ void joined_archive(struct joined *joined, struct archive *a)
 bool key_has_raw(enum key key)
 {
 	const key_set raw = KEY_BIT(KEY_PARENT_COMM) | KEY_BIT(KEY_COMM) | KEY_BIT(KEY_EXE) | KEY_BIT(KEY_FILENAME) |
-			    KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_CWD);
+			    KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_CWD) | KEY_BIT(KEY_PARENT_EXE) | KEY_BIT(KEY_PARENT_ARGS);
 
 	return raw & KEY_BIT(key);
 }
@@ -156,6 +164,23 @@ bool key_by_name(struct bytes name, enum key *ret)
 		}
 	}
 	return false;
+}
+
+bool keys_by_name(struct bytes name, key_set *ret)
+{
+	enum key key;
+
+	if (bytes_equal(name, BYTES("all")))
+		*ret = KEYS_ALL;
+	else if (bytes_equal(name, BYTES("basic")))
+		*ret = KEYS_BASIC;
+	else if (bytes_equal(name, BYTES("history")))
+		*ret = KEYS_HISTORY;
+	else if (!key_by_name(name, &key))
+		return false;
+	else
+		*ret = KEY_BIT(key) | (key == KEY_PARENT_ARGS ? KEY_BIT(KEY_PARENT_ARGS_TRUNCATED) : 0);
+	return true;
 }
 
 const char *event_type_name(enum event_type type)
@@ -203,37 +228,6 @@ enum result event_result(const struct event *event)
 	if (WIFSIGNALED(status))
 		return WCOREDUMP(status) ? RESULT_CORE_DUMP : RESULT_SIGNAL;
 	return WEXITSTATUS(status) == 0 ? RESULT_SUCCESS : RESULT_EXIT_CODE;
-}
-
-/* The two last decimal digits of value, ending before `end`. */
-static void two_digits(char *end, unsigned value)
-{
-	static const char pairs[] = "0001020304050607080910111213141516171819"
-				    "2021222324252627282930313233343536373839"
-				    "4041424344454647484950515253545556575859"
-				    "6061626364656667686970717273747576777879"
-				    "8081828384858687888990919293949596979899";
-
-	memcpy(end - 2, pairs + 2 * (size_t)(value % 100), 2);
-}
-
-size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int64_t value)
-{
-	bool negative = key == KEY_ERROR_CODE && value < 0;
-	uint64_t rest = negative ? -(uint64_t)value : (uint64_t)value;
-	/* The digits end in the middle, at the NUL, so that a copy of constant size has all of
-	 * them. */
-	char digits[2 * EVENT_NUMBER_SIZE] = { 0 }, *end = digits + EVENT_NUMBER_SIZE, *begin = end;
-
-	for (; rest >= 10; rest /= 100, begin -= 2)
-		two_digits(begin, (unsigned)(rest % 100));
-	/* The last digit of an odd number of them; 0 has one. */
-	if (rest > 0 || begin == end)
-		*--begin = (char)('0' + rest);
-	if (negative)
-		*--begin = '-';
-	memcpy(ret, begin, EVENT_NUMBER_SIZE);
-	return (size_t)(end - begin);
 }
 
 struct walk {
@@ -444,6 +438,25 @@ static void visit_end(struct walk *w, const struct event *event)
 	number_if(w, event->end.io_known, KEY_WRITE_BYTES, (int64_t)event->end.write_bytes);
 }
 
+static void visit_extras(struct walk *w, const struct event *event)
+{
+	struct extras *extras = event->extras;
+
+	if (!extras || !(w->keys & KEYS_ON_REQUEST))
+		return;
+	extras_make(extras, event->process, w->keys);
+	run(w, KEY_HOST, extras->host);
+	if (!event->process)
+		return;
+	run(w, KEY_USER, extras->user);
+	run(w, KEY_GROUP, extras->group);
+	run(w, KEY_LOGIN_USER, extras->login_user);
+	run(w, KEY_PARENT_EXE, extras->parent_exe);
+	if (extras->parent_args.data && wants(w, KEY_PARENT_ARGS))
+		w->result = w->visitor->list(w->userdata, KEY_PARENT_ARGS, extras->parent_args);
+	flag(w, KEY_PARENT_ARGS_TRUNCATED, extras->parent_args_truncated);
+}
+
 static void visit_lost(struct walk *w, const struct event *event)
 {
 	number(w, KEY_COUNT, (int64_t)event->lost.count);
@@ -475,77 +488,18 @@ int event_visit(const struct event *event, key_set wanted, const struct event_vi
 		.visitor = visitor,
 		.userdata = userdata,
 		/* The report of a loss always has all its keys. */
-		.keys = event->type == EVENT_LOST ? KEYS_ALL : wanted | KEY_BIT(KEY_TYPE),
+		.keys = wanted | (event->type == EVENT_LOST ? KEYS_ALL : KEY_BIT(KEY_TYPE)),
 	};
 
 	text(&w, KEY_TYPE, event_type_name(event->type));
 	number_if(&w, event->seq != 0 && !event->snapshot && event->type != EVENT_LIVE, KEY_SEQ, (int64_t)event->seq);
 	date(&w, KEY_TIME, event->time);
+	if (event->type == EVENT_LIVE)
+		return w.result;
+	if (event->type != EVENT_LOST)
+		visit_process_event(&w, event);
+	visit_extras(&w, event);
 	if (event->type == EVENT_LOST)
 		visit_lost(&w, event);
-	else if (event->type != EVENT_LIVE)
-		visit_process_event(&w, event);
 	return w.result;
-}
-
-/*
- * A day of the Gregorian calendar, counted from 1970-01-01. Years are taken to begin in March: then
- * the leap day is the last of its year, and the months begin on the days (153 * month + 2) / 5. 400
- * years always have 146097 days.
- */
-static void civil(uint32_t days, unsigned *year, unsigned *month, unsigned *day)
-{
-	uint32_t since = days + 719468; /* 0000-03-01 */
-	uint32_t of_era = since % 146097;
-	uint32_t of_years = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	uint32_t of_year = of_era - (365 * of_years + of_years / 4 - of_years / 100);
-	uint32_t from_march = (5 * of_year + 2) / 153;
-
-	*day = of_year - (153 * from_march + 2) / 5 + 1;
-	*month = from_march < 10 ? from_march + 3 : from_march - 9;
-	*year = since / 146097 * 400 + of_years + (*month <= 2);
-}
-
-/* 64 bits of nanoseconds end in the year 2554: four digits are enough. */
-void event_time_format(char ret[static EVENT_TIME_SIZE], uint64_t ns)
-{
-	uint64_t seconds = ns / 1000000000;
-	uint32_t of_day = (uint32_t)(seconds % 86400), of_second = (uint32_t)(ns % 1000000000);
-	unsigned year, month, day;
-
-	civil((uint32_t)(seconds / 86400), &year, &month, &day);
-	memcpy(ret, "0000-00-00T00:00:00.000000000Z", EVENT_TIME_SIZE);
-	two_digits(ret + 2, year / 100);
-	two_digits(ret + 4, year);
-	two_digits(ret + 7, month);
-	two_digits(ret + 10, day);
-	two_digits(ret + 13, of_day / 3600);
-	two_digits(ret + 16, of_day / 60 % 60);
-	two_digits(ret + 19, of_day % 60);
-	ret[20] = (char)('0' + of_second / 100000000);
-	two_digits(ret + 23, of_second / 1000000);
-	two_digits(ret + 25, of_second / 10000);
-	two_digits(ret + 27, of_second / 100);
-	two_digits(ret + 29, of_second);
-}
-
-/* 0 has the name "0" for glibc. */
-const char *errno_name(int error)
-{
-	return error > 0 ? strerrorname_np(error) : NULL;
-}
-
-/* As signal(7) has them: glibc calls SIGIO by its synonym, SIGPOLL. */
-void signal_name(char *ret, size_t size, int number)
-{
-	const char *name = number == SIGIO ? "IO" : sigabbrev_np(number);
-
-	if (name)
-		snprintf(ret, size, "SIG%s", name);
-	else if (number == SIGNAL_RT_FIRST)
-		snprintf(ret, size, "SIGRTMIN");
-	else if (number > SIGNAL_RT_FIRST && number <= SIGNAL_RT_LAST)
-		snprintf(ret, size, "SIGRTMIN+%d", number - SIGNAL_RT_FIRST);
-	else
-		snprintf(ret, size, "SIG%d", number);
 }

@@ -83,6 +83,13 @@ enum key {
 	KEY_WRITE_BYTES,
 	KEY_ERROR_CODE,
 	KEY_ERROR,
+	KEY_HOST,
+	KEY_USER,
+	KEY_GROUP,
+	KEY_LOGIN_USER,
+	KEY_PARENT_EXE,
+	KEY_PARENT_ARGS,
+	KEY_PARENT_ARGS_TRUNCATED,
 	KEY_COUNT,
 	KEY_WHERE,
 	KEY_FIRST_SEQ,
@@ -90,15 +97,23 @@ enum key {
 	KEY_MAX
 };
 
-/* A set of keys: bit 1 << KEY_x. `type` is in every set; `lost` events ignore it: they are
- * whole. */
+/* A set of keys: bit 1 << KEY_x. `type` is in every set; a `lost` has all keys but those on request,
+ * which it has if they are in the set. */
 __extension__ typedef unsigned __int128 key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
-#define KEYS_ALL (KEY_BIT(KEY_MAX) - 1)
-extern const key_set KEYS_BASIC; /* `fields = basic`, execsnoopd.conf(5) */
+#define KEYS_EVERY (KEY_BIT(KEY_MAX) - 1)
+/* In no preset: most outputs do not need them, and they cost more than others (extras.h). */
+#define KEYS_ON_REQUEST                                                                         \
+	(KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER) | KEY_BIT(KEY_GROUP) | KEY_BIT(KEY_LOGIN_USER) | \
+	 KEY_BIT(KEY_PARENT_EXE) | KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED))
+/* The presets of `fields`, execsnoopd.conf(5). */
+#define KEYS_ALL (KEYS_EVERY & ~KEYS_ON_REQUEST)
+extern const key_set KEYS_BASIC, KEYS_HISTORY;
 
 const char *key_name(enum key key);
 bool key_by_name(struct bytes name, enum key *ret);
+/* One entry of `fields`: a preset or a key, with the key that says that it is cut. */
+bool keys_by_name(struct bytes name, key_set *ret);
 const char *event_type_name(enum event_type type);
 bool event_type_by_name(struct bytes name, enum event_type *ret);
 /* Not for RESULT_UNKNOWN, which is the absence of the key. */
@@ -113,6 +128,7 @@ struct event {
 	uint64_t boot;		       /* this boot, for ids (process_id_format) */
 	const struct process *process; /* NULL in LOST and LIVE; valid for the callback */
 	enum source source;	       /* of this event (an exit found by a resync has that) */
+	struct extras *extras;	       /* KEYS_ON_REQUEST, made as they are encoded; NULL: there are none */
 
 	/* For sinks, not for encoders; clocks of the table (proctable.h). */
 	uint64_t position;  /* of this event */

@@ -88,8 +88,14 @@ static int cut(struct encoder *encoder, key_set keys, struct line **ret)
 	size_t n, size = 0;
 	int r = 0;
 
-	if (!encoder->whole)
-		r = json_event_map(encoder->json, &encoder->whole, encoder->event, KEYS_ALL, &encoder->map);
+	encoder->requested |= keys & KEYS_ON_REQUEST;
+	/* A set may ask for more than the line has, as often as there are keys on request. */
+	if (encoder->whole && keys & ~encoder->whole_keys)
+		encoder->whole = line_unref(encoder->whole);
+	if (!encoder->whole) {
+		encoder->whole_keys = KEYS_ALL | encoder->requested;
+		r = json_event_map(encoder->json, &encoder->whole, encoder->event, encoder->whole_keys, &encoder->map);
+	}
 	if (r < 0)
 		return r;
 	n = find_spans(encoder, keys | KEY_BIT(KEY_TYPE), spans);

@@ -24,6 +24,8 @@ struct encoder {
 	} made[ENCODER_SETS];
 	size_t count;
 	struct line *whole; /* NULL: not needed so far */
+	key_set whole_keys;
+	key_set requested; /* of KEYS_ON_REQUEST: what outputs have asked for so far, in any event */
 	struct line_map map;
 };
 

@@ -16,7 +16,8 @@ struct journal {
 	struct budget_share share;
 	bool snapshot;
 	uint64_t boot;
-	struct proctable *table; /* NULL: it has not joined */
+	struct extras_source *extras; /* may be NULL */
+	struct proctable *table;      /* NULL: it has not joined */
 	struct joined since;
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 	bool filter_stale;		      /* it does not know all of its tree: there was no memory */
@@ -110,6 +111,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 	journal->keys = config->keys;
 	journal->snapshot = config->snapshot;
 	journal->boot = config->boot;
+	journal->extras = config->extras;
 	journal->checkpoint = config->checkpoint;
 	r = journal_writer_new(&journal->writer, &writer_config);
 	if (r < 0) {
@@ -117,6 +119,7 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 		return r;
 	}
 	journal->filter = config->filter;
+	extras_prepare(journal->extras, journal->keys);
 	budget_join(&journal->share, &journal->budget, 0);
 	*ret = journal;
 	return 0;
@@ -148,8 +151,10 @@ static int write_snapshot(struct journal *journal)
 		return r;
 	journal->since.clock = proctable_cursor_clock(cursor);
 	while ((entry = proctable_cursor_next(cursor))) {
+		struct extras extras = { .source = journal->extras };
 		struct event event = {
 			.type = EVENT_STARTED,
+			.extras = &extras,
 			.snapshot = true,
 			.time = entry->process.start_time,
 			.boot = journal->boot,
@@ -235,6 +240,7 @@ void journal_set_queue(struct journal *journal, size_t queue)
 void journal_configure(struct journal *journal, key_set keys, struct filter *filter)
 {
 	journal->keys = keys;
+	extras_prepare(journal->extras, keys);
 	filter_free(journal->filter);
 	journal->filter = filter;
 	if (journal->table)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "model/event.h"
+#include "model/extras.h"
 #include "model/filter.h"
 #include "model/proctable.h"
 #include "output/journal_writer.h"
@@ -22,6 +22,7 @@ struct journal_config {
 	struct filter *filter; /* taken over on success; NULL: everything */
 	bool snapshot;	       /* write the processes that are running at the start too */
 	uint64_t boot;
+	struct extras_source *extras;	      /* for keys on request; borrowed, may be NULL */
 	struct checkpoint_stream *checkpoint; /* of what is queued; borrowed, may be NULL */
 	/* Instead of sd_journal_sendv, for tests; called in the journal's thread. NULL: the real
 	 * one. */

@@ -25,9 +25,12 @@
 #define IOVECS_FIELD 2
 #define IOVECS_NEWLINE 5
 #define IOVECS_ANCESTORS ((ANCESTORS_MAX + INCOMPLETE_MAX) * IOVECS_FIELD) /* and INCOMPLETE, without newlines too */
-#define FIELDS_OWN 4 /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
-#define BYTES_KEYS 9 /* what can have a newline: comms, paths, units, ARGS */
-#define IOVECS_SINGLE (IOVECS_FIELD * (FIELDS_OWN + KEY_MAX) + (IOVECS_NEWLINE - IOVECS_FIELD) * BYTES_KEYS)
+#define FIELDS_OWN 4  /* MESSAGE, MESSAGE_ID, PRIORITY, SYSLOG_IDENTIFIER */
+#define BYTES_KEYS 11 /* what can have a newline: comms, paths, units, ARGS, PARENT_ARGS */
+#define KEYS_APART \
+	9 /* lists, counted as such (env, incomplete, ancestors); keys of error and lost, which exited has not */
+#define IOVECS_SINGLE \
+	(IOVECS_FIELD * (FIELDS_OWN + KEY_MAX - KEYS_APART) + (IOVECS_NEWLINE - IOVECS_FIELD) * BYTES_KEYS)
 #define IOVECS_REPEATED (IOVECS_MAX - IOVECS_SINGLE)
 _Static_assert(ARGS_MAX *IOVECS_NEWLINE + IOVECS_ANCESTORS < IOVECS_REPEATED, "every list fits");
 _Static_assert(JOURNAL_FIELDS_MAX == IOVECS_MAX / IOVECS_FIELD, "no more fields than iovecs");
@@ -175,16 +178,18 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 
 	if (key == KEY_INCOMPLETE)
 		return builder_repeat(b, name_of(key), items, INCOMPLETE_MAX, 0);
-	if (key != KEY_ARGS)
+	if (key == KEY_ANCESTORS)
 		return builder_repeat(b, BYTES(PREFIX "ANCESTOR="), items, ANCESTORS_MAX, 0);
 	to = builder_field(b, name_of(key), quote_args_size(items));
 	if (!to)
 		return -ENOMEM;
 	builder_end_field(b, quote_args(to, items));
+	if (key != KEY_ARGS)
+		return 0;
 	return builder_repeat(b, BYTES(PREFIX "ARG="), items, ARGS_MAX, IOVECS_ANCESTORS);
 }
 
-/* EXECSNOOP_ENV=NAME=VALUE for each chosen variable, as many as fit (77 at least): a field can come
+/* EXECSNOOP_ENV=NAME=VALUE for each chosen variable, as many as fit (50 at least): a field can come
  * more than once, and its name may not have lower-case letters, as a variable's may. */
 static int on_object(void *userdata, enum key key, struct bytes items)
 {

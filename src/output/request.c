@@ -175,16 +175,11 @@ static int add_filter(const struct member *m, const char *text)
 
 static int add_field(const struct member *m, const char *text)
 {
-	enum key wanted;
+	key_set wanted;
 
-	if (strcmp(text, "all") == 0)
-		m->request->keys |= KEYS_ALL;
-	else if (strcmp(text, "basic") == 0)
-		m->request->keys |= KEYS_BASIC;
-	else if (key_by_name(bytes_of(text), &wanted))
-		m->request->keys |= KEY_BIT(wanted);
-	else
+	if (!keys_by_name(bytes_of(text), &wanted))
 		return refuse(m->reason, "fields: unknown key '%.64s'", text);
+	m->request->keys |= wanted;
 	return 0;
 }
 
@@ -312,6 +307,10 @@ static void gen_fields(yajl_gen gen, key_set keys)
 		return;
 	}
 	yajl_gen_array_open(gen);
+	if ((keys & KEYS_ALL) == KEYS_ALL) {
+		reply_text(gen, "all");
+		keys &= ~KEYS_ALL;
+	}
 	for (enum key key = 0; key < KEY_MAX; key++)
 		if (keys & KEY_BIT(key))
 			reply_text(gen, key_name(key));

@@ -40,6 +40,7 @@ int server_subscriber(struct server *server, struct subscriber **ret, int fd, ui
 		.filter = filter,
 		.boot = server->config.boot,
 		.stream = server->config.stream,
+		.extras = server->config.extras,
 		.json = server->json,
 		.budget = &server->budget,
 		.uid = uid,

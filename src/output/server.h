@@ -26,6 +26,7 @@ struct server_config {
 	const struct settings *settings; /* [socket]; borrowed until the next server_reload */
 	uint64_t boot;
 	const struct stream *stream;   /* of all events; borrowed, NULL: stream_none */
+	struct extras_source *extras;  /* for keys on request; borrowed, may be NULL */
 	struct checkpoint *checkpoint; /* what is kept over a crash; borrowed, NULL: nothing is */
 	/* For server_new() alone: the previous daemon's listening socket is in the store, its file in the page.
 	 * Borrowed; NULL: there is none. */

@@ -140,6 +140,7 @@ int stdout_output_new(struct stdout_output **ret, sd_event *event, const struct 
 		.keys = output->fields,
 		.boot = config->boot,
 		.stream = config->stream,
+		.extras = config->extras,
 	};
 	int r;
 

@@ -20,7 +20,8 @@ struct stdout_output_config {
 	struct proctable *table;
 	const struct settings *settings;
 	uint64_t boot;
-	const struct stream *stream; /* of all events; borrowed */
+	const struct stream *stream;  /* of all events; borrowed */
+	struct extras_source *extras; /* for keys on request; borrowed, may be NULL */
 	/* Called once, when nothing more can be written: error is EPIPE when the reader has gone,
 	 * else that of write(2). */
 	void (*gone)(void *userdata, int error);

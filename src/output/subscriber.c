@@ -62,6 +62,7 @@ int subscriber_new(struct subscriber **ret, int fd, const struct subscriber_conf
 	if (!s->config.stream)
 		s->config.stream = &stream_none;
 	take_filter(s, config->filter);
+	extras_prepare(s->config.extras, s->config.keys);
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -84,12 +85,16 @@ struct subscriber *subscriber_free(struct subscriber *s)
 }
 
 /* A line that is this subscriber's alone. */
-static int push_own(struct subscriber *s, struct line_queue *buffer, const struct event *event)
+static int push_own(struct subscriber *s, struct line_queue *buffer, struct event *event)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
+	struct extras extras = { .source = s->config.extras };
 	struct event_cut cut;
-	int r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), s->config.keys);
+	int r;
 
+	event->extras = &extras;
+	r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), s->config.keys);
+	event->extras = NULL;
 	if (r < 0)
 		return r;
 	s->lines += line->events > 0;
@@ -301,6 +306,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 	s->filter_stale = false;
 	take_filter(s, filter);
 	s->config.keys = keys;
+	extras_prepare(s->config.extras, keys);
 	subscriber_save_checkpoint(s);
 	return 0;
 }
@@ -436,7 +442,7 @@ int subscriber_finish(struct subscriber *s, struct line *line)
 }
 
 /* A line of the snapshot's. */
-static int push_portion(struct subscriber *s, const struct event *event)
+static int push_portion(struct subscriber *s, struct event *event)
 {
 	struct line_queue *before = before_queue(s);
 	size_t held = line_queue_held(before);

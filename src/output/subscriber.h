@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #include "handover/checkpoint.h"
-#include "model/event.h"
+#include "model/extras.h"
 #include "model/filter.h"
 #include "model/proctable.h"
 #include "output/json.h"
@@ -37,12 +37,13 @@ struct subscriber_config {
 	size_t queue;	 /* bytes of memory */
 	bool disconnect; /* slow = disconnect */
 	key_set keys;
-	struct filter *filter;	     /* taken over; NULL: everything */
-	uint64_t boot;		     /* for the ids of the snapshot */
-	const struct stream *stream; /* of all events; borrowed, NULL: stream_none */
-	struct json *json;	     /* for lines of its own; borrowed, may be shared with others */
-	struct budget *budget;	     /* of all filters; borrowed */
-	uid_t uid;		     /* whose part of the budget its filter may use */
+	struct filter *filter;	      /* taken over; NULL: everything */
+	uint64_t boot;		      /* for the ids of the snapshot */
+	const struct stream *stream;  /* of all events; borrowed, NULL: stream_none */
+	struct extras_source *extras; /* for keys on request; borrowed, may be NULL */
+	struct json *json;	      /* for lines of its own; borrowed, may be shared with others */
+	struct budget *budget;	      /* of all filters; borrowed */
+	uid_t uid;		      /* whose part of the budget its filter may use */
 };
 
 /* fd: borrowed, non-blocking; the owner closes it. table outlives the subscriber.

@@ -77,9 +77,12 @@ static bool is_numberless(const struct event *event)
 
 static void emit(struct pipeline *p, struct event *event)
 {
+	struct extras extras = { .source = p->config.extras };
+
 	event->boot = p->config.boot;
 	event->seq = is_numberless(event) ? 0 : ++p->stream.last_seq;
 	event->position = proctable_clock(p->table);
+	event->extras = &extras;
 	p->stats.events[event->type]++;
 	machine_stats_event(&p->stats.machine, event);
 	p->encoder.event = event;
@@ -375,8 +378,6 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 	enrich_drop_chunks(&p->enricher, d);
 	return r < 0 ? r : 0;
 }
-
-/* The rest. */
 
 int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 {

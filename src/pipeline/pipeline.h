@@ -20,6 +20,7 @@
 #include "handover/archive.h"
 #include "handover/checkpoint.h"
 #include "model/environment.h"
+#include "model/extras.h"
 #include "model/process.h"
 #include "model/proctable.h"
 #include "model/redact.h"
@@ -40,8 +41,9 @@ struct pipeline_config {
 	struct stream stream;			/* whose numbers continue */
 	struct checkpoint_counters *checkpoint; /* where seq and reported losses are saved; borrowed, NULL: nowhere */
 	/* Not owned, may be NULL; see pipeline_set_redact for their life. */
-	struct environment *environment; /* [probes] env */
-	struct redact *redact;		 /* [redact] */
+	struct environment *environment;    /* [probes] env */
+	struct redact *redact;		    /* [redact] */
+	const struct extras_source *extras; /* borrowed; NULL: events have no keys on request */
 };
 
 struct pipeline_stats {

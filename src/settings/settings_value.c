@@ -269,22 +269,16 @@ int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
 	_cleanup_free_ char *text = strndup(list.data, list.size);
 	const char *at = text;
 	struct bytes entry;
-	key_set keys = 0;
-	enum key key;
+	key_set keys = 0, more;
 
 	if (!text)
 		return -ENOMEM;
 	while (next_entry(&at, &entry)) {
-		if (bytes_equal(entry, BYTES("all"))) {
-			keys |= KEYS_ALL;
-		} else if (bytes_equal(entry, BYTES("basic"))) {
-			keys |= KEYS_BASIC;
-		} else if (key_by_name(entry, &key)) {
-			keys |= KEY_BIT(key);
-		} else {
+		if (!keys_by_name(entry, &more)) {
 			*ret_bad = (struct bytes){ list.data + (entry.data - text), entry.size };
 			return -EINVAL;
 		}
+		keys |= more;
 	}
 	*ret = keys | KEY_BIT(KEY_TYPE);
 	return 0;
@@ -319,9 +313,10 @@ static void write_fields(FILE *out, const void *at, const struct setting *settin
 	key_set keys = *(const key_set *)at;
 	const char *comma = "";
 
-	if (keys == KEYS_ALL) {
+	if ((keys & KEYS_ALL) == KEYS_ALL) {
 		fputs("all", out);
-		return;
+		keys &= ~KEYS_ALL;
+		comma = ", ";
 	}
 	for (enum key key = 0; key < KEY_MAX; key++) {
 		if (keys & KEY_BIT(key)) {

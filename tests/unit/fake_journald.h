@@ -241,17 +241,23 @@ static inline void write_started(struct journal *journal, unsigned times)
 }
 
 /* One event through a journal: its entry. */
-static inline const struct sent *entry_of(const struct event *event)
+static inline const struct sent *entry_of_keys(const struct event *event, key_set keys)
 {
 	struct journal *journal = joined(1 << 20);
 	size_t n = n_sent;
 
+	journal_configure(journal, keys, NULL);
 	write_event(journal, event);
 	flush(journal);
 	wait_for_sent(n + 1);
 	CHECK(journal_free(journal, 10000) == NULL);
 	CHECK_INT(n_sent, n + 1);
 	return &sent[n];
+}
+
+static inline const struct sent *entry_of(const struct event *event)
+{
+	return entry_of_keys(event, KEYS_ALL);
 }
 
 enum { MANY = 100000 };

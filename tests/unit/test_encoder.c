@@ -12,6 +12,8 @@
 static struct json *json;
 static size_t memory, cut_lines;
 static unsigned seen;
+static bool has_host, has_parent;
+static key_set requested = KEYS_ON_REQUEST;
 
 /* As a queue writes it; the caller frees it. */
 static char *text_of(struct line *line)
@@ -39,7 +41,7 @@ static key_set keys_of(unsigned i)
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
-	return state & KEYS_ALL;
+	return ((key_set)state << 64 | state * 0x9e3779b97f4a7c15) & (KEYS_ALL | requested);
 }
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
@@ -62,6 +64,8 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		/* It is charged with all that it keeps. */
 		CHECK(line->held >= line->size && (!line->whole || line->held > line->whole->held));
 		cut_lines += line->whole != NULL;
+		has_host |= strstr(text, "\"host\":\"h\"") != NULL;
+		has_parent |= strstr(text, "\"parent_args\":[\"parent\",\"-x\"]") != NULL;
 		free(text);
 		line_unref(wanted);
 		held[i] = line_ref(line);
@@ -73,10 +77,14 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 
 static void begin(void)
 {
-	struct pipeline_config config = { .kernel_threads = true, .args_limit = 2 << 20, .table_memory = 4 << 20 };
+	static struct extras_source source = { .host = { "h", 1 } };
+	struct pipeline_config config = {
+		.kernel_threads = true, .args_limit = 2 << 20, .table_memory = 4 << 20, .extras = &source
+	};
 
 	CHECK_INT(json_new(&json), 0);
 	pipeline_begin(&config);
+	source.table = pipeline_table(pipeline);
 	pipeline_go_live(pipeline);
 }
 
@@ -106,12 +114,12 @@ TEST(lines_equal_those_encoded_alone)
 	end();
 }
 
-TEST(large_values_are_in_memory_once)
+/* Arguments of 1 MB. */
+static size_t feed_large(void)
 {
 	static char piece[16000];
 	const size_t size = 64 * sizeof(piece);
 
-	begin();
 	memset(piece, 'a', sizeof(piece));
 	for (size_t i = 99; i < sizeof(piece); i += 100)
 		piece[i] = i % 3 ? '\0' : '\xff';
@@ -122,10 +130,37 @@ TEST(large_values_are_in_memory_once)
 	make_exec(10, 1000, 2000, NULL, 0, 1);
 	record.exec.args_size = record.exec.args_before = size;
 	feed();
+	return size;
+}
+
+TEST(large_values_are_in_memory_once)
+{
+	size_t size;
+
+	begin();
+	requested = 0;
+	size = feed_large();
 	CHECK_INT(seen, 1);
 	CHECK(cut_lines > 10);
 	/* One of 1 MB of arguments, with its twin in base64; and what is small of the others. */
 	CHECK(memory > 2 * size && memory < 4 * size);
+	end();
+}
+
+/* Sets with keys on request and sets without, of an event whose line is cut. */
+TEST(keys_on_request_are_cut_too)
+{
+	size_t size;
+
+	begin();
+	make_exec(1, 1, 900, "parent\0-x", 10, 2);
+	feed();
+	size = feed_large();
+	CHECK_INT(seen, 2);
+	CHECK(cut_lines > 10);
+	/* The line of all keys is encoded again where a set asks for more; then no more. */
+	CHECK(memory < 8 * size);
+	CHECK(has_host && has_parent);
 	end();
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model/event.h"
 #include "model/event_cut.h"
+#include "model/extras.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -525,6 +526,60 @@ TEST(basic_keys_are_those_of_the_original_tool)
 	CHECK(!(KEYS_BASIC & KEY_BIT(KEY_ERROR)));
 }
 
+#define EXTRAS                                                                                 \
+	"bytes host=h\nbytes user=u\nbytes group=g\nbytes login_user=l\nbytes parent_exe=/p\n" \
+	"list parent_args=p|-x|\ntruth parent_args_truncated=\n"
+
+TEST(keys_on_request_are_in_no_preset)
+{
+	struct process p = whole_process();
+	struct extras extras = {
+		.made = KEYS_EVERY,
+		.host = BYTES("h"),
+		.user = BYTES("u"),
+		.group = BYTES("g"),
+		.login_user = BYTES("l"),
+		.parent_exe = BYTES("/p"),
+		.parent_args = BYTES("p\0-x\0"),
+		.parent_args_truncated = true,
+	};
+	struct event event = { .type = EVENT_STARTED, .boot = 0xb0, .process = &p, .extras = &extras };
+	const key_set presets[] = { KEYS_ALL, KEYS_BASIC, KEYS_HISTORY };
+
+	for (size_t i = 0; i < 3; i++) {
+		CHECK(!(presets[i] & KEYS_ON_REQUEST));
+		CHECK(!strstr(visit(&event, presets[i]), "host"));
+	}
+	CHECK_STR(visit(&event, KEYS_EVERY),
+		  "text type=started\ntime time=1970-01-01T00:00:00.000000000Z\n" WHO WHAT EXTRAS);
+	CHECK_STR(visit(&event, KEY_BIT(KEY_USER) | KEY_BIT(KEY_PARENT_EXE)),
+		  "text type=started\nbytes user=u\nbytes parent_exe=/p\n");
+	/* A loss has them if they are asked for. */
+	event = (struct event){ .type = EVENT_LOST, .extras = &extras, .lost = { LOST_KERNEL, 1, 0, 0 } };
+	CHECK(!strstr(visit(&event, KEYS_BASIC), "host"));
+	CHECK_STR(visit(&event, KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER)),
+		  "text type=lost\ntime time=1970-01-01T00:00:00.000000000Z\nbytes host=h\nnumber count=1\n"
+		  "text where=kernel\n");
+	/* A program that knows of none of them. */
+	event = (struct event){ .type = EVENT_STARTED, .process = &p };
+	visit(&event, KEYS_EVERY);
+	CHECK_STR(line_of(KEY_HOST), "");
+}
+
+TEST(presets_are_found_by_name)
+{
+	key_set keys = 0;
+
+	CHECK(keys_by_name(BYTES("all"), &keys) && keys == KEYS_ALL);
+	CHECK(keys_by_name(BYTES("basic"), &keys) && keys == KEYS_BASIC);
+	CHECK(keys_by_name(BYTES("history"), &keys) && keys == KEYS_HISTORY);
+	CHECK(keys_by_name(BYTES("host"), &keys) && keys == KEY_BIT(KEY_HOST));
+	CHECK(keys_by_name(BYTES("parent_args"), &keys) &&
+	      keys == (KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED)));
+	CHECK(!keys_by_name(BYTES("every"), &keys) && !keys_by_name(BYTES(""), &keys));
+	CHECK((KEYS_HISTORY & KEYS_ALL) == KEYS_HISTORY && !(KEYS_HISTORY & KEY_BIT(KEY_END_TIME)));
+}
+
 TEST(visitor_can_end_the_walk)
 {
 	struct process p = whole_process();
@@ -577,15 +632,16 @@ TEST(types_are_found_by_name)
 	CHECK_INT(type, EVENT_ERROR);
 }
 
-TEST(six_keys_have_raw_twins)
+TEST(eight_keys_have_raw_twins)
 {
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < KEY_MAX; i++)
 		count += key_has_raw((enum key)i);
-	CHECK_INT(count, 6);
+	CHECK_INT(count, 8);
 	CHECK(key_has_raw(KEY_ARGS) && key_has_raw(KEY_EXE) && key_has_raw(KEY_FILENAME) && key_has_raw(KEY_CWD) &&
-	      key_has_raw(KEY_COMM) && key_has_raw(KEY_PARENT_COMM));
+	      key_has_raw(KEY_COMM) && key_has_raw(KEY_PARENT_COMM) && key_has_raw(KEY_PARENT_EXE) &&
+	      key_has_raw(KEY_PARENT_ARGS));
 }
 
 static void check_number(enum key key, int64_t value, const char *expected)

@@ -48,6 +48,12 @@ TEST(subscription_has_filters_fields_and_snapshot)
 	CHECK_INT(parse("{\"fields\":\"basic\",\"types\":\"started\"}"), 0);
 	CHECK(request.keys == KEYS_BASIC);
 	request_clear(&request);
+	CHECK_INT(parse("{\"fields\":[\"host\",\"all\"]}"), 0);
+	CHECK(request.keys == (KEYS_ALL | KEY_BIT(KEY_HOST)));
+	request_clear(&request);
+	CHECK_INT(parse("{\"fields\":\"history\"}"), 0);
+	CHECK(request.keys == KEYS_HISTORY);
+	request_clear(&request);
 	CHECK_INT(parse("{\"fields\":[]}"), 0);
 	CHECK(request.keys_given && request.keys == KEY_BIT(KEY_TYPE));
 	request_clear(&request);

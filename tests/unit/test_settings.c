@@ -164,6 +164,52 @@ TEST(every_type_is_read)
 	settings_free(s);
 }
 
+/* What --dump-config prints for it, which reads back to the same. */
+static void check_fields(const char *value, key_set keys, const char *dumped)
+{
+	char text[1024], expected[1024];
+	struct settings *s;
+	FILE *out;
+
+	snprintf(text, sizeof(text), "[journal]\nfields = %s\n", value);
+	for (int i = 0; i < 2; i++) {
+		char *data = NULL;
+		size_t size;
+
+		s = taken(text);
+		CHECK(s->journal.output.fields == keys);
+		out = open_memstream(&data, &size);
+		CHECK(out);
+		CHECK_INT(settings_dump(s, out), 0);
+		fclose(out);
+		snprintf(expected, sizeof(expected), "\nfields = %s\n", dumped);
+		CHECK(strstr(strstr(data, "[journal]"), expected));
+		snprintf(text, sizeof(text), "[journal]\nfields = %s\n", dumped);
+		free(data);
+		settings_free(s);
+	}
+}
+
+TEST(fields_are_a_union_of_presets_and_keys)
+{
+	check_fields("all", KEYS_ALL, "all");
+	check_fields("host, all", KEYS_ALL | KEY_BIT(KEY_HOST), "all, host");
+	check_fields("all, basic,user ,login_user", KEYS_ALL | KEY_BIT(KEY_USER) | KEY_BIT(KEY_LOGIN_USER),
+		     "all, user, login_user");
+	check_fields("pid, parent_args",
+		     KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID) | KEY_BIT(KEY_PARENT_ARGS) |
+			     KEY_BIT(KEY_PARENT_ARGS_TRUNCATED),
+		     "type, pid, parent_args, parent_args_truncated");
+	for (int i = 0; i < 2; i++) {
+		struct settings *s = taken(i == 0 ? "[output]\nfields = history\n[journal]\nfields = history, host\n"
+						  : "[output]\nfields = history\n");
+
+		CHECK(s->socket.output.fields == KEYS_HISTORY);
+		CHECK(s->journal.output.fields == (i == 0 ? KEYS_HISTORY | KEY_BIT(KEY_HOST) : KEYS_HISTORY));
+		settings_free(s);
+	}
+}
+
 TEST(errors_have_file_and_line)
 {
 	refused("[nonsense]\n", "x.conf:1: unknown section [nonsense]\n");
