@@ -23,7 +23,7 @@ static __always_inline int fork_emit(bool typed, struct task_struct *parent, str
 	forker = PEEK(typed, parent, group_leader);
 	r.forker_tgid = PEEK(typed, parent, tgid);
 	r.forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
-	r.spare = 0;
+	r.forker_tid = PEEK(typed, parent, pid);
 	head_set(&r.head, RECORD_FORK, sizeof(r), bpf_ktime_get_boot_ns(), r.process.start, tgid, tgid);
 	emit(&r, sizeof(r), RECORD_FORK);
 	return 0;

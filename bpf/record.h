@@ -106,7 +106,7 @@ struct record_fork {
 	/* The caller of fork: with CLONE_PARENT not the real parent. */
 	__u64 forker_start;
 	__u32 forker_tgid;
-	__u32 spare;
+	__u32 forker_tid; /* its thread */
 };
 
 #define EXEC_F_EXE_DELETED (1u << 0) /* the binary is unlinked */

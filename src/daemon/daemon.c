@@ -23,6 +23,8 @@ static void finish_streams(struct daemon *d, bool handover)
 	d->resync = resync_free(d->resync);
 	if (handover)
 		handover_save(d);
+	/* What is held is sent too. */
+	pipeline_stop_searches(d->pipeline);
 	if (d->server)
 		server_drain(d->server, STOP_MS);
 	if (d->stdout_output)

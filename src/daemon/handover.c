@@ -212,9 +212,13 @@ void handover_save(struct daemon *d)
 	if (d->server)
 		server_drain(d->server, DRAIN_MS);
 	r = store_archives(d);
+	if (d->journal)
+		pipeline_remove_sink(d->pipeline, journal_sink(d->journal));
 	d->journal = journal_free(d->journal, 0);
 	if (r < 0)
 		log_error("the state for the next daemon could not be saved: %s", strerror(-r));
-	else
+	else if (d->server) {
+		pipeline_remove_sink(d->pipeline, server_sink(d->server));
 		d->server = server_hand_over(d->server, job == UNIT_JOB_RESTART);
+	}
 }

@@ -114,7 +114,9 @@ int daemon_start_journal(struct daemon *d, const struct handover *from)
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
 	struct journal_config config = {
 		.queue = d->settings->journal.queue,
+		.args_limit = d->settings->journal.args_limit,
 		.keys = d->settings->journal.output.fields,
+		.folds = d->settings->journal.output.path_search == PATH_SEARCH_FOLD,
 		.snapshot = d->settings->journal.snapshot,
 		.checkpoint = d->checkpoint ? &checkpoint_page(d->checkpoint)->journal : NULL,
 		.boot = d->boot,

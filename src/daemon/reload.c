@@ -52,8 +52,9 @@ static int reload_journal(struct daemon *d, struct filter **filter)
 			checkpoint_page(d->checkpoint)->journal = (struct checkpoint_stream){};
 	}
 	if (d->journal) {
-		journal_configure(d->journal, settings->journal.output.fields, TAKE_PTR(*filter));
-		journal_set_queue(d->journal, settings->journal.queue);
+		journal_configure(d->journal, settings->journal.output.fields,
+				  settings->journal.output.path_search == PATH_SEARCH_FOLD, TAKE_PTR(*filter));
+		journal_set_limits(d->journal, settings->journal.queue, settings->journal.args_limit);
 	}
 	return 0;
 }

@@ -73,6 +73,7 @@ static const char *const keys[] = {
 	[KEY_WRITE_BYTES] = "write_bytes",
 	[KEY_ERROR_CODE] = "error_code",
 	[KEY_ERROR] = "error",
+	[KEY_PATH_TRIES] = "path_tries",
 	[KEY_HOST] = "host",
 	[KEY_USER] = "user",
 	[KEY_GROUP] = "group",
@@ -480,6 +481,7 @@ static void visit_process_event(struct walk *w, const struct event *event)
 		number(w, KEY_ERROR_CODE, -(int64_t)event->error);
 		text(w, KEY_ERROR, errno_name(event->error));
 	}
+	number_if(w, event->path_tries > 1, KEY_PATH_TRIES, event->path_tries);
 }
 
 int event_visit(const struct event *event, key_set wanted, const struct event_visitor *visitor, void *userdata)

@@ -83,6 +83,7 @@ enum key {
 	KEY_WRITE_BYTES,
 	KEY_ERROR_CODE,
 	KEY_ERROR,
+	KEY_PATH_TRIES,
 	KEY_HOST,
 	KEY_USER,
 	KEY_GROUP,
@@ -110,6 +111,12 @@ __extension__ typedef unsigned __int128 key_set;
 #define KEYS_ALL (KEYS_EVERY & ~KEYS_ON_REQUEST)
 extern const key_set KEYS_BASIC, KEYS_HISTORY;
 
+/* The keys of an output: one that does not fold searches reports each try itself. */
+static inline key_set keys_of_output(key_set keys, bool folds)
+{
+	return folds ? keys : keys & ~KEY_BIT(KEY_PATH_TRIES);
+}
+
 const char *key_name(enum key key);
 bool key_by_name(struct bytes name, enum key *ret);
 /* One entry of `fields`: a preset or a key, with the key that says that it is cut. */
@@ -119,6 +126,8 @@ bool event_type_by_name(struct bytes name, enum event_type *ret);
 /* Not for RESULT_UNKNOWN, which is the absence of the key. */
 const char *result_name(enum result result);
 bool result_by_name(struct bytes name, enum result *ret);
+
+#define SEARCHES_MAX 1024 /* that are open at a time */
 
 struct event {
 	enum event_type type;
@@ -144,6 +153,10 @@ struct event {
 		uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes, read_bytes, write_bytes;
 	} end;	   /* EVENT_EXITED */
 	int error; /* EVENT_ERROR: positive errno */
+	/* Of a search along $PATH (pipeline/path_search.h): the execs that this one stands for, 0: of none; and in an
+	 * error the search that it leaves open, 1 to SEARCHES_MAX, 0: none. */
+	uint32_t path_tries;
+	unsigned search;
 	struct {
 		enum lost_where where;
 		uint64_t count, first_seq, last_seq; /* the last two not with LOST_KERNEL */

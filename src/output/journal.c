@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "model/event_cut.h"
+#include "output/search_hold.h"
 #include "util/budget.h"
 #include "util/clock.h"
 
@@ -22,30 +24,100 @@ struct journal {
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 	bool filter_stale;		      /* it does not know all of its tree: there was no memory */
 	struct journal_builder builder;
+	uint64_t args_limit;
+	bool folds;
+	struct search_hold hold; /* of struct journal_entry */
+	uint64_t held_last_seq;	 /* of all that was held */
 };
 
-static void journal_write(struct journal *journal, const struct event *event)
-{
-	struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
-	struct journal_entry *entry = NULL;
+/* Errors that wait for the end of a search along $PATH. */
 
-	if (journal_writer_drops(journal->writer, &loss))
-		return;
-	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
-		entry->loss = loss;
-		entry->is_exempt = event->snapshot;
-	}
-	journal_writer_offer(journal->writer, entry, &loss);
+/* entry: it was held, and is sent; NULL: none. */
+static void set_held(struct journal *journal, struct journal_entry *entry)
+{
+	const struct journal_entry *first = search_hold_first(&journal->hold);
+	const struct journal_held held = {
+		.size = journal->hold.memory,
+		.count = journal->hold.count,
+		.first_seq = first ? first->loss.first_seq : 0,
+		.last_seq = journal->held_last_seq,
+	};
+
+	journal_writer_set_held(journal->writer, &held, entry);
 }
 
-static void follow(struct journal *journal)
+/* entry NULL: there was no memory for it. */
+static void hold(struct journal *journal, unsigned search, struct journal_entry *entry, const struct loss *loss)
 {
-	journal->filter_stale = journal->filter && filter_follow(journal->filter, journal->table) < 0;
+	bool is_held = entry && journal_writer_has_room(journal->writer, entry->size) &&
+		       search_hold_put(&journal->hold, search, entry, entry->size) == 0;
+
+	if (is_held) {
+		journal->held_last_seq = loss->last_seq;
+		set_held(journal, NULL);
+		return;
+	}
+	free(entry);
+	journal_writer_offer(journal->writer, NULL, loss);
+}
+
+static bool sink_folds(const struct sink *sink)
+{
+	const struct journal *journal = (const struct journal *)((const char *)sink - offsetof(struct journal, sink));
+
+	return journal->folds && journal->table;
 }
 
 static struct journal *journal_of(struct sink *sink)
 {
 	return (struct journal *)((char *)sink - offsetof(struct journal, sink));
+}
+
+/* An earlier error of the search is not held any more: what follows stands for it. */
+static void drop_held(struct journal *journal, unsigned search)
+{
+	struct journal_entry *entry = search_hold_take(&journal->hold, search);
+
+	if (entry)
+		set_held(journal, NULL);
+	free(entry);
+}
+
+static void sink_search_end(struct sink *sink, unsigned search, bool found)
+{
+	struct journal *journal = journal_of(sink);
+
+	if (found)
+		drop_held(journal, search);
+	else if (search_hold_item(&journal->hold, search))
+		set_held(journal, search_hold_take(&journal->hold, search));
+}
+
+static void journal_write(struct journal *journal, const struct event *event)
+{
+	struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
+	const bool is_held = journal->folds && event->search != 0;
+	struct journal_entry *entry = NULL;
+	struct event_cut cut;
+
+	if (is_held)
+		drop_held(journal, event->search);
+	if (journal_writer_drops(journal->writer, &loss))
+		return;
+	event = event_cut_args(event, journal->args_limit, &cut);
+	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
+		entry->loss = loss;
+		entry->is_exempt = event->snapshot;
+	}
+	if (is_held)
+		hold(journal, event->search, entry, &loss);
+	else
+		journal_writer_offer(journal->writer, entry, &loss);
+}
+
+static void follow(struct journal *journal)
+{
+	journal->filter_stale = journal->filter && filter_follow(journal->filter, journal->table) < 0;
 }
 
 static void sink_event(struct sink *sink, const struct event *event, struct encoder *encoder)
@@ -95,6 +167,8 @@ static const struct sink_ops ops = {
 	.flush = sink_flush,
 	.fork = sink_fork,
 	.exit = sink_exit,
+	.folds = sink_folds,
+	.search_end = sink_search_end,
 };
 
 int journal_new(struct journal **ret, const struct journal_config *config)
@@ -108,7 +182,9 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 	if (!journal)
 		return -ENOMEM;
 	journal->sink.ops = &ops;
-	journal->keys = config->keys;
+	journal->keys = keys_of_output(config->keys, config->folds);
+	journal->folds = config->folds;
+	journal->args_limit = config->args_limit;
 	journal->snapshot = config->snapshot;
 	journal->boot = config->boot;
 	journal->extras = config->extras;
@@ -127,8 +203,12 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 
 struct journal *journal_free(struct journal *journal, unsigned timeout_ms)
 {
+	struct journal_entry *held;
+
 	if (!journal)
 		return NULL;
+	while ((held = search_hold_take_first(&journal->hold)))
+		set_held(journal, held);
 	journal_writer_free(journal->writer, timeout_ms);
 	filter_free(journal->filter);
 	journal_builder_finish(&journal->builder);
@@ -195,10 +275,64 @@ int journal_join(struct journal *journal, struct proctable *table)
 	return journal->snapshot ? write_snapshot(journal) : 0;
 }
 
+static int read_held(struct journal *journal, struct archive *a)
+{
+	struct journal_entry *entry = NULL;
+	unsigned search;
+	int r;
+
+	ARCHIVE(a, search);
+	r = journal_entry_archive(&entry, a);
+	if (r < 0)
+		return r;
+	if (search == 0 || search > SEARCHES_MAX || search_hold_item(&journal->hold, search))
+		archive_fail(a);
+	r = archive_error(a);
+	if (r == 0)
+		r = search_hold_put(&journal->hold, search, entry, entry->size);
+	if (r < 0)
+		free(entry);
+	return r;
+}
+
+static int write_held(struct journal *journal, struct archive *a)
+{
+	unsigned search = search_hold_next(&journal->hold, 0);
+
+	for (; search; search = search_hold_next(&journal->hold, search)) {
+		struct journal_entry *entry = search_hold_item(&journal->hold, search);
+		unsigned number = search;
+
+		ARCHIVE(a, number);
+		journal_entry_archive(&entry, a);
+	}
+	return archive_error(a);
+}
+
+static int hold_archive(struct journal *journal, struct archive *a)
+{
+	size_t count = journal->hold.count;
+
+	ARCHIVE(a, journal->held_last_seq);
+	archive_count(a, &count, SEARCHES_MAX);
+	if (!archive_is_reading(a))
+		return write_held(journal, a);
+	for (size_t i = 0; i < count; i++) {
+		int r = read_held(journal, a);
+
+		if (r < 0)
+			return r;
+	}
+	set_held(journal, NULL);
+	return archive_error(a);
+}
+
 int journal_archive(struct journal *journal, struct proctable *table, struct archive *a)
 {
 	int r = journal_writer_archive(journal->writer, a);
 
+	if (r == 0)
+		r = hold_archive(journal, a);
 	joined_archive(&journal->since, a);
 	save_joined(journal);
 	if (archive_is_reading(a)) {
@@ -232,14 +366,16 @@ void journal_resume(struct journal *journal, struct proctable *table, const stru
 		journal_writer_lost(journal->writer, &loss);
 }
 
-void journal_set_queue(struct journal *journal, size_t queue)
+void journal_set_limits(struct journal *journal, size_t queue, uint64_t args_limit)
 {
 	journal_writer_set_queue(journal->writer, queue);
+	journal->args_limit = args_limit;
 }
 
-void journal_configure(struct journal *journal, key_set keys, struct filter *filter)
+void journal_configure(struct journal *journal, key_set keys, bool folds, struct filter *filter)
 {
-	journal->keys = keys;
+	journal->keys = keys_of_output(keys, folds);
+	journal->folds = folds;
 	extras_prepare(journal->extras, keys);
 	filter_free(journal->filter);
 	journal->filter = filter;

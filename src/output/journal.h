@@ -17,8 +17,10 @@
 struct journal;
 
 struct journal_config {
-	size_t queue; /* bytes of queued entries */
+	size_t queue;	     /* bytes of queued entries */
+	uint64_t args_limit; /* bytes of arguments in an entry */
 	key_set keys;
+	bool folds;	       /* path_search = fold */
 	struct filter *filter; /* taken over on success; NULL: everything */
 	bool snapshot;	       /* write the processes that are running at the start too */
 	uint64_t boot;
@@ -48,9 +50,9 @@ int journal_archive(struct journal *journal, struct proctable *table, struct arc
  * no snapshot. The table has what it was at the crash. */
 void journal_resume(struct journal *journal, struct proctable *table, const struct checkpoint_stream *previous);
 /* Takes over the filter; NULL: everything. */
-void journal_configure(struct journal *journal, key_set keys, struct filter *filter);
-/* The limit from now on; what is queued stays. */
-void journal_set_queue(struct journal *journal, size_t queue);
+void journal_configure(struct journal *journal, key_set keys, bool folds, struct filter *filter);
+/* The limits from now on; what is queued stays. */
+void journal_set_limits(struct journal *journal, size_t queue, uint64_t args_limit);
 
 void journal_stats(struct journal *journal, struct journal_stats *ret);
 

@@ -58,6 +58,7 @@ struct journal_writer {
 	uint64_t events, last_seq;	      /* of the queue */
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 	struct loss dropped, refused;
+	struct journal_held held; /* by the owner */
 	uint64_t written, lost;
 	bool idle;	/* the thread waits for work */
 	bool stop;	/* when the queue is empty, and without pauses */
@@ -70,9 +71,10 @@ struct journal_writer {
 static void loss_add(struct loss *loss, const struct loss *more)
 {
 	loss->count += more->count;
-	if (loss->first_seq == 0)
+	/* An error that was held for a while is older than what was written since. */
+	if (loss->first_seq == 0 || (more->first_seq != 0 && more->first_seq < loss->first_seq))
 		loss->first_seq = more->first_seq;
-	if (more->last_seq != 0)
+	if (more->last_seq > loss->last_seq)
 		loss->last_seq = more->last_seq;
 	loss->time = more->time;
 }
@@ -107,7 +109,7 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 
 static void set_last_seq(struct journal_writer *w, const struct loss *loss)
 {
-	if (loss->last_seq != 0)
+	if (loss->last_seq > w->last_seq)
 		w->last_seq = loss->last_seq;
 }
 
@@ -126,11 +128,13 @@ static uint64_t first_seq(const struct journal_writer *w)
 /* For the daemon that resumes after a crash. */
 static void save_checkpoint(struct journal_writer *w)
 {
-	uint64_t waiting = w->events + w->dropped.count + w->refused.count;
+	uint64_t waiting = w->events + w->dropped.count + w->refused.count + w->held.count;
 	uint64_t first = first_seq(w);
 
 	if (!w->checkpoint)
 		return;
+	if (w->held.count > 0 && (first == 0 || w->held.first_seq < first))
+		first = w->held.first_seq;
 	w->checkpoint->waiting = waiting;
 	w->checkpoint->first_seq = waiting ? first : 0;
 	w->checkpoint->last_seq = waiting ? w->last_seq : 0;
@@ -342,15 +346,40 @@ static void *run(void *userdata)
 /* The owner's side. */
 
 /* An empty queue accepts any size. */
-static bool fits(const struct journal_writer *w, const struct journal_entry *entry)
+static bool fits(const struct journal_writer *w, size_t size)
 {
-	return entry->is_exempt || w->charged == 0 || (w->charged < w->limit && entry->size <= w->limit - w->charged);
+	const size_t charged = w->charged + w->held.size;
+
+	return charged == 0 || (charged < w->limit && size <= w->limit - charged);
+}
+
+bool journal_writer_has_room(struct journal_writer *w, size_t size)
+{
+	bool has_room;
+
+	pthread_mutex_lock(&w->lock);
+	has_room = fits(w, size);
+	pthread_mutex_unlock(&w->lock);
+	return has_room;
+}
+
+void journal_writer_set_held(struct journal_writer *w, const struct journal_held *held, struct journal_entry *entry)
+{
+	pthread_mutex_lock(&w->lock);
+	w->held = *held;
+	if (held->last_seq > w->last_seq)
+		w->last_seq = held->last_seq;
+	/* It had its room already, also where entries are dropped now. */
+	if (entry)
+		queue_push(w, entry);
+	save_checkpoint(w);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void journal_writer_offer(struct journal_writer *w, struct journal_entry *entry, const struct loss *loss)
 {
 	pthread_mutex_lock(&w->lock);
-	if (!entry || w->dropped.count > 0 || !fits(w, entry)) {
+	if (!entry || w->dropped.count > 0 || !(entry->is_exempt || fits(w, entry->size))) {
 		queue_drop(w, loss);
 	} else {
 		queue_push(w, TAKE_PTR(entry));

@@ -32,6 +32,10 @@ struct sink_ops {
 	 * `tree`). May be NULL. */
 	void (*fork)(struct sink *sink, const struct process *child);
 	void (*exit)(struct sink *sink, const struct process *process);
+	/* It, or one of its streams, folds searches along $PATH. NULL: no. */
+	bool (*folds)(const struct sink *sink);
+	/* The end of a search: what is held of it is sent, or dropped (found). NULL if folds() is. */
+	void (*search_end)(struct sink *sink, unsigned search, bool found);
 };
 
 #endif

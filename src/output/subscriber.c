@@ -93,7 +93,7 @@ static int push_own(struct subscriber *s, struct line_queue *buffer, struct even
 	int r;
 
 	event->extras = &extras;
-	r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), s->config.keys);
+	r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), subscriber_line_keys(s));
 	event->extras = NULL;
 	if (r < 0)
 		return r;
@@ -208,8 +208,8 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
 	if (s->dropping || is_too_large(s, event) ||
-	    encoder_cut_line(encoder, s->config.keys, s->args_bytes, &line) < 0 || !subscriber_has_room(s, line) ||
-	    line_queue_push_always(s->queue, line) != 0)
+	    encoder_cut_line(encoder, subscriber_line_keys(s), s->args_bytes, &line) < 0 ||
+	    !subscriber_has_room(s, line) || line_queue_push_always(s->queue, line) != 0)
 		lose(s, event);
 	else {
 		s->events++;

@@ -12,6 +12,7 @@ struct subscriber {
 	bool follows;	   /* the filter wants to know of forks and ends */
 	bool filter_stale; /* and could not note a fork */
 	bool dropping, too_slow;
+	bool folds; /* searches along $PATH */
 	int fd;
 	struct subscriber_config config;
 	size_t args_bytes; /* of arguments in a line at most; 0: all */
@@ -35,6 +36,11 @@ struct subscriber {
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 };
 
+/* The keys of its lines. */
+static inline key_set subscriber_line_keys(const struct subscriber *s)
+{
+	return keys_of_output(s->config.keys, s->folds);
+}
 /* There is room again: half of the queue, so that not every line that gets out costs another `lost`. */
 bool subscriber_may_resume(const struct subscriber *s);
 /* The line fits the queue. */

@@ -287,11 +287,13 @@ static void end_dedup(struct consumer *consumer)
 
 int consumer_drain(struct consumer *consumer)
 {
+	uint64_t boot_time;
 	int n;
 
 	if (!consumer->source)
 		return 0;
 	check_epoch(consumer);
+	boot_time = clock_ns(CLOCK_BOOTTIME);
 	consumer->cut = false;
 	consumer->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	consumer->turn_ends_us = clock_us(CLOCK_MONOTONIC) + TURN_US;
@@ -302,6 +304,8 @@ int consumer_drain(struct consumer *consumer)
 		n = DRAIN_MAX;
 	if (!consumer->is_previous)
 		report_loss(consumer, n == 0);
+	if (ringbuf_used(consumer->source->ring) == 0)
+		pipeline_expire_searches(consumer->pipeline, boot_time);
 	end_dedup(consumer);
 	pipeline_flush(consumer->pipeline);
 	return n;
@@ -373,11 +377,16 @@ static int next_turn(struct consumer *consumer, bool more)
 		    : sd_event_source_set_enabled(consumer->limit, SD_EVENT_OFF);
 }
 
+/* No turn until the kernel wakes the consumer, or a search along $PATH ends by itself. */
 static int stop_timers(struct consumer *consumer)
 {
-	int r = sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
+	uint64_t deadline = pipeline_search_deadline(consumer->pipeline), now = clock_ns(CLOCK_BOOTTIME);
+	int r = sd_event_source_set_enabled(consumer->limit, SD_EVENT_OFF);
 
-	return r < 0 ? r : sd_event_source_set_enabled(consumer->limit, SD_EVENT_OFF);
+	if (r < 0 || deadline == 0)
+		return r < 0 ? r : sd_event_source_set_enabled(consumer->timer, SD_EVENT_OFF);
+	r = sd_event_source_set_time_accuracy(consumer->timer, DRAIN_PAUSE_US);
+	return r < 0 ? r : set_timer(consumer->timer, deadline > now ? (deadline - now) / 1000 + 1 : 0);
 }
 
 int consumer_turn(struct consumer *consumer)

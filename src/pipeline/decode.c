@@ -117,6 +117,7 @@ static int decode_fork(struct decoded *d, const struct record_fork *record, size
 	decode_process(&d->process, &record->process);
 	d->process.forker = record->forker_tgid;
 	d->process.forker_start = record->forker_start;
+	d->caller_tid = record->forker_tid;
 	return 0;
 }
 
@@ -213,6 +214,7 @@ static int decode_exec(struct decoded *d, const struct record_exec *record, size
 	if (size < sizeof(*record))
 		return -EBADMSG;
 	decode_process(&d->process, &record->process);
+	d->caller_tid = record->old_tid;
 	d->args_before = record->args_before;
 	d->env_size = record->env_size;
 	d->env_before = record->env_before;
@@ -258,6 +260,7 @@ static int decode_error(struct decoded *d, const struct record_error *record, si
 	if (size < sizeof(*record) || record->error >= 0 || record->error < -4095)
 		return -EBADMSG;
 	decode_process(&d->process, &record->process);
+	d->caller_tid = record->head.tid;
 	d->error = -record->error;
 	d->error_flags = record->flags;
 	d->dirfd = record->dirfd;

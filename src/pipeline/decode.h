@@ -10,6 +10,7 @@
 struct decoded {
 	const struct record_head *head;
 	struct process process;		     /* FORK, EXEC, ERROR: views of the record and of paths; start_time 0 */
+	uint32_t caller_tid;		     /* FORK, EXEC, ERROR: the thread that made the call */
 	uint64_t args_before;		     /* EXEC, ERROR: bytes of arguments that must have come in ARGS */
 	uint64_t env_size, env_before;	     /* EXEC: bytes of the environment; of them, those that came in ENV */
 	const struct record_exit *exit;	     /* EXIT */

@@ -11,60 +11,15 @@
  * time it ran by the boot clock, so that they agree to the nanosecond whatever the clock did meanwhile. An
  * event's own time is by the clock of now.
  */
-#include "pipeline/pipeline.h"
-
 #include <errno.h>
 
-#include "output/encoder.h"
-#include "pipeline/decode.h"
-#include "pipeline/ended.h"
-#include "pipeline/enrich.h"
+#include "pipeline/pipeline_internal.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
-
-enum mode {
-	LOADING, /* records change the table only */
-	REPLAY,	 /* they make events; the table may have what they report already */
-	LIVE,	 /* they make events */
-};
-
-struct pipeline {
-	struct pipeline_config config;
-	struct proctable *table;
-	struct sink *sinks;
-	struct encoder encoder;
-	struct decoded decoded;
-	struct enricher enricher;
-	struct ended ended;
-	struct pipeline_stats stats; /* without seq */
-	struct stream stream;
-	int64_t epoch;
-	uint64_t listed; /* pipeline_set_listed */
-	uint64_t shown;	 /* pipeline_resume: snapshots had all that had begun by then */
-	enum mode mode;
-	uint32_t lost_events, lost_forks; /* as far as told */
-	uint64_t unreported;		  /* ends that could not be told, until the next `lost` */
-	struct dedup *dedup;		  /* not owned; NULL: there is only one ring */
-};
 
 static bool makes_events(const struct pipeline *p)
 {
 	return p->mode != LOADING;
-}
-
-/* What has been reported, for the daemon after a crash. */
-static void write_checkpoint(struct pipeline *p)
-{
-	struct checkpoint_counters *checkpoint = p->config.checkpoint;
-
-	if (!checkpoint)
-		return;
-	checkpoint->stream = p->stream.id;
-	checkpoint->seq = p->stream.last_seq;
-	checkpoint->unreported = p->unreported;
-	checkpoint->listed = p->listed;
-	checkpoint_loss(checkpoint)->lost_events = p->lost_events;
-	checkpoint_loss(checkpoint)->lost_forks = p->lost_forks;
 }
 
 /* Sinks. */
@@ -85,26 +40,9 @@ static void emit(struct pipeline *p, struct event *event)
 	event->extras = &extras;
 	p->stats.events[event->type]++;
 	machine_stats_event(&p->stats.machine, event);
-	p->encoder.event = event;
-	for (struct sink *sink = p->sinks; sink; sink = sink->next)
-		sink->ops->event(sink, event, &p->encoder);
-	encoder_clear(&p->encoder);
+	sinks_event(&p->sinks, event);
 	/* Only now: after a crash within this the record comes again, and so does its number. */
-	write_checkpoint(p);
-}
-
-static void sinks_fork(struct pipeline *p, const struct process *child)
-{
-	for (struct sink *sink = p->sinks; sink; sink = sink->next)
-		if (sink->ops->fork)
-			sink->ops->fork(sink, child);
-}
-
-static void sinks_exit(struct pipeline *p, const struct process *process)
-{
-	for (struct sink *sink = p->sinks; sink; sink = sink->next)
-		if (sink->ops->exit)
-			sink->ops->exit(sink, process);
+	pipeline_write_checkpoint(p);
 }
 
 static uint64_t date(const struct pipeline *p, uint64_t boot_ns)
@@ -112,21 +50,39 @@ static uint64_t date(const struct pipeline *p, uint64_t boot_ns)
 	return (uint64_t)((int64_t)boot_ns + p->epoch);
 }
 
-static void emit_process(struct pipeline *p, enum event_type type, struct entry *entry, const struct process *process,
+/* The rest of the event is set. */
+static void emit_process(struct pipeline *p, struct event *event, struct entry *entry, const struct process *process,
 			 uint64_t boot_time)
 {
-	struct event event = {
-		.type = type,
-		.time = date(p, boot_time),
-		.process = process,
-		.source = process->source,
-		.born = entry->born,
-	};
-
+	event->time = date(p, boot_time);
+	event->process = process;
+	event->source = process->source;
+	event->born = entry->born;
 	if (!entry->announced)
 		entry->announced = proctable_clock(p->table);
-	event.announced = entry->announced;
-	emit(p, &event);
+	event->announced = entry->announced;
+	emit(p, event);
+}
+
+/* Searches along $PATH. */
+
+static void on_search_end(void *userdata, unsigned search, bool found)
+{
+	sinks_search_end(&((struct pipeline *)userdata)->sinks, search, found);
+}
+
+static struct path_search_call call_of(const struct decoded *d)
+{
+	const struct image *image = &d->process.image;
+	bool is_cut = image->incomplete & INCOMPLETE_BIT(INCOMPLETE_FILENAME);
+
+	return (struct path_search_call){
+		.tgid = d->head->tgid,
+		.tid = d->caller_tid,
+		.start = d->head->start,
+		.time = d->head->time,
+		.path = is_cut ? BYTES_NONE : image->filename,
+	};
 }
 
 /* Records. */
@@ -145,10 +101,11 @@ static void end_process(struct pipeline *p, struct entry *entry, struct event *e
 	event->process = &entry->process;
 	event->born = entry->born;
 	event->announced = entry->announced;
+	path_search_stop(p->searches, entry->process.tgid, entry->process.start, 0);
 	event->end.running_ns = boot_time > entry->process.start ? boot_time - entry->process.start : 0;
 	if (makes_events(p) && is_public(p, entry))
 		emit(p, event);
-	sinks_exit(p, &entry->process);
+	sinks_exit(&p->sinks, &entry->process);
 	ended_add(&p->ended, entry->process.tgid, entry->process.start);
 	proctable_remove(p->table, entry);
 }
@@ -172,10 +129,12 @@ static struct bytes ancestors_of(struct pipeline *p, const struct process *proce
 static int fork_record(struct pipeline *p, const struct decoded *d)
 {
 	struct process child = d->process;
+	struct event event = { .type = EVENT_FORKED };
 	char ancestors[ANCESTORS_SIZE];
 	struct entry *entry;
 	int r;
 
+	path_search_stop(p->searches, child.forker, child.forker_start, d->caller_tid);
 	if (child.kernel_thread && !p->config.kernel_threads)
 		return 0;
 	child.start_time = date(p, child.start);
@@ -188,9 +147,9 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	else if (r != 0)
 		return r == PROCTABLE_E_KNOWN ? 0 : r;
 	else
-		sinks_fork(p, &entry->process);
+		sinks_fork(&p->sinks, &entry->process);
 	if (p->config.forks && makes_events(p))
-		emit_process(p, EVENT_FORKED, entry, &entry->process, d->head->time);
+		emit_process(p, &event, entry, &entry->process, d->head->time);
 	return 0;
 }
 
@@ -208,6 +167,8 @@ static bool is_exec_known(const struct pipeline *p, const struct process *known,
 static int exec_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
+	const struct path_search_call call = call_of(d);
+	struct event event = { .type = EVENT_STARTED };
 	struct entry *entry;
 	bool is_new;
 	int r;
@@ -219,20 +180,21 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	entry = proctable_find(p->table, process->tgid, process->start);
 	if (entry && is_exec_known(p, &entry->process, process))
 		return 0;
+	path_search_succeeded(p->searches, &call, &event);
 	is_new = !entry; /* its fork was lost */
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	r = entry ? proctable_exec(p->table, &entry, process) : proctable_add(p->table, &entry, process);
 	if (r < 0)
 		return r;
 	if (is_new)
-		sinks_fork(p, &entry->process);
+		sinks_fork(&p->sinks, &entry->process);
 	if (makes_events(p)) {
 		/* The table may have kept less of the arguments; this event has them all. */
 		struct process whole = entry->process;
 
 		whole.image.args = process->image.args;
 		whole.image.args_truncated = process->image.args_truncated;
-		emit_process(p, EVENT_STARTED, entry, &whole, d->head->time);
+		emit_process(p, &event, entry, &whole, d->head->time);
 	}
 	return 0;
 }
@@ -245,12 +207,13 @@ static void unknown_exit(struct pipeline *p, const struct decoded *d)
 	bool is_event = p->config.forks || d->exit->flags & EXIT_F_EXECED;
 	bool is_kept_out = d->exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads;
 
+	path_search_stop(p->searches, process.tgid, process.start, 0);
 	/* For who may have it in a list that was read before. */
-	sinks_exit(p, &process);
+	sinks_exit(&p->sinks, &process);
 	if (makes_events(p) && is_event && !is_kept_out && process.start >= p->listed &&
 	    !ended_has(&p->ended, process.tgid, process.start))
 		p->unreported++;
-	write_checkpoint(p);
+	pipeline_write_checkpoint(p);
 }
 
 static int exit_record(struct pipeline *p, const struct decoded *d)
@@ -284,6 +247,7 @@ static int exit_record(struct pipeline *p, const struct decoded *d)
 static int error_record(struct pipeline *p, struct decoded *d)
 {
 	struct process *process = &d->process;
+	const struct path_search_call call = call_of(d);
 	struct entry *entry = proctable_find(p->table, process->tgid, process->start);
 	struct event event = {
 		.type = EVENT_ERROR,
@@ -307,8 +271,10 @@ static int error_record(struct pipeline *p, struct decoded *d)
 		event.born = entry->born;
 		event.announced = entry->announced;
 	}
-	if (makes_events(p))
-		emit(p, &event);
+	if (!makes_events(p))
+		return 0;
+	path_search_failed(p->searches, &call, sinks_fold(&p->sinks), &event);
+	emit(p, &event);
 	return 0;
 }
 
@@ -334,7 +300,11 @@ void pipeline_loss(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks
 	event.lost.count = (uint64_t)events + (p->config.forks ? forks : 0) + skipped + p->unreported;
 	p->stats.unreported += p->unreported;
 	p->unreported = 0;
-	if (event.lost.count > 0 && makes_events(p))
+	if (event.lost.count == 0)
+		return;
+	/* The event that decides may be among them. */
+	path_search_stop_all(p->searches);
+	if (makes_events(p))
 		emit(p, &event);
 }
 
@@ -371,6 +341,7 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size)
 		p->stats.malformed++;
 		return r;
 	}
+	path_search_expire(p->searches, d->head->time);
 	pipeline_loss(p, d->head->lost_events, d->head->lost_forks, 0, d->head->time);
 	r = p->dedup ? dedup_record(p->dedup, d) : 0;
 	if (r == 0)
@@ -391,7 +362,10 @@ int pipeline_new(struct pipeline **ret, const struct pipeline_config *config)
 	r = proctable_new(&p->table, config->table_memory);
 	if (r < 0)
 		return r;
-	r = encoder_init(&p->encoder);
+	r = encoder_init(&p->sinks.encoder);
+	if (r < 0)
+		return r;
+	r = path_searches_new(&p->searches, on_search_end, p);
 	if (r < 0)
 		return r;
 	p->enricher.environment = config->environment;
@@ -408,7 +382,8 @@ struct pipeline *pipeline_free(struct pipeline *p)
 	if (!p)
 		return NULL;
 	enricher_clear(&p->enricher);
-	encoder_destroy(&p->encoder);
+	path_searches_free(p->searches);
+	encoder_destroy(&p->sinks.encoder);
 	proctable_free(p->table);
 	free(p);
 	return NULL;
@@ -433,23 +408,12 @@ void pipeline_stats(const struct pipeline *p, struct pipeline_stats *ret)
 
 void pipeline_add_sink(struct pipeline *p, struct sink *sink)
 {
-	struct sink **last = &p->sinks;
-
-	while (*last)
-		last = &(*last)->next;
-	sink->next = NULL;
-	*last = sink;
+	sinks_add(&p->sinks, sink);
 }
 
 void pipeline_remove_sink(struct pipeline *p, struct sink *sink)
 {
-	for (struct sink **at = &p->sinks; *at; at = &(*at)->next) {
-		if (*at == sink) {
-			*at = sink->next;
-			sink->next = NULL;
-			return;
-		}
-	}
+	sinks_remove(&p->sinks, sink);
 }
 
 void pipeline_set_epoch(struct pipeline *p, int64_t offset)
@@ -474,6 +438,7 @@ static bool completes(const struct pipeline *p, const struct process *known, con
 int pipeline_found(struct pipeline *p, const struct process *process, uint64_t boot_time)
 {
 	struct process found = *process;
+	struct event event = { .type = found.execed ? EVENT_STARTED : EVENT_FORKED };
 	char ancestors[ANCESTORS_SIZE];
 	struct entry *entry;
 	int r;
@@ -495,10 +460,10 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 	} else {
 		r = proctable_add(p->table, &entry, &found);
 		if (r == 0)
-			sinks_fork(p, &entry->process);
+			sinks_fork(&p->sinks, &entry->process);
 	}
 	if (r == 0 && makes_events(p) && (found.execed || p->config.forks))
-		emit_process(p, found.execed ? EVENT_STARTED : EVENT_FORKED, entry, &entry->process, boot_time);
+		emit_process(p, &event, entry, &entry->process, boot_time);
 	return r < 0 ? r : 0;
 }
 
@@ -529,70 +494,23 @@ void pipeline_set_dedup(struct pipeline *p, struct dedup *dedup)
 	p->dedup = dedup;
 }
 
-void pipeline_resume(struct pipeline *p, const struct checkpoint_counters *left, uint64_t shown)
-{
-	struct entry *entry = proctable_next(p->table, NULL);
-
-	for (; entry; entry = proctable_next(p->table, entry))
-		if (entry->process.execed || p->config.forks)
-			entry->announced = proctable_clock(p->table);
-	p->stream.id = left->stream;
-	p->stream.last_seq = left->seq;
-	p->shown = shown;
-	p->unreported = left->unreported;
-	p->listed = left->listed;
-	p->lost_events = left->losses[left->probes].lost_events;
-	p->lost_forks = left->losses[left->probes].lost_forks;
-	write_checkpoint(p);
-}
-
-void pipeline_set_lost(struct pipeline *p, uint32_t lost_events, uint32_t lost_forks)
-{
-	p->lost_events = lost_events;
-	p->lost_forks = lost_forks;
-	write_checkpoint(p);
-}
-
-static void remove_kernel_threads(struct pipeline *p)
-{
-	struct entry *entry = proctable_next(p->table, NULL), *next;
-
-	for (; entry; entry = next) {
-		next = proctable_next(p->table, entry);
-		if (entry->process.kernel_thread)
-			proctable_remove(p->table, entry);
-	}
-}
-
-int pipeline_archive(struct pipeline *p, struct archive *a)
-{
-	int r;
-
-	ARCHIVE(a, p->stream.id);
-	ARCHIVE(a, p->stream.last_seq);
-	ARCHIVE(a, p->stats);
-	ARCHIVE(a, p->lost_events);
-	ARCHIVE(a, p->lost_forks);
-	ARCHIVE(a, p->unreported);
-	ARCHIVE(a, p->listed);
-	ARCHIVE(a, p->shown);
-	ARCHIVE(a, p->ended);
-	r = arg_chunks_archive(p->enricher.chunks, a);
-	if (r == 0)
-		r = proctable_archive(p->table, a, enrich_restored, &p->enricher);
-	if (r == 0 && archive_is_reading(a)) {
-		if (!p->config.kernel_threads)
-			remove_kernel_threads(p);
-		p->mode = LIVE;
-		write_checkpoint(p);
-	}
-	return r;
-}
-
 void pipeline_flush(struct pipeline *p)
 {
 	arg_chunks_expire(p->enricher.chunks);
-	for (struct sink *sink = p->sinks; sink; sink = sink->next)
-		if (sink->ops->flush)
-			sink->ops->flush(sink);
+	sinks_flush(&p->sinks);
+}
+
+uint64_t pipeline_search_deadline(const struct pipeline *p)
+{
+	return path_search_deadline(p->searches);
+}
+
+void pipeline_expire_searches(struct pipeline *p, uint64_t boot_time)
+{
+	path_search_expire(p->searches, boot_time);
+}
+
+void pipeline_stop_searches(struct pipeline *p)
+{
+	path_search_stop_all(p->searches);
 }

@@ -125,6 +125,14 @@ int pipeline_archive(struct pipeline *pipeline, struct archive *archive);
  */
 void pipeline_resume(struct pipeline *pipeline, const struct checkpoint_counters *left, uint64_t shown);
 
+/*
+ * Searches along $PATH (path_search.h). The time at which the first of them ends by itself, CLOCK_BOOTTIME; 0: none is
+ * open. Nothing that was recorded before boot_time waits, so it ends. They all end: what is held of them is sent.
+ */
+uint64_t pipeline_search_deadline(const struct pipeline *pipeline);
+void pipeline_expire_searches(struct pipeline *pipeline, uint64_t boot_time);
+void pipeline_stop_searches(struct pipeline *pipeline);
+
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);
 

@@ -401,5 +401,5 @@ bool settings_output_equal(const struct settings_output *a, const struct setting
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		if (!string_list_equal(a->filter[key], b->filter[key]))
 			return false;
-	return a->fields == b->fields;
+	return a->fields == b->fields && a->path_search == b->path_search;
 }

@@ -18,6 +18,7 @@
 
 enum errors_probe { ERRORS_AUTO, ERRORS_KPROBE_MULTI, ERRORS_FEXIT, ERRORS_KPROBE, ERRORS_TRACEPOINT, ERRORS_OFF };
 enum slow { SLOW_DROP, SLOW_DISCONNECT };
+enum path_search { PATH_SEARCH_ALL, PATH_SEARCH_FOLD };
 
 /* Ends with NULL; NULL: empty. Owned by the settings. */
 typedef char **string_list;
@@ -25,6 +26,7 @@ typedef char **string_list;
 struct settings_output {
 	bool fields_set; /* else `fields` is a copy of [output] fields */
 	key_set fields;
+	enum path_search path_search;
 	string_list filter[FILTER_KEY_MAX]; /* checked: filter_add() accepts each entry */
 };
 
@@ -60,6 +62,7 @@ struct settings {
 		bool enabled;
 		bool snapshot;
 		uint64_t queue;
+		uint64_t args_limit; /* of one entry */
 		struct settings_output output;
 	} journal;
 	struct {
@@ -109,7 +112,7 @@ typedef void (*settings_differ)(void *userdata, const char *section, const char 
 int settings_compare(const struct settings *in_force, const struct settings *asked, settings_differ differ,
 		     void *userdata);
 
-/* The same fields and filter entries. */
+/* The same fields and filter entries, and searches folded or not. */
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
 bool string_list_equal(string_list a, string_list b);
 

@@ -23,7 +23,8 @@
 	{ section, name, &type_##type, AT(member), initial, __VA_ARGS__ }
 #define FILTER(section, name, member, filter_key) \
 	{ section, name, &type_filter, AT(member), "", .key = filter_key }
-#define OUTPUT(section, member) \
+#define OUTPUT(section, member, searches) \
+	SETTING(section, "path_search", path_search, member.path_search, searches, 0), \
 	SETTING(section, "fields", output_fields, member, "", 0), \
 	FILTER(section, "types", member, FILTER_TYPES), \
 	FILTER(section, "pid", member, FILTER_PID), \
@@ -62,13 +63,14 @@ static const struct setting table[] = {
 	SETTING("socket", "snapshot_memory", size, socket.snapshot_memory, "64M", K(64), G(1024)),
 	SETTING("socket", "slow", slow, socket.slow, "drop", 0),
 	SETTING("socket", "mark", count, socket.mark, "0", 0, 86400),
-	OUTPUT("socket", socket.output),
+	OUTPUT("socket", socket.output, "all"),
 	SETTING("journal", "enabled", bool, journal.enabled, "yes", 0),
 	SETTING("journal", "snapshot", bool, journal.snapshot, "no", 0),
 	SETTING("journal", "queue", size, journal.queue, "4M", K(64), G(1)),
-	OUTPUT("journal", journal.output),
+	SETTING("journal", "args_limit", size, journal.args_limit, "64K", K(4), M(8)),
+	OUTPUT("journal", journal.output, "fold"),
 	SETTING("stdout", "snapshot", bool, stdout_output.snapshot, "yes", 0),
-	OUTPUT("stdout", stdout_output.output),
+	OUTPUT("stdout", stdout_output.output, "all"),
 	SETTING("redact", "options", options, redact.options, "", 0),
 	SETTING("redact", "pattern", pattern, redact.pattern, "", 0, .many = true),
 	SETTING("log", "level", level, log.level, "info", 0),

@@ -24,6 +24,9 @@ static const struct setting_choice errors_choices[] = {
 	{},
 };
 static const struct setting_choice slow_choices[] = { { "drop", SLOW_DROP }, { "disconnect", SLOW_DISCONNECT }, {} };
+static const struct setting_choice path_search_choices[] = { { "all", PATH_SEARCH_ALL },
+							     { "fold", PATH_SEARCH_FOLD },
+							     {} };
 static const struct setting_choice level_choices[] = { { "error", LOG_ERR },	 { "warning", LOG_WARNING },
 						       { "notice", LOG_NOTICE }, { "info", LOG_INFO },
 						       { "debug", LOG_DEBUG },	 {} };
@@ -221,6 +224,9 @@ static void write_choice(FILE *out, const void *at, const struct setting *settin
 
 const struct setting_type type_errors = { .choices = errors_choices, .read = read_choice, .write = write_choice };
 const struct setting_type type_slow = { .choices = slow_choices, .read = read_choice, .write = write_choice };
+const struct setting_type type_path_search = { .choices = path_search_choices,
+					       .read = read_choice,
+					       .write = write_choice };
 const struct setting_type type_level = { .choices = level_choices, .read = read_choice, .write = write_choice };
 
 /* Strings. */

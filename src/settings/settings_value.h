@@ -29,7 +29,7 @@ extern const struct setting_type type_bool, /* bool */
 	type_path,			    /* char *, absolute; empty: NULL */
 	type_name,			    /* char *, empty: NULL */
 	type_errors, type_slow, type_level, /* int or enum */
-	type_fields,			    /* key_set */
+	type_path_search, type_fields,	    /* key_set */
 	type_output_fields,		    /* those of a settings_output */
 	type_filter,			    /* one key's entries of a settings_output */
 	type_env,			    /* string_list of globs */

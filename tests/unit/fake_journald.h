@@ -149,6 +149,7 @@ static inline struct journal *journal_with(size_t queue, bool snapshot, struct f
 {
 	struct journal_config config = {
 		.queue = queue,
+		.args_limit = UINT64_MAX,
 		.keys = KEYS_ALL,
 		.filter = filter,
 		.snapshot = snapshot,
@@ -246,7 +247,7 @@ static inline const struct sent *entry_of_keys(const struct event *event, key_se
 	struct journal *journal = joined(1 << 20);
 	size_t n = n_sent;
 
-	journal_configure(journal, keys, NULL);
+	journal_configure(journal, keys, false, NULL);
 	write_event(journal, event);
 	flush(journal);
 	wait_for_sent(n + 1);

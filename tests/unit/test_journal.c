@@ -86,7 +86,11 @@ TEST(entries_queued_at_a_crash_are_reported_lost)
 {
 	struct checkpoint_stream checkpoint = {}, left;
 	struct journal_config config = {
-		.queue = 1 << 20, .keys = KEYS_ALL, .send = fake_send, .checkpoint = &checkpoint
+		.queue = 1 << 20,
+		.args_limit = UINT64_MAX,
+		.keys = KEYS_ALL,
+		.send = fake_send,
+		.checkpoint = &checkpoint,
 	};
 	struct journal *journal, *dead;
 	struct entry *before, *told, *silent;
@@ -187,7 +191,7 @@ TEST(filter_follows_its_tree)
 	write_start(journal, grandchild);
 	write_start(journal, add(5, 1));
 	/* A reload, which finds the tree in the table. */
-	journal_configure(journal, KEYS_ALL, filter_of(FILTER_TREE, "1"));
+	journal_configure(journal, KEYS_ALL, false, filter_of(FILTER_TREE, "1"));
 	write_start(journal, add(6, 5));
 	CHECK(journal_free(journal, 10000) == NULL);
 	CHECK_INT(n_sent, 5);
@@ -227,7 +231,7 @@ static bool own_run(void)
 
 static struct journal *real_journal(void)
 {
-	struct journal_config config = { .queue = 32 << 20, .keys = KEYS_ALL };
+	struct journal_config config = { .queue = 32 << 20, .args_limit = UINT64_MAX, .keys = KEYS_ALL };
 	struct journal *journal = NULL;
 
 	if (!table)

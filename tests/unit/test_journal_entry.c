@@ -145,7 +145,7 @@ TEST(entry_has_the_chosen_keys)
 	struct event event = event_of(EVENT_STARTED, &process);
 	struct journal *journal = joined(1 << 20);
 
-	journal_configure(journal, KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID), NULL);
+	journal_configure(journal, KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID), false, NULL);
 	write_event(journal, &event);
 	CHECK(journal_free(journal, 10000) == NULL);
 	CHECK_INT(n_sent, 1);
