@@ -456,7 +456,8 @@ static void write_line(struct line *line, struct archive *a, struct line_set *se
 	}
 }
 
-static int read_line(struct line_queue *queue, struct archive *a, struct line_set *set)
+/* *ret: a reference of the caller's. */
+static int read_line(struct line **ret, struct archive *a, struct line_set *set)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct bytes bytes = {};
@@ -468,8 +469,10 @@ static int read_line(struct line_queue *queue, struct archive *a, struct line_se
 	ARCHIVE(a, number);
 	if (number > set->count)
 		archive_fail(a);
-	if (archive_error(a) == 0 && number > 0)
-		return line_queue_push_always(queue, set->lines[number - 1]);
+	if (archive_error(a) == 0 && number > 0) {
+		*ret = line_ref(set->lines[number - 1]);
+		return 0;
+	}
 	ARCHIVE(a, events);
 	ARCHIVE(a, seq);
 	archive_flag(a, &snapshot);
@@ -486,6 +489,25 @@ static int read_line(struct line_queue *queue, struct archive *a, struct line_se
 	line->seq = seq;
 	line->snapshot = snapshot;
 	r = line_set_add(set, line);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(line);
+	return 0;
+}
+
+int line_archive(struct line **line, struct archive *a, struct line_set *set)
+{
+	if (archive_is_reading(a))
+		return read_line(line, a, set);
+	write_line(*line, a, set);
+	return archive_error(a);
+}
+
+static int read_next(struct line_queue *queue, struct archive *a, struct line_set *set)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	int r = read_line(&line, a, set);
+
 	return r < 0 ? r : line_queue_push_always(queue, line);
 }
 
@@ -500,7 +522,7 @@ int line_queue_archive(struct line_queue *queue, struct archive *a, struct line_
 		int r = 0;
 
 		if (archive_is_reading(a))
-			r = read_line(queue, a, set);
+			r = read_next(queue, a, set);
 		else
 			write_line(*place(queue, i), a, set);
 		if (r < 0)

@@ -117,6 +117,8 @@ struct line_set {
 };
 void line_set_clear(struct line_set *set);
 
+/* One line. on read: *line is a new reference. Also errors of the archive. */
+int line_archive(struct line **line, struct archive *archive, struct line_set *set);
 /* All lines, and how far the first is written. on read: the queue is empty before. Also errors of
  * the archive. */
 int line_queue_archive(struct line_queue *queue, struct archive *archive, struct line_set *set);

@@ -55,6 +55,7 @@ static int peer_new(struct server *server, int fd, const struct ucred *cred)
 	if (r < 0)
 		return r;
 	TAKE_PTR(filter);
+	subscriber_set_folds(subscriber, settings->socket.output.path_search == PATH_SEARCH_FOLD);
 	r = subscriber_join(subscriber, settings->socket.snapshot);
 	if (r == 0)
 		r = peer_make(&peer, server, fd, subscriber);

@@ -243,6 +243,8 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 		request->keys = peer->server->config.settings->socket.output.fields;
 	if (!request->mark_given)
 		request->mark = peer->server->config.settings->socket.mark;
+	if (!request->folds_given)
+		request->folds = peer->server->config.settings->socket.output.path_search == PATH_SEARCH_FOLD;
 	request_gen(request, gen);
 	stream_gen(peer->server->config.stream, peer->server->config.stream->last_seq, gen);
 	r = reply_end(gen, &line);
@@ -255,6 +257,7 @@ static int peer_subscribe(struct peer *peer, struct request *request)
 	peer->own_subscription = true;
 	peer->args_bytes = request->args_bytes;
 	subscriber_set_args_bytes(peer->subscriber, peer->args_bytes);
+	subscriber_set_folds(peer->subscriber, request->folds);
 	peer_set_mark(peer, request->mark);
 	peer_save_subscription(peer);
 	r = subscriber_reply(peer->subscriber, line);

@@ -64,6 +64,7 @@ static struct bytes subscription_text(yajl_gen gen, const struct peer *peer)
 		.filter = subscriber_filter(peer->subscriber),
 		.mark = peer->own_subscription ? peer->mark_us / 1000000 : 0, /* else that of the settings */
 		.args_bytes = peer->args_bytes,
+		.folds = subscriber_folds(peer->subscriber),
 	};
 
 	return request_text(gen, &request);
@@ -211,6 +212,7 @@ static int restore_subscription(struct server *server, int fd, struct peer_state
 	state->mark = state->own_subscription ? request.mark : server->config.settings->socket.mark;
 	state->args_bytes = request.args_bytes;
 	subscriber_set_args_bytes(*ret, state->args_bytes);
+	subscriber_set_folds(*ret, request.folds);
 	return 0;
 }
 
@@ -219,7 +221,7 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 {
 	const struct settings_output *output = &server->config.settings->socket.output;
 	_cleanup_(filter_free_p) struct filter *filter = NULL;
-	struct request request = { .keys = output->fields };
+	struct request request = { .keys = output->fields, .folds = output->path_search == PATH_SEARCH_FOLD };
 	yajl_gen gen;
 	bool same;
 	int r;
@@ -235,6 +237,7 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 	if (r < 0 || same)
 		return r;
 	r = subscriber_configure(subscriber, output->fields, filter, false);
+	subscriber_set_folds(subscriber, request.folds);
 	if (r == 0)
 		TAKE_PTR(filter);
 	return r;

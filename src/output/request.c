@@ -113,7 +113,7 @@ struct member {
 };
 
 /* The keys of a request: those of a filter, and after them these. */
-enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS, MARK, ARGS_BYTES };
+enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS, MARK, ARGS_BYTES, PATH_SEARCH };
 
 static int read_bool(const struct member *m, bool *to)
 {
@@ -192,9 +192,20 @@ static int read_fields(const struct member *m)
 	return add_values(m, add_field);
 }
 
+static int read_path_search(const struct member *m)
+{
+	const char *text = YAJL_IS_STRING(m->value) ? YAJL_GET_STRING(m->value) : "";
+
+	if (strcmp(text, "fold") != 0 && strcmp(text, "all") != 0)
+		return refuse(m->reason, "path_search must be \"all\" or \"fold\"");
+	m->request->folds_given = true;
+	m->request->folds = text[0] == 'f';
+	return 0;
+}
+
 static bool find_key(const char *name, unsigned *ret)
 {
-	static const char *const others[] = { "stats", "snapshot", "fields", "mark", "args_bytes" };
+	static const char *const others[] = { "stats", "snapshot", "fields", "mark", "args_bytes", "path_search" };
 	enum filter_key filter_key;
 
 	if (filter_key_by_name(bytes_of(name), &filter_key)) {
@@ -230,6 +241,8 @@ static int read_member(struct member *m, uint64_t *given)
 	case MARK:
 		m->request->mark_given = true;
 		return read_count(m, REQUEST_MARK_MAX, &m->request->mark);
+	case PATH_SEARCH:
+		return read_path_search(m);
 	case ARGS_BYTES:
 		return read_count(m, REQUEST_ARGS_BYTES_MAX, &m->request->args_bytes);
 	default:
@@ -339,6 +352,8 @@ void request_gen(const struct request *request, yajl_gen gen)
 		reply_count(gen, "mark", request->mark);
 	if (request->args_bytes > 0)
 		reply_count(gen, "args_bytes", request->args_bytes);
+	if (request->folds)
+		reply_pair(gen, "path_search", "fold");
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		gen_entries(gen, request->filter, key);
 }

@@ -24,6 +24,8 @@ struct request {
 	bool snapshot;
 	bool keys_given;
 	bool mark_given;
+	bool folds_given;
+	bool folds;	     /* searches along $PATH */
 	uint64_t mark;	     /* seconds between marks; 0: none */
 	uint64_t args_bytes; /* of arguments in a line at most; 0: all */
 	key_set keys;

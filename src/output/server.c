@@ -200,11 +200,27 @@ static void on_process_exit(struct sink *sink, const struct process *process)
 		subscriber_exit(peer->subscriber, process);
 }
 
+static bool on_folds(const struct sink *sink)
+{
+	for (const struct peer *peer = ((const struct server *)sink)->peers; peer; peer = peer->next)
+		if (subscriber_folds(peer->subscriber))
+			return true;
+	return false;
+}
+
+static void on_search_end(struct sink *sink, unsigned search, bool found)
+{
+	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+		subscriber_search_end(peer->subscriber, search, found);
+}
+
 static const struct sink_ops ops = {
 	.event = on_event,
 	.flush = on_flush,
 	.fork = on_fork,
 	.exit = on_process_exit,
+	.folds = on_folds,
+	.search_end = on_search_end,
 };
 
 int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
@@ -322,6 +338,7 @@ int server_reload(struct server *server, const struct settings *settings)
 			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
 		if (r == 0) {
 			TAKE_PTR(filter);
+			subscriber_set_folds(peer->subscriber, settings->socket.output.path_search == PATH_SEARCH_FOLD);
 			peer_save_subscription(peer);
 		} else
 			peer_end(peer, "cannot get its new filter");

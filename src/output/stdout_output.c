@@ -97,11 +97,23 @@ static void on_process_exit(struct sink *sink, const struct process *process)
 	subscriber_exit(((struct stdout_output *)sink)->subscriber, process);
 }
 
+static bool on_folds(const struct sink *sink)
+{
+	return subscriber_folds(((const struct stdout_output *)sink)->subscriber);
+}
+
+static void on_search_end(struct sink *sink, unsigned search, bool found)
+{
+	subscriber_search_end(((struct stdout_output *)sink)->subscriber, search, found);
+}
+
 static const struct sink_ops ops = {
 	.event = on_event,
 	.flush = on_flush,
 	.fork = on_fork,
 	.exit = on_process_exit,
+	.folds = on_folds,
+	.search_end = on_search_end,
 };
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
@@ -168,6 +180,7 @@ int stdout_output_new(struct stdout_output **ret, sd_event *event, const struct 
 	if (r < 0)
 		return r;
 	TAKE_PTR(filter);
+	subscriber_set_folds(stdout_output->subscriber, output->path_search == PATH_SEARCH_FOLD);
 	r = sd_event_add_io(event, &stdout_output->source, stdout_output->fd, 0, on_io, stdout_output);
 	if (r < 0 && r != -EPERM) /* EPERM: a regular file */
 		return r;
@@ -201,9 +214,11 @@ int stdout_output_configure(struct stdout_output *stdout_output, const struct se
 	if (r < 0)
 		return r;
 	r = subscriber_configure(stdout_output->subscriber, settings->stdout_output.output.fields, filter, false);
-	if (r == 0)
-		TAKE_PTR(filter);
-	return r;
+	if (r < 0)
+		return r;
+	TAKE_PTR(filter);
+	subscriber_set_folds(stdout_output->subscriber, settings->stdout_output.output.path_search == PATH_SEARCH_FOLD);
+	return 0;
 }
 
 int stdout_output_join(struct stdout_output *stdout_output)

@@ -78,6 +78,7 @@ struct subscriber *subscriber_free(struct subscriber *s)
 		line_unref(s->replies[i]);
 	portions -= s->counted;
 	line_unref(s->mark);
+	subscriber_drop_held(s);
 	line_queue_free(s->before);
 	line_queue_free(s->queue);
 	free(s);
@@ -158,7 +159,7 @@ static size_t held_to_read(const struct subscriber *s)
 /* What counts as queue. */
 static size_t held(const struct subscriber *s)
 {
-	return held_to_read(s) + filter_memory(s->config.filter);
+	return held_to_read(s) + s->hold.memory + filter_memory(s->config.filter);
 }
 
 bool subscriber_has_room(const struct subscriber *s, const struct line *line)
@@ -173,14 +174,15 @@ bool subscriber_may_resume(const struct subscriber *s)
 	return s->dropping && held_to_read(s) <= line_queue_limit(s->queue) / 2;
 }
 
-static void lose(struct subscriber *s, const struct event *event)
+void subscriber_lose(struct subscriber *s, uint64_t seq)
 {
 	if (s->lost_count++ == 0)
 		s->lost_first = s->lost_last = 0;
-	if (s->lost_first == 0)
-		s->lost_first = event->seq;
-	if (event->seq != 0)
-		s->lost_last = event->seq;
+	/* An error that was held for a while is older than what was lost before it. */
+	if (s->lost_first == 0 || (seq != 0 && seq < s->lost_first))
+		s->lost_first = seq;
+	if (seq > s->lost_last)
+		s->lost_last = seq;
 	s->lost++;
 	s->dropping = true;
 	if (s->config.disconnect)
@@ -201,16 +203,20 @@ static bool is_too_large(const struct subscriber *s, const struct event *event)
 	       event->process->image.args.size > line_queue_limit(s->queue);
 }
 
+int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret)
+{
+	return is_too_large(s, event) ? -E2BIG : encoder_cut_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
+}
+
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
 {
 	struct line *line;
 
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
-	if (s->dropping || is_too_large(s, event) ||
-	    encoder_cut_line(encoder, subscriber_line_keys(s), s->args_bytes, &line) < 0 ||
-	    !subscriber_has_room(s, line) || line_queue_push_always(s->queue, line) != 0)
-		lose(s, event);
+	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
+	    line_queue_push_always(s->queue, line) != 0)
+		subscriber_lose(s, event->seq);
 	else {
 		s->events++;
 		s->lines++;
@@ -228,10 +234,12 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 	r = wants(s, event);
 	if (r == FILTER_NO)
 		return;
-	if (r == FILTER_YES)
-		take(s, event, encoder);
+	if (r != FILTER_YES)
+		subscriber_lose(s, event->seq);
+	else if (event->search && s->folds)
+		subscriber_hold(s, event, encoder);
 	else
-		lose(s, event);
+		take(s, event, encoder);
 	if (event->seq != 0)
 		s->last_seq = event->seq;
 	subscriber_save_checkpoint(s);
@@ -291,6 +299,9 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 {
 	int r = filter ? filter_follow(filter, s->table) : 0;
 
+	/* Held errors are of the filter before, too. */
+	if (r == 0 && is_request)
+		subscriber_send_held(s);
 	if (r == 0 && s->lost_count > 0)
 		r = subscriber_push_lost(s);
 	if (r < 0)
@@ -316,11 +327,6 @@ void subscriber_set_limits(struct subscriber *s, size_t queue, bool disconnect)
 	line_queue_set_limit(s->queue, queue);
 	s->config.queue = queue;
 	s->config.disconnect = disconnect;
-}
-
-void subscriber_set_args_bytes(struct subscriber *s, size_t args_bytes)
-{
-	s->args_bytes = args_bytes;
 }
 
 bool subscriber_snapshot_moved(const struct subscriber *s, uint64_t *ret)
@@ -428,8 +434,10 @@ int subscriber_reply(struct subscriber *s, struct line *line)
 
 int subscriber_finish(struct subscriber *s, struct line *line)
 {
-	int r = push_reply(s, line);
+	int r;
 
+	subscriber_send_held(s);
+	r = push_reply(s, line);
 	if (r < 0)
 		return r;
 	if (s->cursor)
@@ -582,14 +590,4 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 		.queue_limit = line_queue_limit(s->queue),
 		.in_snapshot = s->cursor,
 	};
-}
-
-key_set subscriber_keys(const struct subscriber *s)
-{
-	return s->config.keys;
-}
-
-struct filter *subscriber_filter(const struct subscriber *s)
-{
-	return s->config.filter;
 }

@@ -62,6 +62,9 @@ int subscriber_join(struct subscriber *subscriber, bool snapshot);
  */
 int subscriber_configure(struct subscriber *subscriber, key_set keys, struct filter *filter, bool is_request);
 void subscriber_set_limits(struct subscriber *subscriber, size_t queue, bool disconnect);
+/* It folds searches along $PATH from now on, or does not. */
+void subscriber_set_folds(struct subscriber *subscriber, bool folds);
+bool subscriber_folds(const struct subscriber *subscriber);
 /* At most so many bytes of arguments in a line from now on; 0: all of them. */
 void subscriber_set_args_bytes(struct subscriber *subscriber, size_t args_bytes);
 
@@ -95,6 +98,8 @@ size_t subscriber_portions(void);
 
 /* Queues the event if the filter passes it; counts it as lost if the filter cannot decide within its budget. */
 void subscriber_event(struct subscriber *subscriber, const struct event *event, struct encoder *encoder);
+/* The end of a search along $PATH: its error is queued, or dropped (found). */
+void subscriber_search_end(struct subscriber *subscriber, unsigned search, bool found);
 void subscriber_fork(struct subscriber *subscriber, const struct process *child);
 void subscriber_exit(struct subscriber *subscriber, const struct process *process);
 

@@ -3,6 +3,7 @@
 #ifndef EXECSNOOP_SUBSCRIBER_INTERNAL_H
 #define EXECSNOOP_SUBSCRIBER_INTERNAL_H
 
+#include "output/search_hold.h"
 #include "output/subscriber.h"
 
 struct subscriber {
@@ -33,6 +34,7 @@ struct subscriber {
 	uint64_t lines;			      /* of events, queued since the stream began */
 	struct line *mark;		      /* queued last; written once this is its only reference */
 	uint64_t last_seq;		      /* of what it was given */
+	struct search_hold hold;	      /* of struct line */
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
 };
 
@@ -41,6 +43,15 @@ static inline key_set subscriber_line_keys(const struct subscriber *s)
 {
 	return keys_of_output(s->config.keys, s->folds);
 }
+/* The event's line, which the encoder owns. -errno, also where it cannot fit the queue. */
+int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret);
+void subscriber_lose(struct subscriber *s, uint64_t seq);
+/* subscriber_hold.c. Holds an error, or loses it. */
+void subscriber_hold(struct subscriber *s, const struct event *event, struct encoder *encoder);
+/* Into the queue; away. */
+void subscriber_send_held(struct subscriber *s);
+void subscriber_drop_held(struct subscriber *s);
+int subscriber_hold_archive(struct subscriber *s, struct archive *archive, struct line_set *lines);
 /* There is room again: half of the queue, so that not every line that gets out costs another `lost`. */
 bool subscriber_may_resume(const struct subscriber *s);
 /* The line fits the queue. */

@@ -1,15 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The state of a subscriber for the next daemon: in the archive at a clean stop, in the checkpoint as it changes. */
+/* What a subscriber asks for, and its state for the next daemon: in the archive at a clean stop, in the checkpoint as
+ * it changes. */
 #include "output/subscriber_internal.h"
+
+void subscriber_set_args_bytes(struct subscriber *s, size_t args_bytes)
+{
+	s->args_bytes = args_bytes;
+}
+
+key_set subscriber_keys(const struct subscriber *s)
+{
+	return s->config.keys;
+}
+
+struct filter *subscriber_filter(const struct subscriber *s)
+{
+	return s->config.filter;
+}
+
+void subscriber_set_folds(struct subscriber *s, bool folds)
+{
+	s->folds = folds;
+}
+
+bool subscriber_folds(const struct subscriber *s)
+{
+	return s->folds;
+}
 
 void subscriber_write_checkpoint(struct subscriber *s)
 {
 	struct checkpoint_stream *checkpoint = s->checkpoint;
 	uint64_t first = s->lost_count ? s->lost_first : 0, waiting = s->lost_count;
+	const struct line *held = search_hold_first(&s->hold);
 
 	/* What is out first is asked last. */
 	waiting += line_queue_events(s->queue, &first);
 	waiting += line_queue_events(s->before, &first);
+	waiting += s->hold.count;
+	if (held && (first == 0 || held->seq < first))
+		first = held->seq;
 	checkpoint->waiting = waiting;
 	checkpoint->lines = s->lines - line_queue_event_lines(s->queue) - line_queue_event_lines(s->before);
 	checkpoint->first_seq = waiting ? first : 0;
@@ -34,6 +64,9 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	if (r < 0)
 		return r;
 	r = filter_archive(s->config.filter, a);
+	if (r < 0)
+		return r;
+	r = subscriber_hold_archive(s, a, lines);
 	if (r < 0)
 		return r;
 	ARCHIVE(a, s->portion);

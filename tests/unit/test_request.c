@@ -79,6 +79,22 @@ TEST(mark_and_args_bytes_are_bounded_numbers)
 	refused("{\"args_bytes\":[1]}", "args_bytes must be a number from 0 to 65536");
 }
 
+TEST(path_search_is_one_of_two_words)
+{
+	CHECK_INT(parse("{\"path_search\":\"fold\"}"), 0);
+	CHECK(request.folds_given && request.folds);
+	request_clear(&request);
+	CHECK_INT(parse("{\"path_search\":\"all\"}"), 0);
+	CHECK(request.folds_given && !request.folds);
+	request_clear(&request);
+	CHECK_INT(parse("{}"), 0);
+	CHECK(!request.folds_given);
+	request_clear(&request);
+	refused("{\"path_search\":\"\"}", "path_search must be \"all\" or \"fold\"");
+	refused("{\"path_search\":true}", "path_search must be \"all\" or \"fold\"");
+	refused("{\"path_search\":[\"fold\"]}", "path_search must be \"all\" or \"fold\"");
+}
+
 TEST(stats_exclude_other_keys)
 {
 	CHECK_INT(parse("{\"stats\":true}"), 0);
