@@ -46,7 +46,10 @@ static __always_inline void exec_exe(struct fill *f, struct task_struct *task, s
 	identify(f->typed, &identity, task, file);
 	if (identity.is_superblocks)
 		r->flags |= EXEC_F_EXE_DEV;
+	if (identity.is_upper)
+		r->flags |= EXEC_F_EXE_UPPER;
 	r->exe_inode = identity.inode;
+	r->exe_ctime = identity.ctime;
 	r->exe_dev_major = DEV_MAJOR(identity.dev);
 	r->exe_dev_minor = DEV_MINOR(identity.dev);
 	if (dentry == PEEK(f->typed, dentry, d_parent) && dentry != PEEK(f->typed, vfsmount, mnt_root)) {

@@ -59,20 +59,23 @@ struct record_head {
 
 /* What the kernel knows of a process: in fork, exec and error records, and from the iterator. */
 struct record_process {
-	__u64 start;	    /* start_boottime of the group leader */
-	__u64 parent_start; /* that of the real parent's group leader; 0: no parent */
-	__u64 exec_id;	    /* task_struct.self_exec_id: one more at each exec, kept over fork */
-	__u64 caps;	    /* effective capabilities */
-	__u64 flags;	    /* PROCESS_F_x */
+	__u64 start;	     /* start_boottime of the group leader */
+	__u64 parent_start;  /* that of the real parent's group leader; 0: no parent */
+	__u64 session_start; /* that of the session's leader; 0: it is gone */
+	__u64 exec_id;	     /* task_struct.self_exec_id: one more at each exec, kept over fork */
+	__u64 caps;	     /* effective capabilities */
+	__u64 flags;	     /* PROCESS_F_x */
 	__u32 tgid;
-	__u32 ppid;			    /* the real parent's tgid; 0: no parent */
-	__u32 uid, gid, euid, egid;	    /* in the initial user namespace */
-	__u32 loginuid;			    /* 0xffffffff: not set */
-	__u32 session_id;		    /* audit session; 0xffffffff: not set */
-	__u32 sid, pgid;		    /* initial pid namespace */
-	__u32 tty_major, tty_minor;	    /* 0, 0: none */
-	__u32 pid_ns, mnt_ns;		    /* inode numbers; 0: not known */
-	__u32 ns_pid;			    /* the tgid as the process itself sees it */
+	__u32 ppid;		      /* the real parent's tgid; 0: no parent */
+	__u32 uid, gid, euid, egid;   /* in the initial user namespace */
+	__u32 loginuid;		      /* 0xffffffff: not set */
+	__u32 session_id;	      /* audit session; 0xffffffff: not set */
+	__u32 sid, pgid;	      /* initial pid namespace */
+	__u32 tty_major, tty_minor;   /* 0, 0: none */
+	__u32 ns_pid;		      /* the tgid as the process itself sees it */
+	__u32 pid_ns, mnt_ns, net_ns; /* inode numbers; 0: not known */
+	__u32 user_ns, uts_ns, ipc_ns;
+	__u32 cgroup_ns, time_ns;
 	__u32 spare;			    /* 0 */
 	char comm[RECORD_COMM_SIZE];	    /* of the group leader */
 	char parent_comm[RECORD_COMM_SIZE]; /* of the real parent's group leader */
@@ -82,6 +85,7 @@ struct record_process {
 struct record_running {
 	struct record_process process;
 	__u64 exe_inode; /* as in record_exec; 0: it has no program */
+	__u64 exe_ctime;
 	__u32 exe_dev_major, exe_dev_minor;
 	__u64 flags; /* RUNNING_F_x */
 	/* Bytes of the name of that file, and of the folder, in its own folder; 0: not known. */
@@ -95,6 +99,7 @@ struct record_running {
 #define RUNNING_F_EXE_ANON (1ull << 4)
 #define RUNNING_F_CWD_DELETED (1ull << 5)
 #define RUNNING_F_MM_LOCKED (1ull << 6) /* its mmap_lock was held for writing, or waited for */
+#define RUNNING_F_EXE_UPPER (1ull << 7)
 
 #define PROCESS_F_KTHREAD (1ull << 0)
 #define PROCESS_F_EXECED (1ull << 1) /* it called exec since its fork */
@@ -113,8 +118,9 @@ struct record_fork {
 #define EXEC_F_EXE_ANON (1u << 1)    /* it is in no file system: exe is its name (memfd) */
 #define EXEC_F_EXE_CUT (1u << 2)     /* the path was too long or too deep to be walked in full */
 #define EXEC_F_FILENAME_CUT (1u << 3)
-#define EXEC_F_SECURE (1u << 4)	 /* bprm->secureexec */
-#define EXEC_F_EXE_DEV (1u << 5) /* exe_dev is the superblock's, and stat(2) may have another */
+#define EXEC_F_SECURE (1u << 4)	   /* bprm->secureexec */
+#define EXEC_F_EXE_DEV (1u << 5)   /* exe_dev is the superblock's, and stat(2) may have another */
+#define EXEC_F_EXE_UPPER (1u << 6) /* in the upper layer of an overlay */
 
 /* The place of a process, in exec and error records. */
 #define PLACE_F_CWD_CUT (1u << 16)
@@ -122,11 +128,15 @@ struct record_fork {
 #define PLACE_F_ANCESTORS_CUT (1u << 18)
 #define PLACE_F_NO_CGROUP (1u << 19) /* the kernel has none */
 
+/* exe_ctime: not known. */
+#define RECORD_NO_TIME (~0ull)
+
 /* A successful exec, seen after it. */
 struct record_exec {
 	struct record_head head;
 	struct record_process process;
 	__u64 exe_inode;
+	__u64 exe_ctime; /* ns since the epoch */
 	__u32 exe_dev_major, exe_dev_minor;
 	__u32 flags; /* EXEC_F_x */
 	__u32 argc;
@@ -223,6 +233,7 @@ struct layout_overlay {
 	__u32 fs_layers, fs_xino_mode;		/* struct ovl_fs */
 	__u32 sb_size, sb_pseudo_dev;		/* struct ovl_sb */
 	__u32 flag_const_ino, flag_index;	/* enum ovl_inode_flag */
+	__u32 flag_upperdata;
 };
 
 enum { LAYOUT_BTRFS = 1, LAYOUT_OVERLAY = 2 };

@@ -39,6 +39,41 @@ static __always_inline u32 pid_global(bool typed, struct pid *pid)
 	return pid ? PEEK(typed, pid, numbers[0].nr) : 0;
 }
 
+/* The inode number of a namespace; 0: the kernel has none, or the task has left them (exit_task_namespaces()). */
+#define NAMESPACE(typed, nsproxy, member, type) \
+	(bpf_core_field_exists(struct type, ns) ? PEEK2(typed, nsproxy, member, ns.inum) : 0)
+
+static __always_inline void namespaces_fill(bool typed, struct record_process *p, struct task_struct *task)
+{
+	struct nsproxy *nsproxy = PEEK(typed, task, nsproxy);
+
+	p->mnt_ns = PEEK2(typed, nsproxy, mnt_ns, ns.inum);
+	p->uts_ns = PEEK2(typed, nsproxy, uts_ns, ns.inum);
+	p->net_ns = NAMESPACE(typed, nsproxy, net_ns, net);
+	p->ipc_ns = NAMESPACE(typed, nsproxy, ipc_ns, ipc_namespace);
+	p->cgroup_ns = NAMESPACE(typed, nsproxy, cgroup_ns, cgroup_namespace);
+	p->time_ns = NAMESPACE(typed, nsproxy, time_ns, time_namespace);
+}
+
+/*
+ * When the leader of the process's session began; 0: it is gone. Its pid is the number of the session, which no other
+ * process gets while the session has members (kernel/pid.c, __change_pid()).
+ */
+static __always_inline u64 session_start(bool typed, const struct record_process *p, struct pid *session)
+{
+	struct hlist_node *link;
+
+	if (!p->sid)
+		return 0;
+	if (p->sid == p->tgid)
+		return p->start;
+	if (p->sid == p->ppid)
+		return p->parent_start;
+	link = PEEK(typed, session, tasks[PIDTYPE_TGID].first);
+	return link ? BPF_CORE_READ(container_of(link, struct task_struct, pid_links[PIDTYPE_TGID]), start_boottime)
+		    : 0;
+}
+
 /* A fork sets PF_FORKNOEXEC and an exec clears it, for the thread that becomes the leader. */
 static __always_inline u64 process_flags(bool typed, struct task_struct *leader)
 {
@@ -63,6 +98,7 @@ static __always_inline void cred_fill(bool typed, struct record_process *p, cons
 	p->gid = PEEK(typed, cred, gid.val);
 	p->euid = PEEK(typed, cred, euid.val);
 	p->egid = PEEK(typed, cred, egid.val);
+	p->user_ns = PEEK2(typed, cred, user_ns, ns.inum);
 	if (typed) {
 		const void *caps = &cred->cap_effective;
 
@@ -86,16 +122,15 @@ static __always_inline void parent_fill(bool typed, struct record_process *p, st
 	comm_copy(typed, p->parent_comm, leader);
 }
 
-/* task: any thread of the process; what the process has as a whole is read from the leader. */
-static __always_inline void process_fill(bool typed, struct record_process *p, struct task_struct *task)
+static __always_inline void process_read(bool typed, struct record_process *p, struct task_struct *task)
 {
 	struct task_struct *leader = PEEK(typed, task, group_leader);
 	struct task_struct *parent = PEEK(typed, task, real_parent);
 	struct signal_struct *signal = PEEK(typed, task, signal);
-	const struct cred *cred = PEEK(typed, task, cred);
+	/* What /proc shows; a task may act by others for a while (override_creds()). */
+	const struct cred *cred = PEEK(typed, task, real_cred);
 	struct tty_struct *tty = PEEK(typed, signal, tty);
-	struct nsproxy *nsproxy = PEEK(typed, task, nsproxy);
-	struct pid *pid;
+	struct pid *pid, *session;
 
 	if (parent)
 		parent = PEEK(typed, parent, group_leader);
@@ -114,7 +149,9 @@ static __always_inline void process_fill(bool typed, struct record_process *p, s
 		p->loginuid = PEEK(typed, task, loginuid.val);
 		p->session_id = PEEK(typed, task, sessionid);
 	}
-	p->sid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_SID]));
+	session = PEEK(typed, signal, pids[PIDTYPE_SID]);
+	p->sid = pid_global(typed, session);
+	p->session_start = session_start(typed, p, session);
 	p->pgid = pid_global(typed, PEEK(typed, signal, pids[PIDTYPE_PGID]));
 	p->tty_major = p->tty_minor = 0;
 	if (tty && bpf_core_field_exists(tty->driver)) {
@@ -123,11 +160,27 @@ static __always_inline void process_fill(bool typed, struct record_process *p, s
 		p->tty_major = PEEK(typed, driver, major);
 		p->tty_minor = PEEK(typed, driver, minor_start) + PEEK(typed, tty, index);
 	}
-	p->mnt_ns = PEEK2(typed, nsproxy, mnt_ns, ns.inum);
+	namespaces_fill(typed, p, task);
 	pid = PEEK(typed, leader, thread_pid);
 	pid_number(typed, pid, PEEK(typed, pid, level), &p->ns_pid, &p->pid_ns);
 	p->spare = 0;
 	comm_copy(typed, p->comm, leader);
+}
+
+/* One function for all programs of an object that read by helpers: there are many, and it is long. */
+static __noinline int process_read_untyped(struct record_process *p, struct task_struct *task)
+{
+	process_read(false, p, task);
+	return 0;
+}
+
+/* task: any thread of the process; what the process has as a whole is read from the leader. */
+static __always_inline void process_fill(bool typed, struct record_process *p, struct task_struct *task)
+{
+	if (typed)
+		process_read(true, p, task);
+	else
+		process_read_untyped(p, task);
 }
 
 #endif

@@ -64,10 +64,13 @@ static __always_inline void running_exe(struct record_running *running, struct t
 
 	identify(false, &identity, task, file);
 	running->exe_inode = identity.inode;
+	running->exe_ctime = identity.ctime;
 	running->exe_dev_major = DEV_MAJOR(identity.dev);
 	running->exe_dev_minor = DEV_MINOR(identity.dev);
 	if (identity.is_superblocks)
 		running->flags |= RUNNING_F_EXE_DEV;
+	if (identity.is_upper)
+		running->flags |= RUNNING_F_EXE_UPPER;
 	if (dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(mnt, mnt_root))
 		running->flags |= RUNNING_F_EXE_ANON; /* as exec_exe() has it */
 	else if (is_unlinked(false, dentry))

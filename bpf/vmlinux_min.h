@@ -55,7 +55,7 @@ enum { BPF_RB_AVAIL_DATA = 0 };
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
-enum { PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
+enum { PIDTYPE_TGID = 1, PIDTYPE_PGID = 2, PIDTYPE_SID = 3 }; /* include/linux/pid_types.h, since 4.19 */
 
 /* For tests/e2e/fields.c; clang before 14 has no such tags. */
 #if __has_attribute(btf_decl_tag)
@@ -87,16 +87,21 @@ typedef struct {
 typedef struct {
 } kernel_cap_t;
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+
 struct cred {
 	kuid_t uid;
 	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
 	kernel_cap_t cap_effective;
-};
-
-struct ns_common {
-	unsigned int inum;
+	struct user_namespace *user_ns;
 };
 
 struct pid_namespace {
@@ -108,8 +113,33 @@ struct mnt_namespace { /* fs/mount.h */
 	struct mount *root;
 };
 
+struct uts_namespace {
+	struct ns_common ns;
+};
+
+struct ipc_namespace { /* with CONFIG_SYSVIPC or CONFIG_POSIX_MQUEUE */
+	struct ns_common ns OPTIONAL;
+};
+
+struct net { /* with CONFIG_NET */
+	struct ns_common ns OPTIONAL;
+};
+
+struct cgroup_namespace { /* with CONFIG_CGROUPS */
+	struct ns_common ns OPTIONAL;
+};
+
+struct time_namespace { /* with CONFIG_TIME_NS */
+	struct ns_common ns OPTIONAL;
+};
+
 struct nsproxy {
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
 	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+	struct time_namespace *time_ns;
+	struct cgroup_namespace *cgroup_ns;
 };
 
 struct upid {
@@ -117,8 +147,17 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[4];
 	struct upid numbers[1];
 };
 
@@ -188,11 +227,26 @@ struct super_block {
 	void *s_fs_info;
 };
 
+struct timespec64 {
+	s64 tv_sec;
+	long tv_nsec;
+};
+
 struct inode {
 	unsigned short i_mode;
 	unsigned int i_nlink;
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	struct timespec64 i_ctime OPTIONAL; /* up to 6.5 */
+};
+
+struct inode___6_6 { /* 13bc24457850 */
+	struct timespec64 __i_ctime;
+};
+
+struct inode___6_11 { /* 3aa63a569c64 */
+	s64 i_ctime_sec;
+	u32 i_ctime_nsec;
 };
 
 /* Bytes of an inline name that every kernel has, and that are read (include/linux/dcache.h,
@@ -328,10 +382,11 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	u64 utime;
 	u64 stime;
 	u64 start_boottime;
-	const struct cred *cred;
+	const struct cred *real_cred;
 	char comm[16];
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;

@@ -60,6 +60,8 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_KERNEL_THREAD] = FLAG(process.kernel_thread),
 	[KEY_EXE_DELETED] = FLAG(process.image.exe_deleted),
 	[KEY_EXE_MEMFD] = FLAG(process.image.exe_memfd),
+	[KEY_EXE_UPPER] = FLAG(process.image.exe_upper),
+	[KEY_EXE_CTIME] = TIME(process.image.exe_ctime),
 	[KEY_SECUREEXEC] = FLAG(process.image.secureexec),
 	[KEY_EUID] = NUMBER(process.euid),
 	[KEY_EGID] = NUMBER(process.egid),
@@ -76,8 +78,15 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_PID_NS] = NUMBER(process.pid_ns),
 	[KEY_NS_PID] = NUMBER(process.ns_pid),
 	[KEY_MNT_NS] = NUMBER(process.mnt_ns),
+	[KEY_NET_NS] = NUMBER(process.net_ns),
+	[KEY_USER_NS] = NUMBER(process.user_ns),
+	[KEY_UTS_NS] = NUMBER(process.uts_ns),
+	[KEY_IPC_NS] = NUMBER(process.ipc_ns),
+	[KEY_CGROUP_NS] = NUMBER(process.cgroup_ns),
+	[KEY_TIME_NS] = NUMBER(process.time_ns),
 	[KEY_EXE_INODE] = NUMBER(process.image.exe_inode),
 	[KEY_EXE_DEV] = SPECIAL(PARSED_TEXT),
+	[KEY_SESSION_LEADER_ID] = SPECIAL(PARSED_TEXT),
 	[KEY_ANCESTORS] = LIST(process.ancestors),
 	[KEY_END_TIME] = SPECIAL(PARSED_TIME),
 	[KEY_RUNNING_TIME_NS] = NUMBER(event.end.running_ns),
@@ -204,6 +213,16 @@ static bool device(struct bytes text, uint32_t *ret_major, uint32_t *ret_minor)
 	return true;
 }
 
+/* As process_id_format() writes it. Ids are opaque, but the daemon's encoder makes them of these. */
+static bool id_parts(struct bytes id, uint64_t *ret_boot, uint64_t *ret_start)
+{
+	const char *first = id.size ? memchr(id.data, '-', id.size) : NULL,
+		   *last = id.size ? memrchr(id.data, '-', id.size) : NULL;
+
+	return first && first != last && digits((struct bytes){ id.data, (size_t)(first - id.data) }, 16, ret_boot) &&
+	       digits((struct bytes){ last + 1, id.size - (size_t)(last + 1 - id.data) }, 16, ret_start);
+}
+
 static bool place(struct bytes text, enum lost_where *ret)
 {
 	static const char *const names[] = { "kernel", "subscriber", "journal" };
@@ -227,6 +246,8 @@ static bool special_text(struct parsed *parsed, enum key key, struct bytes value
 		return digits(value, 16, &parsed->process.caps);
 	case KEY_EXE_DEV:
 		return device(value, &image->exe_dev_major, &image->exe_dev_minor);
+	case KEY_SESSION_LEADER_ID:
+		return id_parts(value, &parsed->event.boot, &parsed->process.session_start);
 	case KEY_EXIT_SIGNAL:
 		number = signal_number(value);
 		parsed->event.end.status = (uint32_t)number;
@@ -310,16 +331,6 @@ void parsed_value(struct parsed *parsed, enum key key, struct bytes value)
 	}
 }
 
-/* As process_id_format() writes it. Ids are opaque, but the daemon's encoder makes them of these. */
-static bool id_parts(struct bytes id, uint64_t *ret_boot, uint64_t *ret_start)
-{
-	const char *first = id.size ? memchr(id.data, '-', id.size) : NULL,
-		   *last = id.size ? memrchr(id.data, '-', id.size) : NULL;
-
-	return first && first != last && digits((struct bytes){ id.data, (size_t)(first - id.data) }, 16, ret_boot) &&
-	       digits((struct bytes){ last + 1, id.size - (size_t)(last + 1 - id.data) }, 16, ret_start);
-}
-
 static void end_tty(struct parsed *parsed)
 {
 	char name[32];
@@ -352,6 +363,7 @@ void parsed_end(struct parsed *parsed)
 	id_parts(parsed->parent_id, &event->boot, &process->parent_start);
 	end_tty(parsed);
 	process->ids_known = parsed_has(parsed, KEY_EUID);
+	process->image.exe_ctime_known = parsed_has(parsed, KEY_EXE_CTIME);
 	event->end.status_known = parsed_has(parsed, KEY_EXIT_CODE) || parsed_has(parsed, KEY_EXIT_SIGNAL);
 	if (parsed_has(parsed, KEY_EXIT_SIGNAL) && parsed_has(parsed, KEY_CORE_DUMPED))
 		event->end.status |= 0x80; /* WCOREDUMP, wait(2) */

@@ -67,7 +67,8 @@ static bool find_overlay(struct layout_overlay *l, const struct btf *btf)
 	       offset_of(btf, "ovl_fs", "xino_mode", &l->fs_xino_mode) &&
 	       offset_of(btf, "ovl_sb", "pseudo_dev", &l->sb_pseudo_dev) &&
 	       value_of(btf, "ovl_inode_flag", "OVL_CONST_INO", &l->flag_const_ino) &&
-	       value_of(btf, "ovl_inode_flag", "OVL_INDEX", &l->flag_index);
+	       value_of(btf, "ovl_inode_flag", "OVL_INDEX", &l->flag_index) &&
+	       value_of(btf, "ovl_inode_flag", "OVL_UPPERDATA", &l->flag_upperdata);
 }
 
 bool layout_find(struct record_layouts *layouts, __u32 which, const struct btf *btf)

@@ -42,6 +42,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/procfs_args.h"
+#include "kernel/procfs_namespaces.h"
 #include "model/hierarchy.h"
 
 #define NS_PER_SEC 1000000000u
@@ -125,8 +126,22 @@ static int read_path(struct bytebuf *buffer, int dir, const char *name, struct b
 static bool is_unnamed(int dir, const char *path, struct statx *ret)
 {
 	ret->stx_ino = 0;
-	return statx(dir, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK, ret) == 0 &&
+	return statx(dir, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO | STATX_NLINK | STATX_CTIME, ret) ==
+		       0 &&
 	       ret->stx_nlink == 0;
+}
+
+static void set_identity(struct image *image, const struct statx *st)
+{
+	const struct statx_timestamp *ctime = &st->stx_ctime;
+
+	image->exe_inode = st->stx_ino;
+	image->exe_dev_major = st->stx_dev_major;
+	image->exe_dev_minor = st->stx_dev_minor;
+	image->exe_ctime_known = st->stx_mask & STATX_CTIME && ctime->tv_sec >= 0 &&
+				 (uint64_t)ctime->tv_sec < UINT64_MAX / NS_PER_SEC;
+	if (image->exe_ctime_known)
+		image->exe_ctime = (uint64_t)ctime->tv_sec * NS_PER_SEC + ctime->tv_nsec;
 }
 
 static bool needs_exe_dev(const struct record_running *listed)
@@ -147,15 +162,17 @@ static int read_exe(struct procfs *procfs, int dir, const struct record_running 
 		anon = listed->flags & RUNNING_F_EXE_ANON;
 		image->exe_deleted = anon ||
 				     is_marked(image->exe, listed->flags & RUNNING_F_EXE_DELETED, listed->exe_name);
+		image->exe_upper = listed->flags & RUNNING_F_EXE_UPPER;
 		image->exe_inode = listed->exe_inode;
+		image->exe_ctime = listed->exe_ctime;
+		image->exe_ctime_known = listed->exe_inode != 0 && listed->exe_ctime != RECORD_NO_TIME;
 		image->exe_dev_major = listed->exe_dev_major;
 		image->exe_dev_minor = listed->exe_dev_minor;
 	} else {
 		image->exe_deleted = is_unnamed(dir, "exe", &st);
 		anon = image->exe_deleted;
-		image->exe_inode = st.stx_ino;
-		image->exe_dev_major = st.stx_ino ? st.stx_dev_major : 0;
-		image->exe_dev_minor = st.stx_ino ? st.stx_dev_minor : 0;
+		if (st.stx_ino != 0)
+			set_identity(image, &st);
 	}
 	/* A memfd never had a name (mm/memfd.c): "/memfd:" and what its maker called it. */
 	image->exe_memfd = anon && bytes_begin(image->exe, BYTES("/memfd:"));
@@ -212,9 +229,7 @@ static int read_exe_dev(struct procfs *procfs, int dir, const struct record_runn
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_EXE_DEV);
 		return 0;
 	}
-	image->exe_inode = st.stx_ino;
-	image->exe_dev_major = st.stx_dev_major;
-	image->exe_dev_minor = st.stx_dev_minor;
+	set_identity(image, &st);
 	return 0;
 }
 
@@ -551,6 +566,8 @@ int procfs_identify(struct procfs *procfs, struct process *process)
 	process->caps = caps[0];
 	process->pgid = (uint32_t)line.pgid;
 	process->sid = (uint32_t)line.sid;
+	process->session_start = process->sid == process->tgid ? process->start : 0;
 	process->ids_known = true;
+	procfs_read_namespaces(dir, process);
 	return 0;
 }

@@ -41,6 +41,8 @@ static const char *const keys[] = {
 	[KEY_KERNEL_THREAD] = "kernel_thread",
 	[KEY_EXE_DELETED] = "exe_deleted",
 	[KEY_EXE_MEMFD] = "exe_memfd",
+	[KEY_EXE_UPPER] = "exe_upper",
+	[KEY_EXE_CTIME] = "exe_ctime",
 	[KEY_SECUREEXEC] = "secureexec",
 	[KEY_EUID] = "euid",
 	[KEY_EGID] = "egid",
@@ -57,8 +59,15 @@ static const char *const keys[] = {
 	[KEY_PID_NS] = "pid_ns",
 	[KEY_NS_PID] = "ns_pid",
 	[KEY_MNT_NS] = "mnt_ns",
+	[KEY_NET_NS] = "net_ns",
+	[KEY_USER_NS] = "user_ns",
+	[KEY_UTS_NS] = "uts_ns",
+	[KEY_IPC_NS] = "ipc_ns",
+	[KEY_CGROUP_NS] = "cgroup_ns",
+	[KEY_TIME_NS] = "time_ns",
 	[KEY_EXE_INODE] = "exe_inode",
 	[KEY_EXE_DEV] = "exe_dev",
+	[KEY_SESSION_LEADER_ID] = "session_leader_id",
 	[KEY_ANCESTORS] = "ancestors",
 	[KEY_END_TIME] = "end_time",
 	[KEY_RUNNING_TIME_NS] = "running_time_ns",
@@ -97,9 +106,12 @@ const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT
 /* What follows from others is left out (end_time is start_time and running_time_ns; the cgroup is in unit, container
  * and pod; ancestors are found by parent_id), and so is what most processes have in common, or differ in by chance. */
 const key_set KEYS_HISTORY =
-	KEYS_ALL & ~(KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_ANCESTORS) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_EGID) |
-		     KEY_BIT(KEY_CAPS) | KEY_BIT(KEY_SID) | KEY_BIT(KEY_PGID) | KEY_BIT(KEY_PID_NS) |
-		     KEY_BIT(KEY_NS_PID) | KEY_BIT(KEY_MNT_NS) | KEY_BIT(KEY_EXE_INODE) | KEY_BIT(KEY_EXE_DEV));
+	KEYS_ALL &
+	~(KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_ANCESTORS) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_EGID) | KEY_BIT(KEY_CAPS) |
+	  KEY_BIT(KEY_SID) | KEY_BIT(KEY_PGID) | KEY_BIT(KEY_PID_NS) | KEY_BIT(KEY_NS_PID) | KEY_BIT(KEY_MNT_NS) |
+	  KEY_BIT(KEY_NET_NS) | KEY_BIT(KEY_USER_NS) | KEY_BIT(KEY_UTS_NS) | KEY_BIT(KEY_IPC_NS) |
+	  KEY_BIT(KEY_CGROUP_NS) | KEY_BIT(KEY_TIME_NS) | KEY_BIT(KEY_EXE_CTIME) | KEY_BIT(KEY_EXE_INODE) |
+	  KEY_BIT(KEY_EXE_DEV) | KEY_BIT(KEY_SESSION_LEADER_ID));
 
 static const char *const types[EVENT_TYPE_MAX] = {
 	[EVENT_STARTED] = "started", [EVENT_EXITED] = "exited", [EVENT_ERROR] = "error",
@@ -327,6 +339,9 @@ static void visit_image(struct walk *w, const struct process *p)
 	flag(w, KEY_KERNEL_THREAD, p->kernel_thread);
 	flag(w, KEY_EXE_DELETED, image->exe_deleted);
 	flag(w, KEY_EXE_MEMFD, image->exe_memfd);
+	flag(w, KEY_EXE_UPPER, image->exe_upper);
+	if (image->exe_ctime_known)
+		date(w, KEY_EXE_CTIME, image->exe_ctime);
 	flag(w, KEY_SECUREEXEC, image->secureexec);
 }
 
@@ -370,8 +385,22 @@ static void visit_ids(struct walk *w, const struct process *p)
 		text(w, KEY_TTY, buffer);
 }
 
-static void visit_place(struct walk *w, const struct process *p)
+static void visit_namespaces(struct walk *w, const struct process *p)
 {
+	number_if(w, p->pid_ns != 0, KEY_PID_NS, p->pid_ns);
+	number_if(w, p->ns_pid != 0, KEY_NS_PID, p->ns_pid);
+	number_if(w, p->mnt_ns != 0, KEY_MNT_NS, p->mnt_ns);
+	number_if(w, p->net_ns != 0, KEY_NET_NS, p->net_ns);
+	number_if(w, p->user_ns != 0, KEY_USER_NS, p->user_ns);
+	number_if(w, p->uts_ns != 0, KEY_UTS_NS, p->uts_ns);
+	number_if(w, p->ipc_ns != 0, KEY_IPC_NS, p->ipc_ns);
+	number_if(w, p->cgroup_ns != 0, KEY_CGROUP_NS, p->cgroup_ns);
+	number_if(w, p->time_ns != 0, KEY_TIME_NS, p->time_ns);
+}
+
+static void visit_place(struct walk *w, const struct event *event)
+{
+	const struct process *p = event->process;
 	const struct image *image = &p->image;
 
 	run(w, KEY_CWD, image->cwd);
@@ -380,13 +409,13 @@ static void visit_place(struct walk *w, const struct process *p)
 		run(w, KEY_CGROUP, image->cgroup);
 	run(w, KEY_UNIT, image->unit);
 	run(w, KEY_CONTAINER_ID, image->container_id);
-	number_if(w, p->pid_ns != 0, KEY_PID_NS, p->pid_ns);
-	number_if(w, p->ns_pid != 0, KEY_NS_PID, p->ns_pid);
-	number_if(w, p->mnt_ns != 0, KEY_MNT_NS, p->mnt_ns);
+	visit_namespaces(w, p);
 	if (image->exe_inode != 0) {
 		number(w, KEY_EXE_INODE, (int64_t)image->exe_inode);
 		exe_dev(w, image);
 	}
+	if (p->session_start != 0)
+		id(w, KEY_SESSION_LEADER_ID, event->boot, p->sid, p->session_start);
 	if (p->ancestors.size > 0 && wants(w, KEY_ANCESTORS))
 		w->result = w->visitor->list(w->userdata, KEY_ANCESTORS, p->ancestors);
 }
@@ -407,7 +436,7 @@ static void visit_process(struct walk *w, const struct event *event)
 	run(w, KEY_COMM, p->comm);
 	visit_image(w, p);
 	visit_ids(w, p);
-	visit_place(w, p);
+	visit_place(w, event);
 }
 
 static void visit_status(struct walk *w, int status)

@@ -47,9 +47,12 @@ struct image {
 	bool args_truncated;   /* args holds less than argc and args_size say */
 	bool exe_deleted;
 	bool exe_memfd;
+	bool exe_upper; /* in the upper layer of an overlay */
+	bool exe_ctime_known;
 	bool secureexec;
 	unsigned incomplete; /* INCOMPLETE_BITs: a path that is too long is left out, a list ends early */
 	uint64_t exe_inode;  /* 0: not known */
+	uint64_t exe_ctime;  /* ns since the epoch */
 	uint32_t exe_dev_major, exe_dev_minor;
 	struct bytes cwd;    /* absolute */
 	struct bytes cgroup; /* absolute, of the hierarchy that counts (hierarchy.h); incomplete: both ends, "/../"
@@ -66,15 +69,17 @@ struct process {
 	uint64_t start_time; /* ns since the epoch, fixed when the process became known */
 	uint64_t exec_id;    /* grows at each exec: tells an old image from a new one */
 
-	uint32_t ppid;	       /* real parent's tgid; 0: none */
-	uint64_t parent_start; /* its start; 0: not known */
+	uint32_t ppid;		/* real parent's tgid; 0: none */
+	uint64_t parent_start;	/* its start; 0: not known */
+	uint64_t session_start; /* that of the process `sid`; 0: not known, or gone */
 	uint32_t uid, gid, euid, egid;
-	uint64_t caps;			 /* effective */
-	bool ids_known;			 /* euid, egid, caps, sid and pgid are */
-	uint32_t loginuid, session_id;	 /* PROCESS_UNSET: not set */
-	uint32_t sid, pgid;		 /* 0: of the kernel's own session, group */
-	uint32_t tty_major, tty_minor;	 /* 0, 0: none */
-	uint32_t pid_ns, mnt_ns, ns_pid; /* 0: not known */
+	uint64_t caps;		       /* effective */
+	bool ids_known;		       /* euid, egid, caps, sid and pgid are */
+	uint32_t loginuid, session_id; /* PROCESS_UNSET: not set */
+	uint32_t sid, pgid;	       /* 0: of the kernel's own session, group */
+	uint32_t tty_major, tty_minor; /* 0, 0: none */
+	uint32_t ns_pid;	       /* 0: not known, like these: */
+	uint32_t pid_ns, mnt_ns, net_ns, user_ns, uts_ns, ipc_ns, cgroup_ns, time_ns;
 	bool kernel_thread;
 	bool execed; /* it called exec since its fork */
 	/* Listed within an exec: the record of this exec_id may have been made after that. */

@@ -99,9 +99,16 @@ void decode_process(struct process *ret, const struct record_process *record)
 		.pgid = record->pgid,
 		.tty_major = record->tty_major,
 		.tty_minor = record->tty_minor,
+		.session_start = record->session_start,
+		.ns_pid = record->ns_pid,
 		.pid_ns = record->pid_ns,
 		.mnt_ns = record->mnt_ns,
-		.ns_pid = record->ns_pid,
+		.net_ns = record->net_ns,
+		.user_ns = record->user_ns,
+		.uts_ns = record->uts_ns,
+		.ipc_ns = record->ipc_ns,
+		.cgroup_ns = record->cgroup_ns,
+		.time_ns = record->time_ns,
 		.kernel_thread = record->flags & PROCESS_F_KTHREAD,
 		.execed = record->flags & PROCESS_F_EXECED,
 		.comm = comm_bytes(record->comm),
@@ -195,9 +202,12 @@ static int decode_exe(struct decoded *d, const struct record_exec *record, const
 	struct image *image = &d->process.image;
 
 	image->exe_inode = record->exe_inode;
+	image->exe_ctime = record->exe_ctime;
+	image->exe_ctime_known = record->exe_ctime != RECORD_NO_TIME;
 	image->exe_dev_major = record->exe_dev_major;
 	image->exe_dev_minor = record->exe_dev_minor;
 	image->exe_deleted = record->flags & EXEC_F_EXE_DELETED;
+	image->exe_upper = record->flags & EXEC_F_EXE_UPPER;
 	set_incomplete(image, record->flags & EXEC_F_EXE_DEV, INCOMPLETE_EXE_DEV);
 	if (record->flags & EXEC_F_EXE_ANON)
 		return decode_anonymous(d, view, &record->exe);

@@ -7,8 +7,9 @@ import struct
 import subprocess
 
 from e2e import (ODD, Daemon, Scratch, cgroup_roots, check, equal, live, main, needs, odd,
-                 seconds, start_and_end, test)
-from truth import Subject, cgroup_of, compare, copy_of_odd, truth_of
+                 run, seconds, start_and_end, test)
+from truth import (NAMESPACES, Subject, cgroup_of, compare, copy_of_odd, in_snapshot, namespaces_of,
+                   read, truth_of)
 
 
 @test
@@ -52,6 +53,96 @@ def session_group_tty_and_loginuid_match_proc():
             equal(started["loginuid"], 1234)
         except (OSError, subprocess.SubprocessError):
             needs(False, "the kernel has no audit")
+
+
+# unshare(1)'s option for each kind of /proc/PID/ns.
+KINDS = {"net": "net", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time", "mnt": "mount", "pid": "pid", "user": "user"}
+
+
+def is_separable(kind):
+    return kind in NAMESPACES and subprocess.run(["unshare", "--fork", "--" + KINDS[kind], "true"], stderr=subprocess.DEVNULL).returncode == 0
+
+
+@test
+def process_in_a_namespace_of_its_own_has_its_number():
+    script = "readlink /proc/self/ns/* >%s; %s exec /nonexistent; exec %s wait 0"
+    own = namespaces_of("self")
+    with live() as (_, stream), Scratch() as folder:
+        for kind in KINDS:
+            if not needs(is_separable(kind), "no %s namespaces" % kind):
+                continue
+            links = os.path.join(folder, kind)
+            subject = Subject("unshare", "--fork", "--" + KINDS[kind], "sh", "-c", script % (links, ODD, ODD))
+            pid = int(read("/proc/%d/task/%d/children" % (subject.pid, subject.pid)))
+            # As the process itself saw them.
+            truth = {line.split(":")[0] + "_ns": int(line.split("[")[1].split("]")[0])
+                     for line in read(links).decode().splitlines() if "_for_children" not in line}
+            equal({key for key in truth if truth[key] != own[key]}, {kind + "_ns"}, "what differs")
+            found = in_snapshot(pid)
+            compare(found, truth_of(pid), snapshot=True, source="proc", **truth)
+            subject.finish(stream, pid=pid, **truth)
+            error = stream.wait(lambda e, pid=pid: e["type"] == "error" and e["ppid"] == pid, "error")
+            equal({key: error.get(key) for key in truth}, truth)
+
+
+@test
+def namespace_entered_later_is_that_of_the_next_exec():
+    if not needs(is_separable("net"), "no net namespaces"):
+        return
+    own = namespaces_of("self")
+    with live() as (_, stream):
+        other = Subject("unshare", "--net", ODD, "wait", "0")
+        truth = namespaces_of(other.pid)
+        check(truth["net_ns"] != own["net_ns"], truth)
+        entered = run("sh", "-c", "exec nsenter --net=/proc/%d/ns/net %s exit 0" % (other.pid, ODD))
+        other.process.stdin.close()
+        other.process.wait()
+        exited = stream.wait_exit(entered.pid)
+        # sh, nsenter, odd: of the last, which was born elsewhere, and of its end.
+        equal([e["net_ns"] for e in stream.of(entered.pid, "started")], [own["net_ns"]] * 2 + [truth["net_ns"]])
+        equal(exited["net_ns"], truth["net_ns"])
+
+
+@test
+def session_leader_is_the_process_with_that_pid():
+    with live({"probes": {"forks": "yes"}}) as (_, stream):
+        # Itself, its parent, one further up.
+        for script in "exec %s wait 0", "%s wait 0; true", "sh -c '%s wait 0; true'; true":
+            subject = Subject("sh", "-c", script % ODD, start_new_session=True)
+            pid = subject.pid
+            while stream.wait(lambda e, pid=pid: e["type"] == "started" and e["pid"] == pid)["exe"] != ODD:
+                children = read("/proc/%d/task/%d/children" % (pid, pid)).split()
+                if not children:
+                    break
+                pid = int(children[0])
+            leader = stream.of(subject.pid, "started")[-1]["id"]
+            compare(in_snapshot(pid), truth_of(pid), snapshot=True, source="proc")
+            started, exited = subject.finish(stream, pid=pid)
+            forked = stream.of(pid, "forked")[0] if pid != subject.pid else started
+            equal([e["session_leader_id"] for e in (started, exited, forked)], [leader] * 3)
+        failed = run("sh", "-c", "sh -c '%s exec /nonexistent; true'; true" % ODD, start_new_session=True)
+        error = stream.wait(lambda e: e["type"] == "error" and e.get("sid") == failed.pid, "error")
+        equal(error["session_leader_id"], stream.of(failed.pid, "started")[0]["id"])
+
+
+@test
+def session_whose_leader_is_gone_has_none():
+    """One process that execs before its leader's end, and one that execs after it."""
+    with live() as (_, stream):
+        early, late = os.pipe(), os.pipe()
+        script = "%s wait 4 <&%d & sh -c 'read go; exec %s exit 5' <&%d & read end" % (ODD, early[0], ODD, late[0])
+        leader = subprocess.Popen(["sh", "-c", script], start_new_session=True, pass_fds=[early[0], late[0]],
+                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        first = stream.wait(lambda e: e["type"] == "started" and e.get("exe") == ODD and e["sid"] == leader.pid, "early")
+        equal(first["session_leader_id"], stream.of(leader.pid, "started")[0]["id"])
+        leader.communicate()
+        check("session_leader_id" not in in_snapshot(first["pid"]))
+        os.write(late[1], b"\n")
+        last = stream.wait(lambda e: e["type"] == "exited" and e.get("exit_code") == 5 and e["sid"] == leader.pid, "late")
+        check("session_leader_id" not in last and "session_leader_id" not in stream.of(last["pid"], "started")[-1], last)
+        for fd in early + late:
+            os.close(fd)
+        equal(stream.wait_exit(first["pid"])["session_leader_id"], first["session_leader_id"])
 
 
 @test

@@ -5,11 +5,12 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 
 from btf import write_without
 from e2e import (ODD, Daemon, Scratch, cgroup_roots, check, equal, live, main, needs, odd,
-                 start_and_end, test)
-from truth import Subject, compare, copy_of_odd, read, truth_of
+                 start_and_end, test, until)
+from truth import Subject, compare, copy_of_odd, in_snapshot, read, truth_of
 
 
 @test
@@ -120,15 +121,45 @@ def mounted(kind, source, folder, *options):
             subprocess.run(["umount", "-l", folder], check=True)
 
 
-def check_identities(stream, paths, config=None, **more):
-    """Exe_dev and exe_inode of each are what stat(2) says, in events and, with a config, in the snapshot of another daemon; the events."""
+def check_identities(stream, paths, config=None, upper=lambda path: False, **more):
+    """Exe_dev, exe_inode and exe_ctime of each are what stat(2) says, in events and, with a config, in the snapshot of another daemon; the
+    events. upper: whether that is in the upper layer of an overlay."""
     subjects = [Subject(path, "wait", "0") for path in paths]
+    marks = [{"exe_upper": True} if upper(path) else {} for path in paths]
     if config is not None:
         with Daemon(config) as second:
             snapshot = {e["pid"]: e for e in second.connect().events if e["type"] == "started"}
-            for subject in subjects:
-                compare(snapshot[subject.pid], truth_of(subject.pid), snapshot=True, source="proc")
-    return [subject.finish(stream, **more)[0] for subject in subjects]
+            for subject, mark in zip(subjects, marks):
+                compare(snapshot[subject.pid], truth_of(subject.pid), snapshot=True, source="proc", **mark)
+    return [subject.finish(stream, **mark, **more)[0] for subject, mark in zip(subjects, marks)]
+
+
+def pass_tick(folder):
+    """Until a file that is changed has another time than one that was changed before."""
+    def touch():
+        with open(os.path.join(folder, "tick"), "w") as f:
+            return os.fstat(f.fileno()).st_ctime_ns
+    before = touch()
+    until(lambda: touch() != before, "the clock stands")
+
+
+@test
+def change_of_the_program_changes_its_exe_ctime():
+    with live() as (_, stream), Scratch() as folder:
+        program = copy_of_odd(folder)
+        changes = (lambda: os.chmod(program, 0o711), lambda: os.rename(program, program + b"2"), lambda: os.rename(program + b"2", program),
+                   lambda: os.link(program, program + b"3"), lambda: os.utime(program, ns=(1, 1)))
+        times = []
+        for change in changes:
+            subject = Subject(program if os.path.exists(program) else program + b"2", "wait", "0")
+            truth = truth_of(subject.pid)
+            pass_tick(folder)
+            change()
+            compare(in_snapshot(subject.pid), truth_of(subject.pid), snapshot=True, source="proc")
+            # As it was at the exec, at the end too.
+            started, _ = subject.finish(stream, exe_ctime=truth["exe_ctime"], exe=truth["exe"])
+            times.append(started["exe_ctime"])
+        equal(times, sorted(set(times)), "times")
 
 
 @test
@@ -186,13 +217,45 @@ def program_on_overlay_has_the_device_of_its_layer():
                          "upperdir=" + paths["upper"], "workdir=" + paths["work"], *options) as good:
                 check(good, "mount", case)
                 names = sorted(os.listdir(merged))
-                events = check_identities(stream, [os.path.join(merged, name) for name in names if "changed" not in name], {})
+                events = check_identities(stream, [os.path.join(merged, name) for name in names if "changed" not in name], {},
+                                          lambda path: path.endswith("-upper"))
                 # In each layer two of them are one file.
                 equal(len({(e["exe_dev"], e["exe_inode"]) for e in events}), len(events) - 3, case)
                 for name in names:
                     if "changed" in name:
                         os.utime(os.path.join(merged, name))  # which copies it up
-                check_identities(stream, [os.path.join(merged, name) for name in names if "changed" in name])
+                check_identities(stream, [os.path.join(merged, name) for name in names if "changed" in name], upper=lambda path: True)
+
+
+@test
+def program_that_is_not_of_the_image_is_marked():
+    """As in a container: the lower layer is its image."""
+    if not needs("\toverlay\n" in read("/proc/filesystems").decode(), "there is no overlayfs"):
+        return
+    with live() as (_, stream), Scratch() as folder:
+        for options in [], ["metacopy=on"], ["index=on"]:
+            with tempfile.TemporaryDirectory(dir=folder) as top:
+                os.chmod(top, 0o755)
+                lower, upper, work, merged = (os.path.join(top, name) for name in ("lower", "upper", "work", "merged"))
+                for path in lower, upper, work:
+                    os.mkdir(path)
+                for name in b"image", b"opened", b"written", b"attributes":
+                    copy_of_odd(lower, name)
+                with mounted("overlay", "none", merged, "lowerdir=" + lower, "upperdir=" + upper, "workdir=" + work, *options) as good:
+                    check(good, "mount", options)
+                    paths = [os.path.join(merged, name) for name in ("image", "opened", "written", "attributes")]
+                    check_identities(stream, paths, {})
+                    pass_tick(top)
+                    os.close(os.open(paths[1], os.O_WRONLY))
+                    with open(paths[2], "ab") as f:
+                        f.write(b"x")
+                    os.chmod(paths[3], 0o711)
+                    new = os.fsdecode(copy_of_odd(merged, b"new"))
+                    # Of a change below stat(2) has the time, and the overlay's own inode has not.
+                    os.link(os.path.join(lower, "image"), os.path.join(top, "link"))
+                    # With metacopy a change of attributes leaves the data where they are.
+                    kept = [paths[0]] + paths[3:] * ("metacopy=on" in options)
+                    check_identities(stream, paths + [new], {}, lambda path, kept=kept: path not in kept)
 
 
 def deep_folder(folder, depth):

@@ -110,12 +110,13 @@ def small_ring_reports_its_exact_loss():
 
 @test
 def kernel_without_optional_parts_has_the_other_keys():
-    """CONFIG_CGROUPS, CONFIG_TTY, CONFIG_AUDIT, CONFIG_MEMCG and CONFIG_TASK_IO_ACCOUNTING are not set."""
+    """CONFIG_CGROUPS, CONFIG_TTY, CONFIG_AUDIT, CONFIG_MEMCG, CONFIG_TASK_IO_ACCOUNTING, CONFIG_NET, CONFIG_SYSVIPC and CONFIG_TIME_NS are not set."""
     if not needs(not e2e.hidden_btf, "the kernel's own types are hidden"):
         return
     gone = {b"task_struct": {b"cgroups", b"loginuid", b"sessionid"}, b"css_set": {b"dfl_cgrp", b"cgrp_links"},
             b"cgroup": {b"kn", b"root"}, b"cgroup_root": {b"hierarchy_id", b"name"}, b"cgrp_cset_link": {b"cgrp", b"cgrp_link"},
             b"tty_struct": {b"driver", b"index"}, b"tty_driver": {b"major", b"minor_start"},
+            b"net": {b"ns"}, b"ipc_namespace": {b"ns"}, b"cgroup_namespace": {b"ns"}, b"time_namespace": {b"ns"},
             b"mm_struct": {b"owner"}, b"task_io_accounting": {b"read_bytes", b"write_bytes"}}
     with Scratch() as folder:
         types = os.path.join(folder, "types")
@@ -129,7 +130,8 @@ def kernel_without_optional_parts_has_the_other_keys():
             equal([error.get(key) for key in ("cgroup", "unit", "incomplete")], [None] * 3)
             os.close(slave)
             os.close(master)
-            nothing = dict.fromkeys(("cgroup", "unit", "container_id", "tty", "loginuid", "session_id", "incomplete"))
+            nothing = dict.fromkeys(("cgroup", "unit", "container_id", "tty", "loginuid", "session_id", "incomplete",
+                                     "net_ns", "ipc_ns", "cgroup_ns", "time_ns"))
             started, exited = Subject(ODD, "wait", "0").finish(stream, **nothing)
             check("read_bytes" not in exited and exited["cpu_user_ns"] + exited["cpu_system_ns"] > 0, exited)
 

@@ -12,7 +12,8 @@ from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, mai
 from truth import read
 
 REQUESTED = ["host", "user", "group", "login_user", "parent_exe", "parent_args"]
-DERIVED = {"end_time", "ancestors", "cgroup", "egid", "caps", "sid", "pgid", "pid_ns", "ns_pid", "mnt_ns", "exe_inode", "exe_dev"}
+DERIVED = {"end_time", "ancestors", "cgroup", "egid", "caps", "sid", "pgid", "pid_ns", "ns_pid", "mnt_ns", "net_ns", "user_ns",
+           "uts_ns", "ipc_ns", "cgroup_ns", "time_ns", "exe_ctime", "exe_inode", "exe_dev", "session_leader_id"}
 
 
 def subscribed(daemon, **request):

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What /proc, wait4(2) and stat(2) have of a process, to compare its events with."""
+import glob
 import os
 import re
 import subprocess
+import time
 
-from e2e import ODD, Failure, check, copy_of, equal, seconds, status, unescape
+from e2e import ODD, Failure, check, copy_of, equal, live, seconds, status, unescape
 
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -59,6 +61,27 @@ def inode_of(path):
     return int(re.search(r"\[(\d+)\]", os.readlink(path)).group(1))
 
 
+NAMESPACES = [os.path.basename(path) for path in glob.glob("/proc/self/ns/*") if not path.endswith("_for_children")]
+
+
+def namespaces_of(pid):
+    """As keys; a kernel without one kind has no such file."""
+    return {name + "_ns": inode_of("/proc/%s/ns/%s" % (pid, name)) for name in NAMESPACES}
+
+
+def time_text(ns):
+    """RFC 3339 with nine decimals."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ns // 10**9)) + ".%09dZ" % (ns % 10**9)
+
+
+def leader_of(sid):
+    """The process with that pid: its pid and its start in ticks."""
+    try:
+        return sid, int(stat_of(sid)[19])
+    except FileNotFoundError:
+        return None
+
+
 def truth_of(pid):
     """What is known of a live process without the daemon; bytes where the stream has raw twins."""
     status, fields = status_of(pid), stat_of(pid)
@@ -72,8 +95,7 @@ def truth_of(pid):
         "caps": status[b"CapEff"].decode(), "comm": comm_of(pid), "exe": exe[:-10] if deleted else exe,
         "args": read("/proc/%d/cmdline" % pid).split(b"\0")[:-1], "sid": int(fields[3]), "pgid": int(fields[2]),
         "tty": tty_name(int(fields[4])), "cwd": os.readlink(b"/proc/%d/cwd" % pid), "cgroup": cgroup_of(pid),
-        "pid_ns": inode_of("/proc/%d/ns/pid" % pid), "mnt_ns": inode_of("/proc/%d/ns/mnt" % pid),
-        "ns_pid": int(status[b"NSpid"].split()[-1]), "exe_inode": binary.st_ino,
+        **namespaces_of(pid), "session_leader": leader_of(int(fields[3])), "exe_ctime": time_text(binary.st_ctime_ns), "ns_pid": int(status[b"NSpid"].split()[-1]), "exe_inode": binary.st_ino,
         "exe_dev": "%d:%d" % (os.major(binary.st_dev), os.minor(binary.st_dev)),
         "loginuid": None if loginuid == 0xffffffff else loginuid, "session_id": None if session == 0xffffffff else session,
         "exe_deleted": True if deleted else None, "start_ticks": int(fields[19]), "ancestors": ancestors_of(pid),
@@ -85,16 +107,24 @@ def truth_of(pid):
 RAW = {"comm", "parent_comm", "exe", "filename", "args", "cwd"}
 
 
-def boot_ticks(event):
-    """start_time on the boot clock, in ticks, as field 22 of /proc/PID/stat has it; the id has it exactly."""
-    return int(event["id"].rsplit("-", 1)[1], 16) * TICKS // 10**9
+def ticks_of(process_id):
+    """When it began on the boot clock, in ticks, as field 22 of /proc/PID/stat has it; the id has it exactly."""
+    return int(process_id.rsplit("-", 1)[1], 16) * TICKS // 10**9
+
+
+def session_leader(event):
+    """As leader_of()."""
+    leader = event.get("session_leader_id")
+    return leader and (int(leader.split("-")[1]), ticks_of(leader))
 
 
 def compare(event, truth, **more):
     wanted = {**truth, **more}
     for key, value in wanted.items():
         if key == "start_ticks":
-            equal(boot_ticks(event), value, "start")
+            equal(ticks_of(event["id"]), value, "start")
+        elif key == "session_leader":
+            equal(session_leader(event), value, key)
         elif key == "ancestors":
             got = [name.encode() for name in event["ancestors"]]
             equal(got[:len(value)], value, "ancestors")
@@ -102,9 +132,15 @@ def compare(event, truth, **more):
             equal(unescape(event, key), value, key)
         else:
             equal(event.get(key), value, key)
-    for key in ("kernel_thread", "args_truncated", "argc", "args_size", "incomplete", "snapshot", "source"):
+    for key in ("kernel_thread", "exe_upper", "args_truncated", "argc", "args_size", "incomplete", "snapshot", "source"):
         if key not in wanted:
             check(key not in event, "there is a", key, event.get(key))
+
+
+def in_snapshot(pid):
+    """What a daemon that starts now has of it."""
+    with live() as (_, stream):
+        return [e for e in stream.events if e.get("pid") == pid][0]
 
 
 class Subject:

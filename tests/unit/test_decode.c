@@ -43,6 +43,21 @@ TEST(exec_record_is_decoded)
 	CHECK(d.process.image.secureexec && d.process.image.exe_deleted && !d.process.image.exe_memfd);
 }
 
+TEST(exec_record_has_the_change_time_of_its_program)
+{
+	make_exec(7, 100, 200, NULL, 0, 0);
+	record.exec.exe_inode = 1;
+	record.exec.exe_ctime = 1509722216890551865;
+	record.exec.flags = EXEC_F_EXE_UPPER;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(d.process.image.exe_upper && d.process.image.exe_ctime_known);
+	CHECK_INT(d.process.image.exe_ctime, 1509722216890551865);
+	record.exec.exe_ctime = RECORD_NO_TIME;
+	record.exec.flags = 0;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(!d.process.image.exe_upper && !d.process.image.exe_ctime_known);
+}
+
 TEST(comm_of_sixteen_bytes_needs_no_nul)
 {
 	make_fork(7, 100, 1, 1);
@@ -189,9 +204,9 @@ TEST(records_have_no_padding)
 {
 	/* What crosses from the kernel has no byte that nobody set. */
 	CHECK_INT(sizeof(struct record_head), 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4);
-	CHECK_INT(sizeof(struct record_process), 5 * 8 + 16 * 4 + 2 * RECORD_COMM_SIZE);
+	CHECK_INT(sizeof(struct record_process), 6 * 8 + 22 * 4 + 2 * RECORD_COMM_SIZE);
 	CHECK_INT(sizeof(struct record_fork), sizeof(struct record_head) + sizeof(struct record_process) + 16);
-	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) - 16 + 8 + 6 * 4 + 4 * 8 + 7 * 8);
+	CHECK_INT(sizeof(struct record_exec), sizeof(struct record_fork) - 16 + 2 * 8 + 6 * 4 + 4 * 8 + 7 * 8);
 	CHECK_INT(sizeof(struct record_exit), sizeof(struct record_head) + 6 * 8 + 2 * 4);
 	CHECK_INT(sizeof(struct record_error), sizeof(struct record_fork) - 16 + 4 * 4 + 2 * 8 + 5 * 8);
 	CHECK_INT(sizeof(struct record_args), sizeof(struct record_head) + 8 + 8);

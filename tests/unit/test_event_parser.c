@@ -174,6 +174,13 @@ TEST(daemon_line_survives_reading_and_writing)
 		.pgid = 7,
 		.pid_ns = 8,
 		.mnt_ns = 9,
+		.net_ns = 11,
+		.user_ns = 12,
+		.uts_ns = 13,
+		.ipc_ns = 14,
+		.cgroup_ns = 15,
+		.time_ns = 16,
+		.session_start = 17,
 		.ns_pid = 10,
 		.comm = BYTES("a\xff"),
 		.parent_comm = BYTES("b"),
@@ -192,6 +199,9 @@ TEST(daemon_line_survives_reading_and_writing)
 			   .secureexec = true,
 			   .incomplete = INCOMPLETE_BIT(INCOMPLETE_ANCESTORS),
 			   .exe_memfd = true,
+			   .exe_upper = true,
+			   .exe_ctime = 1795946530,
+			   .exe_ctime_known = true,
 			   .exe_deleted = true },
 	};
 	struct extras extras = {

@@ -213,7 +213,9 @@ TEST(entry_with_newlines_stays_within_the_limits)
 	process.ids_known = process.image.args_truncated = process.kernel_thread = true;
 	process.image.exe_deleted = process.image.exe_memfd = process.image.secureexec = true;
 	process.loginuid = process.session_id = process.sid = process.pgid = process.tty_major = 4;
-	process.pid_ns = process.ns_pid = process.mnt_ns = 1;
+	process.pid_ns = process.ns_pid = process.mnt_ns = process.net_ns = process.user_ns = process.uts_ns = 1;
+	process.ipc_ns = process.cgroup_ns = process.time_ns = process.session_start = 1;
+	process.image.exe_upper = process.image.exe_ctime_known = true;
 	process.image.exe_inode = 1;
 	process.source = event.source = SOURCE_RESYNC;
 	event.snapshot = true;

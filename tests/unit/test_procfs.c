@@ -533,6 +533,8 @@ TEST(own_process_is_read)
 	CHECK_INT(p.image.exe_inode, st.st_ino);
 	CHECK_INT(p.image.exe_dev_major, major(st.st_dev));
 	CHECK_INT(p.image.exe_dev_minor, minor(st.st_dev));
+	CHECK(p.image.exe_ctime_known);
+	CHECK_INT(p.image.exe_ctime, st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec);
 	CHECK(!p.image.exe_deleted && !p.image.exe_memfd);
 	CHECK(p.image.argc >= 1);
 	CHECK(p.image.cgroup.size >= 1 && p.image.cgroup.data[0] == '/');
@@ -679,6 +681,7 @@ static void check_mark(const char *link, unsigned name, bool deleted, const char
 		.cwd_name = name,
 		.flags = deleted ? RUNNING_F_EXE_DELETED | RUNNING_F_CWD_DELETED : 0,
 		.exe_inode = 7,
+		.exe_ctime = RECORD_NO_TIME,
 	};
 	struct process p;
 
@@ -692,6 +695,11 @@ static void check_mark(const char *link, unsigned name, bool deleted, const char
 	CHECK_INT(p.image.exe_deleted, is_deleted);
 	CHECK(!p.image.exe_memfd);
 	CHECK_INT(p.image.exe_inode, 7);
+	CHECK(!p.image.exe_ctime_known && !p.image.exe_upper);
+	listed.exe_ctime = 5;
+	listed.flags |= RUNNING_F_EXE_UPPER;
+	p = read_listed(0, listed);
+	CHECK(p.image.exe_ctime_known && p.image.exe_upper && p.image.exe_ctime == 5);
 }
 
 TEST(deleted_mark_follows_the_task_list)
@@ -883,7 +891,7 @@ TEST(ids_of_a_process_are_read)
 	CHECK_INT(p.egid, getegid());
 	CHECK_INT(p.sid, getsid(0));
 	CHECK_INT(p.pgid, getpgid(0));
-	CHECK(p.ids_known);
+	CHECK(p.ids_known && p.net_ns != 0);
 	p.start += 1000000000;
 	CHECK_INT(procfs_identify(procfs, &p), -ESRCH);
 	procfs_free(procfs);

@@ -15,6 +15,20 @@ kind=$(sed -n 's/.*failed execs are seen by \(the function graph tracer\|trampol
 ODD=yes /odd exit 3 "an argument"
 until_true has '"type":"exited".*"an argument".*"env":{"ODD":"yes"}.*"cwd":"/root".*"cgroup":"/.*"exit_code":3,'
 report "a program is started and exited"
+changed=$(date -u -d "@$(stat -c %Z /odd)" +%Y-%m-%dT%H:%M:%S) spaces=
+for space in mnt net user uts ipc cgroup time; do
+	spaces="$spaces\"${space}_ns\":$(readlink /proc/self/ns/$space | tr -dc 0-9),"
+done
+has '"type":"exited".*"an argument".*"exe_ctime":"'"$changed"'[.][0-9]*Z".*'"$spaces"
+report "its namespaces and the time of its program's last change are known"
+sh -c "sh -c '/odd exit 3 \"in a session\"; true'; true"
+until_true has '"type":"exited".*"in a session"'
+session=$(sed -n 's/.*"in a session".*"sid":\([0-9]*\),.*/\1/p' /tmp/out | tail -n 1)
+[ "$session" = 0 ] || has '"in a session".*"session_leader_id":"[0-9a-f]*-'"$session"'-'
+report "the leader of its session is known"
+setsid sh -c "sh -c '/odd exit 3 \"in a new session\"; true'; true"
+until_true has '"type":"exited".*"in a new session".*"session_leader_id":"[0-9a-f]*-[0-9]*-'
+report "the leader of a new session is known"
 /odd kill 9
 until_true has '"type":"exited".*"kill","9".*"exit_signal":"SIGKILL"'
 report "exit_signal is reported"
@@ -109,6 +123,21 @@ if [ -e /overlay.ko ]; then
 	grep '"exe":"/tmp/merged/odd"' /tmp/out | grep -v '"incomplete":\["exe_dev"\]' | grep -v "$device" >/tmp/other
 	[ ! -s /tmp/other ]
 	report "no program on it has another device"
+	if [ -e /sys/kernel/btf/overlay ]; then
+		cp /odd /tmp/merged/new
+		# Opened for writing, it is copied up.
+		: 3<>/tmp/merged/odd
+		changed=$(date -u -d "@$(stat -c %Z /tmp/merged/odd)" +%Y-%m-%dT%H:%M:%S)
+		/tmp/merged/new exit 10
+		/tmp/merged/odd exit 11
+		until_true has '"type":"exited".*"/tmp/merged/new","exit","10".*"exe_upper":true,"exe_ctime":'
+		report "a program that is not in the lower layer is marked"
+		until_true has '"type":"exited".*"/tmp/merged/odd","exit","11".*"exe_upper":true,"exe_ctime":"'"${changed}[.]"
+		report "a program that was copied up is marked"
+	fi
+	grep '"/tmp/merged/odd","exit","9"' /tmp/out | grep '"exe_upper"' >/tmp/other
+	[ ! -s /tmp/other ]
+	report "no other program is marked"
 	end
 	umount /tmp/merged
 fi
