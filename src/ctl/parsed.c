@@ -75,6 +75,7 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_CGROUP] = TEXT(process.image.cgroup),
 	[KEY_UNIT] = TEXT(process.image.unit),
 	[KEY_CONTAINER_ID] = TEXT(process.image.container_id),
+	[KEY_POD_UID] = TEXT(process.image.pod_uid),
 	[KEY_PID_NS] = NUMBER(process.pid_ns),
 	[KEY_NS_PID] = NUMBER(process.ns_pid),
 	[KEY_MNT_NS] = NUMBER(process.mnt_ns),

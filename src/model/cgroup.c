@@ -34,6 +34,12 @@
  *
  * A name that its user chose, in a folder that does not tell (/default/NAME of ctr(8), /NAME of
  * runc(8)), is not known.
+ *
+ * The pod is the innermost name that kubelet gives to the cgroup of one (GetPodCgroupNameSuffix() and ToSystemd() in
+ * pkg/kubelet/cm): pod<uid> in a folder kubepods, burstable or besteffort; with systemd
+ * [PREFIX-]kubepods[-burstable|-besteffort]-pod<uid>.slice, with '_' for each '-' of the uid. containerd without
+ * SystemdCgroup under a kubelet with systemd makes one name of the slice and the container:
+ * kubepods-pod<uid>.slice:cri-containerd:<id>. The uid is a UUID, or 32 hexadecimal digits: a hash, of a static pod.
  */
 #include "model/cgroup.h"
 
@@ -325,4 +331,78 @@ struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NA
 		parent = name;
 		name = child;
 	}
+}
+
+/* Pods. */
+
+#define HASH_DIGITS 32
+
+static bool is_uuid(const char *text)
+{
+	for (size_t i = 0; i < CGROUP_POD_SIZE; i++) {
+		bool separates = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (separates ? text[i] != '-' && text[i] != '_' : !is_hex(text[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Takes the uid off the end. */
+static bool take_uid(struct bytes *name, struct bytes *ret)
+{
+	struct bytes uid;
+
+	if (name->size >= CGROUP_POD_SIZE && is_uuid(name->data + name->size - CGROUP_POD_SIZE))
+		uid = (struct bytes){ name->data + name->size - CGROUP_POD_SIZE, CGROUP_POD_SIZE };
+	else if (name->size >= HASH_DIGITS)
+		uid = (struct bytes){ name->data + name->size - HASH_DIGITS, HASH_DIGITS };
+	else
+		return false;
+	if (uid.size == HASH_DIGITS && !all_hex(uid))
+		return false;
+	name->size -= uid.size;
+	*ret = uid;
+	return true;
+}
+
+/* What precedes "pod" in the name of its slice. */
+static bool is_pod_slice(struct bytes before)
+{
+	if (!take_end(&before, BYTES("-burstable-")) && !take_end(&before, BYTES("-besteffort-")) &&
+	    !take_end(&before, BYTES("-")))
+		return false;
+	return take_end(&before, BYTES("kubepods")) && (before.size == 0 || take_end(&before, BYTES("-")));
+}
+
+static bool pod_uid(struct bytes parent, struct bytes name, struct bytes *ret)
+{
+	const char *colon = memchr(name.data, ':', name.size);
+	struct bytes uid;
+	bool is_slice;
+
+	if (colon)
+		name.size = (size_t)(colon - name.data);
+	is_slice = take_end(&name, BYTES(".slice"));
+	if (!take_uid(&name, &uid) || !take_end(&name, BYTES("pod")))
+		return false;
+	if (is_slice
+		    ? !is_pod_slice(name)
+		    : name.size > 0 || !(is(parent, "kubepods") || is(parent, "burstable") || is(parent, "besteffort")))
+		return false;
+	*ret = uid;
+	return true;
+}
+
+struct bytes cgroup_pod_uid(struct bytes path, char buffer[static CGROUP_POD_SIZE])
+{
+	struct bytes parent = BYTES_NONE, name, found = BYTES_NONE;
+
+	for (; name_next(&path, &name); parent = name)
+		pod_uid(parent, name, &found);
+	if (!found.data || !memchr(found.data, '_', found.size))
+		return found;
+	for (size_t i = 0; i < found.size; i++)
+		buffer[i] = found.data[i] == '_' ? '-' : found.data[i];
+	return (struct bytes){ buffer, found.size };
 }

@@ -56,6 +56,7 @@ static const char *const keys[] = {
 	[KEY_CGROUP] = "cgroup",
 	[KEY_UNIT] = "unit",
 	[KEY_CONTAINER_ID] = "container_id",
+	[KEY_POD_UID] = "pod_uid",
 	[KEY_PID_NS] = "pid_ns",
 	[KEY_NS_PID] = "ns_pid",
 	[KEY_MNT_NS] = "mnt_ns",
@@ -409,6 +410,7 @@ static void visit_place(struct walk *w, const struct event *event)
 		run(w, KEY_CGROUP, image->cgroup);
 	run(w, KEY_UNIT, image->unit);
 	run(w, KEY_CONTAINER_ID, image->container_id);
+	run(w, KEY_POD_UID, image->pod_uid);
 	visit_namespaces(w, p);
 	if (image->exe_inode != 0) {
 		number(w, KEY_EXE_INODE, (int64_t)image->exe_inode);

@@ -129,6 +129,7 @@ void image_archive(struct image *image, struct archive *a)
 	archive_bytes(a, &image->cgroup);
 	archive_bytes(a, &image->unit);
 	archive_bytes(a, &image->container_id);
+	archive_bytes(a, &image->pod_uid);
 	archive_bytes(a, &image->env);
 }
 

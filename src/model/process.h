@@ -59,6 +59,7 @@ struct image {
 				between them */
 	struct bytes unit;
 	struct bytes container_id;
+	struct bytes pod_uid;
 	struct bytes env; /* chosen variables, NAME=VALUE, each with its NUL */
 };
 

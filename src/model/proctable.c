@@ -264,6 +264,7 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		{ .bytes = &image->cgroup },
 		{ .bytes = &image->unit, .whole = &image->cgroup },
 		{ .bytes = &image->container_id, .whole = &image->cgroup },
+		{ .bytes = &image->pod_uid, .whole = &image->cgroup },
 		{ .bytes = &image->env },
 	};
 	const size_t n = sizeof(parts) / sizeof(*parts), size = sizeof(**ret) + parts_layout(parts, n);

@@ -106,6 +106,7 @@ void enrich_image(struct enricher *e, struct image *image)
 	if (image->cgroup.data) {
 		image->unit = cgroup_unit(image->cgroup);
 		image->container_id = cgroup_container_id(image->cgroup, e->container_id);
+		image->pod_uid = cgroup_pod_uid(image->cgroup, e->pod_uid);
 	}
 	enrich_mask(e, image);
 }

@@ -18,7 +18,7 @@ struct enricher {
 	struct arg_chunks *chunks;
 	struct environment *environment; /* borrowed; NULL: none is kept */
 	struct redact *redact;		 /* borrowed; NULL: nothing is masked */
-	char container_id[CGROUP_NAME_SIZE];
+	char container_id[CGROUP_NAME_SIZE], pod_uid[CGROUP_POD_SIZE];
 };
 
 /* args_limit: [probes] args_limit. 0 or -ENOMEM. */

@@ -5,6 +5,7 @@ import contextlib
 import os
 import struct
 import subprocess
+import uuid
 
 from e2e import (ODD, Daemon, Scratch, cgroup_roots, check, equal, live, main, needs, odd,
                  run, seconds, start_and_end, test)
@@ -232,6 +233,26 @@ def deep_cgroup_has_its_path_unit_and_container():
                 equal((event.get("unit"), event.get("container_id")), (unit, container), size)
             asked.wait_exit(subject.pid)
         equal({e["unit"] for e in asked.events[asked.events.index(answer) + 1:]}, {unit})
+
+
+@test
+def process_of_a_pod_has_its_uid():
+    roots = cgroup_roots(" - cgroup2 ") or cgroup_roots("name=systemd")
+    if not needs(roots, "there is no hierarchy of cgroups to be written to"):
+        return
+    uid, container = str(uuid.uuid4()), "c0ffee00" * 8
+    pod = "kubepods-burstable-pod%s.slice" % uid.replace("-", "_")
+    with live() as (_, stream):
+        for names in (["kubepods.slice", "kubepods-burstable.slice", pod, "cri-containerd-%s.scope" % container],
+                      ["kubepods", "besteffort", "pod" + uid, container]):
+            with cgroups_below(roots[0], ["identity-%d" % os.getpid(), *names]) as fd:
+                subject = Subject("sh", "-c", "%s exec /nonexistent; exec %s wait 0" % (ODD, ODD), preexec_fn=lambda fd=fd: enter_cgroup(fd))
+                compare(in_snapshot(subject.pid), truth_of(subject.pid), snapshot=True, source="proc", pod_uid=uid)
+                subject.finish(stream, pod_uid=uid, container_id=container)
+            error = stream.wait(lambda e, pid=subject.pid: e["type"] == "error" and e["ppid"] == pid, "error")
+            equal((error["pod_uid"], error["container_id"]), (uid, container))
+        started, _ = start_and_end(stream, run(ODD, "exit", "0"))
+        check("pod_uid" not in started, started)
 
 
 @test

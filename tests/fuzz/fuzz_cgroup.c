@@ -61,11 +61,24 @@ static void check_container(struct bytes path)
 	ASSERT(bytes_equal(found, BYTES("inner")));
 }
 
+static void check_pod(struct bytes path)
+{
+	char buffer[CGROUP_POD_SIZE];
+	struct bytes found = cgroup_pod_uid(path, buffer);
+
+	ASSERT(!found.data || found.size == 32 || found.size == 36);
+	for (size_t i = 0; i < found.size; i++)
+		ASSERT(strchr("0123456789abcdef-", found.data[i]) && found.data[i] != '\0');
+	if (found.data && found.data != buffer)
+		ASSERT(found.data >= path.data && found.size <= (size_t)(path.data + path.size - found.data));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes path = { (const char *)data, size };
 
 	check_unit(path);
 	check_container(path);
+	check_pod(path);
 	return 0;
 }

@@ -26,12 +26,21 @@ static struct bytes copy_of(const char *path)
 	return (struct bytes){ copy, strlen(path) };
 }
 
-static void check(const struct expected *e, size_t n, bool container)
+enum what { UNIT, CONTAINER, POD_UID };
+
+static struct bytes find(enum what what, struct bytes path, char buffer[static CGROUP_NAME_SIZE])
+{
+	return what == UNIT	   ? cgroup_unit(path)
+	       : what == CONTAINER ? cgroup_container_id(path, buffer)
+				   : cgroup_pod_uid(path, buffer);
+}
+
+static void check(const struct expected *e, size_t n, enum what what)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct bytes path = copy_of(e[i].path);
 		char buffer[CGROUP_NAME_SIZE], found[5000] = "(none)";
-		struct bytes is = container ? cgroup_container_id(path, buffer) : cgroup_unit(path);
+		struct bytes is = find(what, path, buffer);
 
 		if (is.data)
 			snprintf(found, sizeof(found), "%.*s", (int)is.size, is.data);
@@ -44,12 +53,17 @@ static void check(const struct expected *e, size_t n, bool container)
 #define UNITS(...)                                           \
 	do {                                                 \
 		const struct expected e[] = { __VA_ARGS__ }; \
-		check(e, sizeof(e) / sizeof(e[0]), false);   \
+		check(e, sizeof(e) / sizeof(e[0]), UNIT);    \
 	} while (0)
-#define CONTAINERS(...)                                      \
+#define CONTAINERS(...)                                        \
+	do {                                                   \
+		const struct expected e[] = { __VA_ARGS__ };   \
+		check(e, sizeof(e) / sizeof(e[0]), CONTAINER); \
+	} while (0)
+#define PODS(...)                                            \
 	do {                                                 \
 		const struct expected e[] = { __VA_ARGS__ }; \
-		check(e, sizeof(e) / sizeof(e[0]), true);    \
+		check(e, sizeof(e) / sizeof(e[0]), POD_UID); \
 	} while (0)
 
 TEST(unit_is_the_first_name_below_the_slices)
@@ -209,6 +223,62 @@ TEST(kubernetes_container_has_its_id)
 		   { "/docker/" B64 "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-" A64 ".scope", A64 },
 		   { "/system.slice/nerdctl-" A64 ".scope", A64 }, { "/default/" A64, A64 },
 		   { "/system.slice/kubelet.service", NULL });
+}
+
+#define UID "12345678-90ab-cdef-1234-567890abcdef"
+
+TEST(process_of_a_pod_has_its_uid)
+{
+	/* kubelet with systemd, and containerd, CRI-O, docker: each class of service, and the pod's own cgroup. */
+	PODS({ "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD ".slice/cri-containerd-" A64
+	       ".scope",
+	       UID },
+	     { "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" POD ".slice/docker-" A64 ".scope",
+	       UID },
+	     { "/kubepods.slice/kubepods-pod" POD ".slice/crio-" A64 ".scope/container", UID },
+	     { "/kubepods.slice/kubepods-pod" POD ".slice/crio-conmon-" A64 ".scope", UID },
+	     { "/kubepods.slice/kubepods-pod" POD ".slice", UID });
+	/* With cgroupfs (also k3s, GKE, minikube with docker). */
+	PODS({ "/kubepods/burstable/pod" UID "/" A64, UID }, { "/kubepods/besteffort/pod" UID "/crio-" A64, UID },
+	     { "/kubepods/pod" UID "/" A64, UID }, { "/kubepods/besteffort/pod" UID, UID });
+	/* Static pods. */
+	PODS({ "/kubepods/burstable/pod" T32 "/" A64, T32 },
+	     { "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" T32 ".slice/crio-" A64 ".scope",
+	       T32 });
+	/* kind, with either; minikube in docker. */
+	PODS({ "/docker/" B64 "/kubelet/kubepods/besteffort/pod" UID "/" A64, UID },
+	     { "/system.slice/docker-" B64
+	       ".scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/"
+	       "kubelet-kubepods-besteffort-pod" POD ".slice/cri-containerd-" A64 ".scope",
+	       UID },
+	     { "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" POD ".slice/cri-containerd-" A64 ".scope",
+	       UID },
+	     { "/system.slice/docker-" B64 ".scope/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD
+	       ".slice/docker-" A64 ".scope",
+	       UID });
+	/* Only kubelet uses systemd; before systemd's '-' were escaped. */
+	PODS({ "/system.slice/containerd.service/kubepods-besteffort-pod" POD ".slice:cri-containerd:" A64, UID },
+	     { "/kubepods-pod" POD ".slice:cri-containerd:" A64, UID },
+	     { "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID ".slice/docker-" A64 ".scope",
+	       UID });
+	/* A cluster within a pod. */
+	PODS({ "/kubepods/pod" T32 "/" A64 "/kubelet/kubepods/burstable/pod" UID "/" B64, UID },
+	     { "/kubepods/pod" UID "/" A64 "/x/y", UID });
+}
+
+TEST(other_paths_are_of_no_pod)
+{
+	PODS({ "/", NULL }, { "", NULL }, { "/kubepods", NULL }, { "/kubepods/burstable", NULL },
+	     { "/kubepods.slice/kubepods-burstable.slice", NULL }, { "/pod" UID, NULL }, { "/a/pod" UID "/" A64, NULL },
+	     { "/kubepods/pod", NULL }, { "/kubepods/pod" UID "0", NULL }, { "/kubepods/" UID, NULL },
+	     { "/kubepods/podx" UID, NULL }, { "/kubepods/xpod" UID, NULL },
+	     { "/kubepods/pod1234567890ab-cdef-1234-567890abcdef", NULL }, { "/kubepods/pod" UID ".slice", NULL },
+	     { "/kubepods.slice/kubepods-guaranteed-pod" UID ".slice", NULL },
+	     { "/kubepods.slice/kubepods-pod" POD ".scope", NULL }, { "/xkubepods-pod" POD ".slice", NULL },
+	     { "/kubepods-burstable-pod" T32 "0.slice", NULL }, { "/pod" POD ".slice", NULL },
+	     { "/kubepodspod" POD ".slice", NULL },
+	     { "/machine.slice/machine-libpod_pod_" B64 ".slice/libpod-" A64 ".scope", NULL },
+	     { "/system.slice/kubelet.service", NULL });
 }
 
 TEST(lxc_container_has_its_name)

@@ -167,6 +167,7 @@ static struct process whole_process(void)
 			.cgroup = BYTES("/a/b.service"),
 			.unit = BYTES("b.service"),
 			.container_id = BYTES("c0ffee"),
+			.pod_uid = BYTES("7ea"),
 			.env = BYTES("LANG=C\0"),
 		},
 	};
@@ -178,15 +179,15 @@ static struct process whole_process(void)
 	"time start_time=2017-11-03T15:16:56.890551865Z\n"                                                \
 	"number ppid=15785\nbytes parent_comm=bash\nnumber pid=22022\nnumber uid=1000\nnumber gid=1001\n" \
 	"bytes comm=curl\n"
-#define WHAT                                                                                                                \
-	"bytes exe=/usr/bin/curl\nbytes filename=curl\nlist args=curl|-O|\ntruth args_truncated=\nnumber argc=17\n"         \
-	"number args_size=4711\nobject env=LANG=C|\ntruth kernel_thread=\ntruth exe_deleted=\ntruth exe_memfd=\n"           \
-	"truth exe_upper=\ntime exe_ctime=1970-01-01T00:00:00.000000007Z\n"                                                 \
-	"truth secureexec=\nnumber euid=0\nnumber egid=1002\ntext caps=000001ffffffffff\nnumber loginuid=1003\n"            \
-	"number session_id=3\nnumber sid=15785\nnumber pgid=22021\ntext tty=pts/3\nbytes cwd=/root\n"                       \
-	"bytes cgroup=/a/b.service\nbytes unit=b.service\nbytes container_id=c0ffee\nnumber pid_ns=4026531836\n"            \
-	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber net_ns=1\nnumber user_ns=2\nnumber uts_ns=3\nnumber ipc_ns=4\n" \
-	"number cgroup_ns=5\nnumber time_ns=4294967295\nnumber exe_inode=18446744073709551615\n"                            \
+#define WHAT                                                                                                                        \
+	"bytes exe=/usr/bin/curl\nbytes filename=curl\nlist args=curl|-O|\ntruth args_truncated=\nnumber argc=17\n"                 \
+	"number args_size=4711\nobject env=LANG=C|\ntruth kernel_thread=\ntruth exe_deleted=\ntruth exe_memfd=\n"                   \
+	"truth exe_upper=\ntime exe_ctime=1970-01-01T00:00:00.000000007Z\n"                                                         \
+	"truth secureexec=\nnumber euid=0\nnumber egid=1002\ntext caps=000001ffffffffff\nnumber loginuid=1003\n"                    \
+	"number session_id=3\nnumber sid=15785\nnumber pgid=22021\ntext tty=pts/3\nbytes cwd=/root\n"                               \
+	"bytes cgroup=/a/b.service\nbytes unit=b.service\nbytes container_id=c0ffee\nbytes pod_uid=7ea\nnumber pid_ns=4026531836\n" \
+	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber net_ns=1\nnumber user_ns=2\nnumber uts_ns=3\nnumber ipc_ns=4\n"         \
+	"number cgroup_ns=5\nnumber time_ns=4294967295\nnumber exe_inode=18446744073709551615\n"                                    \
 	"text exe_dev=259:4294967295\ntext session_leader_id=00000000000000b0-15785-77\nlist ancestors=bash|systemd|\n"
 
 TEST(cut_ends_between_two_arguments)

@@ -195,6 +195,7 @@ TEST(daemon_line_survives_reading_and_writing)
 			   .cgroup = BYTES("/c"),
 			   .unit = BYTES("u.service"),
 			   .container_id = BYTES("cc"),
+			   .pod_uid = BYTES("dd"),
 			   .env = BYTES("A=b\0"),
 			   .secureexec = true,
 			   .incomplete = INCOMPLETE_BIT(INCOMPLETE_ANCESTORS),
