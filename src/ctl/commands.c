@@ -8,6 +8,7 @@ const struct command commands[] = {
 	{ "log", "[PROGRAM...]", "Show what ran, from the journal", command_log },
 	{ "show", "PID|ID...", "Show all about a process, and why it ran", command_show },
 	{ "tree", "[PID|UNIT]", "Show processes below their parents", command_tree },
+	{ "top", "[PROGRAM...]", "Show what starts and uses most, now", command_top },
 	{ "stats", "[PROGRAM...]", "Show what was started most, used most, failed most", command_stats },
 	{ "run", "COMMAND...", "Run a command, and report what it ran", command_run, true, true },
 	{ "export", "[PROGRAM...]", "Write a picture or a file for another program: -o", command_export, false, true },

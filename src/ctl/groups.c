@@ -182,11 +182,6 @@ static uint64_t failures(const struct sums *sums)
 	return sums->failed + sums->errors;
 }
 
-static uint64_t mean(const struct sums *sums)
-{
-	return sums->ended > 0 ? sums->running_ns / sums->ended : 0;
-}
-
 /* Moves the command line with the largest value. */
 static void keep_larger(uint64_t *value, char **command, uint64_t other, char **other_command)
 {
@@ -283,9 +278,9 @@ static struct group *find(const struct groups *g, uint64_t hash, const char *nam
 	return group;
 }
 
-static struct group *group_new(const struct groups *g, uint64_t hash, const char *names, size_t size)
+static struct group *insert(struct groups *g, uint64_t hash, const char *names, size_t size)
 {
-	struct group *group = calloc(1, sizeof(*group));
+	struct group *group = calloc(1, sizeof(*group)), **head = &g->buckets[hash & (BUCKETS - 1)];
 	char *copy = malloc(size);
 
 	if (!group || !copy) {
@@ -299,6 +294,9 @@ static struct group *group_new(const struct groups *g, uint64_t hash, const char
 		group->names[i] = copy;
 		copy += strlen(copy) + 1;
 	}
+	group->next_of_hash = *head;
+	*head = group;
+	g->all[g->count++] = group;
 	return group;
 }
 
@@ -313,13 +311,7 @@ static struct group *get(struct groups *g, const struct parsed *parsed)
 		return group;
 	if (g->count == g->options.max)
 		merge_least(g);
-	group = group_new(g, hash, names, size);
-	if (!group)
-		return NULL;
-	group->next_of_hash = g->buckets[hash & (BUCKETS - 1)];
-	g->buckets[hash & (BUCKETS - 1)] = group;
-	g->all[g->count++] = group;
-	return group;
+	return insert(g, hash, names, size);
 }
 
 /* A failed exec that turns out to be a step of a search. */
@@ -491,73 +483,16 @@ void groups_reset(struct groups *g)
 	clear_commands(&g->other);
 }
 
-static const char *const order_names[GROUP_ORDERS] = { "started", "cpu",   "failed", "longest", "rss",	 "ended",
-						       "running", "short", "mean",   "read",	"write", "name" };
-
-const char *group_order_name(enum group_order order)
-{
-	return order_names[order];
-}
-
-bool group_order_by_name(const char *name, enum group_order *ret)
-{
-	for (enum group_order order = 0; order < GROUP_ORDERS; order++) {
-		if (strcmp(name, order_names[order]) == 0) {
-			*ret = order;
-			return true;
-		}
-	}
-	return false;
-}
-
-static uint64_t value_of(const struct group *group, enum group_order order)
-{
-	const struct sums *sums = &group->sums;
-
-	switch (order) {
-	case ORDER_STARTED:
-		return sums->started;
-	case ORDER_CPU:
-		return sums->cpu_ns;
-	case ORDER_FAILED:
-		return failures(sums);
-	case ORDER_LONGEST:
-		return sums->longest_ns;
-	case ORDER_RSS:
-		return sums->rss;
-	case ORDER_ENDED:
-		return sums->ended;
-	case ORDER_RUNNING:
-		return group->running;
-	case ORDER_SHORT:
-		return sums->below_1s;
-	case ORDER_MEAN:
-		return mean(sums);
-	case ORDER_READ:
-		return sums->read_bytes;
-	case ORDER_WRITE:
-		return sums->write_bytes;
-	default:
-		return 0;
-	}
-}
-
-static int compare(const void *a, const void *b, void *userdata)
-{
-	const struct group *x = *(const struct group *const *)a, *y = *(const struct group *const *)b;
-	const enum group_order *order = userdata;
-	uint64_t first = value_of(x, *order), second = value_of(y, *order);
-	int r = (first < second) - (first > second);
-
-	for (size_t i = 0; r == 0 && i < GROUP_KEYS_MAX && x->names[i]; i++)
-		r = strcmp(x->names[i], y->names[i]);
-	return r;
-}
-
 static bool is_empty(const struct group *group)
 {
 	return group->running == 0 && group->sums.started == 0 && group->sums.ended == 0 && group->sums.errors == 0 &&
 	       group->sums.searched == 0;
+}
+
+static int compare(const void *a, const void *b, void *order)
+{
+	return group_compare(*(const struct group *const *)a, *(const struct group *const *)b,
+			     *(const enum group_order *)order);
 }
 
 struct group *const *groups_sort(struct groups *g, enum group_order order, size_t *ret_count)
@@ -566,4 +501,34 @@ struct group *const *groups_sort(struct groups *g, enum group_order order, size_
 	g->all[g->count] = &g->other;
 	*ret_count = g->count + !is_empty(&g->other);
 	return g->all;
+}
+
+static int copy_group(struct groups *to, const struct group *from)
+{
+	const char *last = from->names[to->options.key_count - 1];
+	size_t size = (size_t)(last - from->names[0]) + strlen(last) + 1;
+	struct group *group = insert(to, from->hash, from->names[0], size);
+
+	if (!group)
+		return -ENOMEM;
+	group->sums = from->sums;
+	group->running = from->running;
+	return 0;
+}
+
+int groups_copy(const struct groups *g, struct groups **ret)
+{
+	_cleanup_(groups_free_p) struct groups *copy = NULL;
+	int r = groups_new(&copy, &g->options);
+
+	for (size_t i = 0; i < g->count && r >= 0; i++)
+		r = copy_group(copy, g->all[i]);
+	if (r < 0)
+		return r;
+	copy->other.sums = g->other.sums;
+	copy->other.running = g->other.running;
+	copy->total = g->total;
+	copy->running = g->running;
+	*ret = TAKE_PTR(copy);
+	return 0;
 }

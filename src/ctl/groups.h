@@ -92,8 +92,13 @@ enum group_order {
 };
 const char *group_order_name(enum group_order order);
 bool group_order_by_name(const char *name, enum group_order *ret);
+/* As strcmp(3). */
+int group_compare(const struct group *x, const struct group *y, enum group_order order);
 /* Valid until the groups change. */
 struct group *const *groups_sort(struct groups *groups, enum group_order order, size_t *ret_count);
+
+/* Their sums and how many run, for a view that outlives a reset; without command lines. 0 or -ENOMEM. */
+int groups_copy(const struct groups *groups, struct groups **ret);
 
 /* All sums to 0; the processes that run stay. */
 void groups_reset(struct groups *groups);

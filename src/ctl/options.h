@@ -41,6 +41,8 @@ struct options {
 	enum format format;
 	const char *output; /* the format by name; FORMAT_OTHER: the command knows it, or it is a file */
 	const char *by, *sort;
+	uint64_t delay_ns; /* 0: not set */
+	bool batch;
 	const char *write; /* a file; NULL: none */
 	unsigned weight;   /* enum weight */
 	bool wait;

@@ -53,6 +53,8 @@ static int set_journal_text(struct options *o, const struct option_row *row, con
 
 static int set_boot(struct options *o, const struct option_row *row, const char *value)
 {
+	/* For `top`, which has no boots. */
+	o->batch |= !value;
 	return set_journal_text(o, row, value ? value : "0");
 }
 
@@ -155,6 +157,13 @@ static int set_at(struct options *o, const struct option_row *row, const char *v
 {
 	o->at = value;
 	return set_time(o, row, value);
+}
+
+static int set_delay(struct options *o, const struct option_row *row, const char *value)
+{
+	if (!time_span_parse(value, &o->delay_ns) || o->delay_ns == 0)
+		return options_bad(row, value, "not a time span, see systemd.time(7)");
+	return -1;
 }
 
 /* The place of a word among those of the row. */
@@ -268,6 +277,8 @@ const struct option_row option_rows[] = {
 	{ 'o', "output", "FORMAT", FORMATS, "One of: " FORMATS, set_output, 0 },
 	{ 0,   "by", "LIST", BY, "Group by: " BY, set_text, OF(by) },
 	{ 0,   "sort", "SUM", SORT, "Sort groups by: " SORT, set_text, OF(sort) },
+	{ 'd', "delay", "SPAN", "1s 3s 10s", "Time between two tables of top", set_delay, 0 },
+	{ 0,   "batch", NULL, NULL, "Print the tables of top one after the other (or -b)", set_flag, OF(batch) },
 	{ 0,   "weight", "SUM", "cpu wall count", "Of folded stacks: cpu, wall, count", set_word, OF(weight) },
 	{ 'w', "write", "FILE", "@file", "Write the events to a file, or what --output names", set_text, OF(write) },
 	{ 0,   "wait", NULL, NULL, "Wait for all that the command started", set_flag, OF(wait) },

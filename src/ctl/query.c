@@ -334,6 +334,12 @@ bool query_pass(struct query *query, const struct parsed *parsed)
 	       passes_cost(query, parsed) && passes_matches(query, parsed) && passes_regex(query, event->process);
 }
 
+bool query_is_local(const struct query *query)
+{
+	return query->program_count > 0 || query->match_count > 0 || query->has_regex || query->failed ||
+	       query->slower > 0 || query->cpu > 0 || query->since > 0 || query->until > 0;
+}
+
 const struct filter *query_filter(const struct query *query)
 {
 	return query->filter;

@@ -36,6 +36,8 @@ void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns);
 /* `lost` passes whenever its time does. Of `tree` it must see every event, in order. */
 bool query_pass(struct query *query, const struct parsed *parsed);
 
+/* It asks for more than the daemon's filter can. */
+bool query_is_local(const struct query *query);
 const struct filter *query_filter(const struct query *query);
 uint64_t query_since(const struct query *query);
 uint64_t query_until(const struct query *query);

@@ -37,6 +37,9 @@ VIEWS = {
     "stats-args": ["stats", "--by=args", "-n", "4", "--no-legend"],
     "stats-csv": ["stats", "--by=spawner", "-o", "csv"],
     "stats-json": ["stats", "--by=status,unit", "-o", "json"],
+    "top": ["top", "-b"],
+    "top-delay": ["top", "-d", "3s", "-n", "2", "--by=unit,user", "--sort=cpu"],
+    "top-json": ["top", "-b", "--by=spawner", "-o", "json", "cc", "sh"],
     "metrics": ["metrics", "-i", STATS],
     "json": ["log", "-o", "json"],
     "json-pretty": ["log", "-o", "json-pretty", "--failed"],
@@ -73,7 +76,7 @@ def cases():
             yield f"{name}-{width}", view, width, "utf8", "never"
     for name, view in EXPORTS.items():
         yield name, view, 0, "utf8", "never"
-    for name in ("watch", "log", "tree-time", "show", "stats"):
+    for name in ("watch", "log", "tree-time", "show", "stats", "top"):
         yield f"{name}-color", VIEWS[name], 100, "utf8", "always"
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"
 

@@ -12,6 +12,7 @@
 #include "ctl/view_json.h"
 #include "ctl/view_line.h"
 #include "ctl/view_stats.h"
+#include "ctl/view_top.h"
 #include "ctl/view_tree.h"
 #include "util/utf8.h"
 
@@ -97,9 +98,11 @@ static void check_tree(const struct history *history, unsigned width, bool fold)
 static void check_stats(struct groups *groups, unsigned width)
 {
 	const struct stats_options options = { .lines = 100, .utc = true, .legend = true };
+	const struct top_view top = { .interval_ns = 1000000000, .filter = "a", .lines = 24, .legend = true };
 	struct output output;
 
 	output_open(&output, width, true);
+	view_top(&output.terminal, groups, &top);
 	view_stats_lists(&output.terminal, groups, &options);
 	view_stats_table(&output.terminal, groups, ORDER_CPU, &options);
 	output_close(&output, width >= 80);
