@@ -12,6 +12,7 @@ const struct command commands[] = {
 	{ "stats", "[PROGRAM...]", "Show what was started most, used most, failed most", command_stats },
 	{ "run", "COMMAND...", "Run a command, and report what it ran", command_run, true, true },
 	{ "export", "[PROGRAM...]", "Write a picture or a file for another program: -o", command_export, false, true },
+	{ "plot", "[PROGRAM...]", "Draw what ran: export -o svg", command_plot, false, true },
 	{ "status", "", "Show the state of the daemon", command_status },
 	{ "metrics", "", "Print the daemon's statistics for monitoring systems", command_metrics, .own_formats = true },
 	{ "cat", "", "Print the daemon's lines of JSON", command_cat },

@@ -7,7 +7,8 @@ static const struct {
 	const char *name;
 	export_function *write;
 } formats[] = {
-	{ "chrome", export_chrome }, { "compile-commands", export_compile_commands },
+	{ "chrome", export_chrome }, { "svg", export_svg },
+	{ "html", export_html },     { "compile-commands", export_compile_commands },
 	{ "folded", export_folded }, { "sh", export_sh },
 	{ "csv", export_csv },	     { "dot", export_dot },
 	{ "report", export_report },
@@ -40,7 +41,7 @@ const char *export_names(void)
 
 int export_report(FILE *out, struct recording *recording, const struct export_options *options)
 {
-	const struct terminal terminal = { .out = out, .utf8 = true };
+	const struct terminal terminal = { .out = out, .utf8 = true, .width = REPORT_WIDTH };
 	const struct report_facts facts = { 0 };
 
 	return view_report(&terminal, recording, &facts);

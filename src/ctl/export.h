@@ -24,6 +24,7 @@ const char *export_name(size_t i);
 /* All of them, separated by commas. */
 const char *export_names(void);
 
+export_function export_svg, export_html;
 export_function export_chrome, export_compile_commands, export_folded, export_sh, export_csv, export_dot, export_report;
 
 #endif

@@ -6,15 +6,18 @@
 #include <sys/wait.h>
 
 #include "ctl/view_line.h"
+#include "util/nulstr.h"
 
 #define TABLE_FIRST 1024
 
 struct process_entry {
+	LIST_ENTRY(process_entry) in_running; /* while it has a program and has not ended */
 	struct process_entry *next_of_hash;
 	struct program *last; /* NULL: it has not called exec yet */
 	struct program *starter;
 	struct failure *failure; /* the last exec, if that failed */
 	uint32_t pid;
+	size_t ancestors; /* how many; 0: not known */
 	bool ended;
 	char id[];
 };
@@ -23,6 +26,7 @@ struct process_entry {
 struct process_table {
 	struct process_entry **heads;
 	size_t size, count, running;
+	LIST_HEAD(, process_entry) running_list; /* the newest first */
 };
 
 int recording_new(struct recording **ret)
@@ -159,8 +163,42 @@ static struct program *program_at(struct program *program, uint64_t time)
 	return program;
 }
 
+static size_t count_ancestors(const struct process *process)
+{
+	struct bytes name;
+	size_t count = 0;
+
+	if (process->image.incomplete & INCOMPLETE_BIT(INCOMPLETE_ANCESTORS))
+		return 0;
+	for (size_t at = 0; nulstr_next(process->ancestors, &at, &name);)
+		count++;
+	return count;
+}
+
+/*
+ * A process that has not called exec, such as a subshell, is reported with `forks` only. If the parent is one, that
+ * which forked it is the nearest of the ancestors that is known: by its name and its distance from pid 1. Of several
+ * that could be it, the one that started last is taken.
+ */
+static struct program *guess_starter(const struct process_table *table, const struct process *process)
+{
+	size_t count = count_ancestors(process), level = 0;
+	struct process_entry *entry;
+	struct bytes name;
+
+	for (size_t at = 0; nulstr_next(process->ancestors, &at, &name) && level < count; level++) {
+		LIST_FOREACH (entry, &table->running_list, in_running) {
+			if (level > 0 && entry->ancestors == count - level - 1 &&
+			    bytes_equal(entry->last->comm, name) && entry->last->first->start <= process->start_time)
+				return program_at(entry->last, process->start_time);
+		}
+	}
+	return NULL;
+}
+
 static struct process_entry *get(struct process_table *table, const struct parsed *parsed)
 {
+	const struct process *process = &parsed->process;
 	struct process_entry *entry = find(table, parsed->id), *parent;
 
 	if (entry)
@@ -171,13 +209,15 @@ static struct process_entry *get(struct process_table *table, const struct parse
 	if (!entry)
 		return NULL;
 	memcpy(entry->id, parsed->id.data, parsed->id.size);
-	entry->pid = parsed->process.tgid;
+	entry->pid = process->tgid;
 	parent = parsed->parent_id.data ? find(table, parsed->parent_id) : NULL;
 	if (parent)
-		entry->starter = parent->last ? program_at(parent->last, parsed->process.start_time) : parent->starter;
+		entry->starter = parent->last ? program_at(parent->last, process->start_time) : parent->starter;
+	else if (parsed->parent_id.data && process->ppid > 1)
+		entry->starter = guess_starter(table, process);
+	entry->ancestors = count_ancestors(process);
 	insert(table->heads, table->size, entry);
 	table->count++;
-	table->running++;
 	return entry;
 }
 
@@ -244,6 +284,10 @@ static void link_program(struct recording *recording, struct process_entry *entr
 		before->background = false;
 	} else if (program->parent) {
 		STAILQ_INSERT_TAIL(&program->parent->children, program, sibling);
+	}
+	if (!before && !entry->ended) {
+		LIST_INSERT_HEAD(&recording->processes->running_list, entry, in_running);
+		recording->processes->running++;
 	}
 	entry->last = program;
 	STAILQ_INSERT_TAIL(&recording->programs, program, in_order);
@@ -384,7 +428,10 @@ int recording_add(struct recording *recording, const struct parsed *parsed)
 	}
 	if (event->type == EVENT_EXITED) {
 		add_end(entry->last, parsed);
-		recording->processes->running -= !entry->ended;
+		if (!entry->ended) {
+			recording->processes->running--;
+			LIST_REMOVE(entry, in_running);
+		}
 		entry->ended = true;
 	}
 	return 0;

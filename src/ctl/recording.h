@@ -74,7 +74,7 @@ DEFINE_CLEANUP(struct recording *, recording_free);
 int recording_add(struct recording *recording, const struct parsed *parsed);
 /* After the last event. Programs that only ran in the background, and started nothing, are then left out. */
 void recording_close(struct recording *recording);
-/* Processes that have not ended. */
+/* Processes with a program that have not ended. */
 size_t recording_running(const struct recording *recording);
 
 /* The last component of the script or the executable; the comm where neither is known. */

@@ -6,6 +6,8 @@
 #include "ctl/recording.h"
 #include "ctl/terminal.h"
 
+#define REPORT_WIDTH 160 /* in a file */
+
 /* What is known besides the events. All zero: nothing. */
 struct report_facts {
 	const char *command; /* for people; NULL: the recording is of no single command */

@@ -4,6 +4,7 @@
 measure, holds all of the recording, and lets no text act as markup."""
 import csv
 import decimal
+import html.parser
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 BEGIN = 1764410400 * 10**9
@@ -170,6 +172,58 @@ def sh_runs_the_same(recording):
     check(words.stdout.split(b"\0")[:-1] == folders, "folders")
 
 
+def svg_is_xml_without_foreign_elements(recording):
+    root = xml.etree.ElementTree.fromstring(export(recording, "svg"))
+    names = {element.tag.split("}")[1] for element in root.iter()}
+    check(names <= {"svg", "style", "text", "line", "rect", "path", "title"}, "elements", names)
+    attributes = {name for element in root.iter() for name in element.attrib}
+    check(not any(name.startswith("on") or "href" in name for name in attributes), "attributes", attributes)
+    bars = [e for e in root.iter() if e.tag.endswith("}rect") and len(e)]
+    check(len(bars) == recording.programs, "bars", len(bars))
+
+
+class Page(html.parser.HTMLParser):
+    """Elements, and what the element with the data holds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.data = None
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.inside = tag == "script" and ("id", "data") in attrs
+
+    def handle_endtag(self, tag):
+        self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.data = data
+
+
+def html_has_all_as_data_only(recording):
+    with open(os.path.join(os.environ.get("top_srcdir", "."), "src/ctl/page.html"), encoding="utf-8") as f:
+        template = Page(f.read())
+    page = Page(export(recording, "html"))
+    check(page.tags == template.tags, "elements", page.tags)
+    check(not re.search("[<>&]", page.data), "markup in the data")
+    data = json.loads(page.data)
+    check(len(data["programs"]) == recording.programs, "programs", len(data["programs"]))
+    check(len(data["failures"]) == sum(e[1] == "error" for e in recording.events), "failures")
+    ends = {}
+    for i, program in enumerate(data["programs"]):
+        parent, before, row, start, end = program[0], program[1], *program[3:6]
+        check(parent < i and before < i, "an order", program)
+        check(0 <= start <= end <= data["duration"] and row < data["rows"], "a bar", program)
+        ends.setdefault(row, []).append((start, end))
+    for bars in ends.values():
+        bars.sort()
+        check(all(a[1] <= b[0] for a, b in zip(bars, bars[1:])), "bars of a row overlap")
+
+
 COMPILATIONS = [
     # arguments, parent; the entries: (arguments, file, output)
     (["gcc", "-O2", "-c", "-o", "a.o", "a.c"], None, [(["/usr/bin/gcc", "-O2", "-c", "-o", "a.o", "a.c"], "/src/a.c", "/src/a.o")]),
@@ -207,7 +261,7 @@ def compile_commands_are_those_of_drivers(_):
     check(got == wanted, "got", got, "wanted", wanted)
 
 
-TESTS = [chrome_nests_and_has_all, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same,
+TESTS = [chrome_nests_and_has_all, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same,
          compile_commands_are_those_of_drivers]
 
 

@@ -55,6 +55,7 @@ EXPORTS = {
     "export-folded": ["export", "-o", "folded"],
     "export-folded-count": ["export", "-o", "folded", "--weight=count"],
     "export-folded-wall": ["export", "-o", "folded", "--weight=wall", "make", "cc", "sh"],
+    "export-svg": ["plot"],
     "export-sh": ["export", "-o", "sh"],
     "export-none": ["export", "-o", "report", "nothing-of-this-name"],
     "export-unknown": ["export", "-o", "short"],
