@@ -16,12 +16,15 @@ static uint64_t number(yajl_val stats, const char *first, const char *second)
 	return value && YAJL_IS_INTEGER(value) ? (uint64_t)YAJL_GET_INTEGER(value) : 0;
 }
 
-static const char *string(yajl_val stats, const char *first)
+/* Safe for a terminal; `none` where there is none. */
+static void string(char *ret, size_t size, yajl_val stats, const char *first, const char *second, const char *none)
 {
-	const char *path[] = { first, NULL };
+	const char *path[] = { first, second, NULL };
 	yajl_val value = yajl_tree_get(stats, path, yajl_t_string);
+	struct text text;
 
-	return value ? YAJL_GET_STRING(value) : "";
+	text_begin(&text, ret, size);
+	text_name(&text, bytes_of(value ? YAJL_GET_STRING(value) : none));
 }
 
 static void put_lost(const struct terminal *terminal, uint64_t kernel, uint64_t subscribers, uint64_t journal)
@@ -83,22 +86,20 @@ static void put_page(const struct terminal *terminal, const struct options *opti
 			  number(stats, "lost", "exit") + number(stats, "lost", "error") +
 			  number(stats, "lost", "skipped");
 	uint64_t runs = number(stats, "probes", "runs");
-	const char *path[] = { "probes", "errors", NULL };
-	yajl_val way = yajl_tree_get(stats, path, yajl_t_string);
-	char first[32], second[32];
+	char first[32], second[32], text[64];
 	FILE *out = terminal->out;
 
 	put_lost(terminal, kernel, lost_by_subscribers(stats), number(stats, "journal", "lost"));
 	time_span_format(first, sizeof(first), number(stats, "uptime_s", NULL) * 1000000000);
-	fprintf(out, "      Up: %s%s%s\n", first, *string(stats, "version") ? ", version " : "",
-		string(stats, "version"));
+	string(text, sizeof(text), stats, "version", NULL, "");
+	fprintf(out, "      Up: %s%s%s\n", first, *text ? ", version " : "", text);
 	fprintf(out, "  Events: %" PRIu64 " started, %" PRIu64 " exited, %" PRIu64 " could not be executed\n",
 		number(stats, "events", "started"), number(stats, "events", "exited"),
 		number(stats, "events", "error"));
 	size_format(first, sizeof(first), number(stats, "probes", "ring_buffer_used"));
 	size_format(second, sizeof(second), number(stats, "probes", "ring_buffer_bytes"));
-	fprintf(out, "  Probes: failed execs by %s, ring buffer %s of %s", way ? YAJL_GET_STRING(way) : "?", first,
-		second);
+	string(text, sizeof(text), stats, "probes", "errors", "?");
+	fprintf(out, "  Probes: failed execs by %s, ring buffer %s of %s", text, first, second);
 	if (runs > 0)
 		fprintf(out, ", %.1f us a run", (double)number(stats, "probes", "run_time_ns") / (double)runs / 1000);
 	size_format(first, sizeof(first), number(stats, "table", "args_bytes"));

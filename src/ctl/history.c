@@ -20,6 +20,7 @@ struct history {
 	size_t size, count; /* size: a power of two */
 	STAILQ_HEAD(, life) order;
 	struct json *json; /* NULL: lines are not kept */
+	uint64_t since, until;
 };
 
 int history_new(struct history **ret, bool keep_json)
@@ -131,8 +132,13 @@ static struct life *get(struct history *h, struct bytes id)
 	return life;
 }
 
+static bool is_end(const struct history *h, const struct event *event)
+{
+	return event->type == EVENT_EXITED && (h->until == 0 || event->time < h->until);
+}
+
 /* command, comm, unit and status, in one piece of memory. */
-static int set_strings(struct life *life, const struct parsed *parsed)
+static int set_strings(const struct history *h, struct life *life, const struct parsed *parsed)
 {
 	const struct process *process = &parsed->process;
 	char command[COMMAND_SIZE], comm[64], unit[160], status[64], *all, *at;
@@ -144,7 +150,9 @@ static int set_strings(struct life *life, const struct parsed *parsed)
 	text_name(&text, process->comm);
 	text_begin(&text, unit, sizeof(unit));
 	text_name(&text, process->image.unit);
-	parsed_status(parsed, status, sizeof(status));
+	status[0] = '\0';
+	if (parsed->event.type != EVENT_EXITED || is_end(h, &parsed->event))
+		parsed_status(parsed, status, sizeof(status));
 	all = malloc(strlen(command) + strlen(comm) + strlen(unit) + strlen(status) + 4);
 	if (!all)
 		return -ENOMEM;
@@ -209,16 +217,22 @@ static int set_parent(struct history *h, struct life *life, struct bytes id)
 	return 0;
 }
 
-static int add_end(struct life *life, const struct parsed *parsed)
+static void add_end(const struct history *h, struct life *life, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
 
 	life->ended = true;
+	life->outside = event->time < h->since;
 	life->has_failed = parsed_failed(parsed);
 	life->running_ns = event->end.running_ns;
 	life->cpu_ns = event->end.cpu_user_ns + event->end.cpu_system_ns;
 	life->rss = event->end.max_rss_bytes;
-	return 0;
+}
+
+void history_set_span(struct history *h, uint64_t since, uint64_t until)
+{
+	h->since = since;
+	h->until = until;
 }
 
 int history_add(struct history *h, const struct parsed *parsed)
@@ -244,27 +258,34 @@ int history_add(struct history *h, const struct parsed *parsed)
 		if (life->seen)
 			return 0;
 		life->has_failed = true;
-		r = set_strings(life, parsed);
+		r = set_strings(h, life, parsed);
 		return r < 0 ? r : set_json(h, life, parsed);
 	}
 	life->seen = true;
 	life->has_failed = false;
-	r = set_strings(life, parsed);
+	r = set_strings(h, life, parsed);
 	if (r < 0)
 		return r;
-	if (event->type == EVENT_EXITED)
-		add_end(life, parsed);
+	if (is_end(h, event))
+		add_end(h, life, parsed);
 	return set_json(h, life, parsed);
 }
 
-void history_mark_alive(struct history *h)
+static bool is_shown(const struct life *life, bool alive)
+{
+	if (alive && (life->ended || !life->seen))
+		return false;
+	return (life->seen || life->failed > 0) && !life->outside;
+}
+
+void history_mark_shown(struct history *h, bool alive)
 {
 	struct life *life;
 
 	STAILQ_FOREACH(life, &h->order, in_order)
-	if (life->seen && !life->ended)
-		for (struct life *up = life; up && !up->alive; up = up->parent)
-			up->alive = true;
+	if (is_shown(life, alive))
+		for (struct life *up = life; up && !up->shown; up = up->parent)
+			up->shown = true;
 }
 
 struct life *history_first(const struct history *h)

@@ -22,7 +22,8 @@ struct life {
 	uint32_t failed; /* execs of this process that failed */
 	uint64_t order;	 /* in which they were first named */
 	bool seen, ended;
-	bool alive;	 /* it or one below it has not ended; see history_mark_alive() */
+	bool outside;	 /* it ended before the span */
+	bool shown;	 /* it or one below it is to be shown; see history_mark_shown() */
 	bool has_failed; /* it ended otherwise than in success */
 	const char *id, *status, *comm, *command, *unit; /* safe for a terminal, but for id */
 	char *json;					 /* its last event, where that is kept */
@@ -35,9 +36,13 @@ int history_new(struct history **ret, bool keep_json);
 struct history *history_free(struct history *history);
 DEFINE_CLEANUP(struct history *, history_free);
 
+/* Of interest is what lived from since on and before until (ns; 0: no bound). An end at or after until is no end yet.
+ */
+void history_set_span(struct history *history, uint64_t since, uint64_t until);
 /* Events of processes; others are nothing here. 0 or -ENOMEM. */
 int history_add(struct history *history, const struct parsed *parsed);
-void history_mark_alive(struct history *history);
+/* alive: only those that have not ended. */
+void history_mark_shown(struct history *history, bool alive);
 struct life *history_find(const struct history *history, struct bytes id);
 /* In the order in which they were first named. */
 struct life *history_first(const struct history *history);

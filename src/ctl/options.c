@@ -123,7 +123,6 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 	}
 	if (o->from_journal || (!live && !o->from_socket)) {
 		journal.reverse = o->reverse;
-		journal.follow = o->follow;
 		r = source_open_journal(ret, &journal, o->query);
 		return r < 0 ? options_status(r) : 0;
 	}

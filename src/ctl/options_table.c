@@ -92,10 +92,24 @@ static int set_filter(struct options *o, const struct option_row *row, const cha
 										     : -1;
 }
 
+/* The same, of a key whose values have no comma: there may be several. */
+static int set_filters(struct options *o, const struct option_row *row, const char *value)
+{
+	for (;;) {
+		size_t size = strcspn(value, ",");
+		_cleanup_free_ char *one = strndup(value, size);
+		int r = one ? set_filter(o, row, one) : CTL_FAILED;
+
+		if (r >= 0 || value[size] == '\0')
+			return r;
+		value += size + 1;
+	}
+}
+
 static int set_type(struct options *o, const struct option_row *row, const char *value)
 {
 	o->events = true;
-	return set_filter(o, row, value);
+	return set_filters(o, row, value);
 }
 
 static int set_user(struct options *o, const struct option_row *row, const char *value)
@@ -263,11 +277,11 @@ const struct option_row option_rows[] = {
 	{ 'f', "follow", NULL, NULL, "Continue with what happens", set_flag, OF(follow) },
 	{ 't', "type", "TYPE", "started exited error forked lost", "Show events of this type, a line each", set_type,
 	  FILTER_TYPES },
-	{ 'u', "unit", "UNIT", "@unit", "Show programs of this unit", set_filter, FILTER_UNIT },
+	{ 'u', "unit", "UNIT", "@unit", "Show programs of this unit", set_filters, FILTER_UNIT },
 	{ 0,   "uid", "USER", "@user", "Show programs of this user, by name or number", set_user, FILTER_UID },
-	{ 0,   "pid", "PID", NULL, "Show this process", set_filter, FILTER_PID },
+	{ 0,   "pid", "PID", NULL, "Show this process", set_filters, FILTER_PID },
 	{ 0,   "tree", "PID", NULL, "Show this process and its descendants", set_filter, FILTER_TREE },
-	{ 0,   "container", "ID", NULL, "Show programs of this container", set_filter, FILTER_CONTAINER_ID },
+	{ 0,   "container", "ID", NULL, "Show programs of this container", set_filters, FILTER_CONTAINER_ID },
 	{ 0,   "args", "GLOB", NULL, "Show programs with an argument that matches", set_filter, FILTER_ARGS },
 	{ 'g', "grep", "REGEX", NULL, "Show programs whose command line matches", set_regex, 0 },
 	{ 0,   "failed", NULL, NULL, "Show execs that failed and programs that did not end in success", set_failed, 0 },

@@ -28,7 +28,7 @@ struct query {
 	struct match *matches;
 	size_t match_count;
 	regex_t regex;
-	bool has_regex, failed;
+	bool has_regex, failed, lived;
 	uint64_t slower, cpu, since, until;
 	char *command; /* scratch for the regex */
 	size_t command_size;
@@ -164,6 +164,16 @@ void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns)
 {
 	query->since = since_ns;
 	query->until = until_ns;
+}
+
+void query_set_lived(struct query *query)
+{
+	query->lived = true;
+}
+
+bool query_lived(const struct query *query)
+{
+	return query->lived;
 }
 
 static struct bytes base_name(struct bytes path)
@@ -319,12 +329,31 @@ static bool passes_cost(const struct query *query, const struct parsed *parsed)
 				   event->end.cpu_user_ns + event->end.cpu_system_ns >= query->cpu);
 }
 
+/* An end says when the process began and ended, whenever that was; other events are of before the end of the time. */
+static bool passes_lived(const struct query *query, const struct parsed *parsed)
+{
+	const struct event *event = &parsed->event;
+	uint64_t time = event->type == EVENT_EXITED ? parsed->process.start_time : event->time;
+
+	if (event->type == EVENT_ERROR && event->time < query->since)
+		return false;
+	return query->until == 0 || time < query->until;
+}
+
+static bool passes_times(const struct query *query, const struct parsed *parsed)
+{
+	uint64_t time = parsed_has(parsed, KEY_TIME) ? parsed->event.time : 0;
+
+	if (query->lived)
+		return passes_lived(query, parsed);
+	return time >= query->since && (query->until == 0 || time < query->until);
+}
+
 bool query_pass(struct query *query, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
-	uint64_t time = parsed_has(parsed, KEY_TIME) ? event->time : 0;
 
-	if ((query->since > 0 && time < query->since) || (query->until > 0 && time >= query->until))
+	if (!passes_times(query, parsed))
 		return false;
 	if (event->type == EVENT_LOST || event->type == EVENT_LIVE)
 		return true;

@@ -32,6 +32,10 @@ void query_set_slower(struct query *query, uint64_t ns);
 void query_set_cpu(struct query *query, uint64_t ns);
 /* [since, until); 0: no bound. */
 void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns);
+/* The times are those in which a process lived, not those of its events: what is needed to know that passes, also the
+ * ends before and after. */
+void query_set_lived(struct query *query);
+bool query_lived(const struct query *query);
 
 /* `lost` passes whenever its time does. Of `tree` it must see every event, in order. */
 bool query_pass(struct query *query, const struct parsed *parsed);

@@ -49,10 +49,13 @@ struct journal_options {
 	bool merge;		/* of other machines too */
 	const char *boot;	/* a name of boots.h; NULL: any */
 	bool reverse;
-	bool follow;	      /* wait for more at the end */
+	bool from_start;      /* read from the first entry, also where the query has a beginning */
 	char *const *matches; /* "FIELD=VALUE" for the index, NULL at the end; NULL: none */
 };
 /* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. */
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);
+/* Of a journal that was read backwards: from now on source_next() returns what was written after the first entry that
+ * it read, and waits for more. */
+int source_journal_turn(struct event_source *source);
 
 #endif

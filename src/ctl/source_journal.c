@@ -10,11 +10,12 @@
  */
 #include <ctype.h>
 #include <errno.h>
-#include <grp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-id128.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
 
 #include "ctl/boots.h"
 #include "ctl/shell_words.h"
@@ -36,9 +37,11 @@ struct field {
 struct journal_source {
 	struct event_source source;
 	sd_journal *journal;
-	bool reverse, follow, begun;
-	uint64_t until_us;
-	struct bytebuf text; /* of the fields, each with a NUL */
+	bool reverse, follow;
+	bool lived;		     /* as query_lived() */
+	uint64_t since_us, until_us; /* 0: no bound */
+	char *newest;		     /* the cursor of the first entry that was read backwards */
+	struct bytebuf text;	     /* of the fields, each with a NUL */
 	struct field fields[FIELDS_MAX];
 	size_t count;
 	struct bytebuf args, parent_args;
@@ -174,6 +177,27 @@ static int read_entry(struct journal_source *s)
 	return r < 0 ? r : s->parsed.event.type != EVENT_TYPE_MAX;
 }
 
+/* sd_journal_wait(3) continues after a signal; this returns -EINTR. */
+static int wait_for_more(struct journal_source *s)
+{
+	struct pollfd poll_fd = { .fd = sd_journal_get_fd(s->journal) };
+	int events = sd_journal_get_events(s->journal), timeout = -1;
+	uint64_t us, now;
+	struct timespec ts;
+
+	if (poll_fd.fd < 0 || events < 0)
+		return poll_fd.fd < 0 ? poll_fd.fd : events;
+	poll_fd.events = (short)events;
+	if (sd_journal_get_timeout(s->journal, &us) >= 0 && us != UINT64_MAX) {
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		now = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+		timeout = us > now ? (int)((us - now) / 1000) + 1 : 0;
+	}
+	if (poll(&poll_fd, 1, timeout) < 0)
+		return -errno;
+	return sd_journal_process(s->journal);
+}
+
 static int step(struct journal_source *s)
 {
 	for (;;) {
@@ -181,25 +205,51 @@ static int step(struct journal_source *s)
 
 		if (r != 0 || !s->follow)
 			return r;
-		r = sd_journal_wait(s->journal, (uint64_t)-1);
+		r = wait_for_more(s);
 		if (r < 0)
 			return r;
 	}
 }
 
+/* An entry is written after its event, so all before an entry that was written too early happened too early. */
+static bool is_beyond(const struct journal_source *s)
+{
+	uint64_t us;
+
+	if ((s->reverse ? s->since_us : s->until_us) == 0 || sd_journal_get_realtime_usec(s->journal, &us) < 0)
+		return false;
+	return s->reverse ? us < s->since_us : us > s->until_us && !s->lived;
+}
+
+/* After the span only ends count, of processes that began before it was over. */
+static bool is_of_later_process(struct journal_source *s)
+{
+	const char *data;
+	uint64_t us, start;
+	size_t size, prefix = strlen(PREFIX "START_TIME=");
+
+	if (!s->lived || s->until_us == 0 || sd_journal_get_realtime_usec(s->journal, &us) < 0 || us <= s->until_us)
+		return false;
+	return sd_journal_get_data(s->journal, PREFIX "START_TIME", (const void **)&data, &size) < 0 ||
+	       (parsed_time((struct bytes){ data + prefix, size - prefix }, &start) &&
+		start / US > s->until_us - LATE_US);
+}
+
 static int journal_next(struct event_source *source, const struct parsed **ret)
 {
 	struct journal_source *s = (struct journal_source *)source;
-	uint64_t us;
 	int r;
 
 	for (;;) {
 		r = step(s);
 		if (r <= 0)
 			break;
-		if (s->until_us > 0 && !s->reverse && sd_journal_get_realtime_usec(s->journal, &us) >= 0 &&
-		    us > s->until_us)
+		if (s->reverse && !s->newest)
+			sd_journal_get_cursor(s->journal, &s->newest);
+		if (is_beyond(s))
 			return 0;
+		if (is_of_later_process(s))
+			continue;
 		r = read_entry(s);
 		if (r > 0)
 			*ret = &s->parsed;
@@ -224,6 +274,7 @@ static void journal_free(struct event_source *source)
 	struct journal_source *s = (struct journal_source *)source;
 
 	sd_journal_close(s->journal);
+	free(s->newest);
 	bytebuf_free(&s->text);
 	bytebuf_free(&s->args);
 	bytebuf_free(&s->parent_args);
@@ -313,15 +364,17 @@ static int add_matches(sd_journal *journal, const struct journal_options *option
 	return r;
 }
 
-static int seek(struct journal_source *s, const struct query *query)
+static int seek(struct journal_source *s, const struct query *query, bool from_start)
 {
-	uint64_t since = query_since(query) / US, until = query_until(query) / US;
+	uint64_t until = query_until(query) / US;
 
+	s->since_us = query_since(query) / US;
 	s->until_us = until > 0 ? until + LATE_US : 0;
 	if (s->reverse)
 		return until > 0 ? sd_journal_seek_realtime_usec(s->journal, s->until_us)
 				 : sd_journal_seek_tail(s->journal);
-	return since > 0 ? sd_journal_seek_realtime_usec(s->journal, since) : sd_journal_seek_head(s->journal);
+	return s->since_us > 0 && !from_start ? sd_journal_seek_realtime_usec(s->journal, s->since_us)
+					      : sd_journal_seek_head(s->journal);
 }
 
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query)
@@ -333,14 +386,14 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 		return -ENOMEM;
 	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
-	s->follow = options->follow;
+	s->lived = query_lived(query);
 	r = open_journal(&s->journal, options);
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(s->journal, 0);
 	if (r >= 0)
 		r = add_matches(s->journal, options, query);
 	if (r >= 0)
-		r = seek(s, query);
+		r = seek(s, query, options->from_start);
 	if (r < 0) {
 		if (!options->boot || !s->journal)
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
@@ -349,4 +402,26 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	}
 	*ret = &s->source;
 	return 0;
+}
+
+int source_journal_turn(struct event_source *source)
+{
+	struct journal_source *s = (struct journal_source *)source;
+	int r;
+
+	s->reverse = false;
+	s->follow = true;
+	s->until_us = 0;
+	/* Changes are seen from here on. */
+	r = sd_journal_get_fd(s->journal);
+	if (r < 0)
+		return r;
+	if (!s->newest) {
+		r = sd_journal_seek_tail(s->journal);
+		if (r >= 0)
+			r = sd_journal_previous(s->journal);
+		return r != 0 ? r : sd_journal_seek_head(s->journal);
+	}
+	r = sd_journal_seek_cursor(s->journal, s->newest);
+	return r < 0 ? r : sd_journal_next(s->journal);
 }

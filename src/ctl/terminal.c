@@ -89,15 +89,16 @@ static void run_pager(const char *command)
 	_exit(EXIT_FAILURE);
 }
 
-static void start_pager(void)
+/* Whether standard output is a pager's from now on. */
+static bool start_pager(void)
 {
 	const char *command = pager_command();
 	int ends[2];
 
 	if (command && (*command == '\0' || strcmp(command, "cat") == 0))
-		return;
+		return false;
 	if (pipe(ends) < 0)
-		return;
+		return false;
 	fflush(stdout);
 	pager_pid = fork();
 	if (pager_pid == 0) {
@@ -113,6 +114,7 @@ static void start_pager(void)
 	/* ^C is the pager's; it ends us by closing the pipe. */
 	if (pager_pid > 0)
 		signal(SIGINT, SIG_IGN);
+	return pager_pid > 0;
 }
 
 void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, bool full)
@@ -127,9 +129,16 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 		.colors = wants_colors(mode, is_terminal),
 		.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 	};
+	terminal->is_resizable = is_terminal && !full && !getenv("COLUMNS");
 	signal(SIGPIPE, SIG_IGN);
-	if (pager && is_terminal)
-		start_pager();
+	if (pager && is_terminal && start_pager())
+		terminal->is_resizable = false;
+}
+
+void terminal_resize(struct terminal *terminal)
+{
+	if (terminal->is_resizable)
+		terminal->width = find_width(STDOUT_FILENO, true);
 }
 
 void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full)

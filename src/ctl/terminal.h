@@ -15,6 +15,7 @@ struct terminal {
 	FILE *out;
 	unsigned width; /* columns; 0: no limit (a file, a pipe, --full) */
 	bool is_terminal;
+	bool is_resizable; /* the width is the terminal's own, and may change */
 	bool colors;
 	bool utf8; /* the locale's */
 };
@@ -29,6 +30,8 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, bool full);
 /* The same for standard error, without a pager. Nothing is to be closed. */
 void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full);
+/* The width is what the terminal has now. */
+void terminal_resize(struct terminal *terminal);
 /* Flushes, and waits for the pager. -errno of a failed write; EPIPE is none: the reader has seen enough. */
 int terminal_close(struct terminal *terminal);
 

@@ -29,7 +29,12 @@ struct tree {
 
 static bool is_leaf(const struct life *life)
 {
-	return STAILQ_EMPTY(&life->children);
+	const struct life *child;
+
+	STAILQ_FOREACH(child, &life->children, sibling)
+	if (child->shown)
+		return false;
+	return true;
 }
 
 /* It has a line of its own. */
@@ -126,11 +131,6 @@ static void fold_add(struct fold *fold, const struct life *life)
 		fold->rss = life->rss;
 }
 
-static bool is_shown(const struct tree *tree, const struct life *life)
-{
-	return !tree->options->alive || life->alive;
-}
-
 /* The lines of a parent's children, in the order of their first ones. free(3) *ret. */
 static int fold_children(const struct tree *tree, const struct life *parent, struct fold **ret, size_t *ret_count)
 {
@@ -140,14 +140,14 @@ static int fold_children(const struct tree *tree, const struct life *parent, str
 	size_t n = 0, count = 0;
 
 	STAILQ_FOREACH(child, &parent->children, sibling)
-	n += is_shown(tree, child);
+	n += child->shown;
 	lives = calloc(n + 1, sizeof(*lives));
 	folds = calloc(n + 1, sizeof(*folds));
 	if (!lives || !folds)
 		return -ENOMEM;
 	n = 0;
 	STAILQ_FOREACH(child, &parent->children, sibling)
-	if (is_shown(tree, child))
+	if (child->shown)
 		lives[n++] = child;
 	if (tree->options->fold)
 		qsort(lives, n, sizeof(*lives), compare);
@@ -193,7 +193,7 @@ static bool is_root(const struct tree *tree, const struct life *life)
 		return strcmp(life->unit, options->unit) == 0 &&
 		       (!life->parent || strcmp(life->parent->unit, options->unit) != 0);
 	/* A process that is only named has something to show if it has children. */
-	return !life->parent && (life->seen || !is_leaf(life));
+	return !life->parent;
 }
 
 static int make_table(struct tree *tree, const struct terminal *terminal)
@@ -246,7 +246,7 @@ int view_tree(const struct terminal *terminal, const struct history *history, co
 		struct fold fold = { .life = life };
 
 		fold_add(&fold, life);
-		if (is_shown(&tree, life) && is_root(&tree, life))
+		if (life->shown && is_root(&tree, life))
 			r = add_life(&tree, NULL, &fold);
 	}
 	if (r == 0 && tree.any)

@@ -10,11 +10,10 @@ struct tree_options {
 	uint32_t pid;	  /* the root; 0: all */
 	const char *unit; /* only trees of this unit; NULL: all */
 	bool numeric, legend;
-	bool alive; /* only those that run, and what is above them */
-	bool fold;  /* siblings of one program in one line, with how many they are */
+	bool fold; /* siblings of one program in one line, with how many they are */
 };
 
-/* 1: something was shown; 0: nothing; -errno. */
+/* Of those that are marked (history_mark_shown()). 1: something was shown; 0: nothing; -errno. */
 int view_tree(const struct terminal *terminal, const struct history *history, const struct tree_options *options);
 
 #endif

@@ -4,13 +4,17 @@
 Whatever the view, nothing in its output acts on a terminal."""
 import os
 import re
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 STATS = os.path.join(HERE, "stats.json")
 RECORDING = os.path.join(HERE, "recording.json")
+HOSTILE = os.path.join(HERE, "hostile.json")
 SINCE = ["-S", "2026-11-29"]
 VIEWS = {
     "watch": ["watch"],
@@ -29,6 +33,7 @@ VIEWS = {
     "tree-time": ["tree", *SINCE],
     "tree-root": ["tree", *SINCE, "30000"],
     "tree-unit": ["tree", *SINCE, "cron.service"],
+    "tree-lived": ["tree", "-S", "2026-11-29 10:00:04.203", "-U", "2026-11-29 10:00:04.302"],
     "tree-at": ["tree", "--at=2026-11-29 10:00:04"],
     "show": ["show", "22041", "40000", "30008", "2"],
     "stats": ["stats"],
@@ -41,6 +46,8 @@ VIEWS = {
     "top-delay": ["top", "-d", "3s", "-n", "2", "--by=unit,user", "--sort=cpu"],
     "top-json": ["top", "-b", "--by=spawner", "-o", "json", "cc", "sh"],
     "metrics": ["metrics", "-i", STATS],
+    "show-hostile": ["show", "-i", HOSTILE, "50"],
+    "log-last-reverse": ["log", "-r", "-n", "4"],
     "json": ["log", "-o", "json"],
     "json-pretty": ["log", "-o", "json-pretty", "--failed"],
     "sh": ["log", "-o", "sh"],
@@ -60,18 +67,55 @@ EXPORTS = {
     "export-none": ["export", "-o", "report", "nothing-of-this-name"],
     "export-unknown": ["export", "-o", "short"],
 }
+# What a daemon answers, and the command that is given the answer.
+ANSWERS = {
+    "rejected": (["watch"], '{"type":"rejected","reason":"no \\u001b]0;title\\u0007 here"}'),
+    "status": (["status"], """{"type":"stats","version":"0.1\\u001b[31m","uptime_s":93784,"events":{"started":12,"exited":10,"error":3},
+"lost":{"fork":0,"exec":2,"exit":0,"error":0,"skipped":1},"probes":{"errors":"k\\u202eprobe","runs":1000,"run_time_ns":2500000,"ring_buffer_bytes":8388608,
+"ring_buffer_used":4096},"table":{"processes":321,"args_bytes":65536},"memory_bytes":7340032,"journal":{"written":25,"lost":4,"queue":0,"queue_peak":1200},
+"subscribers":[{"uid":0,"pid":77,"events":25,"lost":0,"queue":0,"queue_peak":9000},
+{"uid":1000,"pid":4190000,"events":12345678,"lost":9,"queue":4194304,"queue_peak":4194304}]}""".replace("\n", "")),
+}
 LOCALES = {"utf8": "C.UTF-8", "ascii": "C"}
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u206f]")
 
 
-def printed(view, width, locale, color):
+def run(command, width, locale):
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": LOCALES[locale], "COLUMNS": str(width)}
-    command = [CTL, view[0], "-i", RECORDING, "--numeric", f"--color={color}", *view[1:]]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     return f"exit {done.returncode}\n".encode() + done.stdout + done.stderr
 
 
+def answer(server, line):
+    connection = server.accept()[0]
+    connection.recv(65536)
+    connection.sendall(line.encode() + b"\n")
+    connection.close()
+
+
+def answered(command, line, width, locale, color):
+    """What the command prints when the daemon answers this."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        path = os.path.join(folder, "socket")
+        server.bind(path)
+        server.listen()
+        server.settimeout(20)
+        thread = threading.Thread(target=answer, args=(server, line))
+        thread.start()
+        output = run([CTL, *command, f"--socket={path}", "--numeric", f"--color={color}"], width, locale)
+        thread.join()
+    return output
+
+
+def printed(view, width, locale, color):
+    if isinstance(view, tuple):
+        return answered(*view, width, locale, color)
+    return run([CTL, view[0], "-i", RECORDING, "--numeric", f"--color={color}", *view[1:]], width, locale)
+
+
 def cases():
+    for name, view in ANSWERS.items():
+        yield name, view, 100, "utf8", "never"
     for name, view in VIEWS.items():
         for width in (60, 100, 200):
             yield f"{name}-{width}", view, width, "utf8", "never"

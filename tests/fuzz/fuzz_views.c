@@ -157,6 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ASSERT(recording_add(recording, &parsed) == 0);
 		ASSERT(groups_add(groups, &parsed) == 0);
 	}
+	history_mark_shown(history, false);
 	check_tree(history, 0, false);
 	check_stats(groups, 0);
 	check_stats(groups, 80);

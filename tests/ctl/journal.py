@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""execsnoopctl over journal files, which systemd-journal-remote(8) makes of the recording's events."""
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
+REMOTE = "/lib/systemd/systemd-journal-remote"
+BOOTS = ["b" * 32, "a" * 32, "c" * 32]  # in the order of time, not in that of their names
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def recording():
+    with open(os.path.join(HERE, "recording.json"), encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.startswith('{"type"')]
+    return [line for line in lines if line["type"] in ("started", "exited", "error", "lost") and not line.get("snapshot")]
+
+
+def microseconds(event):
+    day, clock = event["time"].rstrip("Z").split("T")
+    clock, fraction = clock.split(".")
+    seconds = int(subprocess.check_output(["date", "-u", "-d", f"{day} {clock}", "+%s"])) if event["time"] not in SECONDS else SECONDS[event["time"]]
+    SECONDS[event["time"]] = seconds
+    return seconds * 1000000 + int(fraction[:6])
+
+
+SECONDS = {}
+
+
+def fields(event):
+    for key, value in event.items():
+        name = "EXECSNOOP_" + key.upper()
+        if key == "args":
+            yield name, " ".join(map(shlex.quote, value))
+        elif key == "ancestors":
+            yield from (("EXECSNOOP_ANCESTOR", item) for item in value)
+        elif isinstance(value, bool):
+            yield name, "true"
+        elif not isinstance(value, dict):
+            yield name, str(value)
+
+
+def entry(event, boot, number):
+    """One entry in systemd's export format."""
+    at = microseconds(event)
+    head = [("__REALTIME_TIMESTAMP", str(at)), ("__MONOTONIC_TIMESTAMP", str(number + 1)), ("_BOOT_ID", boot), ("_HOSTNAME", "here"),
+            ("_MACHINE_ID", "d" * 32), ("SYSLOG_IDENTIFIER", "execsnoopd"), ("MESSAGE", f"event {number}")]
+    out = b""
+    for name, value in head + list(fields(event)):
+        data = value.encode("utf-8", "surrogateescape")
+        out += name.encode() + (b"=" + data if b"\n" not in data else b"\n" + len(data).to_bytes(8, "little") + data) + b"\n"
+    return out + b"\n"
+
+
+def write(path, events, boot=BOOTS[0], first=0):
+    export = b"".join(entry(event, boot, first + i) for i, event in enumerate(events))
+    subprocess.run([REMOTE, "-o", path, "-"], input=export, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def run(*arguments, status=0):
+    environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run([CTL, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == status, (arguments, done.returncode, done.stdout[-500:], done.stderr)
+    return done.stdout.decode() + done.stderr.decode()
+
+
+def seqs(*arguments):
+    """Those of a subscriber's loss have none."""
+    lines = [json.loads(line) for line in run(*arguments, "-o", "json").splitlines()]
+    return [line["seq"] for line in lines if "seq" in line]
+
+
+@test
+def log_of_a_journal_is_that_of_the_stream(folder):
+    events = recording()
+    write(f"{folder}/a.journal", events)
+    lines = [json.loads(line) for line in run("log", "-t", "started,exited,error,lost", "-D", folder, "-o", "json").splitlines()]
+    for line, event in zip(lines, events):
+        event = {key: value for key, value in event.items() if key not in ("ancestors", "env", "later_key") and not key.endswith("_raw")}
+        assert all(line[key] == value for key, value in event.items() if key != "args"), (line, event)
+    assert len(lines) == len(events)
+
+
+@test
+def last_lines_are_the_last_of_all(folder):
+    write(f"{folder}/a.journal", recording())
+    every = seqs("log", "-D", folder, "-t", "exited,error")
+    assert seqs("log", "-D", folder, "-t", "exited,error", "-n", "5") == every[-5:]
+    assert seqs("log", "-D", folder, "-t", "exited,error", "-r", "-n", "5") == every[:-6:-1]
+    assert seqs("log", "-D", folder, "-t", "exited,error", "-r") == every[::-1]
+    since = ["-S", "2026-11-29 10:00:04 UTC"]
+    assert 0 < len(seqs("log", "-D", folder, "-t", "exited", *since)) < len(every)
+    assert seqs("log", "-D", folder, "-t", "exited", "-r", *since) == seqs("log", "-D", folder, "-t", "exited", *since)[::-1]
+
+
+@test
+def boot_is_chosen_by_number_and_id(folder):
+    events = recording()
+    third = len(events) // 3
+    parts = [events[:third], events[third:2 * third], events[2 * third:]]
+    for boot, part in zip(BOOTS, parts):
+        write(f"{folder}/{boot}.journal", part, boot)
+    for name, part in [("0", 2), ("-1", 1), ("-2", 0), ("1", 0), ("3", 2), (BOOTS[1], 1), (BOOTS[1] + "-1", 0), (BOOTS[1] + "+1", 2)]:
+        expected = [event["seq"] for event in parts[part] if "seq" in event]
+        assert seqs("log", "-t", "!forked", "-D", folder, f"--boot={name}") == expected, name
+    assert seqs("log", "-D", folder, "-t", "!forked", "-b", "-1") == seqs("log", "-D", folder, "-t", "!forked", "-b" + BOOTS[1])
+    assert "no such boot" in run("log", "-D", folder, "-b", "-3", status=69)
+
+
+@test
+def follow_begins_with_the_last_lines_and_continues(folder):
+    events = [event for event in recording() if event["type"] == "exited"]
+    path = f"{folder}/a.journal"
+    write(path, events[:-2])
+    with subprocess.Popen(["timeout", "30", CTL, "log", "-f", "-n", "3", "-D", folder, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        shown = [json.loads(reader.stdout.readline())["seq"] for _ in range(3)]
+        write(f"{folder}/b.journal", events[-2:], first=1000)
+        shown += [json.loads(reader.stdout.readline())["seq"] for _ in range(2)]
+        reader.send_signal(signal.SIGTERM)
+        assert reader.wait(10) == 0
+    assert shown == [event["seq"] for event in events[-5:]], shown
+
+
+@test
+def tree_of_a_span_has_all_that_lived_in_it(folder):
+    write(f"{folder}/a.journal", recording())
+    out = run("tree", "-D", folder, "-S", "2026-11-29 10:00:04.203 UTC", "-U", "2026-11-29 10:00:04.302 UTC", "--numeric")
+    assert "make -j8 all" in out and "sh ×3" in out and "f3.c" in out and "rm ×2" in out and "f1.c" not in out, out
+    out = run("tree", "-D", folder, "--at=2026-11-29 10:00:04 UTC", "--numeric")
+    assert out.count("cc -O2") == 8 and "exit" not in out, out
+
+
+def main():
+    if not os.path.exists(REMOTE):
+        print(f"1..0 # SKIP there is no {REMOTE}")
+        return 0
+    chosen = [function for function in TESTS if len(sys.argv) < 2 or function.__name__ in sys.argv[1:]]
+    bad = 0
+    print(f"1..{len(chosen)}")
+    for number, function in enumerate(chosen, 1):
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                function(folder)
+            print(f"ok {number} - {function.__name__}")
+        except Exception:  # pylint: disable=broad-except
+            bad += 1
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()) + f"not ok {number} - {function.__name__}")
+        sys.stdout.flush()
+    return bad > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
