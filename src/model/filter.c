@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <stdint.h>
 
+#include "model/filter_item.h"
 #include "model/filter_tree.h"
 #include "util/charge.h"
 #include "util/clock.h"
@@ -26,22 +27,10 @@
 
 #define ARG_STEP_BYTES 16 /* of an argument, looked at in one step to find its end */
 #define ERROR_STEPS 64	  /* of matching the name of an error, which is short */
-#define ERRNO_MAX 4095	  /* MAX_ERRNO, include/linux/err.h */
-
-#define BIT(key) (UINT32_C(1) << (key))
-
-/* Keys whose items are numbers and nothing else. */
-#define NUMBER_KEYS (BIT(FILTER_TYPES) | BIT(FILTER_PID) | BIT(FILTER_PPID) | BIT(FILTER_UID) | BIT(FILTER_GID))
-
-struct item {
-	char *entry; /* as given */
-	bool excludes;
-	uint32_t number;   /* pid and the like, event type, errno */
-	struct glob *glob; /* NULL: the number counts */
-};
+#define END_KEYS (FILTER_BIT(FILTER_RESULT) | FILTER_BIT(FILTER_MIN_RUNNING_TIME) | FILTER_BIT(FILTER_MIN_CPU))
 
 struct items {
-	struct item *items;
+	struct filter_item *items;
 	size_t count;
 	bool has_including;
 };
@@ -49,7 +38,7 @@ struct items {
 /* Most subscribers want little, and one number refuses most events: it comes first, so that of each
  * of a thousand filters one cache line is read, not three. */
 struct filter {
-	uint32_t given;		   /* BIT(key): it has items */
+	uint32_t given;		   /* FILTER_BIT(key): it has items */
 	uint32_t only;		   /* the one number that passes quick_key */
 	enum filter_key quick_key; /* FILTER_KEY_MAX: none is so simple */
 	size_t n_entries;
@@ -75,6 +64,14 @@ static const char *const names[FILTER_KEY_MAX] = {
 	[FILTER_CGROUP] = "cgroup",
 	[FILTER_CONTAINER_ID] = "container_id",
 	[FILTER_ERROR] = "error",
+	[FILTER_RESULT] = "result",
+	[FILTER_LOGINUID] = "loginuid",
+	[FILTER_PARENT_COMM] = "parent_comm",
+	[FILTER_CWD] = "cwd",
+	[FILTER_POD_UID] = "pod_uid",
+	[FILTER_SECUREEXEC] = "secureexec",
+	[FILTER_MIN_RUNNING_TIME] = "min_running_time",
+	[FILTER_MIN_CPU] = "min_cpu",
 };
 
 const char *filter_key_name(enum filter_key key)
@@ -111,19 +108,13 @@ size_t filter_memory(const struct filter *filter)
 	return filter ? filter->memory + filter_tree_memory(&filter->tree) : 0;
 }
 
-static void item_free(struct item *item)
-{
-	free(item->entry);
-	glob_free(item->glob);
-}
-
 struct filter *filter_free(struct filter *filter)
 {
 	if (!filter)
 		return NULL;
 	for (size_t key = 0; key < FILTER_KEY_MAX; key++) {
 		for (size_t i = 0; i < filter->keys[key].count; i++)
-			item_free(&filter->keys[key].items[i]);
+			filter_item_free(&filter->keys[key].items[i]);
 		free(filter->keys[key].items);
 	}
 	free(filter->tree.places);
@@ -131,92 +122,16 @@ struct filter *filter_free(struct filter *filter)
 	return NULL;
 }
 
-/* Decimal digits and nothing else. */
-static bool number_parse(struct bytes text, uint32_t max, uint32_t *ret)
-{
-	uint64_t n = 0;
-
-	if (text.size == 0)
-		return false;
-	for (size_t i = 0; i < text.size; i++) {
-		if (text.data[i] < '0' || text.data[i] > '9')
-			return false;
-		n = n * 10 + (uint64_t)(text.data[i] - '0');
-		if (n > max)
-			return false;
-	}
-	*ret = (uint32_t)n;
-	return true;
-}
-
-/* An error's number, negative as in error_code or positive as in errno(3), or its name, which may
- * be a glob. A name that does not exist is refused, since it would never match. */
-static int error_parse(struct item *item, struct bytes value, const char **ret_reason)
-{
-	struct bytes digits = value, name;
-	int r;
-
-	if (digits.size > 0 && digits.data[0] == '-') {
-		digits.data++;
-		digits.size--;
-	}
-	if (number_parse(digits, ERRNO_MAX, &item->number) && item->number > 0)
-		return 0;
-	r = glob_new(&item->glob, value, ret_reason);
-	if (r < 0 || !glob_is_literal(item->glob, &name))
-		return r;
-	for (int i = 1; i <= ERRNO_MAX; i++) {
-		const char *known = errno_name(i);
-
-		if (known && bytes_equal(name, bytes_of(known))) {
-			item->glob = glob_free(item->glob);
-			item->number = (uint32_t)i;
-			return 0;
-		}
-	}
-	*ret_reason = "no such error";
-	return -EINVAL;
-}
-
-static int item_parse(struct item *item, enum filter_key key, struct bytes value, const char **ret_reason)
-{
-	enum event_type type;
-
-	switch (key) {
-	case FILTER_TYPES:
-		if (!event_type_by_name(value, &type)) {
-			*ret_reason = "no such event type";
-			return -EINVAL;
-		}
-		item->number = type;
-		return 0;
-	case FILTER_PID:
-	case FILTER_PPID:
-	case FILTER_TREE:
-	case FILTER_UID:
-	case FILTER_GID:
-		if (!number_parse(value, UINT32_MAX, &item->number)) {
-			*ret_reason = "not a number";
-			return -EINVAL;
-		}
-		return 0;
-	case FILTER_ERROR:
-		return error_parse(item, value, ret_reason);
-	default:
-		return glob_new(&item->glob, value, ret_reason);
-	}
-}
-
 /* After an item was added to `key`. */
 static void update_quick_key(struct filter *filter, enum filter_key key)
 {
 	const struct items *items = &filter->keys[key];
 
-	if (!(NUMBER_KEYS & BIT(key)))
+	if (!(FILTER_NUMBER_KEYS & FILTER_BIT(key)))
 		return;
 	if (items->count == 1 && items->has_including) {
 		filter->quick_key = key;
-		filter->only = items->items[0].number;
+		filter->only = (uint32_t)items->items[0].number;
 	} else if (filter->quick_key == key) {
 		filter->quick_key = FILTER_KEY_MAX;
 	}
@@ -241,7 +156,7 @@ static int check_limits(const struct filter *filter, enum filter_key key, struct
 	return -E2BIG;
 }
 
-static int check_cost(const struct filter *filter, const struct item *item, const char **ret_reason)
+static int check_cost(const struct filter *filter, const struct filter_item *item, const char **ret_reason)
 {
 	const struct glob *glob = item->glob;
 
@@ -259,10 +174,10 @@ static int check_cost(const struct filter *filter, const struct item *item, cons
 
 int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, const char **ret_reason)
 {
-	_cleanup_(item_free) struct item item = {};
+	_cleanup_(filter_item_free) struct filter_item item = {};
 	struct items *items = &filter->keys[key];
 	struct bytes value = entry;
-	struct item *grown;
+	struct filter_item *grown;
 	int r;
 
 	ASSERT(key < FILTER_KEY_MAX);
@@ -279,9 +194,13 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 		value.data++;
 		value.size--;
 	}
-	r = item_parse(&item, key, value, ret_reason);
+	r = filter_item_parse(&item, key, value, ret_reason);
 	if (r < 0)
 		return r;
+	if (FILTER_SINGLE_KEYS & FILTER_BIT(key) && (item.excludes || items->count > 0)) {
+		*ret_reason = item.excludes ? "cannot exclude" : "more than one value";
+		return -EINVAL;
+	}
 	r = check_cost(filter, &item, ret_reason);
 	if (r < 0)
 		return r;
@@ -292,7 +211,7 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 	items->items = grown;
 	items->items[items->count++] = item;
 	items->has_including = items->has_including || !item.excludes;
-	filter->given |= BIT(key);
+	filter->given |= FILTER_BIT(key);
 	filter->n_entries++;
 	filter->size += entry.size;
 	/* The list of items has as many as there are. */
@@ -303,7 +222,7 @@ int filter_add(struct filter *filter, enum filter_key key, struct bytes entry, c
 		filter->n_searches += glob_searches(item.glob);
 		filter->n_tables += glob_tables(item.glob);
 	}
-	item = (struct item){};
+	item = (struct filter_item){};
 	update_quick_key(filter, key);
 	return 0;
 }
@@ -321,10 +240,10 @@ bool filter_is_empty(const struct filter *filter)
 
 bool filter_has_tree(const struct filter *filter)
 {
-	return filter->given & BIT(FILTER_TREE);
+	return filter->given & FILTER_BIT(FILTER_TREE);
 }
 
-static uint32_t item_trees(const struct item *item)
+static uint32_t item_trees(const struct filter_item *item)
 {
 	return item->excludes ? TREE_EXCLUDED : TREE_INCLUDED;
 }
@@ -380,7 +299,7 @@ int filter_archive(struct filter *filter, struct archive *archive)
 	return filter_tree_archive(filter ? &filter->tree : NULL, archive);
 }
 
-static enum glob_result item_try_args(const struct item *item, struct bytes args, struct filter_place *place,
+static enum glob_result item_try_args(const struct filter_item *item, struct bytes args, struct filter_place *place,
 				      int64_t *steps)
 {
 	size_t next = place->arg;
@@ -399,7 +318,7 @@ static enum glob_result item_try_args(const struct item *item, struct bytes args
 	return GLOB_NO;
 }
 
-static bool item_matches_error(const struct item *item, const struct event *event)
+static bool item_matches_error(const struct filter_item *item, const struct event *event)
 {
 	const char *name;
 
@@ -411,7 +330,7 @@ static bool item_matches_error(const struct item *item, const struct event *even
 	return name && glob_match(item->glob, bytes_of(name));
 }
 
-/* What the event has of one of NUMBER_KEYS. */
+/* What the event has of one of FILTER_NUMBER_KEYS. */
 static uint32_t number_of(const struct event *event, enum filter_key key)
 {
 	switch (key) {
@@ -423,9 +342,25 @@ static uint32_t number_of(const struct event *event, enum filter_key key)
 		return event->process->ppid;
 	case FILTER_UID:
 		return event->process->uid;
+	case FILTER_LOGINUID:
+		return event->process->loginuid;
+	case FILTER_SECUREEXEC:
+		return event->process->image.secureexec;
 	default:
 		return event->process->gid;
 	}
+}
+
+/* Of an end, and of nothing else. */
+static bool item_matches_end(const struct filter_item *item, enum filter_key key, const struct event *event)
+{
+	if (event->type != EVENT_EXITED)
+		return false;
+	if (key == FILTER_RESULT)
+		return item->number >> event_result(event) & 1;
+	if (key == FILTER_MIN_RUNNING_TIME)
+		return event->end.running_ns >= item->number;
+	return event->end.cpu_known && event->end.cpu_user_ns + event->end.cpu_system_ns >= item->number;
 }
 
 static struct bytes text_of(const struct process *process, enum filter_key key)
@@ -441,23 +376,33 @@ static struct bytes text_of(const struct process *process, enum filter_key key)
 		return process->image.unit;
 	case FILTER_CGROUP:
 		return process->image.cgroup;
+	case FILTER_PARENT_COMM:
+		return process->parent_comm;
+	case FILTER_CWD:
+		return process->image.cwd;
+	case FILTER_POD_UID:
+		return process->image.pod_uid;
 	default:
 		return process->image.container_id;
 	}
 }
 
-static enum glob_result item_try(const struct item *item, enum filter_key key, const struct event *event,
+static enum glob_result item_try(const struct filter_item *item, enum filter_key key, const struct event *event,
 				 struct filter_place *place, int64_t *steps)
 {
 	struct bytes text;
 
-	if (NUMBER_KEYS & BIT(key)) {
+	if (FILTER_NUMBER_KEYS & FILTER_BIT(key)) {
 		(*steps)--;
 		return item->number == number_of(event, key) ? GLOB_YES : GLOB_NO;
 	}
 	if (key == FILTER_ERROR) {
 		*steps -= ERROR_STEPS;
 		return item_matches_error(item, event) ? GLOB_YES : GLOB_NO;
+	}
+	if (END_KEYS & FILTER_BIT(key)) {
+		(*steps)--;
+		return item_matches_end(item, key, event) ? GLOB_YES : GLOB_NO;
 	}
 	if (key == FILTER_ARGS)
 		return item_try_args(item, event->process->image.args, place, steps);
@@ -482,7 +427,7 @@ static enum filter_result key_try(const struct filter *filter, enum filter_key k
 	if (key == FILTER_TREE)
 		return tree_try(filter, event, steps);
 	for (; place->item < items->count; place->item++) {
-		const struct item *item = &items->items[place->item];
+		const struct filter_item *item = &items->items[place->item];
 		enum glob_result r;
 
 		/* One including match is enough; all excluding items are tried. */

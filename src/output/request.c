@@ -137,9 +137,11 @@ static int read_count(const struct member *m, uint64_t most, uint64_t *to)
 	return 0;
 }
 
-/* A string or a number as a configuration file would have it. */
-static const char *text_of(yajl_val value)
+/* A string or a number as a configuration file would have it, and for secureexec a boolean. */
+static const char *text_of(unsigned key, yajl_val value)
 {
+	if (key == FILTER_SECUREEXEC && (YAJL_IS_TRUE(value) || YAJL_IS_FALSE(value)))
+		return YAJL_IS_TRUE(value) ? "true" : "false";
 	return YAJL_IS_STRING(value) ? YAJL_GET_STRING(value) : YAJL_IS_NUMBER(value) ? YAJL_GET_NUMBER(value) : NULL;
 }
 
@@ -149,7 +151,8 @@ static int add_values(const struct member *m, int (*add)(const struct member *m,
 	size_t n = YAJL_IS_ARRAY(m->value) ? YAJL_GET_ARRAY(m->value)->len : 1;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *text = text_of(YAJL_IS_ARRAY(m->value) ? YAJL_GET_ARRAY(m->value)->values[i] : m->value);
+		const char *text =
+			text_of(m->key, YAJL_IS_ARRAY(m->value) ? YAJL_GET_ARRAY(m->value)->values[i] : m->value);
 		int r;
 
 		if (!text)

@@ -39,7 +39,15 @@
 	FILTER(section, "unit", member, FILTER_UNIT), \
 	FILTER(section, "cgroup", member, FILTER_CGROUP), \
 	FILTER(section, "container_id", member, FILTER_CONTAINER_ID), \
-	FILTER(section, "error", member, FILTER_ERROR)
+	FILTER(section, "error", member, FILTER_ERROR), \
+	FILTER(section, "result", member, FILTER_RESULT), \
+	FILTER(section, "loginuid", member, FILTER_LOGINUID), \
+	FILTER(section, "parent_comm", member, FILTER_PARENT_COMM), \
+	FILTER(section, "cwd", member, FILTER_CWD), \
+	FILTER(section, "pod_uid", member, FILTER_POD_UID), \
+	FILTER(section, "secureexec", member, FILTER_SECUREEXEC), \
+	FILTER(section, "min_running_time", member, FILTER_MIN_RUNNING_TIME), \
+	FILTER(section, "min_cpu", member, FILTER_MIN_CPU)
 /* clang-format on */
 
 static const struct setting table[] = {

@@ -516,7 +516,8 @@ static bool is_too_long_comm(struct bytes entry)
 
 const char *setting_doubt(const struct setting *setting, const char *value)
 {
-	bool is_comm = setting->type == &type_filter && setting->key == FILTER_COMM;
+	bool is_comm = setting->type == &type_filter &&
+		       (setting->key == FILTER_COMM || setting->key == FILTER_PARENT_COMM);
 	const char *at = value;
 	struct bytes entry;
 

@@ -322,7 +322,7 @@ TEST(filter_keys_have_names)
 		CHECK(filter_key_by_name(bytes_of(filter_key_name((enum filter_key)i)), &key));
 		CHECK_INT(key, i);
 	}
-	CHECK(!filter_key_by_name(BYTES("cwd"), &key));
+	CHECK(!filter_key_by_name(BYTES("gid_"), &key));
 	CHECK(!filter_key_by_name(BYTES("pid "), &key));
 	CHECK(!filter_key_by_name(BYTES(""), &key));
 }
@@ -441,6 +441,76 @@ TEST(filter_error_by_name_glob_or_number)
 	CHECK(!PASSES(&error, "error=*") && PASSES(&error, "error=4000") && PASSES(&error, "error=-4000"));
 }
 
+TEST(filter_result_by_name_or_glob)
+{
+	struct event exited = { .type = EVENT_EXITED, .process = &curl, .end = { .status_known = true } };
+	struct event unknown = { .type = EVENT_EXITED, .process = &curl };
+
+	CHECK(PASSES(&exited, "result=success") && !PASSES(&exited, "result=!success"));
+	CHECK(PASSES(&exited, "result=*") && PASSES(&exited, "result=exit-code", "result=s*"));
+	exited.end.status = 9;
+	CHECK(PASSES(&exited, "result=signal") && PASSES(&exited, "result=!success") && PASSES(&exited, "result=s*"));
+	CHECK(!PASSES(&exited, "result=success", "result=core-dump") && !PASSES(&exited, "result=core-dump"));
+	exited.end.status = 9 | 0x80;
+	CHECK(PASSES(&exited, "result=core-dump") && !PASSES(&exited, "result=s*"));
+	exited.end.status = 0x100;
+	CHECK(PASSES(&exited, "result=exit-code") && PASSES(&exited, "result=*-*"));
+	/* An event without a result matches no entry. */
+	CHECK(!PASSES(&started, "result=*") && PASSES(&started, "result=!*") && PASSES(&started, "result=!success"));
+	CHECK(!PASSES(&unknown, "result=*") && PASSES(&unknown, "result=!success"));
+}
+
+TEST(filter_minimum_is_of_ends_alone)
+{
+	struct event exited = {
+		.type = EVENT_EXITED,
+		.process = &curl,
+		.end = { .running_ns = 1500000000, .cpu_known = true, .cpu_user_ns = 60, .cpu_system_ns = 40 },
+	};
+
+	CHECK(PASSES(&exited, "min_running_time=1500ms") && PASSES(&exited, "min_running_time=1.5s"));
+	CHECK(PASSES(&exited, "min_running_time=1") && PASSES(&exited, "min_running_time=0"));
+	CHECK(!PASSES(&exited, "min_running_time=1500001us") && !PASSES(&exited, "min_running_time=2min 3s"));
+	CHECK(PASSES(&exited, "min_cpu=100ns") && !PASSES(&exited, "min_cpu=101ns"));
+	CHECK(!PASSES(&exited, "min_cpu=100ns", "min_running_time=2s"));
+	exited.end.cpu_known = false;
+	CHECK(!PASSES(&exited, "min_cpu=0"));
+	/* More than the 32 bits of other numbers. */
+	CHECK(!PASSES(&exited, "min_running_time=4294967296ns") && !PASSES(&exited, "min_running_time=1w"));
+	CHECK(!PASSES(&started, "min_running_time=0") && !PASSES(&started, "min_cpu=0"));
+}
+
+TEST(filter_loginuid_may_be_unset)
+{
+	struct process process = curl;
+	struct event event = { .type = EVENT_STARTED, .process = &process };
+
+	process.loginuid = 1000;
+	CHECK(PASSES(&event, "loginuid=1000") && PASSES(&event, "loginuid=!unset") && !PASSES(&event, "loginuid=100"));
+	process.loginuid = PROCESS_UNSET;
+	CHECK(PASSES(&event, "loginuid=unset") && PASSES(&event, "loginuid=4294967295"));
+	CHECK(!PASSES(&event, "loginuid=!unset") && !PASSES(&event, "loginuid=0") && PASSES(&event, "loginuid=!0"));
+}
+
+TEST(filter_parent_cwd_pod_and_secureexec)
+{
+	struct process process = curl;
+	struct event event = { .type = EVENT_STARTED, .process = &process };
+
+	CHECK(!PASSES(&event, "parent_comm=*") && !PASSES(&event, "cwd=*"));
+	process.parent_comm = BYTES("bash");
+	process.image.cwd = BYTES("/srv/www");
+	CHECK(PASSES(&event, "parent_comm=ba*") && !PASSES(&event, "parent_comm=curl"));
+	CHECK(PASSES(&event, "cwd=/srv/*") && !PASSES(&event, "cwd=/srv") && !PASSES(&event, "cwd=!*www"));
+	CHECK(!PASSES(&event, "pod_uid=*"));
+	process.image.pod_uid = BYTES("c0ffee00-0000");
+	CHECK(PASSES(&event, "pod_uid=c0ffee*") && !PASSES(&event, "pod_uid=c0ffee"));
+	CHECK(PASSES(&event, "secureexec=no") && !PASSES(&event, "secureexec=yes") &&
+	      PASSES(&event, "secureexec=!yes"));
+	process.image.secureexec = true;
+	CHECK(PASSES(&event, "secureexec=YES") && PASSES(&event, "secureexec=1") && !PASSES(&event, "secureexec=off"));
+}
+
 TEST(filter_lost_and_live_always_pass)
 {
 	struct event lost = { .type = EVENT_LOST }, live = { .type = EVENT_LIVE };
@@ -480,7 +550,28 @@ TEST(filter_refuses_invalid_values)
 	check_refused(FILTER_ERROR, BYTES("--2"), -EINVAL, "no such error");
 	check_refused(FILTER_ERROR, BYTES(""), -EINVAL, "no such error");
 	check_refused(FILTER_COMM, BYTES("a\0b"), -EINVAL, "has a NUL byte");
+	check_refused(FILTER_RESULT, BYTES("failure"), -EINVAL, "no such result");
+	check_refused(FILTER_RESULT, BYTES("!x*"), -EINVAL, "no such result");
+	check_refused(FILTER_RESULT, BYTES("[[:x:]]"), -EINVAL, "no such character class");
+	check_refused(FILTER_LOGINUID, BYTES("-1"), -EINVAL, "neither a number nor unset");
+	check_refused(FILTER_SECUREEXEC, BYTES("maybe"), -EINVAL, "not a boolean (yes or no)");
+	check_refused(FILTER_SECUREEXEC, BYTES(""), -EINVAL, "not a boolean (yes or no)");
+	check_refused(FILTER_MIN_CPU, BYTES(""), -EINVAL, "not a duration (as 100ms or 2min 3s)");
+	check_refused(FILTER_MIN_CPU, BYTES("5 parsecs"), -EINVAL, "not a duration (as 100ms or 2min 3s)");
+	check_refused(FILTER_MIN_RUNNING_TIME, BYTES("584600y"), -EINVAL, "not a duration (as 100ms or 2min 3s)");
+	check_refused(FILTER_MIN_RUNNING_TIME, BYTES("!1s"), -EINVAL, "cannot exclude");
 	check_refused(FILTER_COMM, BYTES("[[:x:]]"), -EINVAL, "no such character class");
+}
+
+TEST(filter_minimum_has_one_value)
+{
+	_cleanup_(filter_free_p) struct filter *filter = filter_of((const char *const[]){ "min_cpu=1s", NULL });
+	const char *reason = "";
+
+	CHECK_INT(filter_add(filter, FILTER_MIN_CPU, BYTES("2s"), &reason), -EINVAL);
+	CHECK_STR(reason, "more than one value");
+	CHECK_STR(filter_entry(filter, FILTER_MIN_CPU, 0), "1s");
+	CHECK(!filter_entry(filter, FILTER_MIN_CPU, 1));
 }
 
 TEST(filter_limits_its_entries)

@@ -45,6 +45,13 @@ TEST(subscription_has_filters_fields_and_snapshot)
 	CHECK_STR(filter_entry(request.filter, FILTER_EXE, 0), "/usr/*");
 	CHECK(!filter_entry(request.filter, FILTER_EXE, 1));
 	request_clear(&request);
+	CHECK_INT(parse("{\"secureexec\":true,\"min_cpu\":1.5,\"result\":[\"!success\"]}"), 0);
+	CHECK_STR(filter_entry(request.filter, FILTER_SECUREEXEC, 0), "true");
+	CHECK_STR(filter_entry(request.filter, FILTER_MIN_CPU, 0), "1.5");
+	CHECK_STR(filter_entry(request.filter, FILTER_RESULT, 0), "!success");
+	request_clear(&request);
+	refused("{\"comm\":true}", "comm: not a string, a number, or a list of these");
+	refused("{\"min_cpu\":[1,2]}", "min_cpu: '2': more than one value");
 	CHECK_INT(parse("{\"fields\":\"basic\",\"types\":\"started\"}"), 0);
 	CHECK(request.keys == KEYS_BASIC);
 	request_clear(&request);

@@ -210,6 +210,25 @@ TEST(fields_are_a_union_of_presets_and_keys)
 	}
 }
 
+TEST(filters_are_dumped_as_given)
+{
+	struct settings *s = taken("[stdout]\nmin_running_time = 2min 3s\nresult = !success, core-*\nsecureexec=no\n");
+	char *data = NULL;
+	size_t size;
+	FILE *out = open_memstream(&data, &size);
+
+	CHECK(out);
+	CHECK_INT(settings_dump(s, out), 0);
+	fclose(out);
+	CHECK(strstr(strstr(data, "[stdout]"), "\nmin_running_time = 2min 3s\n"));
+	CHECK(strstr(strstr(data, "[stdout]"), "\nresult = !success, core-*\n"));
+	CHECK(strstr(strstr(data, "[stdout]"), "\nsecureexec = no\n"));
+	free(data);
+	settings_free(s);
+	refused("[stdout]\nmin_cpu = 1s, 2s\n", "x.conf:2: min_cpu = 1s, 2s: more than one value\n");
+	refused("[stdout]\nresult = good\n", "x.conf:2: result = good: no such result\n");
+}
+
 TEST(errors_have_file_and_line)
 {
 	refused("[nonsense]\n", "x.conf:1: unknown section [nonsense]\n");

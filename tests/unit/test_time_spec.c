@@ -96,6 +96,8 @@ TEST(span_is_a_sum_of_units)
 	CHECK(!time_span_parse("ms", &ns));
 	CHECK(!time_span_parse("-1s", &ns));
 	CHECK(!time_span_parse("1s x", &ns));
+	CHECK(!time_span_parse("1.2.3s", &ns));
+	CHECK(!time_span_parse("1..5", &ns));
 	CHECK(!time_span_parse("99999999999999999999", &ns));
 }
 
