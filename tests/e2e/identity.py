@@ -87,6 +87,24 @@ def process_in_a_namespace_of_its_own_has_its_number():
 
 
 @test
+def process_that_is_cloned_into_a_namespace_has_its_number():
+    if not needs(is_separable("net") and is_separable("time"), "no net or time namespaces"):
+        return
+    own = namespaces_of("self")
+    with live({"probes": {"forks": "yes"}}) as (_, stream):
+        links = "readlink /proc/self/ns/net >&2; exec %s exit 0" % ODD
+        process = odd("clone", "0x40000000", "/bin/sh", "-c", links, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # CLONE_NEWNET
+        out, err = process.communicate()
+        child, number = int(out), int(err.split(b"[")[1].split(b"]")[0])
+        exited = stream.wait_exit(child)
+        events = [*stream.of(child, "forked"), *stream.of(child, "started"), exited]
+        equal({e["net_ns"] for e in events}, {number})
+        check(number != own["net_ns"] and len(events) == 4, events)
+        # Since 6.1 an exec enters what unshare(2) made for children (2b5f9dad32ed).
+        Subject("unshare", "--time", ODD, "wait", "0").finish(stream)
+
+
+@test
 def namespace_entered_later_is_that_of_the_next_exec():
     if not needs(is_separable("net"), "no net namespaces"):
         return

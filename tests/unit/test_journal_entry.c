@@ -13,8 +13,15 @@ TEST(entry_of_started_has_all_fields)
 {
 	struct process process = curl();
 	struct event event = event_of(EVENT_STARTED, &process);
-	const struct sent *entry = entry_of(&event);
+	const struct sent *entry;
 
+	process.net_ns = 4026531833;
+	process.sid = 15785;
+	process.session_start = 9;
+	process.image.exe_upper = process.image.exe_ctime_known = true;
+	process.image.exe_ctime = 1;
+	process.image.pod_uid = BYTES("7ea");
+	entry = entry_of(&event);
 	CHECK_STR(field(entry, "MESSAGE"), "curl[22022] started by bash[15785]: curl -O https://x.y/z");
 	CHECK_STR(field(entry, "MESSAGE_ID"), MESSAGE_ID_STARTED);
 	CHECK_STR(field(entry, "PRIORITY"), "6");
@@ -25,6 +32,11 @@ TEST(entry_of_started_has_all_fields)
 	CHECK_STR(field(entry, "EXECSNOOP_PID"), "22022");
 	CHECK_STR(field(entry, "EXECSNOOP_UID"), "1000");
 	CHECK_STR(field(entry, "EXECSNOOP_EXE"), "/usr/bin/curl");
+	CHECK_STR(field(entry, "EXECSNOOP_NET_NS"), "4026531833");
+	CHECK_STR(field(entry, "EXECSNOOP_EXE_UPPER"), "true");
+	CHECK_STR(field(entry, "EXECSNOOP_EXE_CTIME"), "1970-01-01T00:00:00.000000001Z");
+	CHECK_STR(field(entry, "EXECSNOOP_POD_UID"), "7ea");
+	CHECK_STR(field(entry, "EXECSNOOP_SESSION_LEADER_ID"), "0000000000000000-15785-9");
 	CHECK_STR(field(entry, "EXECSNOOP_ARGS"), "curl -O https://x.y/z");
 	CHECK_INT(count(entry, "EXECSNOOP_ARG"), 3);
 	CHECK(has_bytes(entry, "EXECSNOOP_ARG", 1, BYTES("-O")));
