@@ -55,7 +55,7 @@ static __always_inline void args_chunk_send(struct args_chunk *c, u32 n)
 	c->args.head.lost_events = READ_ONCE(shared.lost_events);
 	c->args.head.lost_forks = READ_ONCE(shared.lost_forks);
 	c->args.bytes.size = n;
-	emit(&c->args, sizeof(struct record_args) + n, c->args.head.kind);
+	emit(&c->args, sizeof(struct record_args) + n, c->args.head.kind, false);
 	*(volatile u64 *)&c->args.position += n;
 }
 

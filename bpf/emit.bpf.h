@@ -4,7 +4,9 @@
  * woken only when it asked for it.
  *
  * The consumer writes to wake_at how many waiting bytes are worth a wake-up: 1 while it sleeps, a
- * good part of the ring while it drains by a timer, 0 for never. A producer commits its record
+ * good part of the ring while it drains by a timer, 0 for never. A record that makes no event, as
+ * that of a fork, does not wake a consumer that sleeps: it waits for one that does, or until it and
+ * its like fill a good part of the ring. A producer commits its record
  * first (the commit is an xchg, hence a full barrier) and reads wake_at then; the consumer sets
  * wake_at first and looks at the ring then. So one of both sees the other, and no record is left
  * waiting. The wake-up itself is an empty record that is discarded, since only a commit or a
@@ -49,11 +51,13 @@ static __always_inline void lost_count(u32 kind)
 		__sync_fetch_and_add(&shared.lost_events, 1);
 }
 
-static __always_inline void wake_consumer(void)
+static __always_inline void wake_consumer(bool is_event)
 {
 	u32 wake_at = READ_ONCE(shared.wake_at);
 	void *empty;
 
+	if (wake_at == 1 && !is_event)
+		wake_at = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE) / RECORD_WAKE_PART;
 	if (wake_at == 0 || (wake_at > 1 && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < wake_at))
 		return;
 	empty = bpf_ringbuf_reserve(&ring, 8, 0);
@@ -66,15 +70,16 @@ static __always_inline void wake_consumer(void)
 /*
  * Sends `size` bytes. A record is filled elsewhere first: the consumer stops at one that is
  * reserved and not committed (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all later records
- * would wait for the program that fills it, and that may be preempted.
+ * would wait for the program that fills it, and that may be preempted. is_event: it makes one, for
+ * which a reader may be waiting.
  */
-static __always_inline bool emit(void *record, u32 size, u32 kind)
+static __always_inline bool emit(void *record, u32 size, u32 kind, bool is_event)
 {
 	bool sent = bpf_ringbuf_output(&ring, record, size, BPF_RB_NO_WAKEUP) == 0;
 
 	if (!sent)
 		lost_count(kind);
-	wake_consumer();
+	wake_consumer(is_event);
 	return sent;
 }
 

@@ -205,7 +205,7 @@ static __always_inline void failed_exec_send(struct scratch *s, u32 at)
 {
 	barrier_var(at);
 	if (at <= sizeof(s->bytes))
-		emit(s->bytes, at, RECORD_ERROR);
+		emit(s->bytes, at, RECORD_ERROR, true);
 }
 
 /* Puts off a failure whose arguments are not in memory, if it can: failed_exec_finish() comes later

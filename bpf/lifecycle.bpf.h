@@ -25,7 +25,7 @@ static __always_inline int fork_emit(bool typed, struct task_struct *parent, str
 	r.forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
 	r.forker_tid = PEEK(typed, parent, pid);
 	head_set(&r.head, RECORD_FORK, sizeof(r), bpf_ktime_get_boot_ns(), r.process.start, tgid, tgid);
-	emit(&r, sizeof(r), RECORD_FORK);
+	emit(&r, sizeof(r), RECORD_FORK, settings.forks);
 	return 0;
 }
 
@@ -148,7 +148,7 @@ static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *t
 	head_set(&r->head, RECORD_EXEC, at, time, r->process.start, r->process.tgid, r->process.tgid);
 	barrier_var(at);
 	if (at <= sizeof(f.s->bytes))
-		emit(f.s->bytes, at, RECORD_EXEC);
+		emit(f.s->bytes, at, RECORD_EXEC, true);
 	return 0;
 }
 
@@ -326,7 +326,7 @@ static __always_inline int exit_emit(bool typed, u32 slot, struct task_struct *t
 	exit_usage(typed, slot, &r, task, signal);
 	head_set(&r.head, RECORD_EXIT, sizeof(r), time, PEEK(typed, leader, start_boottime), tgid,
 		 PEEK(typed, task, pid));
-	emit(&r, sizeof(r), RECORD_EXIT);
+	emit(&r, sizeof(r), RECORD_EXIT, r.flags & EXIT_F_EXECED || settings.forks);
 	return 0;
 }
 

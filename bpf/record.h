@@ -203,6 +203,8 @@ struct record_args {
 	struct part bytes;
 };
 
+#define RECORD_WAKE_PART 4 /* of the ring buffer: if a fourth of it waits, a consumer that is awake is woken too */
+
 /* Memory that both sides see: when to wake the consumer (emit.bpf.h), and what was lost since
  * load. */
 struct record_shared {
@@ -263,7 +265,7 @@ struct record_settings {
 	__u32 registers;	 /* there is bpf_task_pt_regs() (5.15) */
 	__u32 prepared;		 /* the entries of the calls are not seen (6.10, bpf/failed_exec_pending.bpf.h) */
 	__u32 preempted_returns; /* the kernel may skip runs at returns: RECORD_x (bpf/failed_exec_attach.bpf.h) */
-	__u32 spare;
+	__u32 forks;		 /* events are made of them */
 	/* Ids of the cgroup v1 hierarchies, the first choice first; then 0. */
 	__u32 hierarchies[RECORD_HIERARCHIES];
 };

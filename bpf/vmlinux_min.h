@@ -39,7 +39,7 @@ enum {
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
-enum { BPF_RB_AVAIL_DATA = 0 };
+enum { BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
 #define PF_FORKNOEXEC 0x00000040     /* include/linux/sched.h */
 #define PF_KTHREAD 0x00200000	     /* include/linux/sched.h */

@@ -81,7 +81,8 @@ static void watchdog_look(void *userdata, struct watchdog_path *ret)
 	struct pipeline_stats stats;
 
 	pipeline_stats(d->pipeline, &stats);
-	*ret = (struct watchdog_path){ .taken = stats.records, .waiting = ringbuf_used(probe_source(d->probe)->ring) };
+	*ret = (struct watchdog_path){ .taken = stats.records,
+				       .waiting = record_source_waiting(probe_source(d->probe)) };
 }
 
 static int watchdog_push(void *userdata)

@@ -319,6 +319,7 @@ int probe_new(struct probe **ret, const struct settings *settings, struct probe_
 		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
 		.env_wanted = settings->probes.env != NULL,
 		.preempted = preempts_at_tracepoints(),
+		.forks = settings->probes.forks,
 	};
 	read_hierarchies(&config);
 	r = load_btf(&btf, settings->probes.btf, reason);

@@ -133,9 +133,16 @@ bool record_source_sleep(struct record_source *source)
 	return false;
 }
 
+uint64_t record_source_waiting(const struct record_source *source)
+{
+	bool sleeps = __atomic_load_n(&source->shared->wake_at, __ATOMIC_RELAXED) == 1;
+
+	return sleeps ? 0 : ringbuf_used(source->ring);
+}
+
 void record_source_awake(struct record_source *source)
 {
-	uint32_t part = (uint32_t)(ringbuf_size(source->ring) / 4);
+	uint32_t part = (uint32_t)(ringbuf_size(source->ring) / RECORD_WAKE_PART);
 
 	__atomic_store_n(&source->shared->wake_at, part, __ATOMIC_RELAXED);
 }

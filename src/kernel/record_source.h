@@ -68,6 +68,8 @@ void record_source_forget(uint32_t set);
  */
 bool record_source_sleep(struct record_source *source);
 void record_source_awake(struct record_source *source);
+/* Bytes that the consumer is to read. What waits while it sleeps makes no event (bpf/emit.bpf.h). */
+uint64_t record_source_waiting(const struct record_source *source);
 
 /* Counters since the programs were loaded. */
 struct loss_count {

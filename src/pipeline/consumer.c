@@ -36,8 +36,10 @@
 #define OTHERS_MAX_US 20000
 #define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
 #define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
-#define DRAIN_FIRST_US 300     /* after a wake-up: what follows a fork, mostly its exec, is there soon */
+#define DRAIN_FIRST_US 300     /* after a wake-up, if the next record may not wake the consumer */
 #define DRAIN_GROWTH 4	       /* of the pause, from turn to turn */
+#define WAKES_MAX 8	       /* wake-ups during pauses, after long sleep */
+#define WAKE_SLEEP_US 20000    /* of sleep, for one of them */
 #define SETTLE_PAUSE_US 1000   /* for the producer of an incomplete record to run */
 #define SETTLE_PAUSES 1000
 #define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss continues */
@@ -63,6 +65,8 @@ struct consumer {
 	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
 	bool cut;	       /* it ended before the ring was empty */
 	uint64_t pause_us;     /* before the next turn; 0 while the consumer sleeps */
+	uint64_t slept_us;     /* since when it sleeps */
+	unsigned wakes;	       /* during pauses, that producers may spend */
 	int64_t epoch;
 	struct trim trim;
 	struct skipped skipped;
@@ -389,12 +393,42 @@ static int stop_timers(struct consumer *consumer)
 	return r < 0 ? r : set_timer(consumer->timer, deadline > now ? (deadline - now) / 1000 + 1 : 0);
 }
 
+/* The more it sleeps, the fewer programs there are that a wake-up slows. */
+static void end_sleep(struct consumer *consumer, uint64_t now_us)
+{
+	uint64_t wakes = consumer->wakes + (now_us - consumer->slept_us) / WAKE_SLEEP_US;
+
+	consumer->wakes = wakes < WAKES_MAX ? (unsigned)wakes : WAKES_MAX;
+}
+
+/*
+ * A pause, which ends with the next event while wake-ups are left: each costs the traced program ten times what the
+ * record does, so they are for a machine on which little happens. Then a pause is as long as it may be at once. False:
+ * records arrived in the meantime.
+ */
+static bool begin_pause(struct consumer *consumer)
+{
+	if (consumer->wakes > 0) {
+		consumer->pause_us = DRAIN_PAUSE_US;
+		if (record_source_sleep(consumer->source))
+			return true;
+		consumer->wakes--;
+		return false;
+	}
+	consumer->pause_us = consumer->pause_us == 0 ? DRAIN_FIRST_US : consumer->pause_us * DRAIN_GROWTH;
+	if (consumer->pause_us > DRAIN_PAUSE_US)
+		consumer->pause_us = DRAIN_PAUSE_US;
+	return true;
+}
+
 int consumer_turn(struct consumer *consumer)
 {
-	bool busy;
+	bool busy, more;
 	int n;
 
 	consumer->turn_began_us = clock_us(CLOCK_MONOTONIC);
+	if (consumer->pause_us == 0)
+		end_sleep(consumer, consumer->turn_began_us);
 	n = consumer_drain(consumer);
 	if (n < 0)
 		return consumer->ops->failed(consumer->userdata, n);
@@ -405,20 +439,23 @@ int consumer_turn(struct consumer *consumer)
 	/* Only after a whole pause without a record: so there is at most one wake-up in that time. */
 	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && record_source_sleep(consumer->source)) {
 		consumer->pause_us = 0;
+		consumer->slept_us = consumer->turn_began_us;
 		pool_trim(POOL_FREE_IDLE_MAX);
 		return stop_timers(consumer);
 	}
 	if (n > 0)
 		record_source_awake(consumer->source);
-	consumer->pause_us = consumer->pause_us == 0 ? DRAIN_FIRST_US : consumer->pause_us * DRAIN_GROWTH;
-	if (consumer->pause_us > DRAIN_PAUSE_US)
-		consumer->pause_us = DRAIN_PAUSE_US;
-	return next_turn(consumer, n == DRAIN_MAX || has_more(consumer));
+	more = n == DRAIN_MAX || has_more(consumer);
+	return next_turn(consumer, !begin_pause(consumer) || more);
 }
 
 static int on_ring(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-	return consumer_turn(userdata);
+	struct consumer *consumer = userdata;
+
+	if (consumer->pause_us > 0 && consumer->wakes > 0)
+		consumer->wakes--;
+	return consumer_turn(consumer);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)

@@ -30,6 +30,8 @@ LIMITS = {
     "lost at the highest rate": 0,
     "resident, idle": 8.0,
     "resident, each process": 2.0,
+    "late, an exec, median / a spawn": 1,
+    "late, an exec, 99.9 % / a spawn": 10,
     "ready after": 300,
     "wake-ups, idle": 1,
     "lost in the big one": 0,

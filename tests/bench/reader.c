@@ -41,8 +41,10 @@ static struct {
 	char rest[ROOM];
 	size_t rest_size;
 } first;
-static uint32_t *late; /* of each event, in µs */
-static size_t late_count;
+static struct late {
+	uint32_t *us;
+	size_t count;
+} late, late_exec; /* of each event; of each exec of the load */
 static bool looking;
 
 static void die(const char *what)
@@ -61,12 +63,12 @@ static uint64_t time_of(const char *text)
 	return s * 1000000000 + strtoull(t + 9, NULL, 10);
 }
 
-static void note_late(const char *line, uint64_t now)
+static void note_late(struct late *l, const char *line, uint64_t now)
 {
 	const char *time = strstr(line, "\"time\":\"");
 
-	if (time && late_count < LATE_MOST)
-		late[late_count++] = (uint32_t)((now + DAY_NS - time_of(time + 8)) % DAY_NS / 1000);
+	if (time && l->count < LATE_MOST)
+		l->us[l->count++] = (uint32_t)((now + DAY_NS - time_of(time + 8)) % DAY_NS / 1000);
 }
 
 /* {"type":"started","seq":5,"time":... */
@@ -93,8 +95,11 @@ static void take_line(char *line, size_t size, uint64_t now)
 		first.started += line[9] == 's';
 		first.exited += line[9] == 'e' && line[10] == 'x';
 		first.error += line[9] == 'e' && line[10] == 'r';
-		first.of_load += line[9] == 's' && strstr(line, "/bench/nop\"");
-		note_late(line, now);
+		if (line[9] == 's' && strstr(line, "/bench/nop\"")) {
+			first.of_load++;
+			note_late(&late_exec, line, now);
+		}
+		note_late(&late, line, now);
 	}
 }
 
@@ -151,9 +156,17 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static uint32_t quantile(double q)
+static void report_late(const char *name, struct late *l)
 {
-	return late_count ? late[(size_t)((double)(late_count - 1) * q)] : 0;
+	static const struct {
+		const char *name;
+		double q;
+	} quantiles[] = { { "median", 0.5 }, { "999", 0.999 }, { "most", 1 } };
+
+	qsort(l->us, l->count, sizeof(*l->us), compare);
+	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
+		printf(", \"%s_%s_us\": %u", name, quantiles[i].name,
+		       l->count ? l->us[(size_t)((double)(l->count - 1) * quantiles[i].q)] : 0);
 }
 
 static void report(const struct reader *readers, size_t count)
@@ -164,14 +177,14 @@ static void report(const struct reader *readers, size_t count)
 		bytes += readers[i].bytes;
 		lost_lines += readers[i].lost_lines;
 	}
-	qsort(late, late_count, sizeof(*late), compare);
 	printf("{\"lines\": %llu, \"started\": %llu, \"exited\": %llu, \"error\": %llu, \"lost\": %llu, \"gaps\": %llu, "
-	       "\"of_load\": %llu, \"bytes\": %llu, \"lost_lines\": %llu, \"late_median_us\": %u, \"late_999_us\": %u, "
-	       "\"late_most_us\": %u}\n",
+	       "\"of_load\": %llu, \"bytes\": %llu, \"lost_lines\": %llu",
 	       (unsigned long long)first.lines, (unsigned long long)first.started, (unsigned long long)first.exited,
 	       (unsigned long long)first.error, (unsigned long long)first.lost, (unsigned long long)first.gaps,
-	       (unsigned long long)first.of_load, (unsigned long long)bytes, (unsigned long long)lost_lines,
-	       quantile(0.5), quantile(0.999), quantile(1));
+	       (unsigned long long)first.of_load, (unsigned long long)bytes, (unsigned long long)lost_lines);
+	report_late("late", &late);
+	report_late("late_exec", &late_exec);
+	puts("}");
 }
 
 int main(int argc, char **argv)
@@ -184,8 +197,9 @@ int main(int argc, char **argv)
 	uint64_t until = 0;
 	struct rlimit files;
 
-	late = calloc(LATE_MOST, sizeof(*late));
-	if (count == 0 || !readers || !late || epoll < 0)
+	late.us = calloc(LATE_MOST, sizeof(*late.us));
+	late_exec.us = calloc(LATE_MOST, sizeof(*late_exec.us));
+	if (count == 0 || !readers || !late.us || !late_exec.us || epoll < 0)
 		return fprintf(stderr, "reader: see reader.c\n"), 2;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
