@@ -116,7 +116,7 @@ static int encode(struct encoder *encoder, key_set keys, size_t args_bytes, stru
 	struct event_cut view;
 
 	if (args_bytes > 0)
-		return json_event(encoder->json, ret, event_cut_args(encoder->event, args_bytes, &view), keys);
+		return json_event(encoder->json, ret, event_cut_args(encoder->event, keys, args_bytes, &view), keys);
 	/* A loss is small, and always has all its keys. */
 	if (encoder->event->type != EVENT_LOST && (encoder->count == ENCODER_SETS || is_large(encoder->event)))
 		return cut(encoder, keys, ret);
@@ -128,7 +128,7 @@ int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, s
 	struct line *line;
 	int r;
 
-	if (!event_exceeds(encoder->event, args_bytes))
+	if (!event_exceeds(encoder->event, keys, args_bytes))
 		args_bytes = 0;
 	for (size_t i = 0; i < encoder->count; i++) {
 		if (encoder->made[i].keys == keys && encoder->made[i].args_bytes == args_bytes) {

@@ -104,7 +104,7 @@ static void journal_write(struct journal *journal, const struct event *event)
 		drop_held(journal, event->search);
 	if (journal_writer_drops(journal->writer, &loss))
 		return;
-	event = event_cut_args(event, journal->args_limit, &cut);
+	event = event_cut_args(event, journal->keys, journal->args_limit, &cut);
 	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
 		entry->loss = loss;
 		entry->is_exempt = event->snapshot;

@@ -94,7 +94,8 @@ static int push_own(struct subscriber *s, struct line_queue *buffer, struct even
 	int r;
 
 	event->extras = &extras;
-	r = json_event(s->config.json, &line, event_cut_args(event, s->args_bytes, &cut), subscriber_line_keys(s));
+	r = json_event(s->config.json, &line, event_cut_args(event, s->config.keys, s->args_bytes, &cut),
+		       subscriber_line_keys(s));
 	event->extras = NULL;
 	if (r < 0)
 		return r;

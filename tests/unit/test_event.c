@@ -201,10 +201,10 @@ TEST(cut_ends_between_two_arguments)
 	const size_t sizes[] = { 0, 0, 0, 3, 3, 3, 6, 7, 7, 7, 7, 7 }; /* by limit */
 	struct event_cut cut;
 
-	CHECK(event_cut_args(&event, 0, &cut) == &event);
-	CHECK(event_cut_args(&event, sizeof(args), &cut) == &event);
+	CHECK(event_cut_args(&event, KEYS_ALL, 0, &cut) == &event);
+	CHECK(event_cut_args(&event, KEYS_ALL, sizeof(args), &cut) == &event);
 	for (size_t limit = 1; limit < sizeof(sizes) / sizeof(sizes[0]); limit++) {
-		const struct event *view = event_cut_args(&event, limit, &cut);
+		const struct event *view = event_cut_args(&event, KEYS_ALL, limit, &cut);
 		const struct image *image = &view->process->image;
 
 		CHECK(view != &event && view->seq == 3 && view->process->tgid == 7);

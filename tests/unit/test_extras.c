@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "model/extras.h"
+#include "model/event_cut.h"
 
 #include "tap.h"
 
@@ -98,6 +98,30 @@ TEST(long_arguments_of_a_parent_are_cut_between_two)
 	make(&child, KEYS_EVERY);
 	CHECK_INT(extras.parent_args.size, 2);
 	CHECK(extras.parent_args_truncated);
+}
+
+TEST(limit_of_an_output_is_for_the_arguments_of_the_parent_too)
+{
+	struct process parent = { .tgid = 10, .start = 5, .image = { .args = BYTES("parent\0-x\0-y\0") } };
+	struct process child = { .ppid = 10, .parent_start = 5, .image = { .args = BYTES("c\0") } };
+	const key_set keys = KEYS_ALL | KEY_BIT(KEY_PARENT_ARGS);
+	struct event event = { .type = EVENT_STARTED, .process = &child, .extras = &extras };
+	const struct event *view;
+	struct event_cut cut;
+
+	begin();
+	add(&parent);
+	extras.made = 0;
+	CHECK(event_cut_args(&event, KEYS_ALL, 10, &cut) == &event);
+	CHECK(event_cut_args(&event, keys, 13, &cut) == &event);
+	view = event_cut_args(&event, keys, 11, &cut);
+	CHECK(view == &cut.event);
+	CHECK(bytes_equal(view->extras->parent_args, BYTES("parent\0-x\0")));
+	CHECK(view->extras->parent_args_truncated && !view->process->image.args_truncated);
+	CHECK(bytes_equal(view->process->image.args, BYTES("c\0")));
+	/* Another output has all of them. */
+	CHECK_INT(extras.parent_args.size, 13);
+	CHECK(!extras.parent_args_truncated);
 }
 
 TEST(nothing_is_made_that_is_not_asked_for)
