@@ -13,6 +13,8 @@ const struct command commands[] = {
 	{ "run", "COMMAND...", "Run a command, and report what it ran", command_run, true, true },
 	{ "export", "[PROGRAM...]", "Write a picture or a file for another program: -o", command_export, false, true },
 	{ "plot", "[PROGRAM...]", "Draw what ran: export -o svg", command_plot, false, true },
+	{ "diff", "A B [PROGRAM...]", "Show what ran in one only; FILE, SINCE..UNTIL, boot:ID, host:NAME",
+	  command_diff },
 	{ "status", "", "Show the state of the daemon", command_status },
 	{ "metrics", "", "Print the daemon's statistics for monitoring systems", command_metrics, .own_formats = true },
 	{ "cat", "", "Print the daemon's lines of JSON", command_cat },

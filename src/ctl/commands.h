@@ -27,6 +27,7 @@ int command_stats(struct options *options);
 int command_run(struct options *options);
 int command_export(struct options *options);
 int command_plot(struct options *options);
+int command_diff(struct options *options);
 int command_top(struct options *options);
 int command_metrics(struct options *options);
 

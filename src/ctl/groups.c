@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ctl/group_process.h"
+#include "ctl/mask.h"
 #include "ctl/view_line.h"
 
 #define NAMES_SIZE 1024 /* of all keys of one group */
@@ -27,8 +28,8 @@ struct groups {
 	struct group_processes *processes;
 };
 
-static const char *const key_names[GROUP_KEYS] = { "exe",  "unit", "user",   "spawner", "container",
-						   "args", "comm", "status", "host" };
+static const char *const key_names[] = { "exe",	 "unit",   "user", "spawner", "container", "args",
+					 "comm", "status", "host", "program", "command" };
 
 const char *group_key_name(enum group_key key)
 {
@@ -151,6 +152,18 @@ static void write_key(const struct groups *g, struct text *text, enum group_key 
 	}
 }
 
+static void write_masked(const struct groups *g, struct text *text, enum group_key key, const struct parsed *parsed)
+{
+	char plain[NAMES_SIZE], masked[NAMES_SIZE];
+	struct text from;
+
+	/* A masked text is not longer. */
+	text_begin(&from, plain, text->size - 4);
+	write_key(g, &from, key == GROUP_PROGRAM ? GROUP_EXE : GROUP_ARGS, parsed);
+	mask_text(masked, sizeof(masked), plain);
+	text_string(text, masked);
+}
+
 /* The texts of all keys, each with its NUL. Returns their size. */
 static size_t write_names(const struct groups *g, char *names, const struct parsed *parsed)
 {
@@ -159,7 +172,10 @@ static size_t write_names(const struct groups *g, char *names, const struct pars
 
 	for (size_t i = 0; i < g->options.key_count; i++) {
 		text_begin(&text, names + used, each);
-		write_key(g, &text, g->options.keys[i], parsed);
+		if (g->options.keys[i] >= GROUP_PROGRAM)
+			write_masked(g, &text, g->options.keys[i], parsed);
+		else
+			write_key(g, &text, g->options.keys[i], parsed);
 		if (text.used == 0)
 			text_string(&text, "-");
 		used += text.used + 1;
@@ -454,6 +470,10 @@ int groups_add(struct groups *g, const struct parsed *parsed)
 		return -ENOMEM;
 	if (parsed->id.size > 0)
 		process = group_processes_get(g->processes, hash_of(parsed->id.data, parsed->id.size));
+	if (parsed->event.path_tries > 1) {
+		group->sums.searched += parsed->event.path_tries - 1;
+		g->total.searched += parsed->event.path_tries - 1;
+	}
 	if (type == EVENT_STARTED)
 		add_start(g, group, process, parsed);
 	else if (type == EVENT_ERROR)

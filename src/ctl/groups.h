@@ -4,7 +4,8 @@
  * of them are summed up in one, `other`.
  *
  * A failed exec counts as an error, unless it is part of a search along $PATH: execvp(3) tries one directory after the
- * other, so the earlier tries are `searched`, and so is the last one if the program is found.
+ * other, so the earlier tries are `searched`, and so is the last one if the program is found. Where the daemon has
+ * folded searches, `path_tries` says how many there were.
  */
 #ifndef EXECSNOOP_GROUPS_H
 #define EXECSNOOP_GROUPS_H
@@ -22,6 +23,8 @@ enum group_key {
 	GROUP_COMM,
 	GROUP_STATUS,
 	GROUP_HOST,
+	GROUP_PROGRAM, /* exe, masked (mask.h) */
+	GROUP_COMMAND, /* args, masked */
 	GROUP_KEYS,
 };
 #define GROUP_KEYS_MAX 4 /* at once */

@@ -12,7 +12,7 @@
 
 #define FILES_MAX 64
 #define FORMATS "short json json-pretty sh cat verbose csv"
-#define BY "exe unit user spawner container args comm status host"
+#define BY "exe unit user spawner container args comm status host program command"
 #define SORT "started ended failed cpu longest rss running short mean read write name"
 #define COLORS "auto always never"
 

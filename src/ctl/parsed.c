@@ -102,6 +102,7 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_WRITE_BYTES] = NUMBER(event.end.write_bytes),
 	[KEY_ERROR_CODE] = SPECIAL(PARSED_NUMBER),
 	[KEY_ERROR] = TEXT(error_name),
+	[KEY_PATH_TRIES] = NUMBER(event.path_tries),
 	[KEY_HOST] = TEXT(extras.host),
 	[KEY_USER] = TEXT(extras.user),
 	[KEY_GROUP] = TEXT(extras.group),

@@ -36,8 +36,9 @@ static const struct {
 };
 
 static const unsigned key_widths[GROUP_KEYS] = {
-	[GROUP_EXE] = 24,  [GROUP_UNIT] = 24, [GROUP_USER] = 8,	  [GROUP_SPAWNER] = 20, [GROUP_CONTAINER] = 12,
-	[GROUP_ARGS] = 40, [GROUP_COMM] = 15, [GROUP_STATUS] = 8, [GROUP_HOST] = 12,
+	[GROUP_EXE] = 24,	[GROUP_UNIT] = 24,    [GROUP_USER] = 8,	    [GROUP_SPAWNER] = 20,
+	[GROUP_CONTAINER] = 12, [GROUP_ARGS] = 40,    [GROUP_COMM] = 15,    [GROUP_STATUS] = 8,
+	[GROUP_HOST] = 12,	[GROUP_PROGRAM] = 24, [GROUP_COMMAND] = 40,
 };
 
 /* One decimal where it matters. */

@@ -11,7 +11,7 @@ import tempfile
 import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
+CTL = os.path.abspath(os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl"))
 STATS = os.path.join(HERE, "stats.json")
 RECORDING = os.path.join(HERE, "recording.json")
 HOSTILE = os.path.join(HERE, "hostile.json")
@@ -45,6 +45,9 @@ VIEWS = {
     "top": ["top", "-b"],
     "top-delay": ["top", "-d", "3s", "-n", "2", "--by=unit,user", "--sort=cpu"],
     "top-json": ["top", "-b", "--by=spawner", "-o", "json", "cc", "sh"],
+    "diff": ["diff", "recording.json", "recording-other.json"],
+    "diff-lines": ["diff", "recording-other.json", "recording.json", "-n", "1", "cc", "/opt*"],
+    "diff-none": ["diff", "recording.json", "recording.json"],
     "metrics": ["metrics", "-i", STATS],
     "show-hostile": ["show", "-i", HOSTILE, "50"],
     "log-last-reverse": ["log", "-r", "-n", "4"],
@@ -82,7 +85,7 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f\x80-\x9f\u061c\u200e\u200f\u2028\u
 
 def run(command, width, locale):
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": LOCALES[locale], "COLUMNS": str(width)}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     return f"exit {done.returncode}\n".encode() + done.stdout + done.stderr
 
 
@@ -121,7 +124,7 @@ def cases():
             yield f"{name}-{width}", view, width, "utf8", "never"
     for name, view in EXPORTS.items():
         yield name, view, 0, "utf8", "never"
-    for name in ("watch", "log", "tree-time", "show", "stats", "top"):
+    for name in ("watch", "log", "tree-time", "show", "stats", "top", "diff"):
         yield f"{name}-color", VIEWS[name], 100, "utf8", "always"
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"
 

@@ -99,6 +99,24 @@ mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreig
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
 
+moments=()
+moment() { moments+=("@$(date +%s.%N)"); }
+moment
+for _ in 1 2 3; do sh -c 'exit 0' "$mark-diff" "$RANDOM$RANDOM"; done
+moment
+for _ in 1 2 3; do sh -c 'exit 0' "$mark-diff" "$RANDOM$RANDOM"; done
+moment
+for _ in 1 2 3; do sh -c 'exit 4' "$mark-diff" "$RANDOM$RANDOM"; done
+moment
+until_true sh -c "[ \$(execsnoopctl log -q --args=$mark-diff -t exited -o json | wc -l) = 9 ]"
+differ() { execsnoopctl diff "${moments[$1]}..${moments[$2]}" "${moments[$3]}..${moments[$4]}" "args=$mark-diff" >/tmp/shown; }
+differ 0 1 1 2 && ! [ -s /tmp/shown ]
+report "execsnoopctl diff of two times in which the same ran"
+differ 0 1 2 3; [ $? = 1 ] && grep -q "failed 0 of 3 -> 3 of 3: sh -c 'exit" /tmp/shown || grep -q '^< *3 sh' /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl diff shows other arguments in another time"
+execsnoopctl diff boot:0 "host:$(uname -n)" "args=$mark-diff" >/tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl diff knows boots and hosts"
+
 # The statistics by HTTP: each connection is a service of its own.
 verified=$(systemd-analyze verify execsnoopd-metrics.socket execsnoopd-metrics@1.service 2>&1 | grep execsnoopd | grep -v "Command 'man ")
 [ -z "$verified" ] && ! systemctl is-active -q execsnoopd-metrics.socket || { say <<<"$verified"; false; }

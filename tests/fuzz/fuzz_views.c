@@ -9,6 +9,7 @@
 #include "ctl/groups.h"
 #include "ctl/export.h"
 #include "ctl/history.h"
+#include "ctl/view_diff.h"
 #include "ctl/view_json.h"
 #include "ctl/view_line.h"
 #include "ctl/view_stats.h"
@@ -95,6 +96,20 @@ static void check_tree(const struct history *history, unsigned width, bool fold)
 	output_close(&output, false);
 }
 
+/* Alike, they do not differ. */
+static void check_diff(struct groups *groups, struct groups *odd, unsigned width)
+{
+	const struct diff_options options = { .names = { "a", "b" }, .lines = SIZE_MAX, .legend = true };
+	_cleanup_(groups_free_p) struct groups *copy = NULL;
+	struct output output;
+
+	output_open(&output, width, true);
+	ASSERT(groups_copy(groups, &copy) == 0);
+	ASSERT(view_diff(&output.terminal, groups, copy, &options) == 0);
+	ASSERT(view_diff(&output.terminal, groups, odd, &options) >= 0);
+	output_close(&output, width >= 80);
+}
+
 static void check_stats(struct groups *groups, unsigned width)
 {
 	const struct stats_options options = { .lines = 100, .utc = true, .legend = true };
@@ -128,7 +143,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const struct groups_options by = {
 		.keys = { GROUP_ARGS, GROUP_UNIT }, .key_count = 2, .max = 16, .numeric = true, .commands = true
 	};
-	_cleanup_(groups_free_p) struct groups *groups = NULL;
+	static const struct groups_options masked = { .keys = { GROUP_PROGRAM, GROUP_COMMAND }, .key_count = 2 };
+	_cleanup_(groups_free_p) struct groups *groups = NULL, *even = NULL, *odd = NULL;
+	unsigned count = 0;
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	_cleanup_(history_free_p) struct history *history = NULL;
 	_cleanup_(recording_free_p) struct recording *recording = NULL;
@@ -138,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ASSERT(event_parser_new(&parser) == 0);
 	ASSERT(history_new(&history, true) == 0);
 	ASSERT(recording_new(&recording) == 0);
-	ASSERT(groups_new(&groups, &by) == 0);
+	ASSERT(groups_new(&groups, &by) == 0 && groups_new(&even, &masked) == 0 && groups_new(&odd, &masked) == 0);
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
 		struct bytes line = { at, (size_t)((newline ? newline : end) - at) };
@@ -156,10 +173,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ASSERT(history_add(history, &parsed) == 0);
 		ASSERT(recording_add(recording, &parsed) == 0);
 		ASSERT(groups_add(groups, &parsed) == 0);
+		ASSERT(groups_add(count++ % 2 == 0 ? even : odd, &parsed) == 0);
 	}
 	history_mark_shown(history, false);
 	check_tree(history, 0, false);
 	check_stats(groups, 0);
+	check_diff(even, odd, 80);
 	check_stats(groups, 80);
 	check_tree(history, 80, true);
 	check_exports(recording);

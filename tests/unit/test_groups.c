@@ -133,6 +133,18 @@ TEST(search_along_path_is_no_failure_if_the_program_is_found)
 	end();
 }
 
+/* As an output with path_search = fold has them. */
+TEST(folded_searches_are_counted_by_their_tries)
+{
+	begin(&by_exe);
+	add("{\"type\":\"started\",\"id\":\"a\",\"exe\":\"/usr/bin/x\",\"path_tries\":5}");
+	add("{\"type\":\"error\",\"id\":\"a\",\"exe\":\"/bin/y\",\"error_code\":-2,\"path_tries\":3}");
+	CHECK_INT(groups_total(groups)->errors, 1);
+	CHECK_INT(groups_total(groups)->searched, 6);
+	CHECK_INT(find("/usr/bin/x")->sums.searched, 4);
+	end();
+}
+
 TEST(search_that_finds_nothing_is_one_failure)
 {
 	begin(&by_exe);
