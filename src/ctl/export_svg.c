@@ -173,8 +173,10 @@ static void put_head(const struct svg *svg, const struct export_options *options
 	struct text text;
 
 	text_begin(&text, words, 120);
-	if (first)
+	if (first && first->exec_time > 0)
 		program_command(&text, first);
+	else
+		text_string(&text, "Programs");
 	put_text(svg, MARGIN, 18, "title", words);
 	text_begin(&text, words, sizeof(words));
 	view_time(&text, svg->recording->begin, true, options->utc);

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A shorter one, of which draw() would leave nothing, lies in no other, and takes this long in its lane. */
+#define BAR_MIN_NS 1000
+
 /* The bars of a lane at the moment that is being filled: each within the one before. */
 struct lane {
 	struct program **stack;
@@ -27,8 +30,13 @@ static int compare(const void *a, const void *b)
 
 static void drop_ended(struct lane *lane, uint64_t now)
 {
-	while (lane->depth > 0 && lane->stack[lane->depth - 1]->end <= now)
+	while (lane->depth > 0) {
+		const struct program *top = lane->stack[lane->depth - 1];
+
+		if (top->end > now || top->start + BAR_MIN_NS > now)
+			break;
 		lane->depth--;
+	}
 }
 
 static void draw(struct program *program, const struct program *around)
@@ -80,11 +88,13 @@ static int add_lane(struct layout *layout)
 	return 0;
 }
 
-static uint64_t process_end(const struct program *program)
+/* Whether all that the process runs from here on can lie in a bar that ends there. */
+static bool has_room(const struct program *program, uint64_t end)
 {
-	while (program->next)
-		program = program->next;
-	return program->end;
+	for (; program; program = program->next)
+		if (program->end > end || program->end - program->start < BAR_MIN_NS)
+			return false;
+	return true;
 }
 
 /* Whether it can go on where the program that it replaces was, or within its parent's bar. */
@@ -100,7 +110,7 @@ static bool fits(struct layout *layout, const struct program *program)
 	if (program->previous)
 		return lane->depth == near->depth;
 	top = lane->depth > 0 ? lane->stack[lane->depth - 1] : NULL;
-	return top && top->first == near->first && process_end(program) <= top->end;
+	return top && top->first == near->first && has_room(program, top->end);
 }
 
 static int place(struct layout *layout, struct program *program)
