@@ -24,9 +24,13 @@
 
 /* One output's place in the stream. */
 struct checkpoint_stream {
-	uint64_t waiting, first_seq, last_seq; /* events that it was given, and that are not out */
-	uint64_t lines;			       /* of events, written */
-	uint64_t joined_ns;		       /* CLOCK_BOOTTIME */
+	uint64_t waiting, first_seq, last_seq;		  /* events that it was given, and that are not out */
+	uint64_t lines;					  /* of events, written */
+	uint64_t retained, retained_first, retained_last; /* events, written and not acknowledged */
+	uint64_t passed_seq;				  /* line_queue_passed() */
+	uint64_t snapshot_unacknowledged;		  /* processes */
+	uint64_t joined_ns;				  /* CLOCK_BOOTTIME */
+	uint8_t retains;				  /* the reader acknowledges */
 	uint8_t joined;
 	uint8_t had_snapshot; /* it had, or has, a snapshot of when it joined */
 	uint8_t in_snapshot;  /* and that is not out yet */
@@ -37,6 +41,7 @@ struct checkpoint_subscriber {
 	uint32_t slot; /* 0: free */
 	struct ucred cred;
 	uint8_t own_subscription, requests_ended;
+	uint8_t is_named;	    /* it outlives its connection */
 	uint8_t deaths;		    /* daemons that died while they worked for it */
 	uint32_t subscription_size; /* 0: it can't be kept */
 	struct checkpoint_stream stream;

@@ -77,6 +77,7 @@ static int copy(const struct line *whole, const struct span *spans, size_t n, si
 	}
 	line->events = whole->events;
 	line->seq = whole->seq;
+	line->last_seq = whole->last_seq;
 	*ret = line;
 	return 0;
 }

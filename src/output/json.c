@@ -290,6 +290,7 @@ static int encode(struct json *json, struct line **ret, const struct event *even
 	line->snapshot = event->snapshot;
 	line->events = event->seq || event->type == EVENT_EXITED ? 1 : event->lost.count;
 	line->seq = event->seq ? event->seq : event->lost.first_seq;
+	line->last_seq = event->seq ? event->seq : event->lost.last_seq;
 	*ret = line;
 	return 0;
 }

@@ -4,31 +4,17 @@
  * memory of the lines and of the ring, since that is what a slow subscriber costs. A line is
  * charged to each queue that has it, since any of them may be the last.
  */
-#include "output/line_queue.h"
-
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "util/array.h"
+#include "output/line_queue_internal.h"
 #include "util/charge.h"
 #include "util/pool.h"
 
 #define BATCH 64 /* lines in one writev(2) */
 #define CAPACITY_MIN 64
-
-struct line_queue {
-	struct line **lines; /* a ring of `capacity`, a power of two */
-	size_t capacity, head, count;
-	size_t written; /* bytes of the first line */
-	size_t size;	/* bytes of text, not yet written */
-	size_t held;	/* memory of the lines, and of a ring that has grown */
-	size_t peak, limit;
-	uint64_t total_written; /* bytes */
-	uint64_t events, event_lines;
-	size_t long_lines;
-};
 
 static size_t all_lines;
 
@@ -43,8 +29,8 @@ int line_new(struct line **ret, size_t size)
 		return -ENOMEM;
 	line->refs = 1;
 	line->number = 0;
-	line->events = line->seq = 0;
-	line->snapshot = false;
+	line->events = line->seq = line->last_seq = 0;
+	line->snapshot = line->is_rest = false;
 	line->whole = NULL;
 	line->spans = 0;
 	line->size = size;
@@ -71,6 +57,7 @@ int line_new_cut(struct line **ret, struct line *whole, const struct span *spans
 	line->held += whole->held;
 	line->events = whole->events;
 	line->seq = whole->seq;
+	line->last_seq = whole->last_seq;
 	*ret = line;
 	return 0;
 }
@@ -109,11 +96,6 @@ int line_queue_new(struct line_queue **ret, size_t limit)
 	return 0;
 }
 
-static struct line **place(const struct line_queue *queue, size_t i)
-{
-	return &queue->lines[(queue->head + i) & (queue->capacity - 1)];
-}
-
 /* Memory of a ring. The smallest one, which every queue has, is not charged. */
 static size_t lines_cost(size_t capacity)
 {
@@ -135,7 +117,7 @@ struct line_queue *line_queue_free(struct line_queue *queue)
 	if (!queue)
 		return NULL;
 	for (size_t i = 0; i < queue->count; i++)
-		line_unref(*place(queue, i));
+		line_unref(*line_queue_place(queue, i));
 	free_lines(queue);
 	free(queue);
 	return NULL;
@@ -154,7 +136,7 @@ static int grow(struct line_queue *queue)
 	if (!lines)
 		return -ENOMEM;
 	for (size_t i = 0; i < queue->count; i++)
-		lines[i] = *place(queue, i);
+		lines[i] = *line_queue_place(queue, i);
 	free_lines(queue);
 	queue->held += lines_cost(capacity) - lines_cost(queue->capacity);
 	queue->lines = lines;
@@ -163,18 +145,38 @@ static int grow(struct line_queue *queue)
 	return 0;
 }
 
+/* A crash in the middle of writing it leaves a part at the end of what the reader has. */
+static bool is_mid_line(const struct line *line)
+{
+	return line->size > LINE_QUEUE_WRITE_MAX || line->is_rest;
+}
+
+/* The line is among those that are not written. */
+static void count_unwritten(struct line_queue *queue, const struct line *line)
+{
+	queue->size += line->size;
+	queue->events += line->events;
+	queue->event_lines += line->events > 0;
+	queue->mid_lines += is_mid_line(line);
+}
+
+/* Nor is it any more; what is written of it has left `size` already. */
+static void uncount_unwritten(struct line_queue *queue, const struct line *line)
+{
+	queue->events -= line->events;
+	queue->event_lines -= line->events > 0;
+	queue->mid_lines -= is_mid_line(line);
+}
+
 int line_queue_push_always(struct line_queue *queue, struct line *line)
 {
 	int r = queue->count == queue->capacity ? grow(queue) : 0;
 
 	if (r < 0)
 		return r;
-	*place(queue, queue->count++) = line_ref(line);
-	queue->size += line->size;
+	*line_queue_place(queue, queue->count++) = line_ref(line);
+	count_unwritten(queue, line);
 	queue->held += line->held;
-	queue->events += line->events;
-	queue->event_lines += line->events > 0;
-	queue->long_lines += line->size > LINE_QUEUE_WRITE_MAX;
 	if (queue->held > queue->peak)
 		queue->peak = queue->held;
 	return 0;
@@ -194,14 +196,44 @@ int line_queue_push(struct line_queue *queue, struct line *line)
 	return line_queue_push_always(queue, line);
 }
 
-/* The queue drops its reference. */
-static void release(struct line_queue *queue, struct line *line)
+/* Drops the reference to the line at that place; the lines before it move up. */
+static void remove_at(struct line_queue *queue, size_t i)
 {
+	struct line *line = *line_queue_place(queue, i);
+
+	if (i < queue->retained) {
+		queue->retained--;
+		queue->retained_events -= line->events;
+	} else {
+		uncount_unwritten(queue, line);
+	}
 	queue->held -= line->held;
-	queue->events -= line->events;
-	queue->event_lines -= line->events > 0;
-	queue->long_lines -= line->size > LINE_QUEUE_WRITE_MAX;
 	line_unref(line);
+	for (; i > 0; i--)
+		*line_queue_place(queue, i) = *line_queue_place(queue, i - 1);
+	queue->head = (queue->head + 1) & (queue->capacity - 1);
+	queue->count--;
+}
+
+static void pass(struct line_queue *queue, const struct line *line)
+{
+	if (line->last_seq > 0)
+		queue->passed_seq = line->last_seq;
+}
+
+/* The first line that was not written is. */
+static void finish_line(struct line_queue *queue)
+{
+	struct line *line = *line_queue_place(queue, queue->retained);
+
+	if (!queue->retains || line->events == 0) {
+		pass(queue, line);
+		remove_at(queue, queue->retained);
+		return;
+	}
+	uncount_unwritten(queue, line);
+	queue->retained++;
+	queue->retained_events += line->events;
 }
 
 /* Frees a ring that has grown, once it is empty. */
@@ -220,13 +252,9 @@ static void consume(struct line_queue *queue, size_t n)
 {
 	queue->size -= n;
 	n += queue->written;
-	while (queue->count > 0 && n >= (*place(queue, 0))->size) {
-		struct line *line = *place(queue, 0);
-
-		n -= line->size;
-		release(queue, line);
-		queue->head = (queue->head + 1) & (queue->capacity - 1);
-		queue->count--;
+	while (queue->count > queue->retained && n >= (*line_queue_place(queue, queue->retained))->size) {
+		n -= (*line_queue_place(queue, queue->retained))->size;
+		finish_line(queue);
 	}
 	queue->written = n;
 	shrink(queue);
@@ -235,8 +263,9 @@ static void consume(struct line_queue *queue, size_t n)
 int line_queue_move(struct line_queue *to, struct line_queue *from)
 {
 	ASSERT(from->written == 0 || to->count == 0);
+	ASSERT(from->retained == 0 && to->retained == 0);
 	while (from->count > 0) {
-		struct line *line = *place(from, 0);
+		struct line *line = *line_queue_place(from, 0);
 		size_t written = from->written;
 		int r = line_queue_push_always(to, line);
 
@@ -244,23 +273,29 @@ int line_queue_move(struct line_queue *to, struct line_queue *from)
 			return r;
 		to->size -= written;
 		to->written += written;
-		consume(from, line->size - written);
+		from->size -= line->size - written;
+		from->written = 0;
+		remove_at(from, 0);
 	}
+	shrink(from);
 	return 0;
 }
 
-size_t line_queue_drop_snapshot(struct line_queue *queue)
+/* Drops lines of one kind that are not written, not even in part. */
+static size_t drop(struct line_queue *queue, bool (*is_dropped)(const struct line *line))
 {
-	size_t count = 0, dropped;
+	size_t count = queue->retained, dropped;
 
-	for (size_t i = 0; i < queue->count; i++) {
-		struct line *line = *place(queue, i);
+	for (size_t i = queue->retained; i < queue->count; i++) {
+		struct line *line = *line_queue_place(queue, i);
 
-		if (line->snapshot && (i > 0 || queue->written == 0)) {
+		if (is_dropped(line) && (i > queue->retained || queue->written == 0)) {
 			queue->size -= line->size;
-			release(queue, line);
+			queue->held -= line->held;
+			uncount_unwritten(queue, line);
+			line_unref(line);
 		} else
-			*place(queue, count++) = line;
+			*line_queue_place(queue, count++) = line;
 	}
 	dropped = queue->count - count;
 	queue->count = count;
@@ -268,10 +303,118 @@ size_t line_queue_drop_snapshot(struct line_queue *queue)
 	return dropped;
 }
 
+static bool is_of_snapshot(const struct line *line)
+{
+	return line->snapshot;
+}
+
+size_t line_queue_drop_snapshot(struct line_queue *queue)
+{
+	return drop(queue, is_of_snapshot);
+}
+
+static bool is_no_event(const struct line *line)
+{
+	return line->events == 0;
+}
+
+void line_queue_drop_other(struct line_queue *queue)
+{
+	drop(queue, is_no_event);
+}
+
 void line_queue_clear(struct line_queue *queue)
 {
 	ASSERT(queue->written == 0);
-	consume(queue, queue->size);
+	while (queue->count > 0)
+		remove_at(queue, 0);
+	queue->size = 0;
+	shrink(queue);
+}
+
+/* Acknowledgement. */
+
+void line_queue_set_retains(struct line_queue *queue, bool retains)
+{
+	queue->retains = retains;
+	while (!retains && queue->retained > 0) {
+		pass(queue, *line_queue_place(queue, 0));
+		remove_at(queue, 0);
+	}
+	shrink(queue);
+}
+
+bool line_queue_retains(const struct line_queue *queue)
+{
+	return queue->retains;
+}
+
+bool line_queue_acknowledge(struct line_queue *queue, uint64_t seq)
+{
+	size_t n = 0;
+
+	/* By position: numbers need not grow. */
+	while (n < queue->retained && (*line_queue_place(queue, n))->last_seq != seq)
+		n++;
+	if (n == queue->retained)
+		return false;
+	queue->passed_seq = seq;
+	for (size_t i = 0; i <= n; i++)
+		remove_at(queue, 0);
+	shrink(queue);
+	return true;
+}
+
+void line_queue_retain(struct line_queue *queue, size_t n)
+{
+	ASSERT(queue->written == 0 && n <= queue->count - queue->retained);
+	for (; n > 0; n--)
+		consume(queue, (*line_queue_place(queue, queue->retained))->size);
+}
+
+bool line_queue_is_mid_line(const struct line_queue *queue)
+{
+	return queue->written > 0;
+}
+
+void line_queue_begin_line_again(struct line_queue *queue)
+{
+	queue->size += queue->written;
+	queue->written = 0;
+}
+
+void line_queue_rewind(struct line_queue *queue)
+{
+	line_queue_begin_line_again(queue);
+	for (size_t i = 0; i < queue->retained; i++)
+		count_unwritten(queue, *line_queue_place(queue, i));
+	queue->retained = 0;
+	queue->retained_events = 0;
+}
+
+uint64_t line_queue_retained(const struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last)
+{
+	for (size_t i = 0; i < queue->retained; i++) {
+		*ret_first = (*line_queue_place(queue, i))->seq;
+		if (*ret_first > 0)
+			break;
+	}
+	for (size_t i = queue->retained; i > 0; i--) {
+		*ret_last = (*line_queue_place(queue, i - 1))->last_seq;
+		if (*ret_last > 0)
+			break;
+	}
+	return queue->retained_events;
+}
+
+uint64_t line_queue_passed(const struct line_queue *queue)
+{
+	return queue->passed_seq;
+}
+
+void line_queue_set_passed(struct line_queue *queue, uint64_t seq)
+{
+	queue->passed_seq = seq;
 }
 
 /* MSG_DONTWAIT instead of O_NONBLOCK: the open file description may be shared with processes that
@@ -309,18 +452,36 @@ static int gather_line(const struct line *line, size_t skip, size_t max, struct 
 	return used;
 }
 
+int line_queue_rest(const struct line_queue *queue, struct line **ret)
+{
+	struct line *line = *line_queue_place(queue, queue->retained), *rest;
+	size_t skip = queue->written, at = 0;
+	struct iovec iov;
+	int r = line_new(&rest, line->size - skip);
+
+	if (r < 0)
+		return r;
+	for (; skip + at < line->size; at += iov.iov_len) {
+		gather_line(line, skip + at, SIZE_MAX, &iov, 1);
+		memcpy(rest->data + at, iov.iov_base, iov.iov_len);
+	}
+	rest->is_rest = true;
+	*ret = rest;
+	return 0;
+}
+
 /* Whole lines, or a part of one that is too long. */
 static int gather(const struct line_queue *queue, struct iovec iov[static BATCH])
 {
 	size_t space = LINE_QUEUE_WRITE_MAX;
 	int n = 0;
 
-	for (size_t i = 0; n < BATCH && i < queue->count; i++) {
-		struct line *line = *place(queue, i);
-		size_t skip = i == 0 ? queue->written : 0, size = line->size - skip;
+	for (size_t i = queue->retained; n < BATCH && i < queue->count; i++) {
+		struct line *line = *line_queue_place(queue, i);
+		size_t skip = i == queue->retained ? queue->written : 0, size = line->size - skip;
 
 		/* A line of spans is longer than that. */
-		if (i > 0 && (size > space || line->whole))
+		if (i > queue->retained && (size > space || line->whole))
 			break;
 		n += gather_line(line, skip, space, iov + n, BATCH - n);
 		if (size >= space)
@@ -334,7 +495,7 @@ int line_queue_write(struct line_queue *queue, int fd, size_t max)
 {
 	size_t written = 0;
 
-	while (queue->count > 0) {
+	while (queue->count > queue->retained) {
 		struct iovec iov[BATCH];
 		ssize_t done = write_some(fd, iov, gather(queue, iov));
 
@@ -347,7 +508,7 @@ int line_queue_write(struct line_queue *queue, int fd, size_t max)
 		consume(queue, (size_t)done);
 		written += (size_t)done;
 		queue->total_written += (size_t)done;
-		if (queue->count > 0 && written >= max)
+		if (queue->count > queue->retained && written >= max)
 			return LINE_QUEUE_E_MORE;
 	}
 	return 0;
@@ -371,9 +532,9 @@ size_t line_queue_peak(const struct line_queue *queue)
 uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first)
 {
 	/* Lines without a number are few. */
-	for (size_t i = 0; queue->events > 0 && i < queue->count; i++) {
-		if ((*place(queue, i))->seq > 0) {
-			*ret_first = (*place(queue, i))->seq;
+	for (size_t i = queue->retained; queue->events > 0 && i < queue->count; i++) {
+		if ((*line_queue_place(queue, i))->seq > 0) {
+			*ret_first = (*line_queue_place(queue, i))->seq;
 			break;
 		}
 	}
@@ -387,7 +548,7 @@ uint64_t line_queue_event_lines(const struct line_queue *queue)
 
 bool line_queue_may_be_mid_line(const struct line_queue *queue)
 {
-	return queue->long_lines > 0 || queue->written > 0;
+	return queue->mid_lines > 0 || queue->written > 0;
 }
 
 uint64_t line_queue_written(const struct line_queue *queue)
@@ -398,143 +559,4 @@ uint64_t line_queue_written(const struct line_queue *queue)
 size_t line_queue_limit(const struct line_queue *queue)
 {
 	return queue->limit;
-}
-
-/* Archive. */
-
-void line_set_clear(struct line_set *set)
-{
-	for (size_t i = 0; set->lines && i < set->count; i++)
-		line_unref(set->lines[i]);
-	free(set->lines);
-	*set = (struct line_set){};
-}
-
-static int line_set_add(struct line_set *set, struct line *line)
-{
-	int r = ARRAY_RESERVE(set->lines, set->capacity, set->count + 1);
-
-	if (r < 0)
-		return r;
-	set->lines[set->count++] = line_ref(line);
-	return 0;
-}
-
-/* In an archive it is a line like any other, with text of its own. */
-static void write_cut(const struct line *line, struct archive *a)
-{
-	_cleanup_free_ char *text = malloc(line->size);
-	const struct span *spans = (const void *)line->data;
-	struct bytes bytes = { text, line->size };
-	size_t at = 0;
-
-	if (!text) {
-		archive_fail(a);
-		return;
-	}
-	for (size_t i = 0; i < line->spans; i++) {
-		memcpy(text + at, line->whole->data + spans[i].at, spans[i].size);
-		at += spans[i].size;
-	}
-	archive_bytes(a, &bytes);
-}
-
-static void write_line(struct line *line, struct archive *a, struct line_set *set)
-{
-	struct bytes bytes = { line->data, line->size };
-
-	ARCHIVE(a, line->number);
-	if (line->number == 0) {
-		line->number = (unsigned)++set->count;
-		ARCHIVE(a, line->events);
-		ARCHIVE(a, line->seq);
-		archive_flag(a, &line->snapshot);
-		if (line->whole)
-			write_cut(line, a);
-		else
-			archive_bytes(a, &bytes);
-	}
-}
-
-/* *ret: a reference of the caller's. */
-static int read_line(struct line **ret, struct archive *a, struct line_set *set)
-{
-	_cleanup_(line_unref_p) struct line *line = NULL;
-	struct bytes bytes = {};
-	uint64_t events, seq;
-	unsigned number;
-	bool snapshot = false;
-	int r;
-
-	ARCHIVE(a, number);
-	if (number > set->count)
-		archive_fail(a);
-	if (archive_error(a) == 0 && number > 0) {
-		*ret = line_ref(set->lines[number - 1]);
-		return 0;
-	}
-	ARCHIVE(a, events);
-	ARCHIVE(a, seq);
-	archive_flag(a, &snapshot);
-	archive_bytes(a, &bytes);
-	if (bytes.size == 0)
-		archive_fail(a);
-	if (archive_error(a) < 0)
-		return archive_error(a);
-	r = line_new(&line, bytes.size);
-	if (r < 0)
-		return r;
-	memcpy(line->data, bytes.data, bytes.size);
-	line->events = events;
-	line->seq = seq;
-	line->snapshot = snapshot;
-	r = line_set_add(set, line);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(line);
-	return 0;
-}
-
-int line_archive(struct line **line, struct archive *a, struct line_set *set)
-{
-	if (archive_is_reading(a))
-		return read_line(line, a, set);
-	write_line(*line, a, set);
-	return archive_error(a);
-}
-
-static int read_next(struct line_queue *queue, struct archive *a, struct line_set *set)
-{
-	_cleanup_(line_unref_p) struct line *line = NULL;
-	int r = read_line(&line, a, set);
-
-	return r < 0 ? r : line_queue_push_always(queue, line);
-}
-
-int line_queue_archive(struct line_queue *queue, struct archive *a, struct line_set *set)
-{
-	size_t count = queue->count, written = queue->written;
-
-	ASSERT(!archive_is_reading(a) || count == 0);
-	archive_count(a, &count, SIZE_MAX);
-	ARCHIVE(a, written);
-	for (size_t i = 0; i < count; i++) {
-		int r = 0;
-
-		if (archive_is_reading(a))
-			r = read_next(queue, a, set);
-		else
-			write_line(*place(queue, i), a, set);
-		if (r < 0)
-			return r;
-	}
-	if (archive_is_reading(a) && written > 0) {
-		if (queue->count == 0 || written >= (*place(queue, 0))->size) {
-			archive_fail(a);
-			return archive_error(a);
-		}
-		queue->written = written;
-		queue->size -= written;
-	}
-	return archive_error(a);
 }

@@ -19,11 +19,13 @@
 
 struct line {
 	unsigned refs;
-	unsigned number; /* in an archive, from 1 on; 0: not in it yet */
-	uint64_t events; /* that would be lost with it: 1, or those that a `lost` line reports; 0: no event */
-	uint64_t seq;	 /* of the first of them */
-	bool snapshot;	 /* a process of a snapshot */
-	size_t held;	 /* memory that it takes */
+	unsigned number;   /* in an archive, from 1 on; 0: not in it yet */
+	uint64_t events;   /* that would be lost with it: 1, or those that a `lost` line reports; 0: no event */
+	uint64_t seq;	   /* of the first of them; 0: it has none */
+	uint64_t last_seq; /* and of the last */
+	bool snapshot;	   /* a process of a snapshot */
+	bool is_rest;	   /* of a line that another queue has written in part */
+	size_t held;	   /* memory that it takes */
 	size_t size;
 	/* Not NULL: the text is spans of that line, and `data` is an array of struct span; see
 	 * line_new_cut(). */
@@ -72,6 +74,9 @@ int line_queue_move(struct line_queue *to, struct line_queue *from);
 /* Drops the lines of a snapshot, but for one that is partly written; returns how many. */
 size_t line_queue_drop_snapshot(struct line_queue *queue);
 
+/* Drops the lines that are no events, but for one that is partly written, and for those retained. */
+void line_queue_drop_other(struct line_queue *queue);
+
 /* Removes all lines; no byte of the first may be written. */
 void line_queue_clear(struct line_queue *queue);
 
@@ -86,6 +91,30 @@ void line_queue_clear(struct line_queue *queue);
  */
 #define LINE_QUEUE_WRITE_MAX (32 << 10)
 int line_queue_write(struct line_queue *queue, int fd, size_t max);
+
+/* What is to be written of the line that is partly written, as a line of its own. -ENOMEM. */
+int line_queue_rest(const struct line_queue *queue, struct line **ret);
+bool line_queue_is_mid_line(const struct line_queue *queue);
+/* That line, if there is one, will be written from its beginning: the reader is another. */
+void line_queue_begin_line_again(struct line_queue *queue);
+
+/*
+ * For a reader that acknowledges: lines of events stay in the queue, and count as memory, until they are. Lines that
+ * are no events leave it once they are written. `false` drops what is retained.
+ */
+void line_queue_set_retains(struct line_queue *queue, bool retains);
+bool line_queue_retains(const struct line_queue *queue);
+/* Drops the retained lines up to the first one with that number, or whose loss ends with it. False: there is none. */
+bool line_queue_acknowledge(struct line_queue *queue, uint64_t seq);
+/* As if the first n lines were written now; none is in part. */
+void line_queue_retain(struct line_queue *queue, size_t n);
+/* All that is retained will be written once more. */
+void line_queue_rewind(struct line_queue *queue);
+/* Events that are retained; the numbers of the first and the last, not set if there are none. */
+uint64_t line_queue_retained(const struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last);
+/* The number of the last event that was written, or acknowledged where lines are retained; 0: there was none. */
+uint64_t line_queue_passed(const struct line_queue *queue);
+void line_queue_set_passed(struct line_queue *queue, uint64_t seq);
 
 size_t line_queue_size(const struct line_queue *queue); /* bytes of text, not yet written */
 size_t line_queue_held(const struct line_queue *queue); /* bytes of memory */

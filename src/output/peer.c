@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <syslog.h>
 
+#include "output/named.h"
 #include "output/reply.h"
 #include "output/request.h"
 #include "output/server_internal.h"
@@ -35,6 +36,9 @@ bool slot_is_taken(const struct server *server, unsigned slot)
 {
 	for (const struct peer *peer = server->peers; peer; peer = peer->next)
 		if (peer->slot == slot)
+			return true;
+	for (const struct named *named = server->named; named; named = named->next)
+		if (!named->peer && named->slot == slot)
 			return true;
 	return false;
 }
@@ -59,8 +63,11 @@ void peer_end(struct peer *peer, const char *why)
 		subscriber_stats(peer->subscriber, &stats);
 	server_log(server, LOG_DEBUG, "subscriber %d (uid %u) %s; %llu events, %llu lost", (int)peer->cred.pid,
 		   (unsigned)peer->cred.uid, why, (unsigned long long)stats.events, (unsigned long long)stats.lost);
-	server->stats.events += stats.events;
-	server->stats.lost += stats.lost;
+	/* Those of a named subscription go on. */
+	if (!peer->named) {
+		server->stats.events += stats.events;
+		server->stats.lost += stats.lost;
+	}
 	server->stats.subscribers--;
 	if (stats.queue_peak > server->stats.queue_peak)
 		server->stats.queue_peak = stats.queue_peak;
@@ -72,6 +79,8 @@ void peer_end(struct peer *peer, const char *why)
 		server->peers = peer->next;
 	sd_event_source_disable_unref(peer->source);
 	sd_event_source_disable_unref(peer->deadline);
+	if (peer->named)
+		named_detach(peer);
 	peer_leave_checkpoint(peer);
 	subscriber_free(peer->subscriber);
 	shutdown_and_close(peer->fd);
@@ -138,7 +147,7 @@ int peer_set_deadline(struct peer *peer)
 }
 
 /* Debug only: who sends nonsense shall not fill the log with it, and gets the reason itself. */
-static int reply_rejected(struct peer *peer, const char *reason)
+int peer_reject(struct peer *peer, const char *reason)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	yajl_gen gen = reply_begin("rejected");
@@ -150,6 +159,11 @@ static int reply_rejected(struct peer *peer, const char *reason)
 	r = reply_end(gen, &line);
 	if (r < 0)
 		return r;
+	if (peer->named) {
+		r = named_leave(peer);
+		if (r < 0)
+			return r;
+	}
 	r = subscriber_finish(peer->subscriber, line);
 	if (r < 0)
 		return r;
@@ -169,6 +183,8 @@ static void gen_peer(yajl_gen gen, const struct peer *peer)
 
 	subscriber_stats(peer->subscriber, &stats);
 	yajl_gen_map_open(gen);
+	if (peer->named)
+		reply_pair(gen, "name", peer->named->name);
 	reply_count(gen, "pid", (uint64_t)peer->cred.pid);
 	reply_count(gen, "uid", peer->cred.uid);
 	reply_count(gen, "gid", peer->cred.gid);
@@ -200,7 +216,7 @@ static void gen_snapshots(yajl_gen gen, const struct server *server)
 	reply_count(gen, "requests_bytes", requests);
 }
 
-static int reply_stats(struct peer *peer)
+int peer_reply_stats(struct peer *peer)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct server *server = peer->server;
@@ -223,6 +239,7 @@ static int reply_stats(struct peer *peer)
 	for (struct peer *other = server->peers; other && listed < LISTED_MAX; other = other->next, listed++)
 		gen_peer(gen, other);
 	yajl_gen_array_close(gen);
+	named_gen(server, gen);
 	if (server->stats.subscribers > listed)
 		reply_count(gen, "subscribers_not_listed", server->stats.subscribers - listed);
 	r = reply_end(gen, &line);
@@ -230,60 +247,6 @@ static int reply_stats(struct peer *peer)
 }
 
 /* Requests. */
-
-static int peer_subscribe(struct peer *peer, struct request *request)
-{
-	_cleanup_(line_unref_p) struct line *line = NULL;
-	yajl_gen gen = reply_begin("subscribed");
-	int r;
-
-	if (!gen)
-		return -ENOMEM;
-	if (!request->keys_given)
-		request->keys = peer->server->config.settings->socket.output.fields;
-	if (!request->mark_given)
-		request->mark = peer->server->config.settings->socket.mark;
-	if (!request->folds_given)
-		request->folds = peer->server->config.settings->socket.output.path_search == PATH_SEARCH_FOLD;
-	request_gen(request, gen);
-	stream_gen(peer->server->config.stream, peer->server->config.stream->last_seq, gen);
-	r = reply_end(gen, &line);
-	if (r < 0)
-		return r;
-	r = subscriber_configure(peer->subscriber, request->keys, request->filter, true);
-	if (r < 0)
-		return r;
-	request->filter = NULL;
-	peer->own_subscription = true;
-	peer->args_bytes = request->args_bytes;
-	subscriber_set_args_bytes(peer->subscriber, peer->args_bytes);
-	subscriber_set_folds(peer->subscriber, request->folds);
-	peer_set_mark(peer, request->mark);
-	peer_save_subscription(peer);
-	r = subscriber_reply(peer->subscriber, line);
-	if (r == 0 && request->snapshot)
-		r = subscriber_join(peer->subscriber, true);
-	return r;
-}
-
-static int peer_request(struct peer *peer, const char *line, size_t size)
-{
-	char reason[REQUEST_REASON_SIZE];
-	struct request request;
-	int r = request_parse(&request, line, size, reason);
-
-	if (r == -EINVAL)
-		return reply_rejected(peer, reason);
-	if (r < 0)
-		return r;
-	/* Else there would be no room for lines. */
-	if (!request.stats && filter_memory(request.filter) > peer->server->config.settings->socket.queue / 2)
-		r = reply_rejected(peer, "the filter takes more memory than half of the queue");
-	else
-		r = request.stats ? reply_stats(peer) : peer_subscribe(peer, &request);
-	request_clear(&request);
-	return r;
-}
 
 /* Takes the first whole line out of the input, if there may be an answer. */
 static int peer_line(struct peer *peer)
@@ -300,7 +263,7 @@ static int peer_line(struct peer *peer)
 		end = memchr(peer->input, '\n', peer->input_size);
 	}
 	if (r == 0 && !peer->closing && !end && peer->input_size == REQUEST_LINE_MAX)
-		r = reply_rejected(peer, "the line is longer than 64 KiB");
+		r = peer_reject(peer, "the line is longer than 64 KiB");
 	if (peer->closing)
 		peer->input_size = 0;
 	peer->more = end && !peer->closing;

@@ -8,8 +8,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "output/request.h"
-#include "output/server_internal.h"
+#include "output/named.h"
 #include "util/notify.h"
 
 #define PEERS_MAX (1u << 20) /* more than there can be descriptors */
@@ -21,7 +20,9 @@ struct peer_state {
 	unsigned slot;
 	struct bytes subscription, input;
 	bool own_subscription, more, requests_ended, closing;
-	uint64_t mark, args_bytes; /* of the subscription, once it was read */
+	/* Of the subscription, once it was read. */
+	uint64_t mark, args_bytes;
+	char name[REQUEST_NAME_MAX + 1];
 	struct ucred cred;
 };
 
@@ -59,7 +60,7 @@ static struct bytes request_text(yajl_gen gen, const struct request *request)
 
 static struct bytes subscription_text(yajl_gen gen, const struct peer *peer)
 {
-	const struct request request = {
+	struct request request = {
 		.keys = subscriber_keys(peer->subscriber),
 		.filter = subscriber_filter(peer->subscriber),
 		.mark = peer->own_subscription ? peer->mark_us / 1000000 : 0, /* else that of the settings */
@@ -67,6 +68,8 @@ static struct bytes subscription_text(yajl_gen gen, const struct peer *peer)
 		.folds = subscriber_folds(peer->subscriber),
 	};
 
+	if (peer->named)
+		strcpy(request.name, peer->named->name);
 	return request_text(gen, &request);
 }
 
@@ -93,11 +96,25 @@ void peer_save_subscription(struct peer *peer)
 	text = subscription_text(gen, peer);
 	place->own_subscription = peer->own_subscription;
 	place->requests_ended = peer->requests_ended;
+	place->is_named = peer->named != NULL;
 	if (text.size <= sizeof(place->subscription)) {
 		memcpy(place->subscription, text.data, text.size);
 		set_size(place, (uint32_t)text.size);
 	}
 	yajl_gen_free(gen);
+}
+
+static struct bytes detached_text(yajl_gen gen, const struct named *named)
+{
+	struct request request = {
+		.keys = subscriber_keys(named->subscriber),
+		.filter = subscriber_filter(named->subscriber),
+		.args_bytes = named->args_bytes,
+		.folds = subscriber_folds(named->subscriber),
+	};
+
+	strcpy(request.name, named->name);
+	return request_text(gen, &request);
 }
 
 static struct checkpoint_subscriber *free_place(struct server *server)
@@ -121,6 +138,24 @@ bool peer_enter_checkpoint(struct peer *peer)
 	return true;
 }
 
+void named_enter_checkpoint(struct server *server, struct named *named, struct bytes subscription)
+{
+	struct checkpoint_subscriber *place = free_place(server);
+
+	named->place = place;
+	if (!place || subscription.size > sizeof(place->subscription))
+		return;
+	*place = (struct checkpoint_subscriber){
+		.slot = named->slot,
+		.cred = named->cred,
+		.own_subscription = true,
+		.is_named = true,
+	};
+	memcpy(place->subscription, subscription.data, subscription.size);
+	set_size(place, (uint32_t)subscription.size);
+	subscriber_set_checkpoint(named->subscriber, &place->stream);
+}
+
 void peer_leave_checkpoint(struct peer *peer)
 {
 	char name[FDSTORE_NAME_MAX];
@@ -130,6 +165,7 @@ void peer_leave_checkpoint(struct peer *peer)
 	peer->place->slot = 0;
 	subscriber_set_checkpoint(peer->subscriber, NULL);
 	peer->place = NULL;
+	peer->is_stored = false;
 	slot_name(name, peer->slot);
 	fdstore_forget(name);
 }
@@ -139,10 +175,11 @@ static bool store_peer(struct peer *peer)
 {
 	char name[FDSTORE_NAME_MAX];
 
-	if (!peer_enter_checkpoint(peer))
+	if (!peer->place && !peer_enter_checkpoint(peer))
 		return false;
 	slot_name(name, peer->slot);
 	fdstore_keep(name, peer->fd);
+	peer->is_stored = true;
 	return true;
 }
 
@@ -158,7 +195,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	}
 	for (struct peer *peer = server->peers; peer; peer = peer->next) {
-		if (peer->place || peer->closing)
+		if (peer->is_stored || peer->closing)
 			continue;
 		if (stored == STORE_MAX || peer->since_us + STORE_AFTER_US > usec)
 			more = true;
@@ -211,6 +248,7 @@ static int restore_subscription(struct server *server, int fd, struct peer_state
 	}
 	state->mark = state->own_subscription ? request.mark : server->config.settings->socket.mark;
 	state->args_bytes = request.args_bytes;
+	strcpy(state->name, request.name);
 	subscriber_set_args_bytes(*ret, state->args_bytes);
 	subscriber_set_folds(*ret, request.folds);
 	return 0;
@@ -243,6 +281,36 @@ static int follow_settings(struct server *server, struct subscriber *subscriber,
 	return r;
 }
 
+/* The subscription's name, if it has one. peer NULL: it has no connection. */
+static int restore_name(struct server *server, struct peer *peer, struct subscriber *subscriber,
+			const struct peer_state *state)
+{
+	struct named named = {
+		.cred = state->cred,
+		.subscriber = peer ? NULL : subscriber,
+		.args_bytes = state->args_bytes,
+		.slot = state->slot,
+	};
+
+	if (!*state->name) {
+		subscriber_set_unnamed(subscriber);
+		return 0;
+	}
+	strcpy(named.name, state->name);
+	subscriber_set_limits(subscriber, server->config.settings->socket.queue, false);
+	return named_restore(server, peer, &named);
+}
+
+/* Takes the subscriber over on success. */
+static int restore_detached(struct server *server, struct subscriber *subscriber, const struct peer_state *state)
+{
+	int r = restore_name(server, NULL, subscriber, state);
+
+	if (r == 0)
+		named_enter_checkpoint(server, named_find(server, state->cred.uid, state->name), state->subscription);
+	return r;
+}
+
 /* The peer of a subscriber; its connection is in systemd's store. Takes fd and subscriber over on success. */
 static int restore_peer(struct server *server, int fd, struct subscriber *subscriber, const struct peer_state *state)
 {
@@ -269,7 +337,12 @@ static int restore_peer(struct server *server, int fd, struct subscriber *subscr
 	peer->args_bytes = state->args_bytes;
 	peer_link(peer);
 	peer_set_mark(peer, state->mark);
-	if (!peer_enter_checkpoint(peer)) {
+	if (restore_name(server, peer, subscriber, state) < 0) {
+		peer_end(peer, "could not be restored");
+		return 0;
+	}
+	peer->is_stored = peer_enter_checkpoint(peer);
+	if (!peer->is_stored) {
 		char name[FDSTORE_NAME_MAX];
 
 		slot_name(name, peer->slot);
@@ -302,11 +375,25 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 	peer_state_archive(&state, a);
 	yajl_gen_free(gen);
 	slot_name(name, peer->slot);
-	if (!peer->place)
+	if (!peer->is_stored)
 		fdstore_keep(name, peer->fd);
 	return subscriber_archive(peer->subscriber, a, lines);
 }
 
+static int write_detached(struct named *named, struct archive *a, struct line_set *lines)
+{
+	struct peer_state state = { .slot = named->slot, .own_subscription = true, .cred = named->cred };
+	yajl_gen gen = yajl_gen_alloc(NULL);
+
+	if (!gen)
+		return -ENOMEM;
+	state.subscription = detached_text(gen, named);
+	peer_state_archive(&state, a);
+	yajl_gen_free(gen);
+	return subscriber_archive(named->subscriber, a, lines);
+}
+
+/* A connection that was closed meanwhile ends, unless its subscription has a name. */
 static int read_peer(struct server *server, struct archive *a, struct fdstore *store, struct line_set *lines)
 {
 	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;
@@ -329,12 +416,15 @@ static int read_peer(struct server *server, struct archive *a, struct fdstore *s
 		r = subscriber_archive(subscriber, a, lines);
 	if (r == 0)
 		r = follow_settings(server, subscriber, &state);
-	if (r == 0 && fd >= 0)
-		r = restore_peer(server, fd, subscriber, &state);
-	if (r < 0)
+	if (r == 0 && fd < 0 && !*state.name)
+		return 0;
+	if (r == 0)
+		r = fd >= 0 ? restore_peer(server, fd, subscriber, &state)
+			    : restore_detached(server, subscriber, &state);
+	if (r < 0) {
 		fdstore_forget(name);
-	if (r < 0 || fd < 0)
 		return r;
+	}
 	TAKE_FD(fd);
 	TAKE_PTR(subscriber);
 	return 0;
@@ -345,6 +435,9 @@ int server_archive(struct server *server, struct archive *a, struct fdstore *sto
 	struct line_set lines = {};
 	size_t count = server->stats.subscribers;
 	int r = 0;
+
+	for (struct named *named = server->named; named; named = named->next)
+		count += !named->peer;
 
 	ARCHIVE(a, server->slot);
 	ARCHIVE(a, server->stats);
@@ -357,6 +450,9 @@ int server_archive(struct server *server, struct archive *a, struct fdstore *sto
 	} else {
 		for (struct peer *peer = server->peers; r == 0 && peer; peer = peer->next)
 			r = write_peer(peer, a, &lines);
+		for (struct named *named = server->named; r == 0 && named; named = named->next)
+			if (!named->peer)
+				r = write_detached(named, a, &lines);
 	}
 	line_set_clear(&lines);
 	return r < 0 ? r : archive_error(a);
@@ -384,7 +480,9 @@ static int resume_peer(struct server *server, const struct checkpoint_subscriber
 	r = follow_settings(server, subscriber, &state);
 	if (r < 0)
 		return r;
-	r = restore_peer(server, fd, subscriber, &state);
+	if (fd < 0 && !*state.name)
+		return -EBADMSG;
+	r = fd >= 0 ? restore_peer(server, fd, subscriber, &state) : restore_detached(server, subscriber, &state);
 	if (r < 0)
 		return r;
 	TAKE_PTR(subscriber);
@@ -398,7 +496,23 @@ static bool is_to_blame(const struct checkpoint_work *work, const struct checkpo
 	       (previous->slot == work->slot && (work->is_own || work->fault || previous->deaths > 0));
 }
 
-/* 1, or 0: it can't be resumed: part of a line is out, or what it asked for is not known. */
+static bool is_known(const struct checkpoint_subscriber *previous)
+{
+	return previous->subscription_size > 0 && previous->subscription_size <= sizeof(previous->subscription);
+}
+
+/* How many daemons have died while they worked for it. */
+static void save_deaths(struct server *server, const struct checkpoint_subscriber *previous, unsigned deaths)
+{
+	struct checkpoint_page *page = server->config.checkpoint ? checkpoint_page(server->config.checkpoint) : NULL;
+
+	for (size_t i = 0; page && i < CHECKPOINT_SUBSCRIBERS; i++)
+		if (page->subscribers[i].slot == previous->slot)
+			page->subscribers[i].deaths = (uint8_t)deaths;
+}
+
+/* 1, or 0: the connection can't be resumed: part of a line is out, or what it asked for is not known. A subscription
+ * with a name continues without it. */
 static unsigned resume_one(struct server *server, const struct checkpoint_work *work,
 			   struct checkpoint_subscriber *previous, int fd)
 {
@@ -409,15 +523,13 @@ static unsigned resume_one(struct server *server, const struct checkpoint_work *
 		server_log(server, LOG_WARNING,
 			   "subscriber %d (uid %u) is disconnected: the previous daemon died while working for it",
 			   (int)previous->cred.pid, (unsigned)previous->cred.uid);
-	else if (!previous->stream.mid_line && previous->subscription_size > 0 &&
-		 previous->subscription_size <= sizeof(previous->subscription) &&
-		 resume_peer(server, previous, fd) == 0) {
-		/* It is the first of the list. */
-		if (server->peers && server->peers->slot == previous->slot && server->peers->place)
-			server->peers->place->deaths = (uint8_t)(previous->deaths + (previous->slot == work->slot));
-		return 1;
+	else if (is_known(previous) && resume_peer(server, previous, previous->stream.mid_line ? -1 : fd) == 0) {
+		save_deaths(server, previous, previous->deaths + (previous->slot == work->slot));
+		if (!previous->stream.mid_line)
+			return fd >= 0;
 	}
-	shutdown_and_close(fd);
+	if (fd >= 0)
+		shutdown_and_close(fd);
 	fdstore_forget(name);
 	return 0;
 }
@@ -436,7 +548,7 @@ unsigned server_resume(struct server *server, struct checkpoint_page *page, stru
 			continue;
 		slot_name(name, previous->slot);
 		fd = fdstore_take(store, name);
-		if (fd < 0)
+		if (fd < 0 && !previous->is_named)
 			continue;
 		/* Until this daemon's page is valid, the next daemon reads that one again. */
 		if (is_to_blame(&work, previous))

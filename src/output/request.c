@@ -113,7 +113,7 @@ struct member {
 };
 
 /* The keys of a request: those of a filter, and after them these. */
-enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS, MARK, ARGS_BYTES, PATH_SEARCH };
+enum other_key { STATS = FILTER_KEY_MAX, SNAPSHOT, FIELDS, MARK, ARGS_BYTES, PATH_SEARCH, NAME, ACK, FORGET };
 
 static int read_bool(const struct member *m, bool *to)
 {
@@ -134,6 +134,19 @@ static int read_count(const struct member *m, uint64_t most, uint64_t *to)
 	if (!*text || text[strspn(text, "0123456789")] || errno == ERANGE || value > most)
 		return refuse(m->reason, "%s must be a number from 0 to %llu", m->name, (unsigned long long)most);
 	*to = value;
+	return 0;
+}
+
+/* Nothing in it needs an escape anywhere. */
+static int read_name(const struct member *m)
+{
+	static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@-";
+	const char *text = YAJL_IS_STRING(m->value) ? YAJL_GET_STRING(m->value) : "";
+	size_t size = strlen(text);
+
+	if (size == 0 || size > REQUEST_NAME_MAX || text[strspn(text, characters)])
+		return refuse(m->reason, "%s must be 1 to %d letters, digits and ._:@-", m->name, REQUEST_NAME_MAX);
+	memcpy(m->request->name, text, size + 1);
 	return 0;
 }
 
@@ -208,7 +221,8 @@ static int read_path_search(const struct member *m)
 
 static bool find_key(const char *name, unsigned *ret)
 {
-	static const char *const others[] = { "stats", "snapshot", "fields", "mark", "args_bytes", "path_search" };
+	static const char *const others[] = { "stats",	     "snapshot", "fields", "mark",  "args_bytes",
+					      "path_search", "name",	 "ack",	   "forget" };
 	enum filter_key filter_key;
 
 	if (filter_key_by_name(bytes_of(name), &filter_key)) {
@@ -246,11 +260,33 @@ static int read_member(struct member *m, uint64_t *given)
 		return read_count(m, REQUEST_MARK_MAX, &m->request->mark);
 	case PATH_SEARCH:
 		return read_path_search(m);
+	case NAME:
+		return read_name(m);
+	case ACK:
+		m->request->ack_given = true;
+		return read_count(m, UINT64_MAX, &m->request->ack);
+	case FORGET:
+		m->request->forget = true;
+		return read_name(m);
 	case ARGS_BYTES:
 		return read_count(m, REQUEST_ARGS_BYTES_MAX, &m->request->args_bytes);
 	default:
 		return add_values(m, add_filter);
 	}
+}
+
+/* What is no subscription must not replace one. */
+static int check_alone(const struct request *request, uint64_t given, char *reason)
+{
+	if (given & KEY(STATS) && given != KEY(STATS))
+		return refuse(reason, "stats must be the only key");
+	if (given & KEY(STATS) && !request->stats)
+		return refuse(reason, "stats must be true");
+	if (given & KEY(FORGET) && given != KEY(FORGET))
+		return refuse(reason, "forget must be the only key");
+	if (given & KEY(ACK) && !(given & KEY(NAME)) && given != KEY(ACK))
+		return refuse(reason, "ack must be the only key, or be given with a name");
+	return 0;
 }
 
 static int read_tree(struct request *request, yajl_val tree, char *reason)
@@ -271,12 +307,7 @@ static int read_tree(struct request *request, yajl_val tree, char *reason)
 		if (r < 0)
 			return r;
 	}
-	if (!(given & KEY(STATS)))
-		return 0;
-	if (given != KEY(STATS))
-		return refuse(reason, "stats must be the only key");
-	/* It is no subscription, so it must not replace one. */
-	return request->stats ? 0 : refuse(reason, "stats must be true");
+	return check_alone(request, given, reason);
 }
 
 int request_parse(struct request *ret, const char *line, size_t size, char reason[static REQUEST_REASON_SIZE])
@@ -348,6 +379,8 @@ static void gen_entries(yajl_gen gen, const struct filter *filter, enum filter_k
 
 void request_gen(const struct request *request, yajl_gen gen)
 {
+	if (*request->name)
+		reply_pair(gen, "name", request->name);
 	reply_text(gen, "snapshot");
 	yajl_gen_bool(gen, request->snapshot);
 	gen_fields(gen, request->keys);
@@ -359,4 +392,26 @@ void request_gen(const struct request *request, yajl_gen gen)
 		reply_pair(gen, "path_search", "fold");
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		gen_entries(gen, request->filter, key);
+}
+
+static bool same_entries(const struct filter *a, const struct filter *b, enum filter_key key)
+{
+	const char *left, *right;
+	size_t i = 0;
+
+	do {
+		left = filter_entry(a, key, i);
+		right = filter_entry(b, key, i++);
+	} while (left && right && strcmp(left, right) == 0);
+	return !left && !right;
+}
+
+bool request_asks_for(const struct request *request, key_set keys, const struct filter *filter)
+{
+	if (request->keys != keys || !filter)
+		return false;
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
+		if (!same_entries(request->filter, filter, key))
+			return false;
+	return true;
 }

@@ -10,6 +10,7 @@
 #include <syslog.h>
 
 #include "output/json.h"
+#include "output/named.h"
 #include "output/server_internal.h"
 #include "util/clock.h"
 
@@ -161,6 +162,12 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		subscriber_event(peer->subscriber, event, encoder);
 		slow |= server->drain_budget_ms > 0 && !peer->stalled && subscriber_is_half_full(peer->subscriber);
 	}
+	for (struct named *named = server->named; named; named = named->next) {
+		if (named->peer)
+			continue;
+		server_work_slot(server, named->slot, false);
+		subscriber_event(named->subscriber, event, encoder);
+	}
 	server_work(server, NULL, false);
 	if (slow)
 		wait_for_slow_peers(server);
@@ -190,28 +197,48 @@ static void on_flush(struct sink *sink)
 
 static void on_fork(struct sink *sink, const struct process *child)
 {
-	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+	struct server *server = (struct server *)sink;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
 		subscriber_fork(peer->subscriber, child);
+	for (struct named *named = server->named; named; named = named->next)
+		if (!named->peer)
+			subscriber_fork(named->subscriber, child);
 }
 
 static void on_process_exit(struct sink *sink, const struct process *process)
 {
-	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+	struct server *server = (struct server *)sink;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
 		subscriber_exit(peer->subscriber, process);
+	for (struct named *named = server->named; named; named = named->next)
+		if (!named->peer)
+			subscriber_exit(named->subscriber, process);
 }
 
 static bool on_folds(const struct sink *sink)
 {
-	for (const struct peer *peer = ((const struct server *)sink)->peers; peer; peer = peer->next)
+	const struct server *server = (const struct server *)sink;
+
+	for (const struct peer *peer = server->peers; peer; peer = peer->next)
 		if (subscriber_folds(peer->subscriber))
+			return true;
+	for (const struct named *named = server->named; named; named = named->next)
+		if (!named->peer && subscriber_folds(named->subscriber))
 			return true;
 	return false;
 }
 
 static void on_search_end(struct sink *sink, unsigned search, bool found)
 {
-	for (struct peer *peer = ((struct server *)sink)->peers; peer; peer = peer->next)
+	struct server *server = (struct server *)sink;
+
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
 		subscriber_search_end(peer->subscriber, search, found);
+	for (struct named *named = server->named; named; named = named->next)
+		if (!named->peer)
+			subscriber_search_end(named->subscriber, search, found);
 }
 
 static const struct sink_ops ops = {
@@ -296,6 +323,7 @@ struct server *server_free(struct server *server)
 		return NULL;
 	while (server->peers)
 		peer_end(server->peers, "is disconnected: the daemon stops");
+	named_free_all(server);
 	sd_event_source_disable_unref(server->checkpoint_timer);
 	sd_event_source_disable_unref(server->sweep);
 	sd_event_source_disable_unref(server->mark_timer);
@@ -308,6 +336,15 @@ struct server *server_free(struct server *server)
 struct sink *server_sink(struct server *server)
 {
 	return &server->sink;
+}
+
+/* A named one loses events instead: its queue would still be full for the next connection. */
+void server_set_limits(struct server *server, struct peer *peer)
+{
+	const struct settings *settings = server->config.settings;
+
+	subscriber_set_limits(peer->subscriber, settings->socket.queue,
+			      settings->socket.slow == SLOW_DISCONNECT && !peer->named);
 }
 
 int server_reload(struct server *server, const struct settings *settings)
@@ -323,12 +360,14 @@ int server_reload(struct server *server, const struct settings *settings)
 	server->config.settings = settings;
 	server_allow_files(server);
 	server_check_access(server);
+	for (struct named *named = server->named; named; named = named->next)
+		if (!named->peer)
+			subscriber_set_limits(named->subscriber, settings->socket.queue, false);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 
 		next = peer->next;
-		subscriber_set_limits(peer->subscriber, settings->socket.queue,
-				      settings->socket.slow == SLOW_DISCONNECT);
+		server_set_limits(server, peer);
 		if (!peer->own_subscription && marks)
 			peer_set_mark(peer, settings->socket.mark);
 		if (same || peer->own_subscription)
@@ -346,17 +385,24 @@ int server_reload(struct server *server, const struct settings *settings)
 	return 0;
 }
 
+static void add_stats(struct server_stats *ret, const struct subscriber *subscriber)
+{
+	struct subscriber_stats stats;
+
+	subscriber_stats(subscriber, &stats);
+	ret->events += stats.events;
+	ret->lost += stats.lost;
+	ret->queue += stats.queue;
+	if (stats.queue_peak > ret->queue_peak)
+		ret->queue_peak = stats.queue_peak;
+}
+
 void server_stats(const struct server *server, struct server_stats *ret)
 {
 	*ret = server->stats;
-	for (struct peer *peer = server->peers; peer; peer = peer->next) {
-		struct subscriber_stats stats;
-
-		subscriber_stats(peer->subscriber, &stats);
-		ret->events += stats.events;
-		ret->lost += stats.lost;
-		ret->queue += stats.queue;
-		if (stats.queue_peak > ret->queue_peak)
-			ret->queue_peak = stats.queue_peak;
-	}
+	for (struct peer *peer = server->peers; peer; peer = peer->next)
+		add_stats(ret, peer->subscriber);
+	for (struct named *named = server->named; named; named = named->next)
+		if (!named->peer)
+			add_stats(ret, named->subscriber);
 }

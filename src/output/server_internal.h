@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of the server share: server.c, listener.c, admission.c, peer.c, peer_state.c. */
+/* What the files of the server share: server.c, listener.c, admission.c, peer.c, peer_request.c, peer_state.c,
+ * named.c, marks.c. */
 #ifndef EXECSNOOP_SERVER_INTERNAL_H
 #define EXECSNOOP_SERVER_INTERNAL_H
 
@@ -12,6 +13,8 @@
 
 #define TURNS_SURVIVED 1000 /* of a peer: then the death of an earlier daemon is forgotten */
 #define CLOSE_US 2000000    /* for a rejected peer to read the reason */
+
+struct named;
 
 struct peer {
 	struct server *server;
@@ -35,6 +38,8 @@ struct peer {
 	bool closing;	     /* close when all is written */
 	bool stalled;	     /* the server has waited for it in vain */
 	bool own_subscription;
+	bool is_stored;	       /* in systemd's store */
+	struct named *named;   /* of which it has the subscriber; NULL: none (named.h) */
 	uint64_t mark_us;      /* between marks; 0: none */
 	uint64_t mark_next_us; /* CLOCK_MONOTONIC */
 	uint64_t args_bytes;   /* as it asked for */
@@ -57,6 +62,7 @@ struct server {
 	bool accept_paused;	  /* and that was logged */
 	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;
+	struct named *named;
 	unsigned slot;			       /* the one that was given last */
 	time_t logged_at;		       /* the second of the last messages, */
 	unsigned logged;		       /* and their number in it */
@@ -74,6 +80,9 @@ void server_bound_snapshots(struct server *server);
 int server_subscriber(struct server *server, struct subscriber **ret, int fd, uid_t uid, key_set keys,
 		      struct filter *filter);
 
+/* Gives its subscriber the limits of the settings. */
+void server_set_limits(struct server *server, struct peer *peer);
+
 /* A turn took so much CPU time. Of the sources that are ready, the one that has used the least has the next turn.
  * *used_us is what this one has used; one that was idle has at least what those had that were ready (used_us). */
 void server_charge(struct server *server, sd_event_source *source, uint64_t *used_us, uint64_t took_us);
@@ -88,12 +97,17 @@ const char *server_refusal(struct server *server, uid_t uid);
 /* Counts a refusal, and logs some. */
 void server_log_refusal(struct server *server, const struct ucred *cred, const char *reason);
 
-/* The peer that is worked for from now on, for the next daemon after a crash; NULL: none. */
-static inline void server_work(struct server *server, const struct peer *peer, bool is_own)
+/* The subscriber that is worked for from now on, for the next daemon after a crash; 0: none. */
+static inline void server_work_slot(struct server *server, unsigned slot, bool is_own)
 {
 	server->work->is_own = is_own;
 	/* A compiler barrier is enough: it is read when this process is gone. */
-	__atomic_store_n(&server->work->slot, peer ? peer->slot : 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&server->work->slot, slot, __ATOMIC_RELEASE);
+}
+
+static inline void server_work(struct server *server, const struct peer *peer, bool is_own)
+{
+	server_work_slot(server, peer ? peer->slot : 0, is_own);
 }
 
 /* The end of that. */
@@ -125,6 +139,11 @@ bool peer_write(struct peer *peer);
 /* The same in the peer's own turn. */
 void peer_write_later(struct peer *peer);
 void peer_end(struct peer *peer, const char *why);
+/* Replies with the reason, after which the connection is closed. 0 or -errno. */
+int peer_reject(struct peer *peer, const char *reason);
+int peer_reply_stats(struct peer *peer);
+/* peer_request.c. One line: 0; -errno: the peer is to end. */
+int peer_request(struct peer *peer, const char *line, size_t size);
 /* Closes the peer after CLOSE_US, whether it has read the reason or not. */
 int peer_set_deadline(struct peer *peer);
 /* Its name in systemd's store. */
@@ -141,5 +160,7 @@ bool peer_enter_checkpoint(struct peer *peer);
 void peer_leave_checkpoint(struct peer *peer);
 /* What it asks for has changed. */
 void peer_save_subscription(struct peer *peer);
+/* The same for a named subscription without a connection; `subscription`: its request. */
+void named_enter_checkpoint(struct server *server, struct named *named, struct bytes subscription);
 
 #endif

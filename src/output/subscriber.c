@@ -5,8 +5,6 @@
  * snapshot is under way. What a new snapshot finds in the queue moves to `before`, but counts as queue until it is
  * out: else each further snapshot that is asked for and not read would free the queue for as much again. All that both
  * hold is charged to the queue, but for the snapshot's own lines.
- *
- * An answer is held here too, beside the buffer: when the buffer has let go of it, it is written.
  */
 #include "output/subscriber_internal.h"
 
@@ -20,8 +18,7 @@
 #define LOOKS_MAX 4096	     /* processes that are held against the filter for a snapshot, */
 #define LOOK_STEPS 1000000   /* and what that may cost (glob.h) */
 
-#define PORTION (32 << 10)	/* bytes of a snapshot that are made at once */
-#define REPLIES_HELD (64 << 10) /* of memory: with more of unread answers, no other is taken */
+#define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
 
 static size_t portions; /* of all subscribers */
 
@@ -36,7 +33,7 @@ static void take_filter(struct subscriber *s, struct filter *filter)
 		budget_leave(&s->share);
 }
 
-static void drop_cursor(struct subscriber *s)
+void subscriber_drop_cursor(struct subscriber *s)
 {
 	s->cursor = proctable_cursor_free(s->cursor);
 	s->undecided = false;
@@ -74,10 +71,8 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	proctable_cursor_free(s->cursor);
 	budget_leave(&s->share);
 	filter_free(s->config.filter);
-	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++)
-		line_unref(s->replies[i]);
+	subscriber_forget_replies(s);
 	portions -= s->counted;
-	line_unref(s->mark);
 	subscriber_drop_held(s);
 	line_queue_free(s->before);
 	line_queue_free(s->queue);
@@ -85,8 +80,7 @@ struct subscriber *subscriber_free(struct subscriber *s)
 	return NULL;
 }
 
-/* A line that is this subscriber's alone. */
-static int push_own(struct subscriber *s, struct line_queue *buffer, struct event *event)
+int subscriber_push_own(struct subscriber *s, struct line_queue *buffer, struct event *event)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	struct extras extras = { .source = s->config.extras };
@@ -113,7 +107,7 @@ int subscriber_push_lost(struct subscriber *s)
 			  .first_seq = s->lost_first,
 			  .last_seq = s->lost_last },
 	};
-	int r = push_own(s, s->queue, &event);
+	int r = subscriber_push_own(s, s->queue, &event);
 
 	if (r == 0) {
 		s->lost_count = 0;
@@ -143,8 +137,7 @@ size_t subscriber_portions(void)
 	return portions;
 }
 
-/* `before`, to put something in. */
-static struct line_queue *before_queue(struct subscriber *s)
+struct line_queue *subscriber_before(struct subscriber *s)
 {
 	if (line_queue_is_empty(s->before))
 		s->portion = 0;
@@ -258,13 +251,11 @@ void subscriber_exit(struct subscriber *s, const struct process *process)
 		filter_exit(s->config.filter, process);
 }
 
-/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is
- * dropped, and one that is out in part already must not be. */
-static void end_portion(struct subscriber *s)
+void subscriber_end_portion(struct subscriber *s)
 {
 	if (!s->cursor)
 		return;
-	drop_cursor(s);
+	subscriber_drop_cursor(s);
 	if (portion_held(s) > 2 * PORTION)
 		line_queue_drop_snapshot(s->before);
 	s->portion = 0;
@@ -280,12 +271,13 @@ int subscriber_join(struct subscriber *s, bool snapshot)
 
 	/* What is queued is older than the snapshot. */
 	if (r == 0 && snapshot)
-		r = line_queue_move(before_queue(s), s->queue);
+		r = line_queue_move(subscriber_before(s), s->queue);
 	if (r < 0)
 		return r;
-	end_portion(s);
+	subscriber_end_portion(s);
 	s->cursor = TAKE_PTR(cursor);
 	s->snapshot_seq = s->config.stream->last_seq;
+	s->snapshot_unacknowledged = 0;
 	s->joined = true;
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
@@ -311,7 +303,7 @@ int subscriber_configure(struct subscriber *s, key_set keys, struct filter *filt
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
 	}
 	if (is_request) {
-		end_portion(s);
+		subscriber_end_portion(s);
 		s->lines = 0;
 	}
 	filter_free(s->config.filter);
@@ -362,11 +354,11 @@ static int push_live(struct subscriber *s, size_t missing)
 		.time = clock_ns(CLOCK_REALTIME),
 		.lost = { .where = LOST_SUBSCRIBER, .count = missing },
 	};
-	int r = missing > 0 ? push_own(s, before_queue(s), &event) : 0;
+	int r = missing > 0 ? subscriber_push_own(s, subscriber_before(s), &event) : 0;
 
 	if (r == 0)
 		r = stream_live(s->config.stream, s->snapshot_seq, &line);
-	return r < 0 ? r : line_queue_push_always(before_queue(s), line);
+	return r < 0 ? r : line_queue_push_always(subscriber_before(s), line);
 }
 
 void subscriber_end_snapshot(struct subscriber *s)
@@ -376,7 +368,7 @@ void subscriber_end_snapshot(struct subscriber *s)
 	if (!s->cursor)
 		return;
 	missing = proctable_cursor_remaining(s->cursor) + s->undecided + line_queue_drop_snapshot(s->before);
-	drop_cursor(s);
+	subscriber_drop_cursor(s);
 	if (missing > 0) {
 		lose_queue(s);
 		s->since = (struct joined){ .clock = proctable_clock(s->table), .boot_ns = clock_ns(CLOCK_BOOTTIME) };
@@ -391,73 +383,15 @@ void subscriber_end_snapshot(struct subscriber *s)
 	subscriber_save_checkpoint(s);
 }
 
-/* A place for an answer; NULL if answers that are not written yet take all of them, or too much memory. */
-static struct line **reply_place(struct subscriber *s)
-{
-	struct line **place = NULL;
-	size_t unread = 0;
-
-	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
-		if (s->replies[i] && s->replies[i]->refs == 1)
-			s->replies[i] = line_unref(s->replies[i]);
-		if (s->replies[i])
-			unread += s->replies[i]->held;
-		else
-			place = &s->replies[i];
-	}
-	return unread <= REPLIES_HELD ? place : NULL;
-}
-
-bool subscriber_takes_replies(struct subscriber *s)
-{
-	return reply_place(s);
-}
-
-/* Between two lines of a snapshot, or behind the events that came before it. */
-static int push_reply(struct subscriber *s, struct line *line)
-{
-	int r = s->lost_count > 0 && !s->cursor ? subscriber_push_lost(s) : 0;
-
-	return r < 0 ? r : line_queue_push_always(s->cursor ? before_queue(s) : s->queue, line);
-}
-
-int subscriber_reply(struct subscriber *s, struct line *line)
-{
-	struct line **place = reply_place(s);
-	int r;
-
-	ASSERT(place);
-	r = push_reply(s, line);
-	if (r == 0)
-		*place = line_ref(line);
-	return r;
-}
-
-int subscriber_finish(struct subscriber *s, struct line *line)
-{
-	int r;
-
-	subscriber_send_held(s);
-	r = push_reply(s, line);
-	if (r < 0)
-		return r;
-	if (s->cursor)
-		line_queue_clear(s->queue);
-	end_portion(s);
-	s->joined = false;
-	s->lost_count = 0;
-	subscriber_save_checkpoint(s);
-	return 0;
-}
-
 /* A line of the snapshot's. */
 static int push_portion(struct subscriber *s, struct event *event)
 {
-	struct line_queue *before = before_queue(s);
+	struct line_queue *before = subscriber_before(s);
 	size_t held = line_queue_held(before);
-	int r = push_own(s, before, event);
+	int r = subscriber_push_own(s, before, event);
 
 	s->portion += line_queue_held(before) - held;
+	s->snapshot_unacknowledged += r == 0;
 	return r;
 }
 
@@ -493,7 +427,7 @@ static int snapshot_step(struct subscriber *s, int64_t *steps)
 		return snapshot_look(s, &entry->process, steps);
 	if (!line_queue_is_empty(s->before))
 		return 1;
-	drop_cursor(s);
+	subscriber_drop_cursor(s);
 	return push_live(s, 0);
 }
 
@@ -576,11 +510,13 @@ bool subscriber_is_costly(const struct subscriber *s)
 bool subscriber_has_output(const struct subscriber *s)
 {
 	return s->cursor || s->too_slow || !line_queue_is_empty(s->before) || !line_queue_is_empty(s->queue) ||
-	       s->lost_count > 0;
+	       subscriber_may_resume(s);
 }
 
 void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 {
+	uint64_t first, last;
+
 	*ret = (struct subscriber_stats){
 		.events = s->events,
 		.lost = s->lost,
@@ -590,5 +526,6 @@ void subscriber_stats(const struct subscriber *s, struct subscriber_stats *ret)
 		.queue_peak = line_queue_peak(s->queue),
 		.queue_limit = line_queue_limit(s->queue),
 		.in_snapshot = s->cursor,
+		.unacknowledged = line_queue_retained(s->queue, &first, &last),
 	};
 }

@@ -74,6 +74,27 @@ void subscriber_set_args_bytes(struct subscriber *subscriber, size_t args_bytes)
  */
 void subscriber_mark(struct subscriber *subscriber);
 
+/*
+ * Named: it outlives its connection (subscriber_named.c). `line` is the reply that begins it, after what is queued; a
+ * queue that is full loses events, whatever `disconnect`. -ENOMEM. Unnamed again, it is an ordinary one.
+ */
+int subscriber_set_named(struct subscriber *subscriber, struct line *line);
+void subscriber_set_unnamed(struct subscriber *subscriber);
+/* From now on lines of events are retained until they are acknowledged. */
+void subscriber_set_acknowledges(struct subscriber *subscriber);
+/* The reader has stored all that was written up to the event of that number; implies the former. What is not retained
+ * (any more) changes nothing. -ERANGE: there was no such event. */
+int subscriber_acknowledge(struct subscriber *subscriber, uint64_t seq);
+/* The connection has ended. A `lost` counts the processes of a snapshot that the reader may not have. */
+void subscriber_detach(struct subscriber *subscriber);
+/* It takes the descriptor that another one has, and what that has not written of a line. -ENOMEM: nothing changed. */
+int subscriber_replace(struct subscriber *subscriber, const struct subscriber *other);
+/* The same after subscriber_detach(): `line`, the reply to its request, then all that is not acknowledged, or was not
+ * written. */
+int subscriber_attach(struct subscriber *subscriber, const struct subscriber *other, struct line *line);
+/* The number of the last event that was acknowledged, or written if the reader does not acknowledge. */
+uint64_t subscriber_passed(const struct subscriber *subscriber);
+
 /* A reply to a request, after what is queued, beyond the limit of the queue: so only while it takes replies. At most
  * SUBSCRIBER_REPLIES_MAX are unwritten, and no more is taken beyond 64 KiB of them. -ENOMEM. */
 #define SUBSCRIBER_REPLIES_MAX 8
@@ -141,6 +162,7 @@ struct subscriber_stats {
 	size_t queue, queue_peak, queue_limit; /* memory */
 	size_t filter;			       /* charged to the queue too */
 	size_t portion;			       /* of a snapshot, not yet read */
+	uint64_t unacknowledged;	       /* events, written */
 	bool in_snapshot;
 };
 void subscriber_stats(const struct subscriber *subscriber, struct subscriber_stats *ret);

@@ -25,6 +25,7 @@ struct subscriber {
 	struct line *replies[SUBSCRIBER_REPLIES_MAX];
 	struct proctable_cursor *cursor;  /* of the snapshot under way */
 	uint64_t snapshot_seq;		  /* of the last event before it */
+	uint64_t snapshot_unacknowledged; /* processes of the last one that were queued, up to an acknowledgement */
 	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
 	struct filter_place undecided_at; /* and continues here */
 	struct budget_share share;	  /* if the filter has patterns */
@@ -58,6 +59,16 @@ bool subscriber_may_resume(const struct subscriber *s);
 bool subscriber_has_room(const struct subscriber *s, const struct line *line);
 /* A `lost` line for the loss that has none yet, before whatever comes next. */
 int subscriber_push_lost(struct subscriber *s);
+/* A line that is this subscriber's alone. */
+int subscriber_push_own(struct subscriber *s, struct line_queue *queue, struct event *event);
+/* `before`, to put something in. */
+struct line_queue *subscriber_before(struct subscriber *s);
+/* A snapshot under way ends: what was made of it waits as queue from now on. Only a line that is too long for that is
+ * dropped, and one that is out in part already must not be. */
+void subscriber_end_portion(struct subscriber *s);
+void subscriber_drop_cursor(struct subscriber *s);
+/* They are not counted as unread any more, nor is the mark. */
+void subscriber_forget_replies(struct subscriber *s);
 /* The memory of the snapshot's lines has changed. */
 void subscriber_count_portion(struct subscriber *s);
 /* Into the checkpoint: what the subscriber was given and has not received yet. */

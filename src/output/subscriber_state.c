@@ -2,6 +2,7 @@
 /* What a subscriber asks for, and its state for the next daemon: in the archive at a clean stop, in the checkpoint as
  * it changes. */
 #include "output/subscriber_internal.h"
+#include "util/clock.h"
 
 void subscriber_set_args_bytes(struct subscriber *s, size_t args_bytes)
 {
@@ -41,6 +42,10 @@ void subscriber_write_checkpoint(struct subscriber *s)
 	if (held && (first == 0 || held->seq < first))
 		first = held->seq;
 	checkpoint->waiting = waiting;
+	checkpoint->retained = line_queue_retained(s->queue, &checkpoint->retained_first, &checkpoint->retained_last);
+	checkpoint->retains = line_queue_retains(s->queue);
+	checkpoint->passed_seq = line_queue_passed(s->queue);
+	checkpoint->snapshot_unacknowledged = s->snapshot_unacknowledged;
 	checkpoint->lines = s->lines - line_queue_event_lines(s->queue) - line_queue_event_lines(s->before);
 	checkpoint->first_seq = waiting ? first : 0;
 	checkpoint->last_seq = waiting ? s->last_seq : 0;
@@ -53,6 +58,7 @@ void subscriber_write_checkpoint(struct subscriber *s)
 
 int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set *lines)
 {
+	uint64_t first, last;
 	int r = line_queue_archive(s->before, a, lines);
 
 	if (r < 0)
@@ -71,6 +77,7 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 		return r;
 	ARCHIVE(a, s->portion);
 	ARCHIVE(a, s->snapshot_seq);
+	ARCHIVE(a, s->snapshot_unacknowledged);
 	archive_flag(a, &s->joined);
 	archive_flag(a, &s->filter_stale);
 	archive_flag(a, &s->undecided);
@@ -84,6 +91,9 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	ARCHIVE(a, s->lost);
 	ARCHIVE(a, s->lines);
 	ARCHIVE(a, s->last_seq);
+	/* A snapshot begins where nothing is retained. */
+	if (s->cursor && line_queue_retained(s->queue, &first, &last) > 0)
+		archive_fail(a);
 	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
 	subscriber_count_portion(s);
 	return archive_error(a);
@@ -95,9 +105,33 @@ void subscriber_set_checkpoint(struct subscriber *s, struct checkpoint_stream *c
 	subscriber_save_checkpoint(s);
 }
 
+/* What the reader had not acknowledged is not here any more. If it never does, a new connection gets this line. */
+static int resume_retained(struct subscriber *s, const struct checkpoint_stream *previous)
+{
+	struct event event = {
+		.type = EVENT_LOST,
+		.time = clock_ns(CLOCK_REALTIME),
+		.lost = { .where = LOST_SUBSCRIBER,
+			  .count = previous->retained,
+			  .first_seq = previous->retained_first,
+			  .last_seq = previous->retained_last },
+	};
+	int r;
+
+	line_queue_set_passed(s->queue, previous->passed_seq);
+	line_queue_set_retains(s->queue, previous->retains);
+	if (!previous->retains || previous->retained == 0)
+		return 0;
+	r = subscriber_push_own(s, s->queue, &event);
+	/* A snapshot begins again, and first comes all that was before it. */
+	if (r == 0 && !previous->in_snapshot)
+		line_queue_retain(s->queue, 1);
+	return r;
+}
+
 int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *previous)
 {
-	int r = 0;
+	int r;
 
 	s->since = (struct joined){
 		.clock = proctable_clock(s->table),
@@ -106,7 +140,11 @@ int subscriber_resume(struct subscriber *s, const struct checkpoint_stream *prev
 		.boot_ns = previous->joined_ns,
 	};
 	s->joined = previous->joined;
+	r = resume_retained(s, previous);
+	if (r < 0)
+		return r;
 	s->lines = previous->lines;
+	s->snapshot_unacknowledged = previous->snapshot_unacknowledged;
 	s->lost_count = s->lost = previous->waiting;
 	s->lost_first = previous->first_seq;
 	s->lost_last = s->last_seq = previous->last_seq;

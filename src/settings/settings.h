@@ -55,7 +55,8 @@ struct settings {
 		uint64_t queue;
 		uint64_t snapshot_memory;
 		enum slow slow;
-		uint64_t mark; /* seconds; 0: none */
+		uint64_t mark;	/* seconds; 0: none */
+		uint64_t named; /* subscriptions that outlive their connections */
 		struct settings_output output;
 	} socket;
 	struct {

@@ -70,6 +70,7 @@ static const struct setting table[] = {
 	SETTING("socket", "queue", size, socket.queue, "4M", K(64), G(1)),
 	SETTING("socket", "snapshot_memory", size, socket.snapshot_memory, "64M", K(64), G(1024)),
 	SETTING("socket", "slow", slow, socket.slow, "drop", 0),
+	SETTING("socket", "named", count, socket.named, "16", 0, 4096),
 	SETTING("socket", "mark", count, socket.mark, "0", 0, 86400),
 	OUTPUT("socket", socket.output, "all"),
 	SETTING("journal", "enabled", bool, journal.enabled, "yes", 0),

@@ -102,6 +102,51 @@ TEST(path_search_is_one_of_two_words)
 	refused("{\"path_search\":[\"fold\"]}", "path_search must be \"all\" or \"fold\"");
 }
 
+TEST(name_is_short_and_plain)
+{
+	char name[REQUEST_NAME_MAX + 2], line[128];
+
+	CHECK_INT(parse("{\"name\":\"a-Z.0_9:x@y\",\"ack\":0}"), 0);
+	CHECK_STR(request.name, "a-Z.0_9:x@y");
+	CHECK(request.ack_given && request.ack == 0 && !request_is_ack(&request) && !request.forget);
+	request_clear(&request);
+	memset(name, 'n', sizeof(name));
+	name[REQUEST_NAME_MAX] = '\0';
+	snprintf(line, sizeof(line), "{\"name\":\"%s\"}", name);
+	CHECK_INT(parse(line), 0);
+	CHECK_STR(request.name, name);
+	CHECK(!request.ack_given);
+	request_clear(&request);
+	name[REQUEST_NAME_MAX] = 'n';
+	name[REQUEST_NAME_MAX + 1] = '\0';
+	snprintf(line, sizeof(line), "{\"name\":\"%s\"}", name);
+	refused(line, "name must be 1 to 64 letters, digits and ._:@-");
+	refused("{\"name\":\"\"}", "name must be 1 to 64 letters, digits and ._:@-");
+	refused("{\"name\":\"a b\"}", NULL);
+	refused("{\"name\":\"a/b\"}", NULL);
+	refused("{\"name\":\"\xc3\xa4\"}", NULL);
+	refused("{\"name\":7}", NULL);
+	refused("{\"name\":[\"a\"]}", NULL);
+}
+
+TEST(ack_and_forget_are_no_subscriptions)
+{
+	CHECK_INT(parse("{\"ack\":18446744073709551615}"), 0);
+	CHECK(request_is_ack(&request) && request.ack == UINT64_MAX);
+	request_clear(&request);
+	CHECK_INT(parse("{\"forget\":\"siem\"}"), 0);
+	CHECK(request.forget && !request_is_ack(&request));
+	CHECK_STR(request.name, "siem");
+	request_clear(&request);
+	refused("{\"ack\":-1}", NULL);
+	refused("{\"ack\":\"1\"}", NULL);
+	refused("{\"ack\":18446744073709551616}", NULL);
+	refused("{\"ack\":1,\"pid\":1}", "ack must be the only key, or be given with a name");
+	refused("{\"forget\":\"siem\",\"name\":\"siem\"}", "forget must be the only key");
+	refused("{\"forget\":\"siem\",\"ack\":1}", "forget must be the only key");
+	refused("{\"forget\":true}", NULL);
+}
+
 TEST(stats_exclude_other_keys)
 {
 	CHECK_INT(parse("{\"stats\":true}"), 0);
