@@ -18,11 +18,17 @@ int BPF_PROG(second_fork, struct task_struct *parent, struct task_struct *child)
 	return take_over(RECORD_FORK) ? fork_emit(true, parent, child) : 0;
 }
 
+/* One function for both programs, since it is long; each is verified with its own copy. */
+static __noinline int exec_typed(u32 slot, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	return exec_emit(true, slot, task, old_pid, bprm);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	first_running_set(RECORD_EXEC, 1);
-	exec_emit(true, SCRATCH_EXEC, task, old_pid, bprm);
+	exec_typed(SCRATCH_EXEC, task, old_pid, bprm);
 	first_running_set(RECORD_EXEC, 0);
 	return 0;
 }
@@ -30,7 +36,7 @@ int BPF_PROG(probe_exec, struct task_struct *task, pid_t old_pid, struct linux_b
 SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(second_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	return take_over(RECORD_EXEC) ? exec_emit(true, SCRATCH_SECOND_EXEC, task, old_pid, bprm) : 0;
+	return take_over(RECORD_EXEC) ? exec_typed(SCRATCH_SECOND_EXEC, task, old_pid, bprm) : 0;
 }
 
 /* Since 6.16 (3c1a52f2a6c3) the tracepoint says whether this was the last thread. */
