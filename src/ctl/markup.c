@@ -21,12 +21,13 @@ static bool is_noncharacter(const char *data, size_t size)
 /* *valid: the end of what is known to be UTF-8. */
 static bool next(struct bytes bytes, size_t *at, size_t *valid, struct piece *ret)
 {
-	const char *data = bytes.data + *at;
 	size_t rest = bytes.size - *at, size;
+	const char *data;
 	unsigned char c;
 
 	if (rest == 0)
 		return false;
+	data = bytes.data + *at;
 	c = (unsigned char)*data;
 	if (*valid <= *at)
 		*valid = *at + utf8_valid(data, rest);

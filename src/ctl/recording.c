@@ -9,6 +9,7 @@
 #include "util/nulstr.h"
 
 #define TABLE_FIRST 1024
+#define FOLDED_MAX 100000 /* of one search: more is no number of folders in PATH */
 
 struct process_entry {
 	LIST_ENTRY(process_entry) in_running; /* while it has a program and has not ended */
@@ -404,6 +405,18 @@ static int add_failure(struct recording *recording, struct process_entry *entry,
 	return 0;
 }
 
+/* What a source that folds searches has left out. */
+static void add_folded(struct recording *recording, const struct parsed *parsed)
+{
+	uint64_t tries = parsed->event.path_tries;
+
+	if (!parsed_has(parsed, KEY_PATH_TRIES) || parsed->event.type == EVENT_EXITED || tries == 0 ||
+	    tries > FOLDED_MAX)
+		return;
+	recording->failure_count += tries - 1;
+	recording->search_count += tries - 1;
+}
+
 int recording_add(struct recording *recording, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
@@ -419,6 +432,7 @@ int recording_add(struct recording *recording, const struct parsed *parsed)
 	entry = get(recording->processes, parsed);
 	if (!entry)
 		return -ENOMEM;
+	add_folded(recording, parsed);
 	if (event->type == EVENT_ERROR)
 		return add_failure(recording, entry, parsed);
 	if (event->type != EVENT_EXITED || !entry->last) {

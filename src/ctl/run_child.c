@@ -103,6 +103,8 @@ int run_signals_open(void)
 	sigset_t set;
 	int fd;
 
+	/* It may have been inherited as ignored: then there is nothing to wait for, wait(2). The command keeps that. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGINT);

@@ -224,6 +224,21 @@ def html_has_all_as_data_only(recording):
         check(all(a[1] <= b[0] for a, b in zip(bars, bars[1:])), "bars of a row overlap")
 
 
+def folded_searches_are_counted(_):
+    """A search along PATH, and one that found nothing, as they are and as the journal has them."""
+    keys = {"start_time": stamp(1), "pid": 7, "ppid": 1, "uid": 0, "exe": "x", "args": ["x"]}
+    errors = [{"type": "error", "time": stamp(i), **keys, "id": "b-7-1", "filename": "/%d/x" % i, "error_code": -2, "error": "ENOENT"}
+              for i in range(2, 6)]
+    start = {"type": "started", "time": stamp(6), **keys, "id": "b-7-1", "filename": "/5/x"}
+    others = [{**e, "id": "b-8-1", "pid": 8} for e in errors]
+    headings = []
+    for events in ([*errors, start, *others], [{**start, "path_tries": 5}, {**others[-1], "path_tries": 4}]):
+        recording = Recording(1, 0)
+        recording.lines = [json.dumps(event) for event in events]
+        headings.append(export(recording, "report").splitlines()[0].split("; ", 1)[1])
+    check(headings == ["1 program; 1 failed exec; 7 execs of searches along PATH"] * 2, headings)
+
+
 COMPILATIONS = [
     # arguments, parent; the entries: (arguments, file, output)
     (["gcc", "-O2", "-c", "-o", "a.o", "a.c"], None, [(["/usr/bin/gcc", "-O2", "-c", "-o", "a.o", "a.c"], "/src/a.c", "/src/a.o")]),
@@ -261,7 +276,7 @@ def compile_commands_are_those_of_drivers(_):
     check(got == wanted, "got", got, "wanted", wanted)
 
 
-TESTS = [chrome_nests_and_has_all, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same,
+TESTS = [chrome_nests_and_has_all, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, folded_searches_are_counted,
          compile_commands_are_those_of_drivers]
 
 
