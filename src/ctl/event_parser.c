@@ -11,6 +11,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "util/bytebuf.h"
+#include "util/utf8.h"
 
 #define NO_KEY KEY_MAX
 
@@ -316,6 +317,9 @@ int event_parser_line(struct event_parser *p, struct bytes line, struct parsed *
 	if (yajl_parse(p->yajl, (const unsigned char *)line.data, line.size) != yajl_status_ok ||
 	    yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok)
 		return bad_json(p, line, ret_reason);
+	/* yajl accepts overlong forms. */
+	if (utf8_valid(line.data, line.size) < line.size)
+		return bad(p, "not UTF-8", ret_reason);
 	if (!p->ended)
 		return bad(p, p->depth > 0 ? "the line ends within the object" : "not a JSON object", ret_reason);
 	if (!ret->type.data)
