@@ -369,6 +369,12 @@ void parsed_end(struct parsed *parsed)
 	event->end.status_known = parsed_has(parsed, KEY_EXIT_CODE) || parsed_has(parsed, KEY_EXIT_SIGNAL);
 	if (parsed_has(parsed, KEY_EXIT_SIGNAL) && parsed_has(parsed, KEY_CORE_DUMPED))
 		event->end.status |= 0x80; /* WCOREDUMP, wait(2) */
+	/* fields = history leaves out what follows from these. */
+	if (event->type == EVENT_EXITED && !parsed_has(parsed, KEY_TIME) && parsed_has(parsed, KEY_START_TIME) &&
+	    parsed_has(parsed, KEY_RUNNING_TIME_NS)) {
+		event->time = process->start_time + event->end.running_ns;
+		have(parsed, KEY_TIME);
+	}
 	event->end.cpu_known = parsed_has(parsed, KEY_CPU_USER_NS);
 	event->end.rss_known = parsed_has(parsed, KEY_MAX_RSS_BYTES);
 	event->end.io_known = parsed_has(parsed, KEY_READ_BYTES);

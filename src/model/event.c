@@ -107,10 +107,10 @@ const key_set KEYS_BASIC = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_START_TIME) | KEY_BIT
 /* What follows from others is left out (end_time is start_time and running_time_ns; the cgroup is in unit, container
  * and pod; ancestors are found by parent_id), and so is what most processes have in common, or differ in by chance. */
 const key_set KEYS_HISTORY =
-	KEYS_ALL &
-	~(KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_ANCESTORS) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_EGID) | KEY_BIT(KEY_CAPS) |
-	  KEY_BIT(KEY_SID) | KEY_BIT(KEY_PGID) | KEY_BIT(KEY_PID_NS) | KEY_BIT(KEY_NS_PID) | KEY_BIT(KEY_MNT_NS) |
-	  KEY_BIT(KEY_NET_NS) | KEY_BIT(KEY_USER_NS) | KEY_BIT(KEY_UTS_NS) | KEY_BIT(KEY_IPC_NS) |
+	(KEYS_ALL | KEYS_TIME_BUT_OF_END) &
+	~(KEY_BIT(KEY_TIME) | KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_ANCESTORS) | KEY_BIT(KEY_CGROUP) | KEY_BIT(KEY_EGID) |
+	  KEY_BIT(KEY_CAPS) | KEY_BIT(KEY_SID) | KEY_BIT(KEY_PGID) | KEY_BIT(KEY_PID_NS) | KEY_BIT(KEY_NS_PID) |
+	  KEY_BIT(KEY_MNT_NS) | KEY_BIT(KEY_NET_NS) | KEY_BIT(KEY_USER_NS) | KEY_BIT(KEY_UTS_NS) | KEY_BIT(KEY_IPC_NS) |
 	  KEY_BIT(KEY_CGROUP_NS) | KEY_BIT(KEY_TIME_NS) | KEY_BIT(KEY_EXE_CTIME) | KEY_BIT(KEY_EXE_INODE) |
 	  KEY_BIT(KEY_EXE_DEV) | KEY_BIT(KEY_SESSION_LEADER_ID));
 
@@ -520,8 +520,7 @@ int event_visit(const struct event *event, key_set wanted, const struct event_vi
 	struct walk w = {
 		.visitor = visitor,
 		.userdata = userdata,
-		/* The report of a loss always has all its keys. */
-		.keys = wanted | (event->type == EVENT_LOST ? KEYS_ALL : KEY_BIT(KEY_TYPE)),
+		.keys = event_keys(event, wanted),
 	};
 
 	text(&w, KEY_TYPE, event_type_name(event->type));

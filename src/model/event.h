@@ -120,6 +120,8 @@ __extension__ typedef unsigned __int128 key_set;
 /* The presets of `fields`, execsnoopd.conf(5). */
 #define KEYS_ALL (KEYS_EVERY & ~KEYS_ON_REQUEST)
 extern const key_set KEYS_BASIC, KEYS_HISTORY;
+/* In a set: `time`, except of an `exited`, where start_time and running_time_ns say it. Only KEYS_HISTORY has it. */
+#define KEYS_TIME_BUT_OF_END KEY_BIT(KEY_MAX)
 
 /* The keys of an output: one that does not fold searches reports each try itself. */
 static inline key_set keys_of_output(key_set keys, bool folds)
@@ -202,6 +204,14 @@ struct event_visitor {
 	int (*list)(void *userdata, enum key key, struct bytes items);	 /* each with its NUL */
 	int (*object)(void *userdata, enum key key, struct bytes items); /* NAME=VALUE, each with its NUL */
 };
+/* The keys of a set that this event may have. */
+static inline key_set event_keys(const struct event *event, key_set keys)
+{
+	if (keys & KEYS_TIME_BUT_OF_END)
+		keys = (keys & ~KEYS_TIME_BUT_OF_END) | (event->type == EVENT_EXITED ? 0 : KEY_BIT(KEY_TIME));
+	/* The report of a loss always has all its keys. */
+	return keys | (event->type == EVENT_LOST ? KEYS_ALL : KEY_BIT(KEY_TYPE));
+}
 int event_visit(const struct event *event, key_set keys, const struct event_visitor *visitor, void *userdata);
 
 bool key_has_raw(enum key key);

@@ -89,6 +89,7 @@ static int cut(struct encoder *encoder, key_set keys, struct line **ret)
 	size_t n, size = 0;
 	int r = 0;
 
+	keys = event_keys(encoder->event, keys);
 	encoder->requested |= keys & KEYS_ON_REQUEST;
 	/* A set may ask for more than the line has, as often as there are keys on request. */
 	if (encoder->whole && keys & ~encoder->whole_keys)
@@ -99,7 +100,7 @@ static int cut(struct encoder *encoder, key_set keys, struct line **ret)
 	}
 	if (r < 0)
 		return r;
-	n = find_spans(encoder, keys | KEY_BIT(KEY_TYPE), spans);
+	n = find_spans(encoder, keys, spans);
 	if (n == 1) {
 		*ret = line_ref(encoder->whole);
 		return 0;

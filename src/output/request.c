@@ -349,14 +349,18 @@ void request_clear(struct request *request)
 static void gen_fields(yajl_gen gen, key_set keys)
 {
 	reply_text(gen, "fields");
-	if (keys == KEYS_ALL) {
-		reply_text(gen, "all");
+	if (keys == KEYS_ALL || keys == KEYS_HISTORY) {
+		reply_text(gen, keys == KEYS_ALL ? "all" : "history");
 		return;
 	}
 	yajl_gen_array_open(gen);
 	if ((keys & KEYS_ALL) == KEYS_ALL) {
 		reply_text(gen, "all");
 		keys &= ~KEYS_ALL;
+	}
+	if (keys & KEYS_TIME_BUT_OF_END) {
+		reply_text(gen, "history");
+		keys &= ~KEYS_HISTORY;
 	}
 	for (enum key key = 0; key < KEY_MAX; key++)
 		if (keys & KEY_BIT(key))

@@ -32,8 +32,10 @@ static bool is_numberless(const struct event *event)
 
 static void emit(struct pipeline *p, struct event *event)
 {
-	struct extras extras = { .source = p->config.extras };
+	struct extras extras;
 
+	extras.source = p->config.extras;
+	extras.made = 0;
 	event->boot = p->config.boot;
 	event->seq = is_numberless(event) ? 0 : ++p->stream.last_seq;
 	event->position = proctable_clock(p->table);

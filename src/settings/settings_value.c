@@ -324,6 +324,11 @@ static void write_fields(FILE *out, const void *at, const struct setting *settin
 		keys &= ~KEYS_ALL;
 		comma = ", ";
 	}
+	if (keys & KEYS_TIME_BUT_OF_END) {
+		fprintf(out, "%shistory", comma);
+		keys &= ~KEYS_HISTORY;
+		comma = ", ";
+	}
 	for (enum key key = 0; key < KEY_MAX; key++) {
 		if (keys & KEY_BIT(key)) {
 			fprintf(out, "%s%s", comma, key_name(key));

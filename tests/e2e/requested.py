@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Which keys an output has: those that it must ask for by name, and the presets of fields."""
 import grp
+import json
 import os
 import pwd
 import signal
@@ -11,6 +12,7 @@ import subprocess
 from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, main, odd, run, start_and_end, test, until)
 from truth import read
 
+CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 REQUESTED = ["host", "user", "group", "login_user", "parent_exe", "parent_args"]
 DERIVED = {"end_time", "ancestors", "cgroup", "egid", "caps", "sid", "pgid", "pid_ns", "ns_pid", "mnt_ns", "net_ns", "user_ns",
            "uts_ns", "ipc_ns", "cgroup_ns", "time_ns", "exe_ctime", "exe_inode", "exe_dev", "session_leader_id"}
@@ -96,16 +98,19 @@ def keys_on_request_are_only_where_asked_for():
 @test
 def parent_is_what_it_runs_at_the_time_of_the_event():
     with live({"socket": {"fields": "all, parent_exe, parent_args"}}) as (_, stream):
-        script = "exec 3<&0; %s wait 0 <&3 >/dev/null & echo $!" % ODD
         # The shell's child outlives it, and so has another parent, of which its events do not speak.
-        process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        end, hold = os.pipe()
+        script = "%s wait 0 <&%d >/dev/null & echo $!; read line" % (ODD, end)
+        process = subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[end])
+        os.close(end)
         child = int(process.stdout.readline())
-        process.wait()
-        stream.wait_exit(process.pid)
         started = stream.wait(lambda e: e["type"] == "started" and e["pid"] == child)
         equal(started["parent_args"], ["sh", "-c", script])
         equal(os.path.realpath("/bin/sh"), started["parent_exe"])
         process.stdin.close()
+        process.wait()
+        stream.wait_exit(process.pid)
+        os.close(hold)
         exited = stream.wait_exit(child)
         equal((exited["ppid"], exited["parent_comm"]), (process.pid, "sh"))
         check("parent_exe" not in exited and "parent_args" not in exited, exited)
@@ -216,9 +221,33 @@ def history_leaves_out_what_can_be_derived():
             whole.wait(lambda e: e["type"] == "subscribed")
             process = run(ODD, "exit", "3")
             for got, every in zip(start_and_end(client, process), start_and_end(whole, process)):
-                equal(got, {key: value for key, value in every.items() if key not in DERIVED})
+                derived = {*DERIVED, *(["time"] if every["type"] == "exited" else [])}
+                equal(got, {key: value for key, value in every.items() if key not in derived})
         dumped = subprocess.run([*daemon.process.args, "--dump-config"], stdout=subprocess.PIPE, check=True, timeout=PATIENCE).stdout
-        check(b"\nfields = type, seq, time, " in dumped, dumped)
+        check(b"\n[socket]\n" in dumped and b"\nfields = history\n" in dumped, dumped)
+        with Client(daemon.path) as again:
+            again.send({"fields": ["history", "host"]})
+            equal(again.wait(lambda e: e["type"] == "subscribed")["fields"], ["history", "host"])
+
+
+@test
+def views_of_a_history_are_those_of_all_keys():
+    with Daemon() as daemon, Scratch() as folder:
+        streams = {fields: subscribed(daemon, fields=fields)[0] for fields in ("all", "history")}
+        begin = streams["all"].wait_exit(run(ODD, "exit", "0").pid)["seq"]
+        parent = subprocess.Popen(["sh", "-c", "%s exit 3; %s kill 9; %s exec /nonexistent/x; exit 0" % (ODD, ODD, ODD)],
+                                  cwd="/usr/share", stderr=subprocess.DEVNULL)
+        parent.wait()
+        end = streams["all"].wait_exit(parent.pid)["seq"]
+        streams["history"].wait_exit(parent.pid)
+        for fields, stream in streams.items():
+            with open(os.path.join(folder, fields), "w") as f:
+                f.writelines(json.dumps(e) + "\n" for e in stream.events if begin < e.get("seq", 0) <= end)
+        for view in ["log"], ["log", "-t", "started"], ["log", "--failed"], ["watch"], ["show", str(parent.pid)], ["tree", "-S", "-1h"]:
+            shown = [subprocess.run([CTL, *view, "-i", os.path.join(folder, fields)], stdout=subprocess.PIPE, check=True).stdout
+                     for fields in streams]
+            check(len(shown[0]) > 50 and (b"odd" in shown[0] or view == ["show"]), view, shown[0])
+            equal(shown[1], shown[0], view)
 
 
 if __name__ == "__main__":

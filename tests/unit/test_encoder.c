@@ -36,8 +36,8 @@ static key_set keys_of(unsigned i)
 {
 	static uint64_t state = 88172645463325252;
 
-	if (i < 3)
-		return (key_set[]){ KEYS_BASIC, KEYS_ALL, 0 }[i];
+	if (i < 4)
+		return (key_set[]){ KEYS_BASIC, KEYS_ALL, 0, KEYS_HISTORY }[i];
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;

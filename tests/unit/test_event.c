@@ -590,7 +590,26 @@ TEST(presets_are_found_by_name)
 	CHECK(keys_by_name(BYTES("parent_args"), &keys) &&
 	      keys == (KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED)));
 	CHECK(!keys_by_name(BYTES("every"), &keys) && !keys_by_name(BYTES(""), &keys));
-	CHECK((KEYS_HISTORY & KEYS_ALL) == KEYS_HISTORY && !(KEYS_HISTORY & KEY_BIT(KEY_END_TIME)));
+}
+
+TEST(history_has_the_time_of_all_but_ends)
+{
+	struct process p = whole_process();
+	struct event event = { .process = &p, .time = NS };
+
+	CHECK(!(KEYS_HISTORY & (KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_TIME))));
+	for (enum event_type type = 0; type < EVENT_LOST; type++) {
+		event.type = type;
+		visit(&event, KEYS_HISTORY);
+		CHECK_STR(line_of(KEY_TIME), type == EVENT_EXITED ? "" : "time time=1970-01-01T00:00:01.000000000Z");
+		CHECK_STR(line_of(KEY_END_TIME), "");
+		/* Whoever names it has it. */
+		visit(&event, KEYS_HISTORY | KEY_BIT(KEY_TIME));
+		CHECK_STR(line_of(KEY_TIME), "time time=1970-01-01T00:00:01.000000000Z");
+	}
+	event = (struct event){ .type = EVENT_LOST, .time = NS };
+	visit(&event, KEYS_HISTORY);
+	CHECK_STR(line_of(KEY_TIME), "time time=1970-01-01T00:00:01.000000000Z");
 }
 
 TEST(visitor_can_end_the_walk)

@@ -85,6 +85,25 @@ TEST(live_identifies_its_stream)
 	check_text(parsed.boot_id, "b");
 }
 
+TEST(time_of_an_end_is_derived)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+	const char line[] = "{\"type\":\"%s\",\"start_time\":\"1970-01-01T00:00:02Z\",\"running_time_ns\":500000001%s}";
+	char text[200];
+
+	CHECK_INT(event_parser_new(&parser), 0);
+	snprintf(text, sizeof(text), line, "exited", "");
+	CHECK_INT(parse(parser, text), 0);
+	CHECK_INT(parsed.event.time, 2500000001);
+	CHECK(parsed_has(&parsed, KEY_TIME));
+	snprintf(text, sizeof(text), line, "exited", ",\"time\":\"1970-01-01T00:00:07Z\"");
+	CHECK_INT(parse(parser, text), 0);
+	CHECK_INT(parsed.event.time, 7000000000);
+	snprintf(text, sizeof(text), line, "started", "");
+	CHECK_INT(parse(parser, text), 0);
+	CHECK(!parsed_has(&parsed, KEY_TIME));
+}
+
 TEST(raw_twin_gives_the_exact_bytes)
 {
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;

@@ -196,6 +196,10 @@ TEST(fields_are_a_union_of_presets_and_keys)
 	check_fields("host, all", KEYS_ALL | KEY_BIT(KEY_HOST), "all, host");
 	check_fields("all, basic,user ,login_user", KEYS_ALL | KEY_BIT(KEY_USER) | KEY_BIT(KEY_LOGIN_USER),
 		     "all, user, login_user");
+	check_fields("history", KEYS_HISTORY, "history");
+	check_fields("host, time, history", KEYS_HISTORY | KEY_BIT(KEY_TIME) | KEY_BIT(KEY_HOST),
+		     "history, time, host");
+	check_fields("history, all", KEYS_HISTORY | KEYS_ALL, "all, history");
 	check_fields("pid, parent_args",
 		     KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID) | KEY_BIT(KEY_PARENT_ARGS) |
 			     KEY_BIT(KEY_PARENT_ARGS_TRUNCATED),
