@@ -220,7 +220,7 @@ static int report(struct run *run)
 		text_args(&text, (struct bytes){ *argument, strlen(*argument) + 1 });
 	}
 	terminal_open_error(&terminal, run->options->color, run->options->full);
-	if (!terminal.is_terminal && !run->options->full)
+	if (terminal.width == 0 && !run->options->full)
 		terminal.width = REPORT_WIDTH;
 	return view_report(&terminal, run->recording, &facts);
 }
