@@ -54,6 +54,18 @@ until_true grep -q '"comm":"sleep"' /tmp/filtered
 report "a filtered subscription has the chosen events only"
 kill $reader 2>/dev/null
 
+# The sandbox of the unit shows the files, and the name of the host also when it changes.
+echo '{"comm":["sleep"],"types":["started"],"fields":["host","user","group"]}' | timeout 5 nc -U $socket >/tmp/named &
+reader=$!
+until_true grep -q '"type":"subscribed"' /tmp/named
+was=$(uname -n)
+/usr/bin/sleep 0
+until_true grep -q "\"host\":\"$was\",\"user\":\"root\",\"group\":\"root\"" /tmp/named &&
+	echo renamed >/proc/sys/kernel/hostname && /usr/bin/sleep 0 && until_true grep -q '"host":"renamed","user":"root"' /tmp/named
+report "host, user and group are known in the sandbox"
+echo "$was" >/proc/sys/kernel/hostname
+kill $reader 2>/dev/null
+
 # The reader for people, against what this script knows of its own programs: each once, in the order of their ends, with its status.
 mark=ctl-$(cat /proc/sys/kernel/random/uuid)
 : >/tmp/expected
