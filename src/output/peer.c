@@ -25,6 +25,7 @@
 #include "util/clock.h"
 
 #define NEW_US 1000	/* that a new peer has used: else connections that come and go would always be first */
+#define LAST_MAX 1000	/* requests of a connection that was closed */
 #define LISTED_MAX 1024 /* subscribers in a reply, the newest */
 
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot)
@@ -311,10 +312,22 @@ static int peer_read(struct peer *peer)
 	return r;
 }
 
+/* What it acknowledged before it closed the connection; more than that comes again. */
+static void read_last(struct peer *peer)
+{
+	for (int i = 0; i < LAST_MAX && !peer->closing && subscriber_takes_replies(peer->subscriber) &&
+			(!peer->requests_ended || peer->more);
+	     i++)
+		if (peer_read(peer) < 0)
+			return;
+}
+
 /* False: the peer is gone. */
 static bool peer_turn(struct peer *peer, uint32_t revents)
 {
 	if (revents & (EPOLLERR | EPOLLHUP)) {
+		if (peer->named)
+			read_last(peer);
 		peer_end(peer, "closed the connection");
 		return false;
 	}

@@ -489,11 +489,14 @@ static int resume_peer(struct server *server, const struct checkpoint_subscriber
 	return 0;
 }
 
-/* A peer that was only at work when a SIGKILL came is not to blame, but not twice. */
+/* A peer that was only at work when a SIGKILL came is not to blame, but not twice. Nor is a name for a request: it
+ * would take with it what was not acknowledged, and it acknowledges often. */
 static bool is_to_blame(const struct checkpoint_work *work, const struct checkpoint_subscriber *previous)
 {
+	const bool is_own = work->is_own && !previous->is_named;
+
 	return previous->deaths == UINT8_MAX ||
-	       (previous->slot == work->slot && (work->is_own || work->fault || previous->deaths > 0));
+	       (previous->slot == work->slot && (is_own || work->fault || previous->deaths > 0));
 }
 
 static bool is_known(const struct checkpoint_subscriber *previous)
@@ -553,7 +556,7 @@ unsigned server_resume(struct server *server, struct checkpoint_page *page, stru
 		/* Until this daemon's page is valid, the next daemon reads that one again. */
 		if (is_to_blame(&work, previous))
 			previous->deaths = UINT8_MAX;
-		page->work = (struct checkpoint_work){ .slot = previous->slot, .is_own = true };
+		page->work = (struct checkpoint_work){ .slot = previous->slot, .is_own = true, .fault = true };
 		count += resume_one(server, &work, previous, fd);
 		page->work.slot = 0;
 	}

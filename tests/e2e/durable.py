@@ -1,14 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whether a stream is complete: marks, lines with a limit of length, and subscriptions that outlive their connection."""
+import json
 import os
+import random
+import select
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 
-from e2e import ODD, Client, check, equal, live, main, run, test
+from e2e import ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, main, needs, run, test, until
+from units import Listener, Unit
 
 # Others may run these tests as well, on the same kernel.
 OWN = "durable-of-%d" % os.getpid()
+
+
+READER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "durable_reader.py")
+# More of all: DURABLE="1000000 100 10 3".
+EVENTS, READER_KILLS, RESTARTS, CRASHES = map(int, os.environ.get("DURABLE", "20000 20 3 2").split())
 
 
 def is_event(line):
@@ -90,4 +102,189 @@ def args_bytes_cuts_for_one_subscriber_only():
             check("args_raw" in event and "args_raw" not in cut, "the raw twin is of what is there")
 
 
-main()
+def durable(path, **more):
+    """A connection with a durable subscription, and the reply."""
+    client = Client(path)
+    client.send({"name": "siem", "args": OWN, **more})
+    return client, client.wait(lambda e: e["type"] == "subscribed")
+
+
+@test
+def name_without_a_connection_is_fed_over_restarts_and_crashes():
+    with Listener() as listener, Unit(listener, {"socket": {"snapshot": "no"}}) as unit:
+        client, reply = durable(listener.path, ack=0)
+        equal(reply["resumed"], False)
+        stream = reply["stream"]
+        programs = [run(ODD, "exit", "0", OWN).pid]
+        client.wait_exit(programs[0])
+        client.close()
+        programs.append(run(ODD, "exit", "0", OWN).pid)
+        unit.stop()
+        programs.append(run(ODD, "exit", "0", OWN).pid)
+        unit.start()
+        programs.append(run(ODD, "exit", "0", OWN).pid)
+        client, reply = durable(listener.path)
+        equal((reply["resumed"], reply["stream"]), (True, stream))
+        client.wait_exit(programs[-1])
+        events = [e for e in client.events if e["type"] != "subscribed" and not e.get("snapshot")]
+        equal([(e["type"], e["pid"]) for e in events], [(kind, pid) for pid in programs for kind in ("started", "exited")])
+        # What is in a queue is lost by a crash, and reported in its place; nothing else is.
+        client.send({"ack": events[3]["seq"]})
+        client.send({"stats": True})
+        stats = client.wait(lambda e: e["type"] == "stats")
+        equal([(n["name"], n["connected"], n["unacknowledged"]) for n in stats["named"]], [("siem", True, 4)], "statistics")
+        client.close()
+        unit.kill()
+        after = run(ODD, "exit", "0", OWN).pid
+        unit.start()
+        client, reply = durable(listener.path)
+        equal((reply["resumed"], reply["last_seq"]), (True, events[3]["seq"]))
+        client.wait_exit(after)
+        lost, *rest = [e for e in client.events[client.events.index(reply) + 1:]]
+        equal((lost["type"], lost["where"], lost["count"], lost["first_seq"], lost["last_seq"]),
+              ("lost", "subscriber", 4, events[4]["seq"], events[7]["seq"]))
+        equal([(e["type"], e["pid"]) for e in rest if e["type"] != "lost"], [("started", after), ("exited", after)])
+        # Who is still connected has what it was sent, so it gets no loss of that.
+        unit.wait_kept(1)
+        unit.kill()
+        unit.start()
+        last = run(ODD, "exit", "0", OWN).pid
+        exited = client.wait_exit(last)
+        equal([e for e in client.events[client.events.index(rest[-1]) + 1:] if e["type"] == "lost" and e["where"] == "subscriber"], [])
+        client.close()
+        # But if it has not stored it, it does.
+        client, reply = durable(listener.path)
+        client.wait_exit(last)
+        again = [e for e in client.events[client.events.index(reply) + 1:] if "seq" not in e]
+        equal([(e["first_seq"], e["last_seq"]) for e in again], [(lost["first_seq"], rest[-1]["seq"])], "lost")
+        client.send({"ack": exited["seq"]})
+        client.close()
+        client, reply = durable(listener.path)
+        equal(reply["last_seq"], exited["seq"])
+        client.close()
+
+
+@test
+def name_belongs_to_its_user():
+    if not needs(os.getuid() == 0, "not root"):
+        return
+    with Scratch() as folder, Daemon({"socket": {"path": folder + "/sock", "mode": "0666", "snapshot": "no"}}):
+        owner, reply = durable(folder + "/sock")
+        equal(reply["resumed"], False)
+        os.seteuid(65534)
+        try:
+            other, reply = durable(folder + "/sock")
+        finally:
+            os.seteuid(0)
+        equal(reply["resumed"], False, "that of another user")
+        other.send({"forget": "siem"})
+        other.wait(lambda e: e["type"] == "forgotten")
+        other.send({"stats": True})
+        named = other.wait(lambda e: e["type"] == "stats")["named"]
+        equal([(n["uid"], n["connected"]) for n in named], [(0, True)], "what is left")
+        owner.close(), other.close()
+
+
+class Stored:
+    """What readers have stored of one subscription, and what it says of itself."""
+
+    def __init__(self, path):
+        self.seqs, self.lost, self.ids, self.duplicates, self.begun, self.resumed = set(), [], {}, 0, 0, 0
+        with open(path, "rb") as lines:
+            for line in lines:
+                self.add(json.loads(line))
+
+    def add(self, line):
+        if line["type"] == "subscribed":
+            self.begun += not line["resumed"]
+            self.resumed += line["resumed"]
+            if not line["resumed"]:
+                self.first = line["last_seq"] + 1
+            return
+        if "seq" in line:
+            self.duplicates += line["seq"] in self.seqs
+            self.seqs.add(line["seq"])
+        if line["type"] == "lost":
+            self.lost.append(line)
+        elif OWN in line.get("args", []) and "snapshot" not in line:
+            self.ids.setdefault(line["type"], set()).add(line["id"])
+
+    def missing(self):
+        """Numbers that are neither stored nor in a loss."""
+        told = {seq for line in self.lost for seq in range(line.get("first_seq", 1), line.get("last_seq", 0) + 1)}
+        return set(range(self.first, max(self.seqs | told) + 1)) - self.seqs - told
+
+    def lost_count(self):
+        return sum(line["count"] for line in self.lost)
+
+
+class Workload:
+    """Programs in the background, each of which makes two events."""
+
+    def __init__(self, events):
+        self.times = events // 4
+        self.processes = [subprocess.Popen([ODD, "storm", str(self.times), OWN]) for _ in range(2)]
+        self.programs = 2 * self.times + 2
+
+    def is_over(self):
+        return all(p.poll() is not None for p in self.processes)
+
+
+def last_stored(path):
+    with open(path, "rb") as f:
+        f.seek(max(0, os.path.getsize(path) - (1 << 18)))
+        return f.read()
+
+
+@test
+def reader_killed_at_random_stores_every_event():
+    """The daemon too: it is restarted, and killed. What is missing is in a `lost`, and only a crash loses anything."""
+    seed = random.randrange(1 << 32)
+    print("# seed %d" % seed)
+    chance = random.Random(seed)
+    with Listener() as listener, Unit(listener, {"socket": {"queue": "16M", "snapshot": "no"}}) as unit, \
+            tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "stored")
+
+        def begin():
+            reader = subprocess.Popen([sys.executable, READER, listener.path, "siem", path], stdout=subprocess.PIPE)
+            check(select.select([reader.stdout], [], [], PATIENCE)[0], "no subscription")
+            return reader
+
+        reader = begin()
+        workload = Workload(EVENTS)
+        ends = [1] * RESTARTS + [2] * CRASHES + [0] * READER_KILLS
+        chance.shuffle(ends)
+        began = time.monotonic()
+        for end in ends:
+            # Spread over the work, as far as its rate is known.
+            time.sleep(chance.uniform(0, 2 * (EVENTS / 4000) / len(ends)))
+            if end == 0:
+                reader.send_signal(signal.SIGKILL)
+                reader.communicate()
+                time.sleep(chance.uniform(0, 0.1))
+                reader = begin()
+            else:
+                unit.stop() if end == 1 else unit.kill()
+                unit.start()
+        until(workload.is_over, "the work is not over", patience=PATIENCE * 10)
+        after = run("/bin/true", "after-" + OWN)
+        until(lambda: b"after-" + OWN.encode() in last_stored(path), "the last event did not come", every=0.1)
+        reader.kill()
+        reader.communicate()
+        stored = Stored(path)
+        print("#   %d events stored in %.0f s, %d twice, %d lost in %d lines; %d connections continued" %
+              (len(stored.seqs), time.monotonic() - began, stored.duplicates, stored.lost_count(), len(stored.lost), stored.resumed))
+        equal(stored.begun, 1, "subscriptions that began")
+        check(stored.resumed >= READER_KILLS, "continued:", stored.resumed)
+        equal(stored.missing(), set(), "numbers that are missing")
+        for kind in "started", "exited":
+            missing = workload.programs - len(stored.ids[kind])
+            check(0 <= missing <= stored.lost_count(), kind, "missing:", missing, "lost:", stored.lost_count())
+        check(stored.duplicates > 0, "nothing came again")
+        if CRASHES == 0:
+            equal([line for line in stored.lost if line["where"] == "subscriber"], [], "lost without a crash")
+
+
+if __name__ == "__main__":
+    main()

@@ -78,9 +78,9 @@ def equal(got, wanted, *what):
         raise Failure("%s: got %r, wanted %r" % (" ".join(str(w) for w in what), got, wanted))
 
 
-def until(condition, *what, every=0.01):
+def until(condition, *what, every=0.01, patience=None):
     """Waits until it is true."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + (patience or PATIENCE)
     while not condition():
         check(time.monotonic() < end, *what)
         time.sleep(every)

@@ -14,36 +14,12 @@ import time
 
 from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, live,
                  main, needs, run, start_and_end, status, test, until, worst_subscribers)
+from units import Listener, Unit, subscribers_of
 
 
 # Others may run these tests as well, on the same kernel.
 STORM = "storm-of-%d" % os.getpid()
 MISSING = "/nonexistent/of-%d" % os.getpid()
-
-
-class Listener:
-    """The socket of a socket unit."""
-
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
-        self.path = os.path.join(self.dir, "passed.sock")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.bind(self.path)
-        self.socket.listen(16)
-
-    def connect(self):
-        """A reader that has had its snapshot."""
-        client = Client(self.path)
-        client.wait_live()
-        return client
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-        os.unlink(self.path)
-        os.rmdir(self.dir)
 
 
 @test
@@ -78,66 +54,6 @@ def fdstore_entries_of_another_version_are_discarded():
 def killed_at(message, *more):
     """A command by which a process dies when it comes to send that message, the first of which is 1."""
     return (shutil.which("strace"), "-o", "/dev/null", "-e", "trace=sendmsg", "-e", "inject=sendmsg:signal=SIGKILL:when=%d" % message, *more)
-
-
-def subscribers_of(daemon):
-    return [name for name, _ in daemon.store if "-subscriber-" in name]
-
-
-class Unit:
-    """One daemon after another, with the socket of a socket unit, if there is one, and a descriptor store between them."""
-
-    def __init__(self, listener, config=None):
-        self.listener = listener
-        self.config = config
-        self.store = []
-        self.daemon = None
-
-    def start(self, wait=True, prefix=()):
-        sockets = [("execsnoopd.socket", self.listener.socket.fileno())] if self.listener else []
-        self.daemon = Daemon(self.config, passed=[*sockets, *self.store], store=self.store, wait=wait, prefix=prefix)
-
-    def is_ready(self):
-        """Waits until it is, or is dead."""
-        while self.daemon.process.poll() is None:
-            with self.daemon.notify.news:
-                if self.daemon.notify.news.wait_for(lambda: "READY=1" in "\n".join(self.daemon.notify.notes), 0.05):
-                    return True
-        return False
-
-    def gone(self):
-        """It has ended, whatever its status."""
-        self.daemon.stop()
-        self.store = self.daemon.store
-
-    def stop(self):
-        equal(self.daemon.stop(), 0, "the daemon's exit status")
-        self.store = self.daemon.store
-
-    def restart(self):
-        self.stop()
-        self.start()
-
-    def kill(self):
-        self.daemon.process.kill()
-        equal(self.daemon.process.wait(), -signal.SIGKILL, "the daemon's exit status")
-        self.gone()
-
-    def wait_kept(self, count):
-        """Until so many subscribers are in the store."""
-        until(lambda: len(subscribers_of(self.daemon)) >= count, "not kept")
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is not None:
-            for line in self.daemon.messages().splitlines()[-20:]:
-                print("# daemon: " + line)
-        self.stop()
-        for _, fd in self.store:
-            os.close(fd)
 
 
 def whole(stream):

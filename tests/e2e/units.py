@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A test plays systemd: it holds the listening socket and the file descriptor store between one daemon and the next."""
+import os
+import signal
+import socket
+import tempfile
+
+from e2e import Client, Daemon, equal, until
+
+
+class Listener:
+    """The socket of a socket unit."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
+        self.path = os.path.join(self.dir, "passed.sock")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.bind(self.path)
+        self.socket.listen(16)
+
+    def connect(self):
+        """A reader that has had its snapshot."""
+        client = Client(self.path)
+        client.wait_live()
+        return client
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+        os.unlink(self.path)
+        os.rmdir(self.dir)
+
+
+def subscribers_of(daemon):
+    return [name for name, _ in daemon.store if "-subscriber-" in name]
+
+
+class Unit:
+    """One daemon after another, with the socket of a socket unit, if there is one, and a descriptor store between them."""
+
+    def __init__(self, listener, config=None):
+        self.listener = listener
+        self.config = config
+        self.store = []
+        self.daemon = None
+
+    def start(self, wait=True, prefix=()):
+        sockets = [("execsnoopd.socket", self.listener.socket.fileno())] if self.listener else []
+        self.daemon = Daemon(self.config, passed=[*sockets, *self.store], store=self.store, wait=wait, prefix=prefix)
+
+    def is_ready(self):
+        """Waits until it is, or is dead."""
+        while self.daemon.process.poll() is None:
+            with self.daemon.notify.news:
+                if self.daemon.notify.news.wait_for(lambda: "READY=1" in "\n".join(self.daemon.notify.notes), 0.05):
+                    return True
+        return False
+
+    def gone(self):
+        """It has ended, whatever its status."""
+        self.daemon.stop()
+        self.store = self.daemon.store
+
+    def stop(self):
+        equal(self.daemon.stop(), 0, "the daemon's exit status")
+        self.store = self.daemon.store
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def kill(self):
+        self.daemon.process.kill()
+        equal(self.daemon.process.wait(), -signal.SIGKILL, "the daemon's exit status")
+        self.gone()
+
+    def wait_kept(self, count):
+        """Until so many subscribers are in the store."""
+        until(lambda: len(subscribers_of(self.daemon)) >= count, "not kept")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is not None:
+            for line in self.daemon.messages().splitlines()[-20:]:
+                print("# daemon: " + line)
+        self.stop()
+        for _, fd in self.store:
+            os.close(fd)
