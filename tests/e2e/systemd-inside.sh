@@ -110,6 +110,15 @@ report "execsnoopctl says how to start the daemon"
 mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreign/ 2>/dev/null
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
+execsnoopctl export -o csv --args="$mark" sh >/tmp/shown
+execsnoopctl export -o chrome --args="$mark" sh | jq '[.traceEvents[] | select(.ph == "X" and .cname == "bad")] | length' >/tmp/failed
+{ [ "$(grep -c "$mark" /tmp/shown)" = 52 ] && [ "$(cat /tmp/failed)" = 38 ]; } || { say </tmp/shown; say </tmp/failed; false; }
+report "execsnoopctl export makes a trace and a table of the journal"
+execsnoopctl plot -b -w /tmp/boot.svg && [ "$(grep -c '<rect .*<title>' /tmp/boot.svg)" -gt 50 ] && grep -q "$mark" /tmp/boot.svg
+report "execsnoopctl plot -b draws the boot from the journal"
+setpriv --reuid=65534 --regid="$(getent group execsnoopd | cut -d: -f3)" --clear-groups execsnoopctl run sh -c 'exit 3' 2>/tmp/shown
+[ $? = 3 ] && grep -q 'exit 3 after' /tmp/shown
+report "execsnoopctl run needs no root, only the group"
 
 moments=()
 moment() { moments+=("@$(date +%s.%N)"); }
