@@ -49,6 +49,8 @@ static void check_answer(const struct request *request)
 	check(utf8_valid((const char *)text, size) == size && !memchr(text, '\n', size));
 	check(request_parse(&again, (const char *)text, size, reason) == 0);
 	check(!again.stats && again.snapshot == request->snapshot && again.keys == request->keys);
+	check(strcmp(again.name, request->name) == 0 && again.mark == request->mark &&
+	      again.args_bytes == request->args_bytes);
 	check(same_filter(again.filter, request->filter));
 	request_clear(&again);
 	yajl_gen_free(gen);

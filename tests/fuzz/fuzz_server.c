@@ -31,6 +31,12 @@ static const char *const requests[] = {
 	"}\n",
 	"{\"nothing\":1}\n",
 };
+static const char *const durable_requests[] = {
+	"{\"name\":\"a\",\"ack\":0,\"snapshot\":true}\n",
+	"{\"name\":\"b\"}\n",
+	"{\"ack\":7}\n",
+	"{\"forget\":\"a\"}\n",
+};
 #define UNFILTERED 2 /* of them, the first */
 
 static struct settings *settings[3];
@@ -221,7 +227,7 @@ static void crash(uint8_t how)
 
 static void send_request(struct client *client, uint8_t how, struct script *script)
 {
-	const char *request = requests[how % 8];
+	const char *request = how & 64 ? durable_requests[how % 4] : requests[how % 8];
 	char bytes[16];
 	size_t size = strlen(request);
 
@@ -231,6 +237,8 @@ static void send_request(struct client *client, uint8_t how, struct script *scri
 		request = bytes;
 	}
 	client->is_filtered |= how & 128 || how % 8 >= UNFILTERED;
+	/* Of a name, lines come again. */
+	client->any_numbers |= how & (128 | 64);
 	(void)!send(client->fd, request, size, MSG_NOSIGNAL);
 }
 
