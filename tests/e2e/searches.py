@@ -6,6 +6,7 @@ import collections
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -456,34 +457,101 @@ all: prog
 """
 
 
+def make_project(folder):
+    for name in "abcd":
+        with open(os.path.join(folder, name + ".c"), "w") as f:
+            f.write("int %s;\n%s" % (name, "int main(void) { return 0; }\n" if name == "a" else ""))
+    with open(os.path.join(folder, "Makefile"), "w") as f:
+        f.write(MAKEFILE)
+
+
+def make(folder, path):
+    subprocess.run(["/usr/bin/make", "-j2", "all"], cwd=folder, env={**os.environ, "PATH": path, "LC_ALL": "C"}, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    check(os.path.exists(os.path.join(folder, "prog")))
+
+
+def check_made(found, failed):
+    """Names of what was started, and of what could not be."""
+    check(found["gcc"] == 5 and found["in-5"] == 4 and found["as"] == 4, found)
+    equal(failed, {"no-such-lint": 4, "no-such-strip": 1}, "errors")
+
+
+def has_make():
+    return needs(shutil.which("make") and shutil.which("gcc"), "there is no make or gcc")
+
+
 @test
 def make_has_one_error_for_each_program_that_was_not_found():
-    if not needs(shutil.which("make") and shutil.which("gcc"), "there is no make or gcc"):
+    if not has_make():
         return
     with Scratch() as scratch, live() as (daemon, plain):
         path = make_folders(scratch)
-        for name in "abcd":
-            with open(os.path.join(scratch, name + ".c"), "w") as f:
-                f.write("int %s;\n%s" % (name, "int main(void) { return 0; }\n" if name == "a" else ""))
-        with open(os.path.join(scratch, "Makefile"), "w") as f:
-            f.write(MAKEFILE)
+        make_project(scratch)
         with folding(daemon.path, fields=["filename", "path_tries", "error", "cwd", "pid", "args"]) as fold:
-            subprocess.run(["/usr/bin/make", "-j2", "all"], cwd=scratch, env={**os.environ, "PATH": path, "LC_ALL": "C"}, check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            check(os.path.exists(os.path.join(scratch, "prog")))
+            make(scratch, path)
             all_of(plain, fold)
 
             def names(stream, kind):
                 return collections.Counter(os.path.basename(e["filename"]) for e in stream.events
                                            if e["type"] == kind and e.get("cwd") == scratch)
 
-            found = names(fold, "started")
-            equal(found, names(plain, "started"), "programs")
-            check(found["gcc"] == 5 and found["in-5"] == 4 and found["as"] == 4, found)
-            equal(names(fold, "error"), {"no-such-lint": 4, "no-such-strip": 1}, "errors")
+            equal(names(fold, "started"), names(plain, "started"), "programs")
+            check_made(names(fold, "started"), names(fold, "error"))
             whole = names(plain, "error")
             check(whole["no-such-lint"] == 4 * len(path.split(":")) and whole["as"] > 0 and whole["in-5"] == 4 * 7, whole)
             print("# %d errors without folding" % sum(whole.values()))
+
+
+class Journald(threading.Thread):
+    """Its socket, in a /run that only the daemon sees: entries as {field: [value]}."""
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        os.makedirs(os.path.join(folder, "run", "systemd", "journal"))
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind(os.path.join(folder, "run", "systemd", "journal", "socket"))
+        self.prefix = ("unshare", "-m", "sh", "-c", 'mount --bind "$1/run" /run && shift && exec "$@"', "sh", folder)
+        self.entries = []
+        self.start()
+
+    def run(self):
+        """The native protocol: NAME=VALUE, or NAME, the size and the value where that has a newline."""
+        while True:
+            data, fields = self.socket.recv(1 << 20), collections.defaultdict(list)
+            while data:
+                name, _, rest = data.partition(b"\n")
+                if b"=" in name:
+                    name, _, value = name.partition(b"=")
+                else:
+                    size = int.from_bytes(rest[:8], "little")
+                    value, rest = rest[8:8 + size], rest[8 + size + 1:]
+                fields[name.decode()].append(value)
+                data = rest
+            self.entries.append({name: value[0].decode("utf-8", "replace") for name, value in fields.items()})
+
+    def names(self, kind, cwd):
+        return collections.Counter(os.path.basename(e["EXECSNOOP_FILENAME"]) for e in self.entries
+                                   if e.get("EXECSNOOP_TYPE") == kind and e.get("EXECSNOOP_CWD") == cwd)
+
+
+@test
+def journal_has_one_error_for_each_program_that_make_did_not_find():
+    """By default: nothing asks for it."""
+    if not has_make():
+        return
+    with Scratch() as scratch:
+        journald = Journald(scratch)
+        with live({"journal": {"enabled": "yes"}}, prefix=journald.prefix) as (_, plain):
+            path = make_folders(scratch)
+            make_project(scratch)
+            make(scratch, path)
+            all_of(plain)
+        check_made(journald.names("started", scratch), journald.names("error", scratch))
+        tries = [int(e["EXECSNOOP_PATH_TRIES"]) for e in journald.entries if e.get("EXECSNOOP_CWD") == scratch and
+                 "EXECSNOOP_PATH_TRIES" in e and e["EXECSNOOP_FILENAME"].endswith(("/in-5", "/no-such-lint"))]
+        equal(sorted(tries), 4 * [8] + 4 * [len(path.split(":"))], "tries")
 
 
 if __name__ == "__main__":
