@@ -301,9 +301,8 @@ systemctl daemon-reload && systemctl restart $unit && systemctl is-active -q $un
 mark=namespace-$(cat /proc/sys/kernel/random/uuid)
 /bin/true "$mark"
 until_true sh -c "journalctl --namespace=execsnoopd EXECSNOOP_ARG=$mark EXECSNOOP_TYPE=exited -o cat | grep -q ."
-execsnoopctl log -q --args="$mark" -t exited -o json >/tmp/shown
 [ "$(journalctl --namespace=execsnoopd EXECSNOOP_ARG="$mark" EXECSNOOP_TYPE=exited -o cat | wc -l)" = 1 ] &&
-	! journalctl -t execsnoopd EXECSNOOP_ARG="$mark" -o cat | grep -q . && [ "$(wc -l </tmp/shown)" = 1 ] || { say </tmp/shown; false; }
+	! journalctl -t execsnoopd EXECSNOOP_ARG="$mark" -o cat | grep -q .
 report "the example's journal namespace has the entries"
 rm /etc/systemd/system/$unit.d/journal-namespace.conf
 systemctl daemon-reload && systemctl restart $unit
