@@ -15,6 +15,7 @@ const struct command commands[] = {
 	{ "plot", "[PROGRAM...]", "Draw what ran: export -o svg", command_plot, false, true },
 	{ "diff", "A B [PROGRAM...]", "Show what ran in one only; FILE, SINCE..UNTIL, boot:ID, host:NAME",
 	  command_diff },
+	{ "verify", "", "Say whether all events are there, and which are missing", command_verify },
 	{ "status", "", "Show the state of the daemon", command_status },
 	{ "metrics", "", "Print the daemon's statistics for monitoring systems", command_metrics, .own_formats = true },
 	{ "cat", "", "Print the daemon's lines of JSON", command_cat },

@@ -23,6 +23,7 @@ int command_show(struct options *options);
 int command_tree(struct options *options);
 int command_status(struct options *options);
 int command_cat(struct options *options);
+int command_verify(struct options *options);
 int command_stats(struct options *options);
 int command_run(struct options *options);
 int command_export(struct options *options);

@@ -24,7 +24,8 @@ struct parsed {
 	struct bytes error_name;		   /* of EVENT_ERROR */
 	struct bytes host;			   /* of a line that has one, or of the journal that it comes from */
 	struct bytes reason;			   /* of `rejected` */
-	struct bytes stream;			   /* of `live` and `subscribed` */
+	struct bytes stream;			   /* of `live`, `subscribed`, and entries of the journal */
+	int64_t seq_step;			   /* of entries of the journal: to the number before it */
 	struct bytes machine_id, boot_id, version; /* of `live` */
 	struct bytes line;     /* of JSON, as it came, without its end; data NULL: it came otherwise */
 	const char *list_data; /* reader's own: start of the list under way */

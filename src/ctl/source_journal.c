@@ -47,7 +47,8 @@ struct journal_source {
 	struct bytebuf args, parent_args;
 	struct bytebuf lists; /* of the repeated fields whose order does not matter */
 	struct parsed parsed;
-	char host[65];
+	char host[65], stream[33];
+	int64_t seq_step;
 };
 
 static int put(struct journal_source *s, const void *data, size_t size, size_t *ret_at)
@@ -73,6 +74,24 @@ static bool key_of(const char *name, size_t size, enum key *ret)
 	return key_by_name((struct bytes){ lower, size }, ret);
 }
 
+/* Those that are no key of an event. */
+static bool take_own_field(struct journal_source *s, struct bytes name, struct bytes value)
+{
+	char number[24];
+
+	if (bytes_equal(name, BYTES("_HOSTNAME"))) {
+		snprintf(s->host, sizeof(s->host), "%.*s", (int)value.size, value.data);
+	} else if (bytes_equal(name, BYTES(PREFIX "STREAM"))) {
+		snprintf(s->stream, sizeof(s->stream), "%.*s", (int)value.size, value.data);
+	} else if (bytes_equal(name, BYTES(PREFIX "SEQ_STEP"))) {
+		snprintf(number, sizeof(number), "%.*s", (int)value.size, value.data);
+		s->seq_step = strtoll(number, NULL, 10);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static int take_field(struct journal_source *s, const char *data, size_t size)
 {
 	const char *equals = memchr(data, '=', size);
@@ -83,10 +102,8 @@ static int take_field(struct journal_source *s, const char *data, size_t size)
 	if (!equals || s->count == FIELDS_MAX)
 		return 0;
 	name = (size_t)(equals - data);
-	if (name == strlen("_HOSTNAME") && memcmp(data, "_HOSTNAME", name) == 0) {
-		snprintf(s->host, sizeof(s->host), "%.*s", (int)(size - name - 1), equals + 1);
+	if (take_own_field(s, (struct bytes){ data, name }, (struct bytes){ equals + 1, size - name - 1 }))
 		return 0;
-	}
 	if (name <= strlen(PREFIX) || memcmp(data, PREFIX, strlen(PREFIX)) != 0 ||
 	    !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
 		return 0;
@@ -152,6 +169,9 @@ static int make_parsed(struct journal_source *s)
 	take_list(s, KEY_INCOMPLETE);
 	if (s->host[0])
 		s->parsed.host = bytes_of(s->host);
+	if (s->stream[0])
+		s->parsed.stream = bytes_of(s->stream);
+	s->parsed.seq_step = s->seq_step;
 	parsed_end(&s->parsed);
 	return 0;
 }
@@ -164,7 +184,8 @@ static int read_entry(struct journal_source *s)
 	int r;
 
 	s->text.size = s->count = 0;
-	s->host[0] = '\0';
+	s->host[0] = s->stream[0] = '\0';
+	s->seq_step = 1;
 	sd_journal_restart_data(s->journal);
 	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
 		r = take_field(s, data, size);

@@ -120,6 +120,7 @@ int daemon_start_journal(struct daemon *d, const struct handover *from)
 		.snapshot = d->settings->journal.snapshot,
 		.checkpoint = d->checkpoint ? &checkpoint_page(d->checkpoint)->journal : NULL,
 		.boot = d->boot,
+		.stream = pipeline_stream(d->pipeline)->id,
 		.extras = local_names_source(d->names),
 	};
 	int r = settings_filter(&d->settings->journal.output, &filter);

@@ -25,6 +25,7 @@
 /* One output's place in the stream. */
 struct checkpoint_stream {
 	uint64_t waiting, first_seq, last_seq;		  /* events that it was given, and that are not out */
+	uint64_t previous_seq;				  /* of the journal: the last one that is out */
 	uint64_t lines;					  /* of events, written */
 	uint64_t retained, retained_first, retained_last; /* events, written and not acknowledged */
 	uint64_t passed_seq;				  /* line_queue_passed() */

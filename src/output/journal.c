@@ -173,9 +173,11 @@ static const struct sink_ops ops = {
 
 int journal_new(struct journal **ret, const struct journal_config *config)
 {
-	struct journal_writer_config writer_config = {
-		.queue = config->queue, .boot = config->boot, .send = config->send, .checkpoint = config->checkpoint
-	};
+	struct journal_writer_config writer_config = { .queue = config->queue,
+						       .boot = config->boot,
+						       .stream = config->stream,
+						       .send = config->send,
+						       .checkpoint = config->checkpoint };
 	struct journal *journal = calloc(1, sizeof(*journal));
 	int r;
 
@@ -350,6 +352,7 @@ void journal_resume(struct journal *journal, struct proctable *table, const stru
 		.count = previous->waiting,
 		.first_seq = previous->first_seq,
 		.last_seq = previous->last_seq,
+		.previous = previous->previous_seq,
 		.time = clock_ns(CLOCK_REALTIME),
 	};
 
@@ -362,6 +365,7 @@ void journal_resume(struct journal *journal, struct proctable *table, const stru
 	};
 	follow(journal);
 	save_joined(journal);
+	journal_writer_continue(journal->writer, previous->previous_seq);
 	if (loss.count > 0)
 		journal_writer_lost(journal->writer, &loss);
 }

@@ -24,6 +24,7 @@ struct journal_config {
 	struct filter *filter; /* taken over on success; NULL: everything */
 	bool snapshot;	       /* write the processes that are running at the start too */
 	uint64_t boot;
+	uint64_t stream;		      /* identity of the series of seq, output/stream.h */
 	struct extras_source *extras;	      /* for keys on request; borrowed, may be NULL */
 	struct checkpoint_stream *checkpoint; /* of what is queued; borrowed, may be NULL */
 	/* Instead of sd_journal_sendv, for tests; called in the journal's thread. NULL: the real

@@ -2,7 +2,9 @@
 #include "output/journal_entry.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #include "util/nulstr.h"
 #include "util/quote.h"
 
+#define FIELDS_CHAIN 2
 #define MESSAGE_SIZE 2048
 #define ARGS_MAX 100	  /* EXECSNOOP_ARG fields, execsnoopd(8) */
 #define ANCESTORS_MAX 100 /* EXECSNOOP_ANCESTOR fields */
@@ -231,14 +234,15 @@ static int builder_fill(struct journal_builder *b, const struct event *event, ke
 
 static int entry_new(struct journal_entry **ret, const struct journal_builder *b)
 {
-	size_t size = sizeof(struct journal_entry) + b->n * sizeof(struct iovec) + b->text.size, begin = 0;
+	size_t size = sizeof(struct journal_entry) + (b->n + FIELDS_CHAIN) * sizeof(struct iovec) + b->text.size;
+	size_t begin = 0;
 	struct journal_entry *entry = malloc(size);
 	char *data;
 
 	if (!entry)
 		return -ENOMEM;
 	*entry = (struct journal_entry){ .size = size, .n = (int)b->n };
-	data = (char *)&entry->fields[b->n];
+	data = (char *)&entry->fields[b->n + FIELDS_CHAIN];
 	if (b->text.size > 0)
 		memcpy(data, b->text.data, b->text.size);
 	for (size_t i = 0; i < b->n; i++) {
@@ -262,6 +266,19 @@ int journal_entry_new(struct journal_entry **ret, struct journal_builder *b, con
 	return r;
 }
 
+int journal_entry_chain(struct journal_entry *entry, const char *stream)
+{
+	int64_t step = (int64_t)(entry->loss.first_seq - entry->loss.previous);
+	int size;
+
+	entry->fields[entry->n] = (struct iovec){ (void *)stream, strlen(stream) };
+	if (entry->loss.first_seq == 0 || step == 1)
+		return entry->n + 1;
+	size = snprintf(entry->step, sizeof(entry->step), PREFIX "SEQ_STEP=%" PRId64, step);
+	entry->fields[entry->n + 1] = (struct iovec){ entry->step, (size_t)size };
+	return entry->n + 2;
+}
+
 void journal_builder_finish(struct journal_builder *builder)
 {
 	bytebuf_free(&builder->text);
@@ -280,7 +297,7 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *a)
 	for (size_t i = 0; i < b.n; i++)
 		b.ends[i] = b.text.size += e->fields[i].iov_len;
 	if (e)
-		data = (struct bytes){ (const char *)&e->fields[b.n], b.text.size };
+		data = (struct bytes){ (const char *)&e->fields[b.n + FIELDS_CHAIN], b.text.size };
 	archive_count(a, &b.n, JOURNAL_FIELDS_MAX);
 	archive_raw(a, b.ends, b.n * sizeof(b.ends[0]));
 	archive_bytes(a, &data);

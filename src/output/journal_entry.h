@@ -20,6 +20,7 @@
 /* Lost events: how many, which, and when the last was. */
 struct loss {
 	uint64_t count, first_seq, last_seq;
+	uint64_t previous; /* seq of what the journal has before the first one; 0: nothing of this stream */
 	uint64_t time;
 };
 
@@ -29,8 +30,9 @@ struct journal_entry {
 	bool is_lost;	  /* a `lost` entry: it reports that loss */
 	bool is_exempt;	  /* of the snapshot: does not count against the queue's limit */
 	size_t size;	  /* of the whole block */
+	char step[48];	  /* EXECSNOOP_SEQ_STEP */
 	int n;
-	struct iovec fields[]; /* the bytes follow them */
+	struct iovec fields[]; /* two more than n, for journal_entry_chain(); the bytes follow them */
 };
 
 /* Builds one entry after another: the text of all fields, and where each ends. All zero is a new
@@ -47,6 +49,11 @@ void journal_builder_finish(struct journal_builder *builder);
 /* The entry of an event, with the fields of `keys`; freed by free(3). -ENOMEM. */
 int journal_entry_new(struct journal_entry **ret, struct journal_builder *builder, const struct event *event,
 		      key_set keys);
+
+/* Adds the fields that chain the entry to the one before it, by loss.previous: EXECSNOOP_STREAM (borrowed, the whole
+ * field) and EXECSNOOP_SEQ_STEP, which is absent where it is 1 or the entry has no number. Returns how many fields
+ * there are. */
+int journal_entry_chain(struct journal_entry *entry, const char *stream);
 
 /* on write: *entry; on read: sets it to a new one. Also errors of the archive. */
 int journal_entry_archive(struct journal_entry **entry, struct archive *archive);

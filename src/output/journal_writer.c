@@ -13,15 +13,15 @@
  *  - journald is not running or refuses an entry: after TRIES tries the entry is counted in `refused`, whose `lost`
  * entry must be sent before the next entry. That is tried for ever, every PAUSE_MS_LONG, while the queue fills up.
  *
- * An entry that is being sent stays in the queue until it is sent: it counts as memory, and as a
- * place for a loss.
+ * An entry that is being sent stays in the queue until it is sent: it counts as memory, and as a place for a loss.
  *
- * Entries of the snapshot do not count against the limit of the queue: the table that they are made
- * from is bounded itself, and they would displace the events that follow them.
+ * Entries of the snapshot do not count against the limit of the queue: the table that they are made from is bounded
+ * itself, and they would displace the events that follow them.
  */
 #include "output/journal_writer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -57,6 +57,8 @@ struct journal_writer {
 	size_t charged;			      /* of them, those that count against the limit */
 	uint64_t events, last_seq;	      /* of the queue */
 	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
+	uint64_t previous;		      /* seq of the last entry that was queued */
+	char stream[40];		      /* EXECSNOOP_STREAM, of all entries */
 	struct loss dropped, refused;
 	struct journal_held held; /* by the owner */
 	uint64_t written, lost;
@@ -70,6 +72,8 @@ struct journal_writer {
 
 static void loss_add(struct loss *loss, const struct loss *more)
 {
+	if (loss->count == 0)
+		loss->previous = more->previous;
 	loss->count += more->count;
 	/* An error that was held for a while is older than what was written since. */
 	if (loss->first_seq == 0 || (more->first_seq != 0 && more->first_seq < loss->first_seq))
@@ -113,23 +117,24 @@ static void set_last_seq(struct journal_writer *w, const struct loss *loss)
 		w->last_seq = loss->last_seq;
 }
 
-/* The first seq that is not in the journal yet; 0: the first few entries have none. */
-static uint64_t first_seq(const struct journal_writer *w)
+/* The first loss there is if nothing more is sent; NULL: none, or the first few entries have no number. */
+static const struct loss *first_loss(const struct journal_writer *w)
 {
 	const struct journal_entry *entry = STAILQ_FIRST(&w->entries);
 
 	if (w->refused.first_seq != 0)
-		return w->refused.first_seq;
+		return &w->refused;
 	for (unsigned i = 0; entry && entry->loss.first_seq == 0 && i < FIRST_LOOKS_MAX; i++)
 		entry = STAILQ_NEXT(entry, next);
-	return entry ? entry->loss.first_seq : w->dropped.first_seq;
+	return entry ? &entry->loss : NULL;
 }
 
 /* For the daemon that resumes after a crash. */
 static void save_checkpoint(struct journal_writer *w)
 {
 	uint64_t waiting = w->events + w->dropped.count + w->refused.count + w->held.count;
-	uint64_t first = first_seq(w);
+	const struct loss *loss = first_loss(w);
+	uint64_t first = loss ? loss->first_seq : w->dropped.first_seq;
 
 	if (!w->checkpoint)
 		return;
@@ -138,11 +143,17 @@ static void save_checkpoint(struct journal_writer *w)
 	w->checkpoint->waiting = waiting;
 	w->checkpoint->first_seq = waiting ? first : 0;
 	w->checkpoint->last_seq = waiting ? w->last_seq : 0;
+	w->checkpoint->previous_seq = loss ? loss->previous : w->previous;
 }
 
-static void queue_push(struct journal_writer *w, struct journal_entry *entry)
+/* is_new: not of the archive, so that it follows what was queued last. */
+static void queue_push(struct journal_writer *w, struct journal_entry *entry, bool is_new)
 {
 	STAILQ_INSERT_TAIL(&w->entries, entry, next);
+	if (entry->loss.first_seq != 0 && is_new) {
+		entry->loss.previous = w->previous;
+		w->previous = entry->loss.last_seq;
+	}
 	w->size += entry->size;
 	if (!entry->is_exempt) {
 		w->charged += entry->size;
@@ -190,7 +201,7 @@ static int queue_end_dropping(struct journal_writer *w, struct journal_builder *
 	if (r < 0)
 		return r;
 	w->dropped = (struct loss){ 0 };
-	queue_push(w, entry);
+	queue_push(w, entry, true);
 	return 0;
 }
 
@@ -238,17 +249,17 @@ static int send_to_journald(const struct iovec *iov, int n)
 }
 
 /* Sends without the lock. 0 or -errno. */
-static int send_once(struct journal_writer *w, const struct journal_entry *entry)
+static int send_once(struct journal_writer *w, struct journal_entry *entry)
 {
-	int r;
+	int r, n = journal_entry_chain(entry, w->stream);
 
 	pthread_mutex_unlock(&w->lock);
-	r = w->send(entry->fields, entry->n);
+	r = w->send(entry->fields, n);
 	pthread_mutex_lock(&w->lock);
 	return r < 0 ? r : 0;
 }
 
-static int send_with_retries(struct journal_writer *w, const struct journal_entry *entry)
+static int send_with_retries(struct journal_writer *w, struct journal_entry *entry)
 {
 	int r = send_once(w, entry);
 
@@ -371,7 +382,7 @@ void journal_writer_set_held(struct journal_writer *w, const struct journal_held
 		w->last_seq = held->last_seq;
 	/* It had its room already, also where entries are dropped now. */
 	if (entry)
-		queue_push(w, entry);
+		queue_push(w, entry, true);
 	save_checkpoint(w);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -382,7 +393,7 @@ void journal_writer_offer(struct journal_writer *w, struct journal_entry *entry,
 	if (!entry || w->dropped.count > 0 || !(entry->is_exempt || fits(w, entry->size))) {
 		queue_drop(w, loss);
 	} else {
-		queue_push(w, TAKE_PTR(entry));
+		queue_push(w, TAKE_PTR(entry), true);
 		if (w->size >= WAKE_SIZE)
 			wake(w);
 	}
@@ -410,8 +421,18 @@ void journal_writer_lost(struct journal_writer *w, const struct loss *loss)
 	loss_add(&w->refused, loss);
 	w->lost += loss->count;
 	set_last_seq(w, loss);
+	if (loss->last_seq != 0)
+		w->previous = loss->last_seq;
 	save_checkpoint(w);
 	wake(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void journal_writer_continue(struct journal_writer *w, uint64_t previous_seq)
+{
+	pthread_mutex_lock(&w->lock);
+	w->previous = previous_seq;
+	save_checkpoint(w);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -461,7 +482,7 @@ static int entries_archive(struct journal_writer *w, struct archive *a)
 		r = journal_entry_archive(&entry, a);
 		if (r < 0)
 			return r;
-		queue_push(w, entry);
+		queue_push(w, entry, false);
 	}
 	return 0;
 }
@@ -489,6 +510,7 @@ int journal_writer_archive(struct journal_writer *w, struct archive *a)
 	ARCHIVE(a, w->dropped);
 	ARCHIVE(a, w->refused);
 	ARCHIVE(a, w->last_seq);
+	ARCHIVE(a, w->previous);
 	ARCHIVE(a, w->written);
 	ARCHIVE(a, w->lost);
 	save_checkpoint(w);
@@ -534,6 +556,7 @@ int journal_writer_new(struct journal_writer **ret, const struct journal_writer_
 	w->refs = 1;
 	w->send = config->send ? config->send : send_to_journald;
 	w->boot = config->boot;
+	snprintf(w->stream, sizeof(w->stream), "EXECSNOOP_STREAM=%016" PRIx64, config->stream);
 	w->checkpoint = config->checkpoint;
 	w->limit = config->queue;
 	STAILQ_INIT(&w->entries);

@@ -17,6 +17,7 @@ struct journal_writer;
 struct journal_writer_config {
 	size_t queue; /* bytes of queued entries */
 	uint64_t boot;
+	uint64_t stream;		      /* identity of the series of seq */
 	struct checkpoint_stream *checkpoint; /* of what is queued; borrowed, may be NULL */
 	/* Instead of sd_journal_sendv, for tests; called in the thread. NULL: the real one. */
 	int (*send)(const struct iovec *iov, int n);
@@ -42,6 +43,8 @@ void journal_writer_set_held(struct journal_writer *writer, const struct journal
 			     struct journal_entry *entry);
 /* A loss that a previous daemon could not report; reported before all entries that follow. */
 void journal_writer_lost(struct journal_writer *writer, const struct loss *loss);
+/* The last number that a previous daemon's journal had: the next entry follows it. */
+void journal_writer_continue(struct journal_writer *writer, uint64_t previous_seq);
 /* Wakes the thread if anything is queued. Events come in bursts, so journal_writer_offer() does it
  * for a long queue only. */
 void journal_writer_wake(struct journal_writer *writer);

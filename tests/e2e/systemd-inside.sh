@@ -105,7 +105,7 @@ report "execsnoopctl tree shows all that runs"
 execsnoopctl status >/tmp/shown && grep -q 'execsnoopd is running' /tmp/shown && grep -q 'Lost: [0-9]* in the kernel' /tmp/shown && execsnoopctl status --json | jq -e '.type == "stats"' >/dev/null
 report "execsnoopctl status"
 timeout -s INT 3 execsnoopctl cat >/tmp/shown
-grep -q '"type":"live"' /tmp/shown && jq -e -s 'length > 10' /tmp/shown >/dev/null
+grep -q '"type":"live"' /tmp/shown && jq -e -s 'length > 5' /tmp/shown >/dev/null
 report "execsnoopctl cat prints the daemon's lines"
 setpriv --reuid=65534 --regid=65534 --clear-groups execsnoopctl status 2>/tmp/shown; [ $? = 77 ] && grep -q usermod /tmp/shown
 report "execsnoopctl tells who may not read how to get there"
@@ -116,6 +116,10 @@ report "execsnoopctl says how to start the daemon"
 mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreign/ 2>/dev/null
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
+# Searches are folded there, and ends of processes that ran before are left out: the numbers have gaps, the chain has none.
+journalctl --sync
+execsnoopctl verify --no-pager >/tmp/shown && grep -q ': complete' /tmp/shown && grep -q 'Missing: nothing' /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl verify says that the journal is complete"
 execsnoopctl export -o csv --args="$mark" sh >/tmp/shown
 execsnoopctl export -o chrome --args="$mark" sh | jq '[.traceEvents[] | select(.ph == "X" and .cname == "bad")] | length' >/tmp/failed
 { [ "$(grep -c "$mark" /tmp/shown)" = 52 ] && [ "$(cat /tmp/failed)" = 38 ]; } || { say </tmp/shown; say </tmp/failed; false; }

@@ -225,4 +225,54 @@ TEST(thread_blocks_all_signals)
 	CHECK(sigismember(&mine, SIGTERM) == 0);
 }
 
+/* What an entry follows: seq - EXECSNOOP_SEQ_STEP, which is 1 where it is absent. */
+static uint64_t follows(const struct sent *entry, const char *seq)
+{
+	const char *step = field(entry, "EXECSNOOP_SEQ_STEP");
+
+	return number(entry, seq) - (uint64_t)(step ? strtoll(step, NULL, 10) : 1);
+}
+
+TEST(entries_are_chained_over_what_is_left_out)
+{
+	static const struct process process = { .tgid = 1, .comm = BYTES("x") };
+	struct journal *journal = joined(1 << 20);
+	static const uint64_t seqs[] = { 3, 4, 9, 10 };
+
+	for (size_t i = 0; i < sizeof(seqs) / sizeof(seqs[0]); i++) {
+		struct event event = event_of(EVENT_STARTED, &process);
+
+		event.seq = seqs[i];
+		write_event(journal, &event);
+	}
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 4);
+	for (size_t i = 0; i < n_sent; i++) {
+		CHECK_INT(follows(&sent[i], "EXECSNOOP_SEQ"), i > 0 ? seqs[i - 1] : 0);
+		CHECK_INT(strlen(field(&sent[i], "EXECSNOOP_STREAM")), 16);
+	}
+	CHECK(!field(&sent[1], "EXECSNOOP_SEQ_STEP"));
+}
+
+TEST(chain_continues_over_a_lost_entry)
+{
+	struct journal *journal = joined(1 << 20);
+	size_t after;
+
+	write_started(journal, 1);
+	flush(journal);
+	wait_for_sent(1);
+	refuse(4);
+	write_started(journal, 1);
+	flush(journal);
+	wait_for_sent(2);
+	write_started(journal, 1);
+	CHECK(journal_free(journal, 10000) == NULL);
+	after = n_sent - 1;
+	CHECK_INT(n_sent, 3);
+	CHECK_STR(field(&sent[1], "EXECSNOOP_TYPE"), "lost");
+	CHECK_INT(follows(&sent[1], "EXECSNOOP_FIRST_SEQ"), number(&sent[0], "EXECSNOOP_SEQ"));
+	CHECK_INT(follows(&sent[after], "EXECSNOOP_SEQ"), number(&sent[1], "EXECSNOOP_LAST_SEQ"));
+}
+
 TAP_MAIN

@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""execsnoopctl verify over made streams and journals, from which lines are removed at random: what it names as missing is compared with
+what was removed."""
+import json
+import os
+import random
+import re
+import sys
+
+import journal
+from journal import run, test, write
+
+SEED = int(os.environ.get("VERIFY_SEED", "1"))
+STREAM = "6f1d0c52e8b7a943"
+
+
+def event(seq, kind="exited", **more):
+    time = f"2026-11-29T10:{seq // 60000 % 60:02}:{seq // 1000 % 60:02}.{seq % 1000:03}000000Z"
+    return {"type": kind, "seq": seq, "time": time, "id": f"00c0ffee00c0ffee-{seq}-1", "pid": seq, "uid": 0, "comm": "true", "exit_code": 0, **more}
+
+
+def live(last_seq, stream=STREAM):
+    return {"type": "live", "time": "2026-11-29T10:00:00.000000000Z", "stream": stream, "last_seq": last_seq, "host": "here"}
+
+
+def lines(folder, events, name="lines.json"):
+    path = f"{folder}/{name}"
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in events)
+    return path
+
+
+def missing(output):
+    """The numbers of each place that is named as missing."""
+    return [(int(first), int(last or first)) for first, last in re.findall(r"Missing: .*?seq (\d+)(?: to (\d+))?", output)]
+
+
+def runs(numbers):
+    """Of consecutive numbers, the first and the last."""
+    out = []
+    for number in sorted(numbers):
+        if out and out[-1][1] == number - 1:
+            out[-1][1] = number
+        else:
+            out.append([number, number])
+    return [tuple(one) for one in out]
+
+
+@test
+def whole_stream_is_complete(folder):
+    events = [live(100)] + [event(seq) for seq in range(101, 300)]
+    events += [{"type": "lost", "seq": 300, "time": "2026-11-29T10:00:01.000000000Z", "count": 7, "where": "kernel"}]
+    events += [{"type": "lost", "time": "2026-11-29T10:00:01.000000000Z", "count": 9, "where": "subscriber", "first_seq": 301, "last_seq": 309}]
+    events += [event(seq) for seq in range(310, 400)]
+    out = run("verify", "-i", lines(folder, events))
+    assert "complete" in out and "Missing: nothing" in out and "7 in the kernel, 9 by a reader" in out and STREAM in out, out
+
+
+@test
+def removed_lines_are_named(folder):
+    dice = random.Random(SEED)
+    events = [live(0)] + [event(seq) for seq in range(1, 3001)]
+    removed = sorted(dice.sample(range(1, 3000), 60))
+    out = run("verify", "-i", lines(folder, [one for one in events if one.get("seq") not in removed]), status=1)
+    assert missing(out) == runs(removed), (missing(out), runs(removed))
+
+
+@test
+def lines_before_the_first_and_after_a_pause_are_missing(folder):
+    events = [live(10), *(event(seq) for seq in range(12, 20)), live(25), *(event(seq) for seq in range(26, 30)), live(31)]
+    assert missing(run("verify", "-i", lines(folder, events), status=1)) == [(11, 11), (20, 25), (30, 31)]
+
+
+@test
+def new_series_is_a_stream_of_its_own(folder):
+    events = [live(5), event(6), event(7), live(0, "another"), event(1), event(2)]
+    out = run("verify", "-i", lines(folder, events))
+    assert out.count("complete") == 2 and "another" in out, out
+
+
+@test
+def steps_of_folded_searches_are_not_missing(folder):
+    events = [live(0), event(1), event(5, "started", path_tries=4), event(6)]
+    assert "complete" in run("verify", "-i", lines(folder, events))
+    assert run("verify", "-i", lines(folder, events[:1] + events[2:]), status=1).count("Missing: one or more of") == 1
+
+
+@test
+def filtered_stream_is_proved_by_marks_only(folder):
+    subscribed = {"type": "subscribed", "time": "2026-11-29T10:00:00.000000000Z", "types": ["exited"], "stream": STREAM, "last_seq": 0}
+    events = [subscribed, event(3), event(9), event(11)]
+    out = run("verify", "-i", lines(folder, events))
+    assert "cannot be proved" in out and "filter" in out, out
+    mark = {"type": "mark", "time": "2026-11-29T10:00:09.000000000Z", "last_seq": 12, "count": 3}
+    assert ": complete" in run("verify", "-i", lines(folder, events + [mark]))
+    assert "Missing: 1 lines" in run("verify", "-i", lines(folder, events[:2] + events[3:] + [mark]), status=1)
+
+
+def chained(numbers, after=0):
+    """Entries of the journal, each with what it follows, in the order of `numbers`."""
+    out = []
+    for seq in numbers:
+        out.append(event(seq, stream=STREAM, **({} if seq - after == 1 else {"seq_step": seq - after})))
+        after = seq
+    return out
+
+
+@test
+def whole_journal_with_events_left_out_is_complete(folder):
+    dice = random.Random(SEED)
+    numbers = sorted(dice.sample(range(1, 2000), 700))
+    # An error that was held is written later.
+    numbers.insert(300, numbers.pop(280))
+    write(f"{folder}/a.journal", chained(numbers))
+    out = run("verify", "-D", folder)
+    assert "here stream " + STREAM + ": complete" in out and "Events: 700" in out, out
+
+
+@test
+def removed_entries_of_a_journal_are_named(folder):
+    dice = random.Random(SEED)
+    numbers = list(range(1, 2001))
+    removed = sorted(dice.sample(numbers[1:-1], 40))
+    write(f"{folder}/a.journal", [one for one in chained(numbers) if one["seq"] not in removed])
+    found = missing(run("verify", "-D", folder, status=1))
+    assert found == runs(removed), (found, runs(removed))
+
+
+@test
+def removed_entries_are_named_where_events_were_left_out(folder):
+    dice = random.Random(SEED)
+    numbers = sorted(dice.sample(range(1, 5000), 1500))
+    places = sorted(dice.sample(range(1, 1499), 40))
+    removed = [numbers[i] for i in places]
+    write(f"{folder}/a.journal", [one for one in chained(numbers) if one["seq"] not in removed])
+    found = missing(run("verify", "-D", folder, status=1))
+    assert [last for _, last in found] == [numbers[last] for _, last in runs(places)], (found, removed)
+    assert all(any(first <= seq <= last for first, last in found) for seq in removed)
+    assert not any(first <= seq <= last for first, last in found for seq in numbers if seq not in removed)
+
+
+@test
+def lost_entry_of_a_journal_covers_what_was_lost(folder):
+    lost = {"type": "lost", "time": "2026-11-29T10:00:00.008000000Z", "count": 3, "where": "journal", "first_seq": 6, "last_seq": 8, "stream": STREAM}
+    entries = chained(range(1, 6)) + [lost] + chained(range(9, 12), after=8)
+    write(f"{folder}/a.journal", entries)
+    out = run("verify", "-D", folder)
+    assert ": complete" in out and "3 by the journal" in out, out
+    del entries[4]
+    os.unlink(f"{folder}/a.journal")
+    write(f"{folder}/a.journal", entries)
+    assert missing(run("verify", "-D", folder, status=1)) == [(5, 5)]
+
+
+@test
+def rotated_journal_is_complete_from_its_first_entry_on(folder):
+    write(f"{folder}/a.journal", chained(range(1, 50))[20:])
+    out = run("verify", "-D", folder)
+    assert ": complete" in out and "begins after seq 20" in out, out
+
+
+if __name__ == "__main__":
+    sys.exit(journal.main())
