@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/commands.h"
 
@@ -7,16 +8,15 @@ int main(int argc, char *argv[])
 {
 	const struct command *command = commands;
 	struct options options;
-	int status;
+	int at = options_command(argc, argv), status;
 
-	if (argc > 1 && argv[1][0] != '-') {
-		command = command_find(argv[1]);
+	if (at > 0) {
+		command = command_find(argv[at]);
 		if (!command) {
-			fprintf(stderr, "execsnoopctl: no command \"%s\", see execsnoopctl --help\n", argv[1]);
+			fprintf(stderr, "execsnoopctl: no command \"%s\", see execsnoopctl --help\n", argv[at]);
 			return CTL_USAGE;
 		}
-		argv[1] = argv[0];
-		argv++;
+		memmove(argv + at, argv + at + 1, sizeof(argv[0]) * (size_t)(argc - at));
 		argc--;
 	}
 	status = options_parse(&options, argc, argv, command->runs_program);

@@ -46,6 +46,32 @@ static const struct option_row *row_of(int id)
 	return NULL;
 }
 
+/* "-b -1", as journalctl(1) takes it: the next argument is the option's, though it is an optional one. */
+static bool takes_next(const struct option_row *row, int argc, char *const argv[])
+{
+	return row->argument && row->argument[0] == '[' && !optarg && optind < argc && is_boot_name(argv[optind]);
+}
+
+int options_command(int argc, char *argv[])
+{
+	struct option longs[ROWS_MAX + 1] = { 0 };
+	char shorts[3 * ROWS_MAX + 2];
+	int id, at;
+
+	make_tables(longs, shorts, true);
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
+		const struct option_row *row = id == '?' ? NULL : row_of(id);
+
+		if (row && takes_next(row, argc, argv))
+			optind++;
+	}
+	at = optind < argc && strcmp(argv[optind - 1], "--") != 0 ? optind : 0;
+	opterr = 1;
+	optind = 0; /* getopt(3), NOTES: it starts over */
+	return at;
+}
+
 int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
 {
 	struct option longs[ROWS_MAX + 1] = { 0 };
@@ -62,8 +88,7 @@ int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
 
 		if (!row)
 			return CTL_USAGE;
-		/* "-b -1", as journalctl(1) takes it. */
-		if (row->argument && row->argument[0] == '[' && !optarg && optind < argc && is_boot_name(argv[optind]))
+		if (takes_next(row, argc, argv))
 			optarg = argv[optind++];
 		r = row->set(o, row, optarg);
 		if (r >= 0)

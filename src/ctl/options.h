@@ -54,6 +54,9 @@ struct options {
 	char **arguments; /* after the command and its options; NULL at the end */
 };
 
+/* Index of the first argument that is no option and no option's value: the command. 0: there is none. */
+int options_command(int argc, char *argv[]);
+
 /* The exit status to end with, or -1: the command is to run. Errors and --help are printed. runs_program: options end
  * at the first argument. */
 int options_parse(struct options *options, int argc, char *argv[], bool runs_program);

@@ -57,6 +57,8 @@ VIEWS = {
 }
 # Without a terminal: one width.
 EXPORTS = {
+    "command-last": ["--utc", "-n", "3", "log", "cc"],
+    "command-unknown": ["--utc", "cc", "log"],
     "export-report": ["export", "-o", "report"],
     "export-chrome": ["export", "-o", "chrome"],
     "export-compile": ["export", "-o", "compile-commands"],
