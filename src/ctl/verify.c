@@ -63,12 +63,20 @@ struct verify *verify_free(struct verify *v)
 	return NULL;
 }
 
+/* A stream has an identity of its own, whatever the machine is called meanwhile. */
+static bool is_stream(const struct verify_stream *stream, struct bytes host, struct bytes id)
+{
+	if (id.size > 0)
+		return bytes_equal(bytes_of(stream->id), id);
+	return stream->id[0] == '\0' && (!host.data || bytes_equal(bytes_of(stream->host), host));
+}
+
 static struct verify_stream *get(struct verify *v, struct bytes host, struct bytes id)
 {
 	struct verify_stream *stream;
 
 	STAILQ_FOREACH(stream, &v->streams, next)
-	if (bytes_equal(bytes_of(stream->id), id) && (!host.data || bytes_equal(bytes_of(stream->host), host)))
+	if (is_stream(stream, host, id))
 		return stream;
 	stream = calloc(1, sizeof(*stream));
 	if (!stream)

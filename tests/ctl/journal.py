@@ -49,14 +49,14 @@ def fields(event):
             yield from (("EXECSNOOP_ANCESTOR", item) for item in value)
         elif isinstance(value, bool):
             yield name, "true"
-        elif not isinstance(value, dict):
+        elif not isinstance(value, dict) and not key.startswith("_"):
             yield name, str(value)
 
 
 def entry(event, boot, number):
     """One entry in systemd's export format."""
     at = microseconds(event)
-    head = [("__REALTIME_TIMESTAMP", str(at)), ("__MONOTONIC_TIMESTAMP", str(number + 1)), ("_BOOT_ID", boot), ("_HOSTNAME", "here"),
+    head = [("__REALTIME_TIMESTAMP", str(at)), ("__MONOTONIC_TIMESTAMP", str(number + 1)), ("_BOOT_ID", boot), ("_HOSTNAME", event.get("_HOSTNAME", "here")),
             ("_MACHINE_ID", "d" * 32), ("SYSLOG_IDENTIFIER", "execsnoopd"), ("MESSAGE", f"event {number}")]
     out = b""
     for name, value in head + list(fields(event)):

@@ -118,6 +118,16 @@ def whole_journal_with_events_left_out_is_complete(folder):
 
 
 @test
+def stream_of_a_machine_that_is_renamed_is_one(folder):
+    entries = chained(range(1, 31))
+    for one in entries[10:20]:
+        one["_HOSTNAME"] = "renamed"
+    write(f"{folder}/a.journal", entries)
+    out = run("verify", "-D", folder)
+    assert "Events: 30" in out and out.count("stream") == 1, out
+
+
+@test
 def removed_entries_of_a_journal_are_named(folder):
     dice = random.Random(SEED)
     numbers = list(range(1, 2001))

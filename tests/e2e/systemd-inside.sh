@@ -67,9 +67,9 @@ until_true grep -q '"type":"subscribed"' /tmp/named
 was=$(uname -n)
 /usr/bin/sleep 0
 until_true grep -q "\"host\":\"$was\",\"user\":\"root\",\"group\":\"root\"" /tmp/named &&
-	echo renamed >/proc/sys/kernel/hostname && /usr/bin/sleep 0 && until_true grep -q '"host":"renamed","user":"root"' /tmp/named
+	hostname renamed && /usr/bin/sleep 0 && until_true grep -q '"host":"renamed","user":"root"' /tmp/named
 report "host, user and group are known in the sandbox"
-echo "$was" >/proc/sys/kernel/hostname
+hostname "$was"
 kill $reader 2>/dev/null
 
 # The reader for people, against what this script knows of its own programs: each once, in the order of their ends, with its status.
