@@ -50,7 +50,7 @@ static int write_all(int fd, const char *data, size_t size)
 	return 0;
 }
 
-/* Whoever reads it reads the old one or the new one. */
+/* A reader gets the old file or the new one, never a part. */
 static int replace_file(const char *path, const char *data, size_t size)
 {
 	_cleanup_free_ char *temporary = NULL;

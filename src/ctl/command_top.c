@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A table of groups that is made anew each interval. Events are read ten times a second, whatever their number, so that
- * a storm costs no wake-up an event; what comes meanwhile waits in the daemon's queue. Only the keys that the table
- * needs are asked for.
+ * A table of groups that starts from zero at each interval. Events are read ten times a second, whatever their number,
+ * so that a storm costs no wake-up an event; what comes in between waits in the daemon's queue. Only the keys that the
+ * table needs are asked for.
  */
 #include <errno.h>
 #include <time.h>
@@ -19,7 +19,7 @@
 #define MS UINT64_C(1000000)
 #define DELAY_NS (1000 * MS)
 #define READ_MS 100
-#define READ_MAX_NS (50 * MS) /* at once: keys wait meanwhile */
+#define READ_MAX_NS (50 * MS) /* at once: keys wait for it */
 #define FILTER_SIZE 64
 #define HELP                                                                                                       \
 	"sort: n started c CPU f failed r running s short w longest m memory; b group by the next key; / filter; " \
@@ -29,7 +29,7 @@ struct top {
 	struct options *options;
 	struct groups_options by;
 	struct event_source *source;
-	struct groups *groups; /* of the interval that goes on */
+	struct groups *groups; /* of the current interval */
 	struct groups *shown;  /* of the last whole one; NULL: there is none yet */
 	struct terminal terminal;
 	struct top_view view;

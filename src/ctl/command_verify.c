@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Says of each host and stream whether all its events are there, and which are not. */
+/* For each host and stream: are all its events there, and which are missing? */
 #include <errno.h>
 #include <inttypes.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A hash table of groups by the text of their keys, and one of the processes that run, by their id: an exec moves a
- * process from one group to another, and its failed execs are told apart from a search along $PATH.
+ * process from one group to another, and its failed execs are distinguished from a search along $PATH.
  */
 #include "ctl/groups.h"
 

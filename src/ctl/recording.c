@@ -250,7 +250,7 @@ static int copy_strings(struct program *program, const struct parsed *parsed)
 	return 0;
 }
 
-/* execvp(3) goes on to the next folder after these. */
+/* execvp(3) tries the next directory after these. */
 static bool is_of_search(int error)
 {
 	return error == ENOENT || error == ENOTDIR || error == EACCES;

@@ -63,7 +63,7 @@ struct verify *verify_free(struct verify *v)
 	return NULL;
 }
 
-/* A stream has an identity of its own, whatever the machine is called meanwhile. */
+/* The identity of a stream is enough: the machine may be renamed. */
 static bool is_stream(const struct verify_stream *stream, struct bytes host, struct bytes id)
 {
 	if (id.size > 0)

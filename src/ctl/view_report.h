@@ -8,7 +8,7 @@
 
 #define REPORT_WIDTH 160 /* in a file */
 
-/* What is known besides the events. All zero: nothing. */
+/* What is known from outside the events. All zero: nothing. */
 struct report_facts {
 	const char *command; /* for people; NULL: the recording is of no single command */
 	const char *status;  /* "exit 2"; NULL: not known */

@@ -29,7 +29,7 @@ const char *named_refusal(const struct server *server, uid_t uid);
 int named_new(struct peer *peer, const char *name, struct line *line);
 /* One that a previous daemon had. `peer` NULL: it has no connection; then takes the subscriber over on success. */
 int named_restore(struct server *server, struct peer *peer, const struct named *state);
-/* Its subscriber, whoever has it. */
+/* Its subscriber, whichever connection has it. */
 struct subscriber *named_subscriber(const struct named *named);
 /*
  * The peer continues it. The old connection, if there is one, ends. `line`: the reply. -errno: the peer is to end, and

@@ -393,7 +393,7 @@ static int write_detached(struct named *named, struct archive *a, struct line_se
 	return subscriber_archive(named->subscriber, a, lines);
 }
 
-/* A connection that was closed meanwhile ends, unless its subscription has a name. */
+/* A connection that was closed in between ends, unless its subscription has a name. */
 static int read_peer(struct server *server, struct archive *a, struct fdstore *store, struct line_set *lines)
 {
 	_cleanup_(subscriber_free_p) struct subscriber *subscriber = NULL;

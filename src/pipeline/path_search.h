@@ -9,7 +9,7 @@
  *  - Another component, a fork of the thread, an exec or the end of the process, PATH_SEARCH_NS after the last try, a
  *    lost event (it may have been the one that decides): the search failed. Its last error stands for all tries.
  *
- * The owner is told the end before the event that causes it. Outputs that fold hold the last error of each open search
+ * The owner gets the end before the event that causes it. Outputs that fold hold the last error of each open search
  * until then (search_hold.h). The number of searches is bounded; the one with the oldest try ends for a new one. So is
  * the time of one: a program that tries the same path for ever is reported every PATH_SEARCH_MAX_NS.
  */

@@ -378,7 +378,7 @@ def max_subscribers_may_exceed_the_soft_limit_of_files():
 
 
 def log_in():
-    """Where the kernel has no audit, nobody can."""
+    """A kernel without audit has no login uid."""
     with contextlib.suppress(OSError), open("/proc/self/loginuid", "w") as f:
         f.write("1234")
 

@@ -144,7 +144,7 @@ def name_without_a_connection_is_fed_over_restarts_and_crashes():
         equal((lost["type"], lost["where"], lost["count"], lost["first_seq"], lost["last_seq"]),
               ("lost", "subscriber", 4, events[4]["seq"], events[7]["seq"]))
         equal([(e["type"], e["pid"]) for e in rest if e["type"] != "lost"], [("started", after), ("exited", after)])
-        # Who is still connected has what it was sent, so it gets no loss of that.
+        # A reader that is still connected has what was sent to it, so it gets no loss of that.
         unit.wait_kept(1)
         unit.kill()
         unit.start()

@@ -113,7 +113,7 @@ def stream_is_another_only_where_seq_begins_again():
                 end()
                 unit.start()
                 again = identity(listener.path)
-                equal(again["stream"], first["stream"], "the stream goes on")
+                equal(again["stream"], first["stream"], "the stream continues")
                 check(again["last_seq"] > last["last_seq"])
                 last = again
         with Unit(listener):

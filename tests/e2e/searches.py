@@ -256,7 +256,7 @@ def spawn_by(way, path):
 
 
 def searches_in_steps():
-    """Does by a pipe what it is told to: "path\n" is tried, and answered."""
+    """Does what it reads from a pipe: "path\n" is tried, and answered."""
     return subprocess.Popen([sys.executable, "-uc", """
 import os, sys
 for line in sys.stdin:
@@ -348,7 +348,7 @@ def read_for(duration, *streams):
 
 
 class Storm(threading.Thread):
-    """Spawns what there is and what there is not, by turns, until it is told to end."""
+    """Spawns what there is and what there is not, by turns, until it is stopped."""
 
     def __init__(self, path):
         super().__init__()

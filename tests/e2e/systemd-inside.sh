@@ -166,7 +166,7 @@ systemctl restart $unit && scrape && [ "$(metric 'execsnoopd_events_total{type="
 	[ "$(metric execsnoop_process_lifetime_seconds_count)" -ge "$sum" ] && [ "$(metric 'execsnoop_exits_total{result="exit-code"}')" -ge "$after" ]
 report "the machine's counters continue after a restart"
 printf 'GET /metrics HTTP/1.1\r\nAccept: application/openmetrics-text\r\n\r\n' | nc -U /run/execsnoopd/metrics.sock | tail -n 1 | grep -qx '# EOF'
-report "who accepts OpenMetrics gets it"
+report "a client that accepts OpenMetrics gets it"
 systemctl stop execsnoopd-metrics.socket
 
 # The daemon's own words; its events are entries of the same unit, of these very commands.

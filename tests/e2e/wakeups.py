@@ -174,7 +174,7 @@ def idle_daemon_uses_little_memory_and_no_cpu():
             with open("/proc/%d/status" % daemon.process.pid) as f:
                 rss = [int(line.split()[1]) for line in f if line.startswith("VmRSS")][0]
             check(rss < 16 << 10, "%d KiB resident" % rss)
-        # No wake-ups while nothing happens. Other programs may run meanwhile: so until there is a quiet second, and where
+        # No wake-ups while nothing happens. Other programs may run: so until there is a quiet second, and where
         # there never is one, by what an event may cost at most (a wake-up, some turns of the timer).
         seconds = []
         while 0 not in [wakeups for _, wakeups in seconds]:

@@ -603,7 +603,7 @@ TEST(history_has_the_time_of_all_but_ends)
 		visit(&event, KEYS_HISTORY);
 		CHECK_STR(line_of(KEY_TIME), type == EVENT_EXITED ? "" : "time time=1970-01-01T00:00:01.000000000Z");
 		CHECK_STR(line_of(KEY_END_TIME), "");
-		/* Whoever names it has it. */
+		/* It is there where it is named. */
 		visit(&event, KEYS_HISTORY | KEY_BIT(KEY_TIME));
 		CHECK_STR(line_of(KEY_TIME), "time time=1970-01-01T00:00:01.000000000Z");
 	}
