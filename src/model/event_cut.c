@@ -29,7 +29,8 @@ const struct event *event_cut_args(const struct event *event, key_set keys, size
 	cut->process = *event->process;
 	cut->event.process = &cut->process;
 	cut_list(&image->args, &image->args_truncated, limit);
-	if (event->extras) {
+	/* What is not asked for is not made. */
+	if (event->extras && keys & KEY_BIT(KEY_PARENT_ARGS)) {
 		cut->extras = *event->extras;
 		cut->event.extras = &cut->extras;
 		extras_make(&cut->extras, event->process, keys);
