@@ -183,16 +183,6 @@ static size_t write_names(const struct groups *g, char *names, const struct pars
 	return used;
 }
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *data, size_t size)
-{
-	uint64_t value = 14695981039346656037ULL;
-
-	for (size_t i = 0; i < size; i++)
-		value = (value ^ (unsigned char)data[i]) * 1099511628211ULL;
-	return value ^ value >> 32;
-}
-
 static uint64_t failures(const struct sums *sums)
 {
 	return sums->failed + sums->errors;
@@ -320,7 +310,7 @@ static struct group *get(struct groups *g, const struct parsed *parsed)
 {
 	char names[NAMES_SIZE];
 	size_t size = write_names(g, names, parsed);
-	uint64_t hash = hash_of(names, size);
+	uint64_t hash = bytes_hash((struct bytes){ names, size });
 	struct group *group = find(g, hash, names, size);
 
 	if (group)
@@ -347,7 +337,7 @@ static uint64_t program_hash(struct bytes path)
 
 	if (slash)
 		path = (struct bytes){ slash + 1, path.size - (size_t)(slash + 1 - path.data) };
-	return hash_of(path.data, path.size);
+	return bytes_hash(path);
 }
 
 /* What execvp(3) takes as a reason to try the next directory; glibc's __execvpe_common(). */
@@ -469,7 +459,7 @@ int groups_add(struct groups *g, const struct parsed *parsed)
 	if (!group)
 		return -ENOMEM;
 	if (parsed->id.size > 0)
-		process = group_processes_get(g->processes, hash_of(parsed->id.data, parsed->id.size));
+		process = group_processes_get(g->processes, bytes_hash(parsed->id));
 	if (parsed->event.path_tries > 1) {
 		group->sums.searched += parsed->event.path_tries - 1;
 		g->total.searched += parsed->event.path_tries - 1;

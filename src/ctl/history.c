@@ -67,19 +67,9 @@ struct history *history_free(struct history *h)
 	return NULL;
 }
 
-/* FNV-1a. */
-static size_t hash(struct bytes id)
-{
-	uint64_t value = 14695981039346656037ULL;
-
-	for (size_t i = 0; i < id.size; i++)
-		value = (value ^ (unsigned char)id.data[i]) * 1099511628211ULL;
-	return (size_t)(value ^ value >> 32);
-}
-
 struct life *history_find(const struct history *h, struct bytes id)
 {
-	struct life *life = h->table[hash(id) & (h->size - 1)];
+	struct life *life = h->table[bytes_hash(id) & (h->size - 1)];
 
 	while (life && !bytes_equal(id, bytes_of(life->id)))
 		life = life->next_of_hash;
@@ -97,7 +87,7 @@ static int grow(struct history *h)
 	h->size *= 2;
 	STAILQ_FOREACH(life, &h->order, in_order)
 	{
-		struct life **head = &table[hash(bytes_of(life->id)) & (h->size - 1)];
+		struct life **head = &table[bytes_hash(bytes_of(life->id)) & (h->size - 1)];
 
 		life->next_of_hash = *head;
 		*head = life;
@@ -125,7 +115,7 @@ static struct life *get(struct history *h, struct bytes id)
 	}
 	STAILQ_INIT(&life->children);
 	STAILQ_INSERT_TAIL(&h->order, life, in_order);
-	head = &h->table[hash(id) & (h->size - 1)];
+	head = &h->table[bytes_hash(id) & (h->size - 1)];
 	life->next_of_hash = *head;
 	*head = life;
 	life->order = h->count++;

@@ -5,19 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-/* FNV-1a. */
-static size_t hash(struct bytes string)
-{
-	uint64_t value = 14695981039346656037ULL;
-
-	for (size_t i = 0; i < string.size; i++)
-		value = (value ^ (unsigned char)string.data[i]) * 1099511628211ULL;
-	return (size_t)(value ^ value >> 32);
-}
-
 static size_t *place_of(const struct interned *interned, struct bytes string)
 {
-	size_t i = hash(string) & (interned->size - 1);
+	size_t i = bytes_hash(string) & (interned->size - 1);
 
 	while (interned->places[i] > 0) {
 		struct bytes other = interned->strings[interned->places[i] - 1];

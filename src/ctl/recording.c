@@ -109,19 +109,9 @@ struct recording *recording_free(struct recording *recording)
 	return NULL;
 }
 
-/* FNV-1a. */
-static size_t hash(struct bytes id)
-{
-	uint64_t value = 14695981039346656037ULL;
-
-	for (size_t i = 0; i < id.size; i++)
-		value = (value ^ (unsigned char)id.data[i]) * 1099511628211ULL;
-	return (size_t)(value ^ value >> 32);
-}
-
 static struct process_entry *find(const struct process_table *table, struct bytes id)
 {
-	struct process_entry *entry = table->heads[hash(id) & (table->size - 1)];
+	struct process_entry *entry = table->heads[bytes_hash(id) & (table->size - 1)];
 
 	while (entry && !bytes_equal(id, bytes_of(entry->id)))
 		entry = entry->next_of_hash;
@@ -130,7 +120,7 @@ static struct process_entry *find(const struct process_table *table, struct byte
 
 static void insert(struct process_entry **heads, size_t size, struct process_entry *entry)
 {
-	struct process_entry **head = &heads[hash(bytes_of(entry->id)) & (size - 1)];
+	struct process_entry **head = &heads[bytes_hash(bytes_of(entry->id)) & (size - 1)];
 
 	entry->next_of_hash = *head;
 	*head = entry;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Programs that events tell of, complete, each with what started it: what reports and exports are made of. A process
+ * The programs of a set of events, each whole and with what started it. Reports and exports are made of it. A process
  * that calls exec twice runs two programs, one after the other; what it used is counted for the last one.
  */
 #ifndef EXECSNOOP_RECORDING_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A run of bytes that somebody else owns. What comes from a process is bytes, not text. */
+/* A run of bytes, borrowed. What comes from a process is bytes, not text. */
 #ifndef EXECSNOOP_BYTES_H
 #define EXECSNOOP_BYTES_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 /* data NULL: not known (an empty run has data and size 0). Not ended by NUL. */
@@ -24,6 +25,16 @@ static inline struct bytes bytes_of(const char *s)
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return !a.data == !b.data && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+/* FNV-1a, with the high bits in the low ones too. */
+static inline uint64_t bytes_hash(struct bytes bytes)
+{
+	uint64_t value = 14695981039346656037ULL;
+
+	for (size_t i = 0; i < bytes.size; i++)
+		value = (value ^ (unsigned char)bytes.data[i]) * 1099511628211ULL;
+	return value ^ value >> 32;
 }
 
 #endif
