@@ -523,6 +523,10 @@ def kill_children():
 
 def main():
     wanted = sys.argv[1:]
+    # nohup(1) and a shell's `&` ignore these, and programs inherit that: execve(2), signal(7).
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     chosen = [t for t in tests if not wanted or t.__name__ in wanted]
     print("1..%d" % len(chosen), flush=True)
     reason = why_not()
