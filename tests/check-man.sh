@@ -30,7 +30,7 @@ report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = 
 report "execsnoopd.conf(5) has every key" "$(sed -n 's/.*SETTING("[a-z]*", "\([a-z_]*\)".*/\1/p; s/.*\(SETTING\|FILTER\)(section, "\([a-z_]*\)".*/\2/p' src/settings/settings_table.c | sort -u | while read -r key; do
 	plain man/execsnoopd.conf.5 | grep -qw "$key" || echo "$key"; done)"
 # shellcheck disable=SC2086
-report "execsnoopctl(1) has every option" "$(sed -n '/completion-table/d; s/^	{ [^,]*, *"\([a-z-]*\)", .*/\1/p' src/ctl/options_table.c | while read -r option; do
+report "execsnoopctl(1) has every option" "$(sed -n '/completion-table/d; s/^	{ [^,]*, *"\([a-z-]*\)", .*/\1/p' src/ctl/command/options_table.c | while read -r option; do
 	plain man/execsnoopctl.1 | grep -qE "Fl -$option" || echo "$option"; done)"
 report "the pages are of this program" "$(for page in $pages; do grep -q '^\.Dt EXECSNOOP' "$page" || echo "$page"; done)"
 # shellcheck disable=SC2086

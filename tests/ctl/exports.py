@@ -205,7 +205,7 @@ class Page(html.parser.HTMLParser):
 
 
 def html_has_all_as_data_only(recording):
-    with open(os.path.join(os.environ.get("top_srcdir", "."), "src/ctl/page.html"), encoding="utf-8") as f:
+    with open(os.path.join(os.environ.get("top_srcdir", "."), "src/ctl/export/page.html"), encoding="utf-8") as f:
         template = Page(f.read())
     page = Page(export(recording, "html"))
     check(page.tags == template.tags, "elements", page.tags)

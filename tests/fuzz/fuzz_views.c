@@ -5,16 +5,16 @@
  */
 #include <stdint.h>
 
-#include "ctl/event_parser.h"
-#include "ctl/groups.h"
-#include "ctl/export.h"
-#include "ctl/history.h"
-#include "ctl/view_diff.h"
-#include "ctl/view_json.h"
-#include "ctl/view_line.h"
-#include "ctl/view_stats.h"
-#include "ctl/view_top.h"
-#include "ctl/view_tree.h"
+#include "ctl/collect/groups.h"
+#include "ctl/collect/history.h"
+#include "ctl/event/event_parser.h"
+#include "ctl/export/export.h"
+#include "ctl/view/view_diff.h"
+#include "ctl/view/view_json.h"
+#include "ctl/view/view_line.h"
+#include "ctl/view/view_stats.h"
+#include "ctl/view/view_top.h"
+#include "ctl/view/view_tree.h"
 #include "util/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

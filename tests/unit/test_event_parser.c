@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ctl/event_parser.h"
+#include "ctl/event/event_parser.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 
-#include "ctl/shell_words.h"
+#include "ctl/text/shell_words.h"
 #include "output/json.h"
 #include "tap.h"
 #include "util/quote.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ctl/groups.h"
+#include "ctl/collect/groups.h"
 
-#include "ctl/event_parser.h"
+#include "ctl/event/event_parser.h"
 #include "tap.h"
 
 #define MS UINT64_C(1000000)

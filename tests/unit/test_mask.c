@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ctl/mask.h"
+#include "ctl/text/mask.h"
 
 #include "tap.h"
 

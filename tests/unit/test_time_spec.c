@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "ctl/time_spec.h"
+#include "ctl/text/time_spec.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

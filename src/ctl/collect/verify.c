@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/collect/verify.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <yajl/yajl_tree.h>
+
+#include "model/filter.h"
+
+/* Numbers that are there, or reported as lost. */
+struct range {
+	uint64_t first, last;
+	uint64_t previous; /* what it follows; UINT64_MAX: it does not say */
+	uint64_t time;
+};
+
+struct verify_state {
+	struct range *ranges; /* as they came */
+	size_t count, size;
+	struct range *there; /* the same, sorted, without overlap */
+	size_t there_count;
+	uint64_t known_last; /* there were events up to this number */
+	bool chained;	     /* entries say what they follow */
+	bool snapshot;	     /* it began with one */
+	bool filtered;	     /* lines were left out on purpose */
+	bool marked;	     /* marks counted its lines up to its end */
+	uint64_t folded;     /* numbers of steps of searches */
+	uint64_t lines;	     /* since the stream began, as marks count them */
+};
+
+struct verify {
+	STAILQ_HEAD(, verify_stream) streams;
+	struct verify_stream *current; /* of lines that do not name their stream */
+};
+
+int verify_new(struct verify **ret)
+{
+	struct verify *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	STAILQ_INIT(&v->streams);
+	*ret = v;
+	return 0;
+}
+
+struct verify *verify_free(struct verify *v)
+{
+	struct verify_stream *stream;
+
+	if (!v)
+		return NULL;
+	while ((stream = STAILQ_FIRST(&v->streams))) {
+		STAILQ_REMOVE_HEAD(&v->streams, next);
+		free(stream->holes);
+		free(stream->state->ranges);
+		free(stream->state->there);
+		free(stream->state);
+		free(stream);
+	}
+	free(v);
+	return NULL;
+}
+
+/* The identity of a stream is enough: the machine may be renamed. */
+static bool is_stream(const struct verify_stream *stream, struct bytes host, struct bytes id)
+{
+	if (id.size > 0)
+		return bytes_equal(bytes_of(stream->id), id);
+	return stream->id[0] == '\0' && (!host.data || bytes_equal(bytes_of(stream->host), host));
+}
+
+static struct verify_stream *get(struct verify *v, struct bytes host, struct bytes id)
+{
+	struct verify_stream *stream;
+
+	STAILQ_FOREACH(stream, &v->streams, next)
+	if (is_stream(stream, host, id))
+		return stream;
+	stream = calloc(1, sizeof(*stream));
+	if (!stream)
+		return NULL;
+	stream->state = calloc(1, sizeof(*stream->state));
+	if (!stream->state) {
+		free(stream);
+		return NULL;
+	}
+	snprintf(stream->host, sizeof(stream->host), "%.*s", (int)host.size, host.data ?: "");
+	snprintf(stream->id, sizeof(stream->id), "%.*s", (int)id.size, id.data ?: "");
+	STAILQ_INSERT_TAIL(&v->streams, stream, next);
+	return stream;
+}
+
+static int add_range(struct verify_stream *stream, uint64_t first, uint64_t last, uint64_t previous, uint64_t time)
+{
+	struct verify_state *state = stream->state;
+	size_t size = state->size ? 2 * state->size : 256;
+	struct range *ranges;
+
+	if (state->count == state->size) {
+		ranges = reallocarray(state->ranges, size, sizeof(*ranges));
+		if (!ranges)
+			return -ENOMEM;
+		state->ranges = ranges;
+		state->size = size;
+	}
+	state->ranges[state->count++] = (struct range){ first, last < first ? first : last, previous, time };
+	return 0;
+}
+
+/* `subscribed` repeats the filter that is in force. */
+static bool has_filter(struct bytes line)
+{
+	char *copy = strndup(line.data, line.size), error[64];
+	yajl_val tree = copy ? yajl_tree_parse(copy, error, sizeof(error)) : NULL;
+	bool found = false;
+
+	for (enum filter_key key = 0; tree && key < FILTER_KEY_MAX; key++) {
+		const char *path[] = { filter_key_name(key), NULL };
+
+		found |= yajl_tree_get(tree, path, yajl_t_any) != NULL;
+	}
+	yajl_tree_free(tree);
+	free(copy);
+	return found;
+}
+
+/* `live` and `subscribed` begin a stream, or continue one after a pause. */
+static int begin_stream(struct verify *v, const struct parsed *parsed, bool snapshot)
+{
+	struct verify_stream *stream = get(v, parsed->host, parsed->stream);
+	struct verify_state *state = stream ? stream->state : NULL;
+	uint64_t last = parsed->event.lost.last_seq;
+
+	if (!stream)
+		return -ENOMEM;
+	v->current = stream;
+	state->lines = 0;
+	state->snapshot |= snapshot;
+	if (!snapshot && parsed->line.data)
+		state->filtered |= has_filter(parsed->line);
+	if (last > state->known_last)
+		state->known_last = last;
+	/* What was before the first line is no part of the set. */
+	return state->count == 0 ? add_range(stream, last, last, UINT64_MAX, parsed->event.time) : 0;
+}
+
+static void check_mark(struct verify_stream *stream, const struct parsed *parsed)
+{
+	struct verify_state *state = stream->state;
+	uint64_t count = parsed->event.lost.count;
+
+	state->marked = true;
+	if (parsed->event.lost.last_seq > state->known_last)
+		state->known_last = parsed->event.lost.last_seq;
+	if (count > state->lines)
+		stream->missing_lines += count - state->lines;
+	state->lines = count;
+}
+
+static int add_event(struct verify_stream *stream, const struct parsed *parsed)
+{
+	const struct event *event = &parsed->event;
+	struct verify_state *state = stream->state;
+	bool lost = event->type == EVENT_LOST && event->lost.where != LOST_KERNEL;
+	uint64_t first = lost ? event->lost.first_seq : event->seq, last = lost ? event->lost.last_seq : event->seq;
+
+	if (event->type == EVENT_LOST)
+		stream->lost[event->lost.where] += event->lost.count;
+	if (event->snapshot) {
+		state->snapshot = true;
+		return 0;
+	}
+	state->lines++;
+	state->marked = false;
+	stream->events += event->type != EVENT_LOST;
+	if (event->time > 0 && (stream->first_time == 0 || event->time < stream->first_time))
+		stream->first_time = event->time;
+	if (event->time > stream->last_time)
+		stream->last_time = event->time;
+	if (event->path_tries > 1)
+		state->folded += event->path_tries - 1;
+	if (first == 0)
+		return 0;
+	if (last > stream->last_seq)
+		stream->last_seq = last;
+	if (stream->first_seq == 0 || first < stream->first_seq)
+		stream->first_seq = first;
+	return add_range(stream, first, last, state->chained ? first - (uint64_t)parsed->seq_step : UINT64_MAX,
+			 event->time);
+}
+
+int verify_add(struct verify *v, const struct parsed *parsed)
+{
+	bool is_entry = parsed->event.type < EVENT_LIVE;
+
+	if (parsed->event.type == EVENT_LIVE)
+		return begin_stream(v, parsed, true);
+	if (bytes_equal(parsed->type, BYTES("subscribed")))
+		return begin_stream(v, parsed, false);
+	/* A snapshot comes before the line that names its stream. */
+	if (is_entry && parsed->event.snapshot && !parsed->stream.data)
+		return 0;
+	if (is_entry && (parsed->stream.data || !v->current)) {
+		v->current = get(v, parsed->host, parsed->stream);
+		if (!v->current)
+			return -ENOMEM;
+		v->current->state->chained |= parsed->stream.data != NULL;
+	}
+	if (is_entry)
+		return add_event(v->current, parsed);
+	if (v->current && bytes_equal(parsed->type, BYTES("mark")))
+		check_mark(v->current, parsed);
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	return (x->last > y->last) - (x->last < y->last);
+}
+
+static int add_hole(struct verify_stream *stream, const struct verify_hole *hole)
+{
+	struct verify_hole *holes = reallocarray(stream->holes, stream->hole_count + 1, sizeof(*holes));
+
+	if (!holes)
+		return -ENOMEM;
+	stream->holes = holes;
+	holes[stream->hole_count++] = *hole;
+	return 0;
+}
+
+/* Sorted ranges that do not overlap. */
+static int merge(struct verify_stream *stream)
+{
+	struct verify_state *state = stream->state;
+	size_t n = 0;
+
+	state->there = calloc(state->count + 1, sizeof(*state->there));
+	if (!state->there)
+		return -ENOMEM;
+	qsort(state->ranges, state->count, sizeof(*state->ranges), compare);
+	for (size_t i = 0; i < state->count; i++) {
+		struct range *last = n > 0 ? &state->there[n - 1] : NULL, *range = &state->ranges[i];
+
+		if (last && range->first <= last->last) {
+			stream->repeated += range->first == range->last && last->first == last->last;
+			if (range->last > last->last)
+				last->last = range->last;
+		} else {
+			state->there[n++] = *range;
+		}
+	}
+	state->there_count = n;
+	return 0;
+}
+
+/* The last range that begins at or before this number; NULL: none does. */
+static const struct range *range_at(const struct verify_state *state, uint64_t seq)
+{
+	size_t low = 0, high = state->there_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (state->there[middle].first <= seq)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 ? &state->there[low - 1] : NULL;
+}
+
+/* What each entry follows must be there. Where events are left out on purpose, what was before it may be missing, too.
+ */
+static int find_chained_holes(struct verify_stream *stream)
+{
+	struct verify_state *state = stream->state;
+
+	for (size_t i = 0; i < state->count; i++) {
+		const struct range *range = &state->ranges[i], *before = range_at(state, range->previous);
+		struct verify_hole hole;
+		int r;
+
+		if (range->previous == 0 || range->previous == UINT64_MAX)
+			continue;
+		if (!before) {
+			stream->starts_after = range->previous;
+			continue;
+		}
+		if (before->last >= range->previous)
+			continue;
+		hole = (struct verify_hole){
+			.first = before->last + 1, .last = range->previous, .after = before->time, .before = range->time
+		};
+		hole.exact = hole.first == hole.last;
+		hole.count = hole.exact ? 1 : 0;
+		r = add_hole(stream, &hole);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Every number must be there. */
+static int find_holes(struct verify_stream *stream, uint64_t *ret_missing)
+{
+	struct verify_state *state = stream->state;
+
+	*ret_missing = 0;
+	for (size_t i = 1; i <= state->there_count; i++) {
+		const struct range *before = &state->there[i - 1], *range = &state->there[i];
+		bool is_end = i == state->there_count;
+		struct verify_hole hole = { .first = before->last + 1,
+					    .exact = true,
+					    .last = is_end ? state->known_last : range->first - 1,
+					    .after = before->time,
+					    .before = is_end ? 0 : range->time };
+		int r;
+
+		if (hole.last < hole.first)
+			continue;
+		hole.count = hole.last - hole.first + 1;
+		*ret_missing += hole.count;
+		r = add_hole(stream, &hole);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int end_lines(struct verify_stream *stream)
+{
+	struct verify_state *state = stream->state;
+	uint64_t missing;
+	int r = find_holes(stream, &missing);
+
+	if (r < 0)
+		return r;
+	stream->is_proved = state->snapshot && !state->filtered;
+	if (state->filtered)
+		stream->reason = "a filter left out events, so their numbers prove nothing; marks (--mark) would";
+	else if (!state->snapshot)
+		stream->reason =
+			"the stream has no snapshot: ends of processes that it never reported have numbers too";
+	/* Each step of a folded search had a number: if just as many are missing, they are those. */
+	if (!stream->is_proved || missing == state->folded)
+		stream->hole_count = 0;
+	else if (state->folded > 0)
+		for (size_t i = 0; i < stream->hole_count; i++)
+			stream->holes[i].exact = false;
+	if (!stream->is_proved && state->marked)
+		stream->is_proved = true;
+	return 0;
+}
+
+int verify_end(struct verify *v)
+{
+	struct verify_stream *stream;
+
+	STAILQ_FOREACH(stream, &v->streams, next)
+	{
+		int r;
+
+		r = merge(stream);
+		if (r < 0)
+			return r;
+		stream->is_proved = stream->state->chained;
+		r = stream->state->chained ? find_chained_holes(stream) : end_lines(stream);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+const struct verify_stream *verify_first(const struct verify *v)
+{
+	return STAILQ_FIRST(&v->streams);
+}
+
+bool verify_is_missing(const struct verify_stream *stream)
+{
+	return stream->hole_count > 0 || stream->missing_lines > 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Whether a set of events is complete, stream by stream (execsnoopd-events(7), `seq`, `lost`, `live`, `mark`).
+ *
+ * An entry of the journal names the entry that it follows (EXECSNOOP_SEQ_STEP), also where events in between were left
+ * out on purpose: what an entry follows must be there, or be reported as lost. A stream of lines without a filter that
+ * began with a snapshot has every number, or a `lost`; only the steps of folded searches have none. Of other streams
+ * only marks prove something: they count the lines.
+ */
+#ifndef EXECSNOOP_VERIFY_H
+#define EXECSNOOP_VERIFY_H
+
+#include <sys/queue.h>
+
+#include "ctl/event/parsed.h"
+#include "util/cleanup.h"
+
+/* Numbers that are missing: at least one of first to last; all of them if `exact`. */
+struct verify_hole {
+	uint64_t first, last, count;
+	uint64_t after, before; /* times of what is there around it; 0: not known */
+	bool exact;
+};
+
+/* What there is of one stream. */
+struct verify_stream {
+	STAILQ_ENTRY(verify_stream) next;
+	char host[65], id[33]; /* may be empty */
+	uint64_t events, first_seq, last_seq, first_time, last_time;
+	uint64_t lost[3];	/* by enum lost_where */
+	uint64_t repeated;	/* numbers that are there more than once */
+	uint64_t missing_lines; /* by marks */
+	uint64_t starts_after;	/* the first one follows this number, which is not in the set; 0: it follows nothing */
+	bool is_proved;		/* where nothing is missing: nothing can be */
+	const char *reason;	/* why not */
+	struct verify_hole *holes;
+	size_t hole_count;
+	struct verify_state *state;
+};
+
+struct verify;
+
+int verify_new(struct verify **ret);
+struct verify *verify_free(struct verify *verify);
+DEFINE_CLEANUP(struct verify *, verify_free);
+/* Every line or entry, in order. 0 or -ENOMEM. */
+int verify_add(struct verify *verify, const struct parsed *parsed);
+/* After the last one. 0 or -ENOMEM. */
+int verify_end(struct verify *verify);
+const struct verify_stream *verify_first(const struct verify *verify);
+bool verify_is_missing(const struct verify_stream *stream);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <unistd.h>
+
+#include "ctl/command/commands.h"
+#include "ctl/command/lines.h"
+
+/* The daemon's lines as they are; nothing else goes to standard output. */
+int command_cat(struct options *options)
+{
+	_cleanup_(source_free_p) struct event_source *source = NULL;
+	const struct parsed *parsed;
+	struct lines lines;
+	int r = options_add_programs(options);
+
+	options->format = options->format == FORMAT_SHORT ? FORMAT_JSON : options->format;
+	if (r == 0)
+		r = lines_open(&lines, options, false);
+	if (r == 0)
+		r = options_open(options, true, true, &source);
+	if (r > 0)
+		return r;
+	catch_signals();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (!interrupted && (r = source_next(source, &parsed)) > 0) {
+		if (report_rejected(parsed)) {
+			r = -EPROTO;
+			break;
+		}
+		if (parsed->event.type != EVENT_TYPE_MAX && !query_pass(options->query, parsed))
+			continue;
+		r = lines_print(&lines, parsed);
+		if (r < 0)
+			break;
+	}
+	r = lines_close(&lines, source, r);
+	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "ctl/collect/history.h"
+#include "ctl/command/commands.h"
+#include "ctl/command/lines.h"
+#include "ctl/event/event_parser.h"
+
+/* Lines that are printed later, since their order is not that of the source: the last `most` of them. */
+struct kept {
+	char **lines; /* a ring once it is full */
+	size_t most, count, size;
+};
+
+static int kept_add(struct kept *kept, char *line)
+{
+	size_t size = kept->size ? 2 * kept->size : 64;
+	char **more;
+
+	if (kept->count >= kept->most) {
+		char **oldest = &kept->lines[kept->count++ % kept->most];
+
+		free(*oldest);
+		*oldest = line;
+		return 0;
+	}
+	if (kept->count == kept->size) {
+		if (size > kept->most)
+			size = kept->most;
+		more = reallocarray(kept->lines, size, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		kept->lines = more;
+		kept->size = size;
+	}
+	kept->lines[kept->count++] = line;
+	return 0;
+}
+
+static int keep(struct lines *lines, struct kept *kept, const struct parsed *parsed)
+{
+	FILE *out = lines->terminal.out;
+	char *data = NULL;
+	size_t size;
+	int r;
+
+	lines->terminal.out = open_memstream(&data, &size);
+	r = lines->terminal.out ? lines_print(lines, parsed) : -ENOMEM;
+	if (lines->terminal.out && fclose(lines->terminal.out) != 0)
+		r = -ENOMEM;
+	lines->terminal.out = out;
+	if (r >= 0 && kept->most > 0)
+		r = kept_add(kept, TAKE_PTR(data));
+	free(data);
+	return r;
+}
+
+static void print_kept(struct lines *lines, struct kept *kept, bool backwards)
+{
+	size_t n = kept->count < kept->most ? kept->count : kept->most, first = kept->count - n;
+
+	for (size_t i = 0; i < n; i++)
+		fputs(kept->lines[(backwards ? kept->count - 1 - i : first + i) % kept->most], lines->terminal.out);
+	for (size_t i = 0; i < n; i++)
+		free(kept->lines[i]);
+	free(kept->lines);
+	*kept = (struct kept){ 0 };
+}
+
+/* Whether it has a line of its own: a process has one, at its end. */
+static bool has_line(const struct options *options, const struct parsed *parsed)
+{
+	enum event_type type = parsed->event.type;
+
+	return options->events ? type != EVENT_LIVE : type == EVENT_EXITED || type == EVENT_ERROR || type == EVENT_LOST;
+}
+
+/* Those that have started and not ended. Read backwards, a start comes after its end. */
+static int remember(struct history *running, const struct parsed *parsed)
+{
+	struct life *life;
+	int r;
+
+	if (parsed->event.type == EVENT_EXITED) {
+		r = history_add(running, parsed);
+		life = parsed->id.data ? history_find(running, parsed->id) : NULL;
+		if (life && life->json) {
+			free(life->json);
+			life->json = NULL;
+		}
+		return r;
+	}
+	life = parsed->id.data ? history_find(running, parsed->id) : NULL;
+	return parsed->event.type == EVENT_STARTED && !(life && life->ended) ? history_add(running, parsed) : 0;
+}
+
+static int show_running(struct lines *lines, const struct history *running, struct kept *kept)
+{
+	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
+	const char *reason;
+	struct parsed parsed;
+	int r = event_parser_new(&parser);
+
+	for (const struct life *life = history_first(running); life && r >= 0; life = STAILQ_NEXT(life, in_order)) {
+		if (!life->json || life->ended)
+			continue;
+		r = event_parser_line(parser, bytes_of(life->json), &parsed, &reason);
+		if (r >= 0 && query_pass(lines->options->query, &parsed))
+			r = kept ? keep(lines, kept, &parsed) : lines_print(lines, &parsed);
+	}
+	return r;
+}
+
+struct reading {
+	struct lines *lines;
+	struct event_source *source;
+	struct history *running; /* NULL: starts are not remembered */
+	struct kept *kept;	 /* NULL: lines are printed at once */
+	uint64_t most;		 /* lines after which reading ends */
+};
+
+static int read_event(struct reading *reading, const struct parsed *parsed)
+{
+	struct lines *lines = reading->lines;
+	int r;
+
+	if (parsed->event.type == EVENT_TYPE_MAX || parsed->event.snapshot ||
+	    !query_pass(lines->options->query, parsed))
+		return 0;
+	if (reading->running) {
+		r = remember(reading->running, parsed);
+		if (r < 0)
+			return r;
+	}
+	if (!has_line(lines->options, parsed))
+		return 0;
+	return reading->kept ? keep(lines, reading->kept, parsed) : lines_print(lines, parsed);
+}
+
+static int read_log(struct reading *reading)
+{
+	struct lines *lines = reading->lines;
+	const struct parsed *parsed;
+	int r = 0;
+
+	while (r >= 0 && !interrupted && lines->shown < reading->most) {
+		if (lines->options->follow)
+			fflush(lines->terminal.out);
+		r = source_next(reading->source, &parsed);
+		if (r <= 0)
+			return r;
+		if (report_rejected(parsed))
+			return -EPROTO;
+		r = read_event(reading, parsed);
+	}
+	return r;
+}
+
+/* The last lines first, then what comes. */
+static int follow(struct reading *reading)
+{
+	struct kept kept = { .most = SIZE_MAX };
+	int r;
+
+	catch_signals();
+	reading->kept = &kept;
+	reading->most = reading->lines->options->lines;
+	r = read_log(reading);
+	print_kept(reading->lines, &kept, true);
+	if (r >= 0)
+		r = source_journal_turn(reading->source);
+	reading->kept = NULL;
+	reading->most = UINT64_MAX;
+	return r < 0 ? r : read_log(reading);
+}
+
+/*
+ * The journal can be read backwards: its last N are the first N then, and are printed in reverse. A stream is read to
+ * its end, and what is wanted of it is kept until then. The heading is printed by itself, since it is a line of
+ * neither.
+ */
+static int print_log(struct reading *reading, bool stream, bool reverse)
+{
+	struct options *options = reading->lines->options;
+	bool last = options->lines != UINT64_MAX;
+	struct kept kept = { .most = stream && last ? (size_t)options->lines : SIZE_MAX };
+	int r;
+
+	if (options->follow && !stream)
+		return follow(reading);
+	reading->most = last && !stream ? options->lines : UINT64_MAX;
+	if (options->follow)
+		catch_signals();
+	else if ((last && !reverse) || (reverse && stream))
+		reading->kept = &kept;
+	r = read_log(reading);
+	if (r >= 0 && reading->running && !(last && !stream))
+		r = show_running(reading->lines, reading->running, reading->kept);
+	print_kept(reading->lines, &kept, stream ? reverse : true);
+	return r;
+}
+
+int command_log(struct options *options)
+{
+	_cleanup_(source_free_p) struct event_source *source = NULL;
+	_cleanup_(history_free_p) struct history *running = NULL;
+	bool reverse = options->reverse, stream = options->input || options->from_socket;
+	bool last = options->lines != UINT64_MAX || options->follow;
+	struct reading reading = { 0 };
+	struct lines lines;
+	int r = options_add_programs(options);
+
+	options->view.date = true;
+	options->view.started = "running";
+	options->reverse |= last && !stream;
+	if (r == 0)
+		r = options_open(options, false, true, &source);
+	if (r == 0)
+		r = lines_open(&lines, options, !options->follow);
+	if (r > 0)
+		return r;
+	if (!options->events && !options->follow && history_new(&running, true) < 0)
+		return CTL_FAILED;
+	if (options->format == FORMAT_SHORT)
+		view_line_head(lines.view);
+	reading = (struct reading){ .lines = &lines, .source = source, .running = running };
+	r = print_log(&reading, stream, reverse);
+	r = lines_close(&lines, source, r);
+	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
+}

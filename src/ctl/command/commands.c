@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/command/commands.h"
+
+#include <string.h>
+
+const struct command commands[] = {
+	{ "watch", "[PROGRAM...]", "Show programs as they start, fail and end (default)", command_watch },
+	{ "log", "[PROGRAM...]", "Show what ran, from the journal", command_log },
+	{ "show", "PID|ID...", "Show all about a process, and why it ran", command_show },
+	{ "tree", "[PID|UNIT]", "Show processes below their parents", command_tree },
+	{ "top", "[PROGRAM...]", "Show what starts and uses most, now", command_top },
+	{ "stats", "[PROGRAM...]", "Show what was started most, used most, failed most", command_stats },
+	{ "run", "COMMAND...", "Run a command, and report what it ran", command_run, true, true },
+	{ "export", "[PROGRAM...]", "Write a picture or a file for another program: -o", command_export, false, true },
+	{ "plot", "[PROGRAM...]", "Draw what ran: export -o svg", command_plot, false, true },
+	{ "diff", "A B [PROGRAM...]", "Show what ran in one only; FILE, SINCE..UNTIL, boot:ID, host:NAME",
+	  command_diff },
+	{ "verify", "", "Say whether all events are there, and which are missing", command_verify },
+	{ "status", "", "Show the state of the daemon", command_status },
+	{ "metrics", "", "Print the daemon's statistics for monitoring systems", command_metrics, .own_formats = true },
+	{ "cat", "", "Print the daemon's lines of JSON", command_cat },
+	{ 0 },
+};
+
+const struct command *command_find(const char *name)
+{
+	for (const struct command *command = commands; command->name; command++)
+		if (strcmp(command->name, name) == 0)
+			return command;
+	return NULL;
+}

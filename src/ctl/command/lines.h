@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What watch, log and cat share: event after event is printed in a format. */
+#ifndef EXECSNOOP_LINES_H
+#define EXECSNOOP_LINES_H
+
+#include <signal.h>
+
+#include "ctl/command/options.h"
+#include "ctl/view/view_json.h"
+
+struct lines {
+	struct options *options;
+	struct terminal terminal;
+	struct view_line *view;
+	struct view_json *json;
+	uint64_t shown;
+};
+
+/* Set by SIGINT and SIGTERM, once they are caught; calls that wait return EINTR then. */
+extern volatile sig_atomic_t interrupted;
+void catch_signals(void);
+
+/* 0, or an exit status. */
+int lines_open(struct lines *lines, struct options *options, bool pager);
+int lines_print(struct lines *lines, const struct parsed *parsed);
+/* The exit status. r: what reading ended with, 0 or -errno, -EPROTO: the daemon rejects the request. source may be
+ * NULL. */
+int lines_close(struct lines *lines, const struct event_source *source, int r);
+
+/* The daemon's answer is a refusal, which is printed. */
+bool report_rejected(const struct parsed *parsed);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/command/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "ctl/command/options_table.h"
+#include "ctl/source/boots.h"
+
+#define ROWS_MAX 128
+#define FOLLOW_LINES 10 /* as journalctl(1) */
+
+/* For getopt_long(3): each long option is its row's number + 256, each letter itself. */
+static size_t make_tables(struct option *longs, char *shorts, bool runs_program)
+{
+	size_t i;
+
+	if (runs_program)
+		*shorts++ = '+';
+	for (i = 0; option_rows[i].name; i++) {
+		const struct option_row *row = &option_rows[i];
+		int kind = !row->argument	     ? no_argument
+			   : row->argument[0] == '[' ? optional_argument
+						     : required_argument;
+
+		ASSERT(i < ROWS_MAX);
+		longs[i] = (struct option){ row->name, kind, NULL, 256 + (int)i };
+		if (!row->letter)
+			continue;
+		*shorts++ = row->letter;
+		for (int n = kind == optional_argument ? 2 : kind == required_argument; n > 0; n--)
+			*shorts++ = ':';
+	}
+	*shorts = '\0';
+	return i;
+}
+
+static const struct option_row *row_of(int id)
+{
+	if (id >= 256)
+		return &option_rows[id - 256];
+	for (const struct option_row *row = option_rows; row->name; row++)
+		if (row->letter == id)
+			return row;
+	return NULL;
+}
+
+/* "-b -1", as journalctl(1) takes it: the next argument is the option's, though it is an optional one. */
+static bool takes_next(const struct option_row *row, int argc, char *const argv[])
+{
+	return row->argument && row->argument[0] == '[' && !optarg && optind < argc && is_boot_name(argv[optind]);
+}
+
+int options_command(int argc, char *argv[])
+{
+	struct option longs[ROWS_MAX + 1] = { 0 };
+	char shorts[3 * ROWS_MAX + 2];
+	int id, at;
+
+	make_tables(longs, shorts, true);
+	opterr = 0;
+	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
+		const struct option_row *row = id == '?' ? NULL : row_of(id);
+
+		if (row && takes_next(row, argc, argv))
+			optind++;
+	}
+	at = optind < argc && strcmp(argv[optind - 1], "--") != 0 ? optind : 0;
+	opterr = 1;
+	optind = 0; /* getopt(3), NOTES: it starts over */
+	return at;
+}
+
+int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
+{
+	struct option longs[ROWS_MAX + 1] = { 0 };
+	char shorts[3 * ROWS_MAX + 2];
+	int id, r;
+
+	*o = (struct options){ .socket = "/run/execsnoopd/events.sock", .lines = UINT64_MAX, .view.legend = true };
+	r = query_new(&o->query);
+	if (r < 0)
+		return CTL_FAILED;
+	make_tables(longs, shorts, runs_program);
+	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
+		const struct option_row *row = row_of(id);
+
+		if (!row)
+			return CTL_USAGE;
+		if (takes_next(row, argc, argv))
+			optarg = argv[optind++];
+		r = row->set(o, row, optarg);
+		if (r >= 0)
+			return r;
+	}
+	if (o->follow && !o->lines_set)
+		o->lines = FOLLOW_LINES;
+	query_set_times(o->query, o->since, o->until);
+	o->arguments = argv + optind;
+	return -1;
+}
+
+void options_finish(struct options *o)
+{
+	o->query = query_free(o->query);
+}
+
+int options_add_programs(const struct options *options)
+{
+	const char *reason = "out of memory";
+
+	for (char **argument = options->arguments; *argument; argument++) {
+		int r = strchr(*argument, '=') ? query_add_pair(options->query, *argument, &reason)
+					       : query_add_program(options->query, *argument, &reason);
+
+		if (r < 0) {
+			fprintf(stderr, "execsnoopctl: %s: %s\n", *argument, reason);
+			return CTL_USAGE;
+		}
+	}
+	return 0;
+}
+
+int options_status(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return CTL_UNAVAILABLE;
+	case -EACCES:
+	case -EPERM:
+		return CTL_NOPERM;
+	default:
+		return CTL_FAILED;
+	}
+}
+
+int options_open(const struct options *o, bool live, bool snapshot, struct event_source **ret)
+{
+	_cleanup_free_ char *request = NULL;
+	struct journal_options journal = o->journal;
+	int r;
+
+	if (o->input) {
+		r = source_open_file(ret, o->input);
+		return r < 0 ? options_status(r) : 0;
+	}
+	if (o->from_journal || (!live && !o->from_socket)) {
+		journal.reverse = o->reverse;
+		r = source_open_journal(ret, &journal, o->query);
+		return r < 0 ? options_status(r) : 0;
+	}
+	r = query_request(o->query, snapshot, &request);
+	if (r < 0)
+		return CTL_FAILED;
+	r = source_open_socket(ret, o->socket, request);
+	return r < 0 ? options_status(r) : 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which events a person asks for: the daemon's own filter, and what that has no key for. A source may leave out what
+ * the query would not pass; query_pass() decides.
+ */
+#ifndef EXECSNOOP_QUERY_H
+#define EXECSNOOP_QUERY_H
+
+#include "ctl/event/parsed.h"
+#include "model/filter.h"
+#include "util/cleanup.h"
+
+struct query;
+
+int query_new(struct query **ret);
+struct query *query_free(struct query *query);
+DEFINE_CLEANUP(struct query *, query_free);
+
+/* All of these: -EINVAL with *ret_reason (a static string) if the value is none; -ENOMEM. */
+
+/* "curl", "/usr/bin/curl", "ssh*": one of the programs that are given. Without a slash, it is compared with the comm
+ * and with the last component of the path and of the script. */
+int query_add_program(struct query *query, const char *glob, const char **ret_reason);
+/* KEY=VALUE; several of one key are alternatives, "!" excludes. VALUE is a glob. */
+int query_add_pair(struct query *query, const char *pair, const char **ret_reason);
+int query_add(struct query *query, enum filter_key key, const char *value, const char **ret_reason);
+/* POSIX extended, found somewhere in the command line. */
+int query_set_regex(struct query *query, const char *regex, const char **ret_reason);
+void query_set_failed(struct query *query);
+/* Of ended processes only. */
+void query_set_slower(struct query *query, uint64_t ns);
+void query_set_cpu(struct query *query, uint64_t ns);
+/* [since, until); 0: no bound. */
+void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns);
+/* The times are those in which a process lived, not those of its events: what is needed to know that passes, also the
+ * ends before and after. */
+void query_set_lived(struct query *query);
+bool query_lived(const struct query *query);
+
+/* `lost` passes whenever its time does. Of `tree` it must see every event, in order. */
+bool query_pass(struct query *query, const struct parsed *parsed);
+
+/* It asks for more than the daemon's filter can. */
+bool query_is_local(const struct query *query);
+const struct filter *query_filter(const struct query *query);
+uint64_t query_since(const struct query *query);
+uint64_t query_until(const struct query *query);
+
+/* The request that makes the daemon leave out what it can, with a newline; free(3) it. fields: a JSON array or NULL. */
+int query_request(const struct query *query, bool snapshot, char **ret);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Where events come from: the daemon's socket, the journal, a file or a pipe. */
+#ifndef EXECSNOOP_SOURCE_H
+#define EXECSNOOP_SOURCE_H
+
+#include "ctl/event/query.h"
+
+struct event_source;
+
+struct source_ops {
+	int (*next)(struct event_source *source, const struct parsed **ret);
+	int (*wait)(struct event_source *source, int timeout_ms);
+	void (*free)(struct event_source *source);
+};
+
+/* The beginning of each kind of source. */
+struct event_source {
+	const struct source_ops *ops;
+	const char *name; /* for messages */
+	size_t bad;	  /* lines or entries that were reported and passed over */
+	int fd;		  /* readable when there is more; -1: there is none */
+};
+
+/* 1: *ret is the next event, or another line of the daemon's, valid until the next call. 0: there are no more. -EINTR:
+ * a signal came. Other errors were reported on standard error. What cannot be read is reported and passed over. */
+int source_next(struct event_source *source, const struct parsed **ret);
+/* Waits until source_next() need not wait for long. 1; 0: the time is over; -EINTR. timeout_ms < 0: none. */
+int source_wait(struct event_source *source, int timeout_ms);
+struct event_source *source_free(struct event_source *source);
+DEFINE_CLEANUP(struct event_source *, source_free);
+
+/* path "-": standard input. Errors are reported. */
+int source_open_file(struct event_source **ret, const char *path);
+
+/*
+ * The daemon's socket; request: sent at once (query_request). All lines up to its answer are left out. The errors are
+ * reported with the command that mends them: -ECONNREFUSED or -ENOENT where there is no daemon, -EACCES where this user
+ * may not read.
+ */
+int source_open_socket(struct event_source **ret, const char *path, const char *request);
+
+/* Reads up to the answer to the request. 0: it was accepted; -errno, reported. */
+int source_await_answer(struct event_source *source);
+
+struct journal_options {
+	const char *directory;	/* NULL: this machine's */
+	char *const *files;	/* globs, NULL at the end; NULL: none */
+	const char *name_space; /* NULL: the unit's own if it has one, and the default one */
+	bool merge;		/* of other machines too */
+	const char *boot;	/* a name of boots.h; NULL: any */
+	bool reverse;
+	bool from_start;      /* read from the first entry, also where the query has a beginning */
+	char *const *matches; /* "FIELD=VALUE" for the index, NULL at the end; NULL: none */
+};
+/* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. */
+int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);
+/* Of a journal that was read backwards: from now on source_next() returns what was written after the first entry that
+ * it read, and waits for more. */
+int source_journal_turn(struct event_source *source);
+
+#endif

@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Events out of the journal's entries (execsnoopd(8), "The journal"). A field holds exact bytes, so what JSON would
+ * need twins for is here as it was. EXECSNOOP_ARGS has all arguments, quoted for a shell; the repeated fields are not
+ * used, since a journal file keeps neither the order of fields nor a second one with the same value
+ * (journal_file_append_entry() in systemd).
+ *
+ * The index finds an entry by the values of its fields: what the query asks for exactly becomes a match, the rest is
+ * decided by the caller.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-id128.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+
+#include "ctl/source/boots.h"
+#include "ctl/source/source.h"
+#include "ctl/text/shell_words.h"
+#include "output/message_id.h"
+#include "util/bytebuf.h"
+
+#define PREFIX "EXECSNOOP_"
+#define FIELDS_MAX 1100
+#define US 1000ULL
+/* An entry is written after its event: by the journal's queue, and by journald when it is busy. */
+#define LATE_US (300 * 1000000ULL)
+
+struct field {
+	enum key key;
+	size_t at, size;
+};
+
+struct journal_source {
+	struct event_source source;
+	sd_journal *journal;
+	bool reverse, follow;
+	bool lived;		     /* as query_lived() */
+	uint64_t since_us, until_us; /* 0: no bound */
+	char *newest;		     /* the cursor of the first entry that was read backwards */
+	struct bytebuf text;	     /* of the fields, each with a NUL */
+	struct field fields[FIELDS_MAX];
+	size_t count;
+	struct bytebuf args, parent_args;
+	struct bytebuf lists; /* of the repeated fields whose order does not matter */
+	struct parsed parsed;
+	char host[65], stream[33];
+	int64_t seq_step;
+};
+
+static int put(struct journal_source *s, const void *data, size_t size, size_t *ret_at)
+{
+	int r = bytebuf_reserve(&s->text, size + 1);
+
+	if (r < 0)
+		return r;
+	*ret_at = s->text.size;
+	bytebuf_put(&s->text, data, size);
+	bytebuf_put(&s->text, "", 1);
+	return 0;
+}
+
+static bool key_of(const char *name, size_t size, enum key *ret)
+{
+	char lower[64];
+
+	if (size >= sizeof(lower))
+		return false;
+	for (size_t i = 0; i < size; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
+	return key_by_name((struct bytes){ lower, size }, ret);
+}
+
+/* Those that are no key of an event. */
+static bool take_own_field(struct journal_source *s, struct bytes name, struct bytes value)
+{
+	char number[24];
+
+	if (bytes_equal(name, BYTES("_HOSTNAME"))) {
+		snprintf(s->host, sizeof(s->host), "%.*s", (int)value.size, value.data);
+	} else if (bytes_equal(name, BYTES(PREFIX "STREAM"))) {
+		snprintf(s->stream, sizeof(s->stream), "%.*s", (int)value.size, value.data);
+	} else if (bytes_equal(name, BYTES(PREFIX "SEQ_STEP"))) {
+		snprintf(number, sizeof(number), "%.*s", (int)value.size, value.data);
+		s->seq_step = strtoll(number, NULL, 10);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+static int take_field(struct journal_source *s, const char *data, size_t size)
+{
+	const char *equals = memchr(data, '=', size);
+	struct field *field = &s->fields[s->count];
+	size_t name;
+	int r;
+
+	if (!equals || s->count == FIELDS_MAX)
+		return 0;
+	name = (size_t)(equals - data);
+	if (take_own_field(s, (struct bytes){ data, name }, (struct bytes){ equals + 1, size - name - 1 }))
+		return 0;
+	if (name <= strlen(PREFIX) || memcmp(data, PREFIX, strlen(PREFIX)) != 0 ||
+	    !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
+		return 0;
+	field->size = size - name - 1;
+	r = put(s, equals + 1, field->size, &field->at);
+	if (r < 0)
+		return r;
+	s->count++;
+	return 0;
+}
+
+static int take_args(struct journal_source *s, enum key key, struct bytebuf *to, struct bytes quoted)
+{
+	struct bytes args;
+	int r;
+
+	to->size = 0;
+	r = bytebuf_reserve(to, quoted.size + 1);
+	if (r < 0)
+		return r;
+	if (shell_words(quoted, to->data, &args))
+		parsed_list(&s->parsed, key, args);
+	return 0;
+}
+
+/* The items of a repeated field; ancestors, whose order is lost, are left out. */
+static void take_list(struct journal_source *s, enum key key)
+{
+	size_t begin = s->lists.size;
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->fields[i].key != key)
+			continue;
+		bytebuf_put(&s->lists, s->text.data + s->fields[i].at, s->fields[i].size + 1);
+	}
+	if (s->lists.size > begin)
+		parsed_list(&s->parsed, key, (struct bytes){ s->lists.data + begin, s->lists.size - begin });
+}
+
+static int make_parsed(struct journal_source *s)
+{
+	int r;
+
+	parsed_begin(&s->parsed);
+	for (size_t i = 0; i < s->count; i++) {
+		struct bytes value = { s->text.data + s->fields[i].at, s->fields[i].size };
+
+		r = 0;
+		if (s->fields[i].key == KEY_ARGS)
+			r = take_args(s, KEY_ARGS, &s->args, value);
+		else if (s->fields[i].key == KEY_PARENT_ARGS)
+			r = take_args(s, KEY_PARENT_ARGS, &s->parent_args, value);
+		else if (parsed_kind(s->fields[i].key) != PARSED_LIST && parsed_kind(s->fields[i].key) != PARSED_OBJECT)
+			parsed_value(&s->parsed, s->fields[i].key, value);
+		if (r < 0)
+			return r;
+	}
+	s->lists.size = 0;
+	r = bytebuf_reserve(&s->lists, s->text.size);
+	if (r < 0)
+		return r;
+	take_list(s, KEY_ENV);
+	take_list(s, KEY_INCOMPLETE);
+	if (s->host[0])
+		s->parsed.host = bytes_of(s->host);
+	if (s->stream[0])
+		s->parsed.stream = bytes_of(s->stream);
+	s->parsed.seq_step = s->seq_step;
+	parsed_end(&s->parsed);
+	return 0;
+}
+
+/* 1: an event; 0: an entry that is none. */
+static int read_entry(struct journal_source *s)
+{
+	const void *data;
+	size_t size;
+	int r;
+
+	s->text.size = s->count = 0;
+	s->host[0] = s->stream[0] = '\0';
+	s->seq_step = 1;
+	sd_journal_restart_data(s->journal);
+	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
+		r = take_field(s, data, size);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	r = make_parsed(s);
+	return r < 0 ? r : s->parsed.event.type != EVENT_TYPE_MAX;
+}
+
+/* sd_journal_wait(3) continues after a signal; this returns -EINTR. */
+static int wait_for_more(struct journal_source *s)
+{
+	struct pollfd poll_fd = { .fd = sd_journal_get_fd(s->journal) };
+	int events = sd_journal_get_events(s->journal), timeout = -1;
+	uint64_t us, now;
+	struct timespec ts;
+
+	if (poll_fd.fd < 0 || events < 0)
+		return poll_fd.fd < 0 ? poll_fd.fd : events;
+	poll_fd.events = (short)events;
+	if (sd_journal_get_timeout(s->journal, &us) >= 0 && us != UINT64_MAX) {
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		now = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+		timeout = us > now ? (int)((us - now) / 1000) + 1 : 0;
+	}
+	if (poll(&poll_fd, 1, timeout) < 0)
+		return -errno;
+	return sd_journal_process(s->journal);
+}
+
+static int step(struct journal_source *s)
+{
+	for (;;) {
+		int r = s->reverse ? sd_journal_previous(s->journal) : sd_journal_next(s->journal);
+
+		if (r != 0 || !s->follow)
+			return r;
+		r = wait_for_more(s);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* An entry is written after its event, so all before an entry that was written too early happened too early. */
+static bool is_beyond(const struct journal_source *s)
+{
+	uint64_t us;
+
+	if ((s->reverse ? s->since_us : s->until_us) == 0 || sd_journal_get_realtime_usec(s->journal, &us) < 0)
+		return false;
+	return s->reverse ? us < s->since_us : us > s->until_us && !s->lived;
+}
+
+/* After the span only ends count, of processes that began before it was over. */
+static bool is_of_later_process(struct journal_source *s)
+{
+	const char *data;
+	uint64_t us, start;
+	size_t size, prefix = strlen(PREFIX "START_TIME=");
+
+	if (!s->lived || s->until_us == 0 || sd_journal_get_realtime_usec(s->journal, &us) < 0 || us <= s->until_us)
+		return false;
+	return sd_journal_get_data(s->journal, PREFIX "START_TIME", (const void **)&data, &size) < 0 ||
+	       (parsed_time((struct bytes){ data + prefix, size - prefix }, &start) &&
+		start / US > s->until_us - LATE_US);
+}
+
+static int journal_next(struct event_source *source, const struct parsed **ret)
+{
+	struct journal_source *s = (struct journal_source *)source;
+	int r;
+
+	for (;;) {
+		r = step(s);
+		if (r <= 0)
+			break;
+		if (s->reverse && !s->newest)
+			sd_journal_get_cursor(s->journal, &s->newest);
+		if (is_beyond(s))
+			return 0;
+		if (is_of_later_process(s))
+			continue;
+		r = read_entry(s);
+		if (r > 0)
+			*ret = &s->parsed;
+		if (r > 0)
+			return r;
+		if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == 0) {
+			if (r < 0) {
+				fprintf(stderr, "%s: an entry cannot be read: %s\n", s->source.name, strerror(-r));
+				s->source.bad++;
+			}
+			continue;
+		}
+		break;
+	}
+	if (r < 0 && r != -EINTR)
+		fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+	return r;
+}
+
+static void journal_free(struct event_source *source)
+{
+	struct journal_source *s = (struct journal_source *)source;
+
+	sd_journal_close(s->journal);
+	free(s->newest);
+	bytebuf_free(&s->text);
+	bytebuf_free(&s->args);
+	bytebuf_free(&s->parent_args);
+	bytebuf_free(&s->lists);
+	free(s);
+}
+
+static int journal_wait(struct event_source *source, int timeout_ms)
+{
+	return 1;
+}
+
+static const struct source_ops journal_ops = { .next = journal_next, .wait = journal_wait, .free = journal_free };
+
+static int open_journal(sd_journal **ret, const struct journal_options *options)
+{
+	int flags = options->merge ? 0 : SD_JOURNAL_LOCAL_ONLY;
+
+	if (options->directory)
+		return sd_journal_open_directory(ret, options->directory, 0);
+	if (options->files)
+		return sd_journal_open_files(ret, (const char **)options->files, 0);
+	if (options->name_space)
+		return sd_journal_open_namespace(ret, options->name_space, flags);
+	/* The namespace of the shipped drop-in (LogNamespace=execsnoopd), and where the unit has none. */
+	return sd_journal_open_namespace(ret, "execsnoopd", flags | SD_JOURNAL_INCLUDE_DEFAULT_NAMESPACE);
+}
+
+static bool is_exact(const char *entry)
+{
+	return *entry != '!' && !strpbrk(entry, "*?[\\");
+}
+
+/* Entries of one key are alternatives, and so are matches of one field (sd_journal_add_match(3)). */
+static int add_key_matches(sd_journal *journal, const struct filter *filter, enum filter_key key, const char *field)
+{
+	const char *entry;
+
+	if (!filter_entry(filter, key, 0))
+		return 0;
+	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++)
+		if (!is_exact(entry))
+			return 0;
+	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++) {
+		char match[512];
+		int n = snprintf(match, sizeof(match), "%s=%s", field, entry), r;
+
+		if (n < 0 || (size_t)n >= sizeof(match))
+			continue;
+		r = sd_journal_add_match(journal, match, (size_t)n);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_matches(sd_journal *journal, const struct journal_options *options, const struct query *query)
+{
+	static const struct {
+		enum filter_key key;
+		const char *field;
+	} indexed[] = {
+		{ FILTER_PID, "EXECSNOOP_PID" },   { FILTER_PPID, "EXECSNOOP_PPID" },
+		{ FILTER_UID, "EXECSNOOP_UID" },   { FILTER_GID, "EXECSNOOP_GID" },
+		{ FILTER_COMM, "EXECSNOOP_COMM" }, { FILTER_EXE, "EXECSNOOP_EXE" },
+		{ FILTER_UNIT, "EXECSNOOP_UNIT" }, { FILTER_CONTAINER_ID, "EXECSNOOP_CONTAINER_ID" },
+	};
+	bool this_machine = !options->directory && !options->files;
+	char boot[sizeof("_BOOT_ID=") + 32] = "_BOOT_ID=";
+	int r = 0;
+
+	if (options->boot)
+		r = boot_find(journal, options->boot, this_machine, boot + strlen(boot));
+	if (r < 0)
+		fprintf(stderr, "execsnoopctl: --boot %s: %s, see journalctl --list-boots\n", options->boot,
+			r == -ENOENT   ? "the journal has no such boot"
+			: r == -EINVAL ? "not a boot"
+				       : strerror(-r));
+	if (r >= 0 && options->boot)
+		r = sd_journal_add_match(journal, boot, 0);
+	if (r >= 0)
+		r = sd_journal_add_match(journal, "SYSLOG_IDENTIFIER=execsnoopd", 0);
+	for (size_t i = 0; r >= 0 && i < sizeof(indexed) / sizeof(indexed[0]); i++)
+		r = add_key_matches(journal, query_filter(query), indexed[i].key, indexed[i].field);
+	for (char *const *match = options->matches; r >= 0 && match && *match; match++)
+		r = sd_journal_add_match(journal, *match, 0);
+	return r;
+}
+
+static int seek(struct journal_source *s, const struct query *query, bool from_start)
+{
+	uint64_t until = query_until(query) / US;
+
+	s->since_us = query_since(query) / US;
+	s->until_us = until > 0 ? until + LATE_US : 0;
+	if (s->reverse)
+		return until > 0 ? sd_journal_seek_realtime_usec(s->journal, s->until_us)
+				 : sd_journal_seek_tail(s->journal);
+	return s->since_us > 0 && !from_start ? sd_journal_seek_realtime_usec(s->journal, s->since_us)
+					      : sd_journal_seek_head(s->journal);
+}
+
+int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query)
+{
+	struct journal_source *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
+	s->reverse = options->reverse;
+	s->lived = query_lived(query);
+	r = open_journal(&s->journal, options);
+	if (r >= 0)
+		r = sd_journal_set_data_threshold(s->journal, 0);
+	if (r >= 0)
+		r = add_matches(s->journal, options, query);
+	if (r >= 0)
+		r = seek(s, query, options->from_start);
+	if (r < 0) {
+		if (!options->boot || !s->journal)
+			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+		journal_free(&s->source);
+		return r;
+	}
+	*ret = &s->source;
+	return 0;
+}
+
+int source_journal_turn(struct event_source *source)
+{
+	struct journal_source *s = (struct journal_source *)source;
+	int r;
+
+	s->reverse = false;
+	s->follow = true;
+	s->until_us = 0;
+	/* Changes are seen from here on. */
+	r = sd_journal_get_fd(s->journal);
+	if (r < 0)
+		return r;
+	if (!s->newest) {
+		r = sd_journal_seek_tail(s->journal);
+		if (r >= 0)
+			r = sd_journal_previous(s->journal);
+		return r != 0 ? r : sd_journal_seek_head(s->journal);
+	}
+	r = sd_journal_seek_cursor(s->journal, s->newest);
+	return r < 0 ? r : sd_journal_next(s->journal);
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Lines of JSON by a descriptor: a file, a pipe, the daemon's socket. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ctl/event/event_parser.h"
+#include "ctl/source/source.h"
+#include "util/bytebuf.h"
+
+#define READ_SIZE (1U << 16)
+/* Two MiB of arguments (execve(2)), each byte six in JSON, as text and as base64, and room to spare. */
+#define LINE_LIMIT (64U << 20)
+
+struct stream {
+	struct event_source source;
+	int fd;
+	struct bytebuf buffer;
+	size_t begin;	 /* of what was read and not yet taken */
+	size_t searched; /* from begin on there is no newline up to here */
+	uint64_t line;
+	bool eof, too_long;
+	bool waits; /* for the answer to the request */
+	struct event_parser *parser;
+	struct parsed parsed;
+};
+
+static void report(struct stream *s, const char *reason)
+{
+	fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->line, reason);
+	s->source.bad++;
+}
+
+/* 1: there is more; 0: there is not. */
+static int fill(struct stream *s)
+{
+	struct bytebuf *b = &s->buffer;
+	ssize_t n;
+	int r;
+
+	if (s->begin > 0) {
+		memmove(b->data, b->data + s->begin, b->size - s->begin);
+		b->size -= s->begin;
+		s->begin = 0;
+	}
+	r = bytebuf_reserve(b, READ_SIZE);
+	if (r < 0)
+		return r;
+	n = read(s->fd, b->data + b->size, b->capacity - b->size);
+	if (n < 0)
+		return -errno;
+	b->size += (size_t)n;
+	s->eof = n == 0;
+	return n > 0;
+}
+
+/* 1: a line without its newline, valid until the next call; 0: the end. */
+static int next_line(struct stream *s, struct bytes *ret)
+{
+	for (;;) {
+		char *from = s->buffer.data + s->begin, *newline = NULL;
+		size_t size = s->buffer.size - s->begin;
+		int r;
+
+		if (size > s->searched)
+			newline = memchr(from + s->searched, '\n', size - s->searched);
+		s->searched = newline ? 0 : size;
+		if (newline || (s->eof && size > 0)) {
+			size_t length = newline ? (size_t)(newline - from) : size;
+
+			s->begin += length + (newline != NULL);
+			s->searched = 0;
+			s->line++;
+			*ret = (struct bytes){ from, length };
+			return 1;
+		}
+		if (s->eof)
+			return 0;
+		if (size > LINE_LIMIT) {
+			s->begin = s->buffer.size = s->searched = 0;
+			s->too_long = true;
+		}
+		r = fill(s);
+		if (r < 0)
+			return r;
+	}
+}
+
+static bool is_blank(struct bytes line)
+{
+	for (size_t i = 0; i < line.size; i++)
+		if (!strchr(" \t\r", line.data[i]))
+			return false;
+	return true;
+}
+
+/* 1: an event; 0: nothing that counts. */
+static int take(struct stream *s, struct bytes line)
+{
+	const char *reason;
+	int r;
+
+	if (s->too_long) {
+		s->too_long = false;
+		report(s, "the line is too long");
+		return 0;
+	}
+	if (is_blank(line))
+		return 0;
+	r = event_parser_line(s->parser, line, &s->parsed, &reason);
+	if (r == -EBADMSG) {
+		report(s, reason);
+		return 0;
+	}
+	if (r < 0 || !s->waits)
+		return r < 0 ? r : 1;
+	if (bytes_equal(s->parsed.type, BYTES("subscribed")))
+		s->waits = false;
+	else if (bytes_equal(s->parsed.type, BYTES("rejected")) || bytes_equal(s->parsed.type, BYTES("stats")))
+		return 1;
+	return 0;
+}
+
+static int stream_next(struct event_source *source, const struct parsed **ret)
+{
+	struct stream *s = (struct stream *)source;
+	struct bytes line;
+	int r;
+
+	for (;;) {
+		r = next_line(s, &line);
+		if (r == -EINTR)
+			return r;
+		if (r < 0)
+			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+		if (r <= 0)
+			return r;
+		r = take(s, line);
+		if (r != 0) {
+			*ret = &s->parsed;
+			return r;
+		}
+	}
+}
+
+static void stream_free(struct event_source *source)
+{
+	struct stream *s = (struct stream *)source;
+
+	if (s->fd > STDERR_FILENO)
+		close(s->fd);
+	event_parser_free(s->parser);
+	bytebuf_free(&s->buffer);
+	free(s);
+}
+
+static int stream_wait(struct event_source *source, int timeout_ms)
+{
+	struct stream *s = (struct stream *)source;
+	struct pollfd poll_fd = { .fd = s->fd, .events = POLLIN };
+	int n;
+
+	if (s->eof || (s->buffer.size > s->begin + s->searched &&
+		       memchr(s->buffer.data + s->begin, '\n', s->buffer.size - s->begin)))
+		return 1;
+	n = poll(&poll_fd, 1, timeout_ms);
+	return n < 0 ? -errno : n;
+}
+
+static const struct source_ops stream_ops = { .next = stream_next, .wait = stream_wait, .free = stream_free };
+
+/* Takes the descriptor. */
+static int stream_new(struct event_source **ret, int fd, const char *name)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s) {
+		close(fd);
+		return -ENOMEM;
+	}
+	s->source = (struct event_source){ .ops = &stream_ops, .name = name, .fd = fd };
+	s->fd = fd;
+	r = event_parser_new(&s->parser);
+	if (r < 0) {
+		stream_free(&s->source);
+		return r;
+	}
+	*ret = &s->source;
+	return 0;
+}
+
+int source_open_file(struct event_source **ret, const char *path)
+{
+	int fd = STDIN_FILENO, r;
+
+	if (strcmp(path, "-") != 0) {
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0) {
+			r = -errno;
+			fprintf(stderr, "%s: %s\n", path, strerror(errno));
+			return r;
+		}
+	} else {
+		path = "standard input";
+	}
+	return stream_new(ret, fd, path);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int send_all(int fd, const char *data)
+{
+	size_t left = strlen(data);
+
+	while (left > 0) {
+		ssize_t n = send(fd, data, left, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -errno;
+		data += n;
+		left -= (size_t)n;
+	}
+	return 0;
+}
+
+static void explain(const char *path, int error)
+{
+	fprintf(stderr, "%s: %s\n", path, strerror(-error));
+	if (error == -ENOENT || error == -ECONNREFUSED)
+		fputs("execsnoopd does not run. Start it with: systemctl start execsnoopd\n", stderr);
+	else if (error == -EACCES || error == -EPERM)
+		fputs("Only root and members of the group execsnoopd may read events. To join it:\n"
+		      "usermod -aG execsnoopd USER, then log in again\n",
+		      stderr);
+}
+
+int source_await_answer(struct event_source *source)
+{
+	struct stream *s = (struct stream *)source;
+	struct bytes line;
+
+	while (s->waits) {
+		int r = next_line(s, &line);
+
+		if (r > 0)
+			r = take(s, line) == 0 ? 0 : -EPROTO;
+		else if (r == 0)
+			r = -EPIPE;
+		if (r < 0) {
+			fprintf(stderr, "%s: the daemon does not answer: %s\n", s->source.name, strerror(-r));
+			return r;
+		}
+	}
+	return 0;
+}
+
+int source_open_socket(struct event_source **ret, const char *path, const char *request)
+{
+	_cleanup_(source_free_p) struct event_source *source = NULL;
+	int fd = connect_to(path), r;
+
+	if (fd < 0) {
+		explain(path, fd);
+		return fd;
+	}
+	r = stream_new(&source, fd, path);
+	if (r < 0)
+		return r;
+	if (request) {
+		r = send_all(fd, request);
+		if (r < 0) {
+			explain(path, r);
+			return r;
+		}
+		((struct stream *)source)->waits = true;
+	}
+	*ret = TAKE_PTR(source);
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/text/event_text.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <time.h>
+
+#define USERS_MAX 64
+
+void text_command(struct text *text, const struct process *process)
+{
+	const struct image *image = &process->image;
+
+	if (image->args.size > 0) {
+		text_args(text, image->args);
+		if (image->args_truncated)
+			text_string(text, " ...");
+	} else if (image->exe.size > 0) {
+		text_name(text, image->exe);
+	} else if (process->comm.size > 0) {
+		text_string(text, "[");
+		text_name(text, process->comm);
+		text_string(text, "]");
+	}
+}
+
+/* getpwuid(3) may read a file each time; most events are of few users. */
+void text_user(struct text *text, uint32_t uid, bool numeric)
+{
+	static struct {
+		uint32_t uid;
+		char name[33];
+	} users[USERS_MAX];
+	static size_t count;
+	const struct passwd *user;
+	size_t i;
+
+	for (i = 0; i < count && users[i].uid != uid; i++)
+		;
+	if (i == count) {
+		if (count == USERS_MAX)
+			i = count = 0;
+		user = numeric ? NULL : getpwuid(uid);
+		users[i].uid = uid;
+		if (user)
+			snprintf(users[i].name, sizeof(users[i].name), "%s", user->pw_name);
+		else
+			snprintf(users[i].name, sizeof(users[i].name), "%" PRIu32, uid);
+		count++;
+	}
+	text_name(text, bytes_of(users[i].name));
+}
+
+void text_time(struct text *text, uint64_t ns, bool date, bool utc)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	char buffer[64];
+	struct tm tm;
+
+	if (!(utc ? gmtime_r : localtime_r)(&seconds, &tm) ||
+	    strftime(buffer, sizeof(buffer), date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm) == 0)
+		return;
+	text_printf(text, "%s.%03u", buffer, (unsigned)(ns / 1000000 % 1000));
+}

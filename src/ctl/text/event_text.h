@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Parts of an event as text for people. Whatever an event holds is shown harmlessly (quote.h). */
+#ifndef EXECSNOOP_EVENT_TEXT_H
+#define EXECSNOOP_EVENT_TEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model/process.h"
+#include "util/quote.h"
+
+/* The command line for people, or what there is instead. */
+void text_command(struct text *text, const struct process *process);
+/* The name of a user, or the number. */
+void text_user(struct text *text, uint32_t uid, bool numeric);
+/* "2026-11-29 10:02:11.204", local or UTC; date: with the day. */
+void text_time(struct text *text, uint64_t ns, bool date, bool utc);
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/text/time_spec.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "util/time_span.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+static const char *skip_blanks(const char *s)
+{
+	return s + strspn(s, " \t");
+}
+
+static bool relative(const char *s, uint64_t now, uint64_t *ret)
+{
+	char sign = *s == '-' || *s == '+' ? *s++ : '\0';
+	uint64_t span;
+
+	if (!time_span_at(&s, &span))
+		return false;
+	if (sign == '\0') {
+		if (strcmp(s, "ago") != 0)
+			return false;
+		sign = '-';
+	} else if (*s != '\0') {
+		return false;
+	}
+	if (sign == '-' && span > now)
+		return false;
+	*ret = sign == '-' ? now - span : now + span;
+	return true;
+}
+
+static bool since_epoch(const char *s, uint64_t *ret)
+{
+	return *s++ == '@' && time_decimal_at(&s, NS_PER_S, ret) && *s == '\0';
+}
+
+static bool field(const char **text, size_t least, size_t most, int *ret)
+{
+	size_t n = strspn(*text, "0123456789");
+
+	if (n < least || n > most)
+		return false;
+	*ret = atoi(*text);
+	*text += n;
+	return true;
+}
+
+static bool is_in(int value, int least, int most)
+{
+	return value >= least && value <= most;
+}
+
+static bool date_at(const char **text, struct tm *tm)
+{
+	const char *s = *text;
+	int year, month, day;
+
+	if (!field(&s, 4, 4, &year) || *s++ != '-' || !field(&s, 1, 2, &month) || *s++ != '-' ||
+	    !field(&s, 1, 2, &day) || !is_in(year, 1970, 2500) || !is_in(month, 1, 12) || !is_in(day, 1, 31))
+		return false;
+	tm->tm_year = year - 1900;
+	tm->tm_mon = month - 1;
+	tm->tm_mday = day;
+	*text = s;
+	return true;
+}
+
+static bool clock_at(const char **text, struct tm *tm, uint64_t *ret_fraction)
+{
+	const char *s = *text;
+	int hour, minute, second = 0;
+	uint64_t ns = 0;
+
+	if (!field(&s, 1, 2, &hour) || *s++ != ':' || !field(&s, 2, 2, &minute) || !is_in(hour, 0, 23) ||
+	    !is_in(minute, 0, 59))
+		return false;
+	if (*s == ':') {
+		s++;
+		if (!time_decimal_at(&s, NS_PER_S, &ns) || ns >= 61 * NS_PER_S)
+			return false;
+		second = (int)(ns / NS_PER_S);
+	}
+	tm->tm_hour = hour;
+	tm->tm_min = minute;
+	tm->tm_sec = second;
+	*ret_fraction = ns % NS_PER_S;
+	*text = s;
+	return true;
+}
+
+static bool ends_in_utc(const char **text)
+{
+	if (strcmp(*text, "Z") != 0 && strcmp(skip_blanks(*text), "UTC") != 0)
+		return false;
+	*text += strlen(*text);
+	return true;
+}
+
+/* A date, a time of day, or both. */
+static bool absolute(const char *s, uint64_t now, uint64_t *ret)
+{
+	time_t seconds = (time_t)(now / NS_PER_S);
+	uint64_t fraction = 0;
+	struct tm tm, today;
+	bool utc;
+
+	if (!localtime_r(&seconds, &today))
+		return false;
+	tm = (struct tm){ .tm_year = today.tm_year, .tm_mon = today.tm_mon, .tm_mday = today.tm_mday, .tm_isdst = -1 };
+	if (date_at(&s, &tm)) {
+		if ((*s == ' ' || *s == 'T') && isdigit((unsigned char)s[1])) {
+			s++;
+			if (!clock_at(&s, &tm, &fraction))
+				return false;
+		}
+	} else if (!clock_at(&s, &tm, &fraction)) {
+		return false;
+	}
+	utc = ends_in_utc(&s);
+	if (*s != '\0')
+		return false;
+	seconds = utc ? timegm(&tm) : mktime(&tm);
+	if (seconds < 0)
+		return false;
+	*ret = (uint64_t)seconds * NS_PER_S + fraction;
+	return true;
+}
+
+static bool named(const char *s, uint64_t now, uint64_t *ret)
+{
+	static const struct {
+		const char *name;
+		int day;
+	} days[] = { { "yesterday", -1 }, { "today", 0 }, { "tomorrow", 1 } };
+	time_t seconds = (time_t)(now / NS_PER_S);
+	struct tm tm;
+
+	if (strcmp(s, "now") == 0) {
+		*ret = now;
+		return true;
+	}
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		if (strcmp(s, days[i].name) != 0)
+			continue;
+		if (!localtime_r(&seconds, &tm))
+			return false;
+		tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+		tm.tm_mday += days[i].day;
+		tm.tm_isdst = -1;
+		*ret = (uint64_t)mktime(&tm) * NS_PER_S;
+		return true;
+	}
+	return false;
+}
+
+bool time_spec_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+{
+	text = skip_blanks(text);
+	return named(text, now_ns, ret_ns) || since_epoch(text, ret_ns) || relative(text, now_ns, ret_ns) ||
+	       absolute(text, now_ns, ret_ns);
+}
+
+void time_span_format(char *ret, size_t size, uint64_t ns)
+{
+	uint64_t s = ns / NS_PER_S;
+
+	if (ns < NS_PER_MS)
+		snprintf(ret, size, "%" PRIu64 "us", ns / 1000);
+	else if (ns < NS_PER_S)
+		snprintf(ret, size, "%" PRIu64 "ms", ns / NS_PER_MS);
+	else if (s < 10)
+		snprintf(ret, size, "%" PRIu64 ".%" PRIu64 "s", s, ns % NS_PER_S / (100 * NS_PER_MS));
+	else if (s < 60)
+		snprintf(ret, size, "%" PRIu64 "s", s);
+	else if (s < 3600)
+		snprintf(ret, size, "%" PRIu64 "min %" PRIu64 "s", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(ret, size, "%" PRIu64 "h %" PRIu64 "min", s / 3600, s / 60 % 60);
+	else
+		snprintf(ret, size, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s / 3600 % 24);
+}
+
+void size_format(char *ret, size_t size, uint64_t bytes)
+{
+	static const char units_of[] = "BKMGTPE";
+	unsigned unit = 0;
+	uint64_t rest = 0;
+
+	for (; bytes >= 1024; unit++) {
+		rest = bytes % 1024;
+		bytes /= 1024;
+	}
+	if (unit > 0 && bytes < 10)
+		snprintf(ret, size, "%" PRIu64 ".%" PRIu64 "%c", bytes, rest * 10 / 1024, units_of[unit]);
+	else
+		snprintf(ret, size, "%" PRIu64 "%c", bytes, units_of[unit]);
+}

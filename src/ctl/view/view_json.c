@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ctl/view/view_json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <yajl/yajl_gen.h>
+#include <yajl/yajl_parse.h>
+
+#include "output/json.h"
+#include "util/quote.h"
+#include "util/utf8.h"
+
+struct view_json {
+	const struct terminal *terminal;
+	struct json *json;
+};
+
+int view_json_new(struct view_json **ret, const struct terminal *terminal)
+{
+	_cleanup_(view_json_free_p) struct view_json *view = calloc(1, sizeof(*view));
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	view->terminal = terminal;
+	r = json_new(&view->json);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(view);
+	return 0;
+}
+
+struct view_json *view_json_free(struct view_json *view)
+{
+	if (!view)
+		return NULL;
+	json_free(view->json);
+	free(view);
+	return NULL;
+}
+
+static int written(const struct view_json *view)
+{
+	return ferror(view->terminal->out) ? -EIO : 0;
+}
+
+/* Where a line holds what acts on a terminal, that goes out as JSON's own escape; in JSON it can only stand within
+ * strings. */
+static void put_safe(FILE *out, struct bytes line)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < line.size;) {
+		unsigned char c = (unsigned char)line.data[i];
+		size_t n = c < 0x80 ? (c == 0x7f || c < 0x20) : utf8_acts(line.data + i, line.size - i);
+
+		if (n == 0) {
+			i++;
+			continue;
+		}
+		fwrite(line.data + from, 1, i - from, out);
+		if (c < 0x20)
+			fputc(' ', out);
+		else
+			fprintf(out, "\\u%04x", c == 0x7f ? c : utf8_code(line.data + i, n));
+		i += n;
+		from = i;
+	}
+	fwrite(line.data + from, 1, line.size - from, out);
+}
+
+/* The event's line without its newline. *ret_line: to be unreferenced, if it is one. */
+static int get_line(struct view_json *view, const struct parsed *parsed, struct bytes *ret, struct line **ret_line)
+{
+	int r;
+
+	*ret_line = NULL;
+	*ret = parsed->line;
+	if (ret->data)
+		return 0;
+	r = json_event(view->json, ret_line, &parsed->event, parsed->keys);
+	if (r < 0)
+		return r;
+	*ret = (struct bytes){ (*ret_line)->data, (*ret_line)->size - 1 };
+	return 0;
+}
+
+int view_json_event(struct view_json *view, const struct parsed *parsed)
+{
+	struct line *made;
+	struct bytes line;
+	int r = get_line(view, parsed, &line, &made);
+
+	if (r < 0)
+		return r;
+	if (view->terminal->is_terminal)
+		put_safe(view->terminal->out, line);
+	else
+		fwrite(line.data, 1, line.size, view->terminal->out);
+	fputc('\n', view->terminal->out);
+	if (made)
+		line_unref(made);
+	return written(view);
+}
+
+/* yajl's parser drives its generator. */
+static int again_null(void *gen)
+{
+	return yajl_gen_null(gen) == yajl_gen_status_ok;
+}
+
+static int again_boolean(void *gen, int value)
+{
+	return yajl_gen_bool(gen, value) == yajl_gen_status_ok;
+}
+
+static int again_number(void *gen, const char *data, size_t size)
+{
+	return yajl_gen_number(gen, data, size) == yajl_gen_status_ok;
+}
+
+static int again_string(void *gen, const unsigned char *data, size_t size)
+{
+	return yajl_gen_string(gen, data, size) == yajl_gen_status_ok;
+}
+
+static int again_map(void *gen)
+{
+	return yajl_gen_map_open(gen) == yajl_gen_status_ok;
+}
+
+static int again_map_end(void *gen)
+{
+	return yajl_gen_map_close(gen) == yajl_gen_status_ok;
+}
+
+static int again_array(void *gen)
+{
+	return yajl_gen_array_open(gen) == yajl_gen_status_ok;
+}
+
+static int again_array_end(void *gen)
+{
+	return yajl_gen_array_close(gen) == yajl_gen_status_ok;
+}
+
+static const yajl_callbacks again = {
+	again_null, again_boolean, NULL,	  NULL,	       again_number,	again_string,
+	again_map,  again_string,  again_map_end, again_array, again_array_end,
+};
+
+static int print_pretty(const struct view_json *view, struct bytes line)
+{
+	const unsigned char *data;
+	size_t size, from = 0;
+	yajl_gen gen = yajl_gen_alloc(NULL);
+	yajl_handle parser = gen ? yajl_alloc(&again, NULL, gen) : NULL;
+	FILE *out = view->terminal->out;
+	int r = parser ? 0 : -ENOMEM;
+
+	if (gen) {
+		yajl_gen_config(gen, yajl_gen_beautify, 1);
+		yajl_gen_config(gen, yajl_gen_indent_string, "  ");
+	}
+	if (r == 0 && (yajl_parse(parser, (const unsigned char *)line.data, line.size) != yajl_status_ok ||
+		       yajl_gen_get_buf(gen, &data, &size) != yajl_gen_status_ok))
+		r = -EBADMSG;
+	for (size_t i = 0; r == 0 && i < size; i++) {
+		if (data[i] != '\n')
+			continue;
+		put_safe(out, (struct bytes){ (const char *)data + from, i - from });
+		fputc('\n', out);
+		from = i + 1;
+	}
+	if (parser)
+		yajl_free(parser);
+	if (gen)
+		yajl_gen_free(gen);
+	return r < 0 ? r : written(view);
+}
+
+int view_json_pretty(struct view_json *view, const struct parsed *parsed)
+{
+	struct line *made;
+	struct bytes line;
+	int r = get_line(view, parsed, &line, &made);
+
+	if (r < 0)
+		return r;
+	r = print_pretty(view, line);
+	if (made)
+		line_unref(made);
+	return r;
+}
+
+int view_sh_event(struct view_json *view, const struct parsed *parsed)
+{
+	const struct image *image = &parsed->process.image;
+	size_t size = 4 * (image->args.size + image->cwd.size) + 64;
+	_cleanup_free_ char *buffer = malloc(size);
+	struct text text;
+
+	if (!buffer)
+		return -ENOMEM;
+	if (image->args.size == 0)
+		return 0;
+	text_begin(&text, buffer, size);
+	if (image->cwd.size > 0) {
+		char *cwd = strndup(image->cwd.data, image->cwd.size);
+
+		if (!cwd)
+			return -ENOMEM;
+		text_string(&text, "cd ");
+		text_args(&text, (struct bytes){ cwd, image->cwd.size + 1 });
+		text_string(&text, " && ");
+		free(cwd);
+	}
+	text_args(&text, image->args);
+	fprintf(view->terminal->out, "%s\n", buffer);
+	return written(view);
+}

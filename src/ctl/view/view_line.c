@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A column is a name, a width and a function that writes its text. The last column takes what is left of the line;
+ * where the output has no limit, it is whole.
+ */
+#include "ctl/view/view_line.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ctl/text/event_text.h"
+#include "ctl/text/time_spec.h"
+
+#define COLUMNS_MAX 32
+#define CELL_SIZE 512
+
+struct view_line;
+
+struct column {
+	const char *name, *title;
+	unsigned width;
+	bool right;
+	void (*write)(const struct view_line *view, struct text *text, const struct parsed *parsed);
+};
+
+struct view_line {
+	const struct terminal *terminal;
+	const struct view_options *options;
+	struct column columns[COLUMNS_MAX];
+	enum key keys[COLUMNS_MAX]; /* of those that are a key */
+	size_t count;
+	bool headed;
+	char *buffer;
+	size_t size;
+};
+
+static void write_time(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	if (parsed_has(parsed, KEY_TIME))
+		text_time(text, parsed->event.time, view->options->date, view->options->utc);
+}
+
+static void write_user(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	if (parsed_has(parsed, KEY_UID))
+		text_user(text, parsed->process.uid, view->options->numeric);
+}
+
+static void write_pid(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	if (parsed_has(parsed, KEY_PID))
+		text_number(text, parsed->process.tgid);
+}
+
+static void write_parent(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	text_name(text, parsed->process.parent_comm);
+	if (parsed_has(parsed, KEY_PPID))
+		text_printf(text, "(%" PRIu32 ")", parsed->process.ppid);
+}
+
+static void write_status(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	char status[64];
+
+	parsed_status(parsed, status, sizeof(status));
+	if (parsed->event.type == EVENT_STARTED && view->options->started)
+		text_string(text, view->options->started);
+	else
+		text_string(text, status);
+}
+
+static void write_took(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	char span[32];
+
+	if (!parsed_has(parsed, KEY_RUNNING_TIME_NS))
+		return;
+	time_span_format(span, sizeof(span), parsed->event.end.running_ns);
+	text_string(text, span);
+}
+
+static void write_cpu(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	char span[32];
+
+	if (!parsed->event.end.cpu_known)
+		return;
+	time_span_format(span, sizeof(span), parsed->event.end.cpu_user_ns + parsed->event.end.cpu_system_ns);
+	text_string(text, span);
+}
+
+static void write_rss(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	char size[32];
+
+	if (!parsed->event.end.rss_known)
+		return;
+	size_format(size, sizeof(size), parsed->event.end.max_rss_bytes);
+	text_string(text, size);
+}
+
+static void write_unit(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	text_name(text, parsed->process.image.unit);
+}
+
+static void write_command(const struct view_line *view, struct text *text, const struct parsed *parsed)
+{
+	text_command(text, &parsed->process);
+}
+
+static const struct column known[] = {
+	{ "time", "TIME", 12, false, write_time },	{ "user", "USER", 8, false, write_user },
+	{ "pid", "PID", 7, true, write_pid },		{ "parent", "PARENT", 18, false, write_parent },
+	{ "status", "STATUS", 8, false, write_status }, { "took", "TOOK", 7, true, write_took },
+	{ "cpu", "CPU", 7, true, write_cpu },		{ "rss", "RSS", 6, true, write_rss },
+	{ "unit", "UNIT", 24, false, write_unit },	{ "command", "COMMAND", 30, false, write_command },
+};
+
+const char *view_line_column(size_t i)
+{
+	return i < sizeof(known) / sizeof(known[0]) ? known[i].name : NULL;
+}
+
+/* A key's value as text, for a column of that name. */
+static int put_number(void *userdata, enum key key, int64_t value)
+{
+	char digits[EVENT_NUMBER_SIZE];
+
+	event_number_format(digits, key, value);
+	text_string(userdata, digits);
+	return 0;
+}
+
+static int put_flag(void *userdata, enum key key)
+{
+	text_string(userdata, key_name(key));
+	return 0;
+}
+
+/* The type comes with every key. */
+static int put_text(void *userdata, enum key key, const char *value)
+{
+	if (key != KEY_TYPE)
+		text_name(userdata, bytes_of(value));
+	return 0;
+}
+
+static int put_time(void *userdata, enum key key, uint64_t ns)
+{
+	char time[EVENT_TIME_SIZE];
+
+	event_time_format(time, ns);
+	text_string(userdata, time);
+	return 0;
+}
+
+static int put_bytes(void *userdata, enum key key, struct bytes value)
+{
+	text_name(userdata, value);
+	return 0;
+}
+
+static int put_list(void *userdata, enum key key, struct bytes items)
+{
+	text_args(userdata, items);
+	return 0;
+}
+
+static void write_key(struct text *text, const struct parsed *parsed, enum key key)
+{
+	static const struct event_visitor visitor = {
+		.number = put_number,
+		.flag = put_flag,
+		.text = put_text,
+		.time = put_time,
+		.bytes = put_bytes,
+		.list = put_list,
+		.object = put_list,
+	};
+
+	if (key == KEY_TYPE)
+		text_name(text, parsed->type);
+	else if (key == KEY_ID)
+		text_name(text, parsed->id);
+	else if (key == KEY_PARENT_ID)
+		text_name(text, parsed->parent_id);
+	else if (key == KEY_TTY)
+		text_name(text, parsed->tty);
+	else if (key == KEY_SOURCE)
+		text_name(text, parsed->source);
+	else if (parsed_has(parsed, key) && parsed->event.type != EVENT_TYPE_MAX)
+		event_visit(&parsed->event, KEY_BIT(key), &visitor, text);
+}
+
+static int add_column(struct view_line *view, struct bytes name, const char **ret_reason)
+{
+	static char reason[96];
+	enum key key;
+
+	for (size_t i = 0; view->count < COLUMNS_MAX && i < sizeof(known) / sizeof(known[0]); i++) {
+		if (!bytes_equal(name, bytes_of(known[i].name)))
+			continue;
+		view->columns[view->count] = known[i];
+		if (known[i].write == write_time && view->options->date)
+			view->columns[view->count].width = 23;
+		view->count++;
+		return 0;
+	}
+	if (view->count < COLUMNS_MAX && key_by_name(name, &key)) {
+		view->keys[view->count] = key;
+		view->columns[view->count++] = (struct column){ key_name(key), key_name(key), 12, false, NULL };
+		return 0;
+	}
+	snprintf(reason, sizeof(reason), "%s", view->count == COLUMNS_MAX ? "too many columns" : "no such column");
+	*ret_reason = reason;
+	return -EINVAL;
+}
+
+static int add_columns(struct view_line *view, const char *names, const char **ret_reason)
+{
+	for (;;) {
+		size_t size = strcspn(names, ",");
+		int r = add_column(view, (struct bytes){ names, size }, ret_reason);
+
+		if (r < 0 || names[size] == '\0')
+			return r;
+		names += size + 1;
+	}
+}
+
+int view_line_new(struct view_line **ret, const struct terminal *terminal, const struct view_options *options,
+		  const char **ret_reason)
+{
+	_cleanup_(view_line_free_p) struct view_line *view = calloc(1, sizeof(*view));
+	int r;
+
+	if (!view)
+		return -ENOMEM;
+	view->terminal = terminal;
+	view->options = options;
+	view->headed = !options->legend;
+	r = add_columns(view, options->columns ? options->columns : "time,user,pid,parent,status,took,command",
+			ret_reason);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(view);
+	return 0;
+}
+
+struct view_line *view_line_free(struct view_line *view)
+{
+	if (!view)
+		return NULL;
+	free(view->buffer);
+	free(view);
+	return NULL;
+}
+
+/* Of the columns before the last one, with the blanks between them. */
+static size_t width_before_last(const struct view_line *view)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i + 1 < view->count; i++)
+		sum += view->columns[i].width + 1;
+	return sum;
+}
+
+static void put_cells(struct view_line *view, const struct parsed *parsed)
+{
+	const struct terminal *terminal = view->terminal;
+	size_t before = width_before_last(view);
+	char cell[CELL_SIZE];
+	struct text text;
+
+	for (size_t i = 0; i < view->count; i++) {
+		const struct column *column = &view->columns[i];
+		bool last = i + 1 == view->count;
+
+		if (last)
+			text_begin(&text, view->buffer, view->size);
+		else
+			text_begin(&text, cell, sizeof(cell));
+		if (!parsed)
+			text_string(&text, column->title);
+		else if (column->write)
+			column->write(view, &text, parsed);
+		else
+			write_key(&text, parsed, view->keys[i]);
+		if (!last) {
+			terminal_cell(terminal, cell, column->width, column->right);
+			fputc(' ', terminal->out);
+		} else if (terminal->width > 0) {
+			terminal_put(terminal, view->buffer, terminal->width > before ? terminal->width - before : 1);
+		} else {
+			terminal_put(terminal, view->buffer, 0);
+		}
+	}
+}
+
+/* For the last cell: as much as the line can show, or all. */
+static int need_buffer(struct view_line *view, const struct parsed *parsed)
+{
+	size_t size = view->terminal->width > 0
+			      ? 4 * (size_t)view->terminal->width + 64
+			      : 5 * (parsed->process.image.args.size + parsed->process.image.exe.size +
+				     parsed->process.image.cwd.size + parsed->process.image.cgroup.size) +
+					CELL_SIZE;
+	char *buffer;
+
+	if (size <= view->size)
+		return 0;
+	buffer = realloc(view->buffer, size);
+	if (!buffer)
+		return -ENOMEM;
+	view->buffer = buffer;
+	view->size = size;
+	return 0;
+}
+
+static enum color color_of(const struct parsed *parsed)
+{
+	if (parsed->event.type == EVENT_ERROR)
+		return COLOR_YELLOW;
+	if (parsed_failed(parsed))
+		return COLOR_RED;
+	return parsed->event.snapshot || parsed->event.source != SOURCE_PROBE ? COLOR_GREY : COLOR_NONE;
+}
+
+static void put_lost(const struct view_line *view, const struct event *event)
+{
+	static const char *const places[] = {
+		[LOST_KERNEL] = "in the kernel", [LOST_SUBSCRIBER] = "by this reader", [LOST_JOURNAL] = "by the journal"
+	};
+	const char *dash = view->terminal->utf8 ? "──" : "--";
+
+	terminal_color(view->terminal, COLOR_RED);
+	fprintf(view->terminal->out, "%s %" PRIu64 " event%s lost %s %s", dash, event->lost.count,
+		event->lost.count == 1 ? "" : "s", places[event->lost.where], dash);
+	terminal_color(view->terminal, COLOR_NONE);
+	fputc('\n', view->terminal->out);
+}
+
+void view_line_head(struct view_line *view)
+{
+	static const struct parsed none;
+
+	if (view->headed || need_buffer(view, &none) < 0)
+		return;
+	view->headed = true;
+	terminal_color(view->terminal, COLOR_BOLD);
+	put_cells(view, NULL);
+	terminal_color(view->terminal, COLOR_NONE);
+	fputc('\n', view->terminal->out);
+}
+
+int view_line_event(struct view_line *view, const struct parsed *parsed)
+{
+	enum color color;
+	int r = need_buffer(view, parsed);
+
+	if (r < 0)
+		return r;
+	view_line_head(view);
+	if (parsed->event.type == EVENT_LOST) {
+		put_lost(view, &parsed->event);
+	} else {
+		color = color_of(parsed);
+		if (color != COLOR_NONE)
+			terminal_color(view->terminal, color);
+		put_cells(view, parsed);
+		if (color != COLOR_NONE)
+			terminal_color(view->terminal, COLOR_NONE);
+		fputc('\n', view->terminal->out);
+	}
+	return ferror(view->terminal->out) ? -EIO : 0;
+}

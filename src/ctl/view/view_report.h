@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a command, or whatever was recorded, ran and used: the page of execsnoopctl run. */
+#ifndef EXECSNOOP_VIEW_REPORT_H
+#define EXECSNOOP_VIEW_REPORT_H
+
+#include "ctl/collect/recording.h"
+#include "ctl/text/terminal.h"
+
+#define REPORT_WIDTH 160 /* in a file */
+
+/* What is known from outside the events. All zero: nothing. */
+struct report_facts {
+	const char *command; /* for people; NULL: the recording is of no single command */
+	const char *status;  /* "exit 2"; NULL: not known */
+	uint64_t running_ns;
+	uint64_t cpu_user_ns, cpu_system_ns; /* of the command and all that it waited for, also without an exec */
+	unsigned cpus;			     /* that it could use; 0: not known */
+};
+
+/* 0 or -ENOMEM, or -EIO: of writing. */
+int view_report(const struct terminal *terminal, struct recording *recording, const struct report_facts *facts);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Processes below their parents, as a table of libsmartcols. */
+#ifndef EXECSNOOP_VIEW_TREE_H
+#define EXECSNOOP_VIEW_TREE_H
+
+#include "ctl/collect/history.h"
+#include "ctl/text/terminal.h"
+
+struct tree_options {
+	uint32_t pid;	  /* the root; 0: all */
+	const char *unit; /* only trees of this unit; NULL: all */
+	bool numeric, legend;
+	bool fold; /* siblings of one program in one line, with how many they are */
+};
+
+/* Of those that are marked (history_mark_shown()). 1: something was shown; 0: nothing; -errno. */
+int view_tree(const struct terminal *terminal, const struct history *history, const struct tree_options *options);
+
+#endif
