@@ -43,6 +43,12 @@ static inline void tap_limit(unsigned seconds)
 	alarm(getenv("VALGRIND") ? 30 * seconds : 4 * seconds);
 }
 
+/* How many random cases: under valgrind each takes 30 times as long, and the first ones are of every kind. */
+static inline int tap_rounds(int rounds)
+{
+	return getenv("VALGRIND") ? rounds / 20 : rounds;
+}
+
 #define CHECK(x)                                                                   \
 	do {                                                                       \
 		if (!(x)) {                                                        \

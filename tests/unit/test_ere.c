@@ -421,7 +421,7 @@ static void random_text(char *to)
 
 TEST(result_equals_regexec_without_groups)
 {
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < tap_rounds(20000); i++) {
 		char pattern[500], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
 		parts p;
 
@@ -442,7 +442,7 @@ TEST(result_equals_regexec_without_groups)
 
 TEST(result_equals_regexec_around_a_group)
 {
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < tap_rounds(20000); i++) {
 		char before[500], group[500], after[500], pattern[1600], text[TEXT_MAX + 1], expected[TEXT_MAX + 1];
 		parts b, g, a;
 		size_t size;
@@ -477,7 +477,7 @@ TEST(result_equals_regexec_around_a_group)
 /* With ends of the text only one direction is easy to say: where regexec matches, all is masked. */
 TEST(result_equals_regexec_at_the_ends)
 {
-	for (int i = 0; i < 20000; i++) {
+	for (int i = 0; i < tap_rounds(20000); i++) {
 		char pattern[500], grouped[520], text[TEXT_MAX + 1];
 		_cleanup_(ere_free_p) struct ere *ere = NULL;
 		regmatch_t match;

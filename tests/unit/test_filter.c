@@ -88,10 +88,11 @@ static char any_of(const char *set)
 
 TEST(glob_agrees_with_fnmatch)
 {
+	const unsigned rounds = (unsigned)tap_rounds(400000);
 	unsigned n = 0, yes = 0;
 
 	srand(1);
-	for (int i = 0; i < 400000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		_cleanup_(glob_free_p) struct glob *glob = NULL;
 		char pattern[12] = "", text[9] = "";
 		const char *reason;
@@ -115,7 +116,7 @@ TEST(glob_agrees_with_fnmatch)
 			CHECK(false);
 		}
 	}
-	CHECK(n > 200000 && yes > 10000);
+	CHECK(n > rounds / 2 && yes > rounds / 40);
 }
 
 TEST(glob_time_is_bounded_whatever_the_pattern)
@@ -198,10 +199,11 @@ TEST(glob_result_is_the_same_in_any_chunks)
 {
 	static const char *const parts[] = { "a", "b",	  "c",	  "ab",	 "*",	  "*",	"*",
 					     "?", "[ab]", "[!a]", "[c]", "[!bc]", "aab" };
+	const unsigned rounds = (unsigned)tap_rounds(1000000);
 	unsigned yes = 0;
 
 	srand(4);
-	for (int i = 0; i < 1000000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		_cleanup_(glob_free_p) struct glob *glob = NULL;
 		char pattern[64] = "", text[64];
 		const char *reason = "";
@@ -220,7 +222,7 @@ TEST(glob_result_is_the_same_in_any_chunks)
 			CHECK(false);
 		}
 	}
-	CHECK(yes > 100000 && yes < 900000);
+	CHECK(yes > rounds / 10 && yes < rounds / 10 * 9);
 }
 
 static uint64_t cpu_ms(void)
@@ -638,10 +640,11 @@ TEST(filter_result_is_the_same_in_any_chunks)
 					       "exe=!*/n?*",	  "comm=c*",	    "uid=1000",	   "pid=!7",
 					       "error=!E*",	  "args=*nowhere*", "exe=*q*",	   "comm=*u*",
 					       "args=!*nowhere*", "tree=!5",	    "args=*-*O*",  "args=" };
+	const unsigned rounds = (unsigned)tap_rounds(100000);
 	unsigned yes = 0;
 
 	srand(5);
-	for (int i = 0; i < 100000; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		const char *some[5] = { 0 };
 		_cleanup_(filter_free_p) struct filter *filter = NULL;
 		struct filter_place place = { 0 };
@@ -659,7 +662,7 @@ TEST(filter_result_is_the_same_in_any_chunks)
 		CHECK((r == FILTER_YES) == filter_pass(filter, &started));
 		yes += r == FILTER_YES;
 	}
-	CHECK(yes > 10000 && yes < 90000);
+	CHECK(yes > rounds / 10 && yes < rounds / 10 * 9);
 }
 
 TEST(filter_lists_its_entries)
@@ -809,7 +812,7 @@ TEST(tree_matches_a_model_after_many_forks_and_exits)
 	srand(2);
 	all[1].alive = true;
 	all[1].start = 1;
-	for (uint64_t clock = 2; clock < 500000; clock++) {
+	for (uint64_t clock = 2; clock < (uint64_t)tap_rounds(500000); clock++) {
 		uint32_t pid = clock < 80 ? (uint32_t)clock : 2 + (uint32_t)rand() % (PIDS - 2);
 		uint32_t parent = pid > 77 && rand() % 2 ? 77 : (uint32_t)rand() % PIDS;
 		struct process process = { .tgid = pid };
