@@ -91,6 +91,8 @@ static const char *const keys[] = {
 	[KEY_PARENT_EXE] = "parent_exe",
 	[KEY_PARENT_ARGS] = "parent_args",
 	[KEY_PARENT_ARGS_TRUNCATED] = "parent_args_truncated",
+	[KEY_STARTER_ID] = "starter_id",
+	[KEY_STARTER_EXEC_TIME] = "starter_exec_time",
 	[KEY_COUNT] = "count",
 	[KEY_WHERE] = "where",
 	[KEY_FIRST_SEQ] = "first_seq",
@@ -489,6 +491,17 @@ static void visit_extras(struct walk *w, const struct event *event)
 	flag(w, KEY_PARENT_ARGS_TRUNCATED, extras->parent_args_truncated);
 }
 
+static void visit_starter(struct walk *w, const struct event *event)
+{
+	const struct process *p = event->process;
+
+	if (!p || p->starter == 0)
+		return;
+	id(w, KEY_STARTER_ID, event->boot, p->starter, p->starter_start);
+	if (p->starter_exec_time != 0)
+		date(w, KEY_STARTER_EXEC_TIME, p->starter_exec_time);
+}
+
 static void visit_lost(struct walk *w, const struct event *event)
 {
 	number(w, KEY_COUNT, (int64_t)event->lost.count);
@@ -531,6 +544,7 @@ int event_visit(const struct event *event, key_set wanted, const struct event_vi
 	if (event->type != EVENT_LOST)
 		visit_process_event(&w, event);
 	visit_extras(&w, event);
+	visit_starter(&w, event);
 	if (event->type == EVENT_LOST)
 		visit_lost(&w, event);
 	return w.result;

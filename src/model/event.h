@@ -101,6 +101,8 @@ enum key {
 	KEY_PARENT_EXE,
 	KEY_PARENT_ARGS,
 	KEY_PARENT_ARGS_TRUNCATED,
+	KEY_STARTER_ID,
+	KEY_STARTER_EXEC_TIME,
 	KEY_COUNT,
 	KEY_WHERE,
 	KEY_FIRST_SEQ,
@@ -114,9 +116,10 @@ __extension__ typedef unsigned __int128 key_set;
 #define KEY_BIT(k) ((key_set)1 << (k))
 #define KEYS_EVERY (KEY_BIT(KEY_MAX) - 1)
 /* In no preset: most outputs do not need them, and they cost more than others (extras.h). */
-#define KEYS_ON_REQUEST                                                                         \
-	(KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER) | KEY_BIT(KEY_GROUP) | KEY_BIT(KEY_LOGIN_USER) | \
-	 KEY_BIT(KEY_PARENT_EXE) | KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED))
+#define KEYS_ON_REQUEST                                                                            \
+	(KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER) | KEY_BIT(KEY_GROUP) | KEY_BIT(KEY_LOGIN_USER) |    \
+	 KEY_BIT(KEY_PARENT_EXE) | KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED) | \
+	 KEY_BIT(KEY_STARTER_ID) | KEY_BIT(KEY_STARTER_EXEC_TIME))
 /* The presets of `fields`, execsnoopd.conf(5). */
 #define KEYS_ALL (KEYS_EVERY & ~KEYS_ON_REQUEST)
 extern const key_set KEYS_BASIC, KEYS_HISTORY;

@@ -107,6 +107,13 @@ bool tty_number(const char *name, uint32_t *ret_major, uint32_t *ret_minor)
 	return false;
 }
 
+void process_copy_starter(struct process *to, const struct process *from)
+{
+	to->starter = from->starter;
+	to->starter_start = from->starter_start;
+	to->starter_exec_time = from->starter_exec_time;
+}
+
 void image_archive(struct image *image, struct archive *a)
 {
 	archive_bytes(a, &image->exe);
@@ -175,4 +182,8 @@ void process_archive(struct process *process, struct archive *a)
 	archive_bytes(a, &process->ancestors);
 	ARCHIVE(a, process->forker);
 	ARCHIVE(a, process->forker_start);
+	ARCHIVE(a, process->starter);
+	ARCHIVE(a, process->starter_start);
+	ARCHIVE(a, process->starter_exec_time);
+	ARCHIVE(a, process->exec_time);
 }

@@ -91,6 +91,12 @@ struct process {
 	/* Who forked it, where that is known: the parent, but for CLONE_PARENT. 0: the parent. */
 	uint32_t forker;
 	uint64_t forker_start;
+	/* The program that the process came from: of the parent, or where that had not called exec, of the nearest
+	 * before it that had. starter 0: not known. */
+	uint32_t starter;
+	uint64_t starter_start;
+	uint64_t starter_exec_time; /* as exec_time */
+	uint64_t exec_time;	    /* `time` of the last `started`; 0: a probe did not see it */
 
 	struct image image;
 };
@@ -106,6 +112,8 @@ void process_id_format(char ret[static PROCESS_ID_SIZE], uint64_t boot, uint32_t
 bool tty_name(char *ret, size_t size, uint32_t major, uint32_t minor);
 /* A device of that name. Of several that have it (pts beyond 255) the one of the first major. */
 bool tty_number(const char *name, uint32_t *ret_major, uint32_t *ret_minor);
+
+void process_copy_starter(struct process *to, const struct process *from);
 
 /* All of an image; all of a process except its image. on read: the bytes are the archive's. */
 void image_archive(struct image *image, struct archive *archive);

@@ -468,6 +468,13 @@ int proctable_add(struct proctable *table, struct entry **ret, const struct proc
 	return 0;
 }
 
+static void set_starter(struct process *child, const struct process *parent)
+{
+	child->starter = parent->execed ? parent->tgid : parent->starter;
+	child->starter_start = parent->execed ? parent->start : parent->starter_start;
+	child->starter_exec_time = parent->execed ? parent->exec_time : parent->starter_exec_time;
+}
+
 int proctable_fork(struct proctable *table, struct entry **ret, const struct process *process)
 {
 	static const struct image none;
@@ -486,6 +493,8 @@ int proctable_fork(struct proctable *table, struct entry **ret, const struct pro
 		return r;
 	if (held)
 		held->refs++;
+	if (parent)
+		set_starter(&version->entry.process, &parent->process);
 	version_enter(table, version);
 	*ret = &version->entry;
 	return 0;
@@ -505,6 +514,7 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 	if (r < 0)
 		return r;
 	version->entry.process.start_time = entry->process.start_time;
+	process_copy_starter(&version->entry.process, &entry->process);
 	version->entry.born = entry->born;
 	version->entry.announced = entry->announced;
 	version->entry.seen = entry->seen;

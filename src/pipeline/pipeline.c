@@ -185,6 +185,7 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	path_search_succeeded(p->searches, &call, &event);
 	is_new = !entry; /* its fork was lost */
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
+	process->exec_time = date(p, d->head->time);
 	r = entry ? proctable_exec(p->table, &entry, process) : proctable_add(p->table, &entry, process);
 	if (r < 0)
 		return r;
@@ -270,6 +271,7 @@ static int error_record(struct pipeline *p, struct decoded *d)
 	enrich_image(&p->enricher, &process->image);
 	process->start_time = entry ? entry->process.start_time : date(p, process->start);
 	if (entry) {
+		process_copy_starter(process, &entry->process);
 		event.born = entry->born;
 		event.announced = entry->announced;
 	}
@@ -452,6 +454,8 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 	if (entry && entry->process.exec_id >= found.exec_id && !completes(p, &entry->process, &found))
 		return 0;
 	found.start_time = entry ? entry->process.start_time : date(p, found.start);
+	if (entry && entry->process.exec_id == found.exec_id)
+		found.exec_time = entry->process.exec_time;
 	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
 	if (found.image.env.data && p->enricher.environment &&
 	    environment_choose(p->enricher.environment, found.image.env, &found.image.env) < 0)

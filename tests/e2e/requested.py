@@ -13,7 +13,7 @@ from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, mai
 from truth import read
 
 CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
-REQUESTED = ["host", "user", "group", "login_user", "parent_exe", "parent_args"]
+REQUESTED = ["host", "user", "group", "login_user", "parent_exe", "parent_args", "starter_id", "starter_exec_time"]
 DERIVED = {"end_time", "ancestors", "cgroup", "egid", "caps", "sid", "pgid", "pid_ns", "ns_pid", "mnt_ns", "net_ns", "user_ns",
            "uts_ns", "ipc_ns", "cgroup_ns", "time_ns", "exe_ctime", "exe_inode", "exe_dev", "session_leader_id"}
 
@@ -63,6 +63,8 @@ def keys_on_request_match_the_machine():
                 equal(event.get("group"), name_of(grp.getgrgid, gid, "gr_name"), gid)
                 if loginuid is not None:
                     equal(event["login_user"], pwd.getpwuid(loginuid).pw_name)
+                # This process called exec before the daemon started.
+                equal((event["starter_id"], event.get("starter_exec_time")), (event["parent_id"], None))
                 equal(event["parent_exe"], os.readlink("/proc/self/exe"))
                 equal(event["parent_args"], [arg.decode() for arg in read("/proc/self/cmdline").split(b"\0")[:-1]])
         failed = odd("exec", "/nonexistent/x")

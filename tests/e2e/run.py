@@ -18,6 +18,52 @@ from e2e import BUILD, PATIENCE, Daemon, Scratch, check, equal, main, needs, tes
 CTL = os.path.join(BUILD, "src", "execsnoopctl")
 PYTHON = os.path.realpath(sys.executable)
 CALL = re.compile(r'execve\((".*?"), \[(.*?)\], .*\) = 0$')
+# Processes that never call exec between programs. Several that look alike run at once; each program has the name of the one
+# that it came from.
+FORKS = """
+import os, subprocess, sys
+role, n = sys.argv[1], sys.argv[2]
+def fork(what):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            what()
+        finally:
+            os._exit(0)
+    return pid
+def start(name):
+    os.waitpid(fork(lambda: os.execv("/bin/true", ["true", "%s-%s-%s" % (name, role, n)])), 0)
+def orphan():
+    end, hold = os.pipe()
+    def wait():
+        os.close(hold)
+        os.read(end, 1)
+        start("orphan")
+    fork(wait)
+if role == "all":
+    workers = [subprocess.Popen([sys.executable, sys.argv[0], "first", str(i)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for i in range(6)]
+    for w in workers:
+        w.stdout.read(1)
+    for w in workers:
+        w.stdin.close()
+    for w in workers:
+        w.stdout.read()
+        w.wait()
+elif role == "first":
+    end, hold = os.pipe()
+    def late():
+        os.close(hold)
+        os.read(end, 1)
+        start("late")
+    print("x", end="", flush=True)
+    sys.stdin.read()
+    fork(lambda: start("early"))
+    fork(late)
+    os.execv(sys.executable, [sys.executable, sys.argv[0], "second", n])
+else:
+    os.waitpid(fork(lambda: start("early")), 0)
+    os.waitpid(fork(orphan), 0)
+"""
 MAKEFILE = """
 NAMES = $(shell seq 1 8)
 OBJECTS = $(NAMES:%%=f%%.o)
@@ -81,6 +127,25 @@ def every_program_that_strace_sees_is_recorded():
         wanted = traced(folder)
         check(sum(wanted.values()) > 30, "strace saw little:", wanted)
         equal(recorded, wanted, "programs")
+
+
+@test
+def programs_of_a_fork_without_exec_have_their_place():
+    with Daemon() as daemon, Scratch() as folder:
+        out, script = os.path.join(folder, "dot"), os.path.join(folder, "forks")
+        with open(script, "w") as f:
+            f.write(FORKS)
+        done = run(daemon, PYTHON, script, "all", "0", options=["--wait", "-o", "dot", "-w", out])
+        equal(done.returncode, 0, done.report)
+        with open(out, encoding="utf-8") as f:
+            text = f.read()
+    names = {n: label.split("forks ")[-1].split("true ")[-1] for n, label in re.findall(r'(n\d+) \[.*label="(.*)"\]', text)}
+    edges = {names[child]: names[parent] for parent, child in re.findall(r"(n\d+) -> (n\d+)", text)}
+    wanted = {f"first {i}": "all 0" for i in range(6)}
+    for i in range(6):
+        wanted |= {f"second {i}": f"first {i}"} | {f"{name}-{role}-{i}": f"{role} {i}" for name, role in
+                                                  (("early", "first"), ("late", "first"), ("early", "second"), ("orphan", "second"))}
+    equal(edges, wanted, text)
 
 
 @test

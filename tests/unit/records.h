@@ -67,6 +67,7 @@ static inline void make_exec(unsigned tgid, unsigned long long start, unsigned l
 	record_begin(RECORD_EXEC, sizeof(record.exec), tgid, start, time);
 	record_process(&record.exec.process, tgid, start, 1, 1, "ls");
 	record.exec.process.exec_id = time;
+	record.exec.process.flags = PROCESS_F_EXECED;
 	record.exec.old_tid = tgid;
 	record.exec.argc = argc;
 	record.exec.args_size = args_size;

@@ -586,6 +586,7 @@ TEST(presets_are_found_by_name)
 	CHECK(keys_by_name(BYTES("all"), &keys) && keys == KEYS_ALL);
 	CHECK(keys_by_name(BYTES("basic"), &keys) && keys == KEYS_BASIC);
 	CHECK(keys_by_name(BYTES("history"), &keys) && keys == KEYS_HISTORY);
+	CHECK(keys_by_name(BYTES("starter_id"), &keys) && keys == KEY_BIT(KEY_STARTER_ID));
 	CHECK(keys_by_name(BYTES("host"), &keys) && keys == KEY_BIT(KEY_HOST));
 	CHECK(keys_by_name(BYTES("parent_args"), &keys) &&
 	      keys == (KEY_BIT(KEY_PARENT_ARGS) | KEY_BIT(KEY_PARENT_ARGS_TRUNCATED)));

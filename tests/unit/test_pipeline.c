@@ -115,6 +115,20 @@ TEST(fork_exec_and_exit_are_started_and_exited)
 	end();
 }
 
+TEST(time_of_an_exec_is_that_of_its_started)
+{
+	begin_live((struct pipeline_config){ 0 });
+	make_fork(10, 1000, 1, 1);
+	feed();
+	make_exec(10, 1000, 2000, "sh", 3, 2);
+	feed();
+	CHECK_INT(proctable_find(pipeline_table(pipeline), 10, 0)->process.exec_time, seen[0].time);
+	make_fork(11, 3000, 10, 1000);
+	feed();
+	CHECK_INT(proctable_find(pipeline_table(pipeline), 11, 0)->process.starter_exec_time, seen[0].time);
+	end();
+}
+
 TEST(fork_without_exec_has_no_seq)
 {
 	begin_live((struct pipeline_config){ 0 });

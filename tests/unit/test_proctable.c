@@ -212,6 +212,40 @@ TEST(fork_shares_the_image)
 	CHECK_INT(proctable_memory(table), 0);
 }
 
+static void check_starter(const struct entry *entry, uint32_t pid, uint64_t start, uint64_t exec_time)
+{
+	CHECK_INT(entry->process.starter, pid);
+	CHECK_INT(entry->process.starter_start, start);
+	CHECK_INT(entry->process.starter_exec_time, exec_time);
+}
+
+TEST(starter_is_the_program_that_a_process_came_from)
+{
+	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
+	struct process program = some(7, 100), p;
+	struct entry *shell, *subshell, *child;
+
+	program.execed = true;
+	program.exec_time = 55;
+	shell = add(table, program);
+	check_starter(shell, 0, 0, 0);
+	subshell = fork_(table, child_of(&program, 8, 101));
+	check_starter(subshell, 7, 100, 55);
+	program.exec_time = 66;
+	proctable_remove(table, exec(table, program));
+	/* The subshell came from what the shell ran then, and so does what it forks, although the shell has ended. */
+	p = child_of(&subshell->process, 9, 102);
+	child = fork_(table, p);
+	proctable_remove(table, subshell);
+	p.execed = true;
+	p.exec_time = 77;
+	child = exec(table, p);
+	check_starter(child, 7, 100, 55);
+	check_starter(fork_(table, child_of(&p, 10, 103)), 9, 102, 77);
+	/* Of one whose own start was lost it is not known. */
+	check_starter(fork_(table, child_of(&shell->process, 11, 104)), 0, 0, 0);
+}
+
 TEST(fork_of_an_unknown_parent_has_no_image)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);

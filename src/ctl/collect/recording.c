@@ -154,6 +154,16 @@ static struct program *program_at(struct program *program, uint64_t time)
 	return program;
 }
 
+/* The program of that process from which another process came. */
+static struct program *starter_in(const struct process_entry *entry, const struct parsed *parsed)
+{
+	struct program *program = entry->last;
+
+	while (program && program->exec_time != parsed->process.starter_exec_time)
+		program = program->previous;
+	return program ? program : program_at(entry->last, parsed->process.start_time);
+}
+
 static size_t count_ancestors(const struct process *process)
 {
 	struct bytes name;
@@ -167,9 +177,9 @@ static size_t count_ancestors(const struct process *process)
 }
 
 /*
- * A process that has not called exec, such as a subshell, is reported with `forks` only. If the parent is one, that
- * which forked it is the nearest of the ancestors that is known: by its name and its distance from pid 1. Of several
- * that could be it, the one that started last is taken.
+ * A process that has not called exec, such as a subshell, is reported with `forks` only. If the parent is one, and
+ * there is no starter_id, that which forked it is the nearest of the ancestors that is known: by its name and its
+ * distance from pid 1. Of several that could be it, the one that started last is taken.
  */
 static struct program *guess_starter(const struct process_table *table, const struct process *process)
 {
@@ -202,8 +212,12 @@ static struct process_entry *get(struct process_table *table, const struct parse
 	memcpy(entry->id, parsed->id.data, parsed->id.size);
 	entry->pid = process->tgid;
 	parent = parsed->parent_id.data ? find(table, parsed->parent_id) : NULL;
+	if (!parent && parsed->starter_id.data)
+		parent = find(table, parsed->starter_id);
 	if (parent)
-		entry->starter = parent->last ? program_at(parent->last, process->start_time) : parent->starter;
+		entry->starter = parent->last ? starter_in(parent, parsed) : parent->starter;
+	else if (parsed->starter_id.data)
+		; /* it is known, and not in the recording */
 	else if (parsed->parent_id.data && process->ppid > 1)
 		entry->starter = guess_starter(table, process);
 	entry->ancestors = count_ancestors(process);

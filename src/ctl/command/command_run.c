@@ -74,10 +74,11 @@ static int open_output(struct run *run)
 
 static int subscribe(struct run *run)
 {
-	char request[96];
+	char request[128];
 	int r;
 
-	snprintf(request, sizeof(request), "{\"tree\":%d,\"snapshot\":false,\"fields\":\"all\"}\n",
+	snprintf(request, sizeof(request),
+		 "{\"tree\":%d,\"snapshot\":false,\"fields\":[\"all\",\"starter_id\",\"starter_exec_time\"]}\n",
 		 (int)run->child.pid);
 	r = source_open_socket(&run->source, run->options->socket, request);
 	if (r >= 0)

@@ -110,6 +110,8 @@ static const struct slot slots[KEY_MAX] = {
 	[KEY_PARENT_EXE] = TEXT(extras.parent_exe),
 	[KEY_PARENT_ARGS] = LIST(extras.parent_args),
 	[KEY_PARENT_ARGS_TRUNCATED] = FLAG(extras.parent_args_truncated),
+	[KEY_STARTER_ID] = TEXT(starter_id),
+	[KEY_STARTER_EXEC_TIME] = TIME(process.starter_exec_time),
 	[KEY_COUNT] = NUMBER(event.lost.count),
 	[KEY_WHERE] = SPECIAL(PARSED_TEXT),
 	[KEY_FIRST_SEQ] = NUMBER(event.lost.first_seq),
@@ -223,6 +225,19 @@ static bool id_parts(struct bytes id, uint64_t *ret_boot, uint64_t *ret_start)
 
 	return first && first != last && digits((struct bytes){ id.data, (size_t)(first - id.data) }, 16, ret_boot) &&
 	       digits((struct bytes){ last + 1, id.size - (size_t)(last + 1 - id.data) }, 16, ret_start);
+}
+
+static bool id_pid(struct bytes id, uint32_t *ret)
+{
+	const char *first = id.size ? memchr(id.data, '-', id.size) : NULL,
+		   *last = id.size ? memrchr(id.data, '-', id.size) : NULL;
+	uint64_t pid;
+
+	if (!first || first == last || !digits((struct bytes){ first + 1, (size_t)(last - first - 1) }, 10, &pid) ||
+	    pid > UINT32_MAX)
+		return false;
+	*ret = (uint32_t)pid;
+	return true;
 }
 
 static bool place(struct bytes text, enum lost_where *ret)
@@ -363,6 +378,8 @@ void parsed_end(struct parsed *parsed)
 	process->source = event->source;
 	id_parts(parsed->id, &event->boot, &process->start);
 	id_parts(parsed->parent_id, &event->boot, &process->parent_start);
+	if (id_pid(parsed->starter_id, &process->starter))
+		id_parts(parsed->starter_id, &event->boot, &process->starter_start);
 	end_tty(parsed);
 	process->ids_known = parsed_has(parsed, KEY_EUID);
 	process->image.exe_ctime_known = parsed_has(parsed, KEY_EXE_CTIME);

@@ -18,7 +18,7 @@ struct parsed {
 	key_set keys;	   /* those that the event had and that are understood */
 	struct bytes type; /* as it was: an event's, or subscribed, stats, rejected, or one of a later version */
 	struct bytes id;   /* data NULL: none */
-	struct bytes parent_id;
+	struct bytes parent_id, starter_id;
 	struct bytes tty;
 	struct bytes source;			   /* as it was */
 	struct bytes error_name;		   /* of EVENT_ERROR */

@@ -271,11 +271,12 @@ static bool passes_key(const struct query *query, const struct parsed *parsed, e
 	for (size_t i = 0; i < query->match_count; i++)
 		look.plain |= query->matches[i].key == key && !query->matches[i].excludes;
 	/* These are kept as they came, not as the daemon's encoder would make them. */
-	if (key == KEY_ID || key == KEY_PARENT_ID || key == KEY_TTY || key == KEY_SOURCE) {
-		struct bytes value = key == KEY_ID	    ? parsed->id
-				     : key == KEY_PARENT_ID ? parsed->parent_id
-				     : key == KEY_TTY	    ? parsed->tty
-							    : parsed->source;
+	if (key == KEY_ID || key == KEY_PARENT_ID || key == KEY_STARTER_ID || key == KEY_TTY || key == KEY_SOURCE) {
+		struct bytes value = key == KEY_ID	     ? parsed->id
+				     : key == KEY_PARENT_ID  ? parsed->parent_id
+				     : key == KEY_STARTER_ID ? parsed->starter_id
+				     : key == KEY_TTY	     ? parsed->tty
+							     : parsed->source;
 
 		if (value.data)
 			look_at(&look, key, value);

@@ -188,6 +188,8 @@ static void write_key(struct text *text, const struct parsed *parsed, enum key k
 		text_name(text, parsed->id);
 	else if (key == KEY_PARENT_ID)
 		text_name(text, parsed->parent_id);
+	else if (key == KEY_STARTER_ID)
+		text_name(text, parsed->starter_id);
 	else if (key == KEY_TTY)
 		text_name(text, parsed->tty);
 	else if (key == KEY_SOURCE)
