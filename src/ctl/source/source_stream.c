@@ -63,8 +63,8 @@ static int fill(struct stream *s)
 static int next_line(struct stream *s, struct bytes *ret)
 {
 	for (;;) {
-		char *from = s->buffer.data + s->begin, *newline = NULL;
 		size_t size = s->buffer.size - s->begin;
+		char *from = size > 0 ? s->buffer.data + s->begin : NULL, *newline = NULL;
 		int r;
 
 		if (size > s->searched)
