@@ -37,6 +37,20 @@ __attribute__((unused)) static struct tap_test *tap_tests, **tap_last = &tap_tes
 	}                                                           \
 	static void test_##id(void)
 
+/* What a file's tests begin and end with, in their child. */
+__attribute__((unused)) static void (*tap_begin)(void), (*tap_end)(void);
+
+#define SETUP(function)                                          \
+	__attribute__((constructor)) static void tap_setup(void) \
+	{                                                        \
+		tap_begin = function;                            \
+	}
+#define TEARDOWN(function)                                          \
+	__attribute__((constructor)) static void tap_teardown(void) \
+	{                                                           \
+		tap_end = function;                                 \
+	}
+
 /* Ends a test that hangs; generously, for a machine that is busy, and where valgrind makes everything slow. */
 static inline void tap_limit(unsigned seconds)
 {
@@ -99,7 +113,11 @@ static inline int tap_main(void)
 		if (child < 0)
 			abort();
 		if (child == 0) {
+			if (tap_begin)
+				tap_begin();
 			t->run();
+			if (tap_end)
+				tap_end();
 			fflush(stdout);
 			exit(0);
 		}

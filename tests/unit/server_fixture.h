@@ -36,6 +36,7 @@ void make_directory(void);
 void begin(const char *socket);
 void end_server(void);
 void end(void);
+TEARDOWN(end)
 /* Until there is nothing to do; how many turns that were. */
 unsigned settle(void);
 int new_socket(void);

@@ -52,6 +52,7 @@ static void begin(void)
 	pipeline_go_live(pipeline);
 	CHECK_INT(consumer_new(&consumer, NULL, pipeline, false, NULL, &none, NULL), 0);
 }
+SETUP(begin)
 
 static void end(void)
 {
@@ -60,6 +61,7 @@ static void end(void)
 	source_end(&own);
 	source_end(&previous);
 }
+TEARDOWN(end)
 
 static uint32_t *reserve_exec(struct fake_source *fake, unsigned tgid)
 {
@@ -76,7 +78,6 @@ TEST(loss_is_reported_after_all_that_was_recorded_before)
 {
 	uint32_t *head;
 
-	begin();
 	CHECK_INT(consumer_set_source(consumer, own.source), 0);
 	head = reserve_exec(&own, 10);
 	own.source->shared->lost_events = 3;
@@ -89,12 +90,10 @@ TEST(loss_is_reported_after_all_that_was_recorded_before)
 	CHECK_INT(lost, 3);
 	CHECK_INT(consumer_drain(consumer), 0);
 	CHECK_INT(lost, 3);
-	end();
 }
 
 TEST(loss_before_the_source_was_set_is_not_reported)
 {
-	begin();
 	own.source->shared->lost_events = 7;
 	CHECK_INT(consumer_set_source(consumer, own.source), 0);
 	CHECK_INT(consumer_drain(consumer), 0);
@@ -102,12 +101,10 @@ TEST(loss_before_the_source_was_set_is_not_reported)
 	own.source->shared->lost_events++;
 	CHECK_INT(consumer_drain(consumer), 0);
 	CHECK_INT(lost, 1);
-	end();
 }
 
 TEST(takeover_reports_each_record_of_both_sources_once)
 {
-	begin();
 	send_exec(&previous, 10);
 	CHECK_INT(consumer_set_previous(consumer, previous.source), 0);
 	CHECK_INT(consumer_settle(consumer), 0);
@@ -124,25 +121,21 @@ TEST(takeover_reports_each_record_of_both_sources_once)
 	CHECK_INT(consumer_drain(consumer), 2);
 	CHECK_INT(started, 3);
 	CHECK_INT(lost, 2);
-	end();
 }
 
 /* What follows it in the ring would be lost too. */
 TEST(takeover_counts_an_incomplete_record_as_lost)
 {
-	begin();
 	reserve_exec(&previous, 10);
 	send_exec(&previous, 11);
 	CHECK_INT(consumer_set_previous(consumer, previous.source), 0);
 	CHECK_INT(consumer_settle(consumer), 0);
 	CHECK_INT(started, 1);
 	CHECK_INT(lost, 1);
-	end();
 }
 
 TEST(settling_leaves_an_incomplete_record_in_our_own_ring)
 {
-	begin();
 	send_exec(&own, 10);
 	reserve_exec(&own, 11);
 	CHECK_INT(consumer_set_source(consumer, own.source), 0);
@@ -150,7 +143,6 @@ TEST(settling_leaves_an_incomplete_record_in_our_own_ring)
 	CHECK_INT(started, 1);
 	CHECK_INT(lost, 0);
 	CHECK(ringbuf_used(own.source->ring) > 0);
-	end();
 }
 
 static void compute(void)
@@ -169,7 +161,6 @@ static void lose_cpu(void)
 
 TEST(turn_ends_when_it_took_much_cpu_time)
 {
-	begin();
 	CHECK_INT(consumer_set_source(consumer, own.source), 0);
 	for (unsigned i = 0; i < 10; i++)
 		send_exec(&own, 10 + i);
@@ -179,18 +170,15 @@ TEST(turn_ends_when_it_took_much_cpu_time)
 	spend_time = lose_cpu;
 	consumer_drain(consumer);
 	CHECK_INT(started, 10);
-	end();
 }
 
 TEST(consumer_sleeps_only_when_its_ring_is_empty)
 {
-	begin();
 	CHECK(record_source_sleep(own.source));
 	CHECK_INT(own.source->shared->wake_at, 1);
 	send_exec(&own, 10);
 	CHECK(!record_source_sleep(own.source));
 	CHECK_INT(own.source->shared->wake_at, FAKE_RING_SIZE / 4);
-	end();
 }
 
 TAP_MAIN

@@ -87,6 +87,7 @@ static void begin(void)
 	source.table = pipeline_table(pipeline);
 	pipeline_go_live(pipeline);
 }
+SETUP(begin)
 
 static void end(void)
 {
@@ -94,12 +95,12 @@ static void end(void)
 	json_free(json);
 	CHECK_INT(line_memory(), 0);
 }
+TEARDOWN(end)
 
 TEST(lines_equal_those_encoded_alone)
 {
 	static const char odd[] = "\xff\xfe\0\"quoted\"\0\0caf\xc3\xa9";
 
-	begin();
 	make_fork(10, 1000, 1, 1);
 	feed();
 	make_exec(10, 1000, 2000, odd, sizeof(odd), 4);
@@ -111,7 +112,6 @@ TEST(lines_equal_those_encoded_alone)
 	feed();
 	CHECK_INT(seen, 4);
 	CHECK_INT(cut_lines, 0);
-	end();
 }
 
 /* Arguments of 1 MB. */
@@ -137,14 +137,12 @@ TEST(large_values_are_in_memory_once)
 {
 	size_t size;
 
-	begin();
 	requested = 0;
 	size = feed_large();
 	CHECK_INT(seen, 1);
 	CHECK(cut_lines > 10);
 	/* One of 1 MB of arguments, with its twin in base64; and what is small of the others. */
 	CHECK(memory > 2 * size && memory < 4 * size);
-	end();
 }
 
 /* Sets with keys on request and sets without, of an event whose line is cut. */
@@ -152,7 +150,6 @@ TEST(keys_on_request_are_cut_too)
 {
 	size_t size;
 
-	begin();
 	make_exec(1, 1, 900, "parent\0-x", 10, 2);
 	feed();
 	size = feed_large();
@@ -161,7 +158,6 @@ TEST(keys_on_request_are_cut_too)
 	/* The line of all keys is encoded again where a set asks for more; then no more. */
 	CHECK(memory < 8 * size);
 	CHECK(has_host && has_parent);
-	end();
 }
 
 TAP_MAIN

@@ -22,6 +22,7 @@ static void begin(void)
 	source.users = users;
 	source.groups = groups;
 }
+SETUP(begin)
 
 static void add(const struct process *process)
 {
@@ -40,7 +41,6 @@ TEST(names_are_those_of_the_ids)
 {
 	struct process process = { .uid = 1000, .gid = 50, .loginuid = 1001 };
 
-	begin();
 	make(&process, KEYS_EVERY);
 	CHECK(bytes_equal(extras.host, BYTES("host.example")));
 	CHECK(bytes_equal(extras.user, BYTES("bob")));
@@ -61,7 +61,6 @@ TEST(parent_is_found_by_its_identity)
 	struct process parent = { .tgid = 10, .start = 5, .image = { .exe = BYTES("/p"), .args = BYTES("p\0-x\0") } };
 	struct process child = { .tgid = 11, .ppid = 10, .parent_start = 5 };
 
-	begin();
 	add(&parent);
 	make(&child, KEYS_EVERY);
 	CHECK(bytes_equal(extras.parent_exe, BYTES("/p")));
@@ -84,7 +83,6 @@ TEST(long_arguments_of_a_parent_are_cut_between_two)
 	static char args[3 * 30000];
 	struct process parent = { .tgid = 10, .start = 5 }, child = { .ppid = 10, .parent_start = 5 };
 
-	begin();
 	for (size_t i = 0; i < sizeof(args); i++)
 		args[i] = (i + 1) % 30000 ? 'a' : '\0';
 	parent.image.args = (struct bytes){ args, sizeof(args) };
@@ -109,7 +107,6 @@ TEST(limit_of_an_output_is_for_the_arguments_of_the_parent_too)
 	const struct event *view;
 	struct event_cut cut;
 
-	begin();
 	add(&parent);
 	extras.made = 0;
 	CHECK(event_cut_args(&event, KEYS_ALL, 10, &cut) == &event);
@@ -128,7 +125,6 @@ TEST(nothing_is_made_that_is_not_asked_for)
 {
 	struct process process = { .uid = 1000, .loginuid = 1001 };
 
-	begin();
 	make(&process, KEYS_ALL);
 	CHECK(extras.made == 0);
 	make(&process, KEY_BIT(KEY_HOST));

@@ -20,6 +20,7 @@ static void end(void)
 	groups_free(groups);
 	event_parser_free(parser);
 }
+TEARDOWN(end)
 
 static void add(const char *line)
 {
@@ -93,7 +94,6 @@ TEST(sums_of_a_group_are_those_of_its_ends)
 	CHECK_INT(sums->below_1s_cpu_ns, 40 * MS);
 	CHECK_INT(sums->longest_ns, 1500 * MS);
 	CHECK_INT(find("/x")->running, 1);
-	end();
 }
 
 TEST(exec_moves_a_process_to_its_new_group)
@@ -107,7 +107,6 @@ TEST(exec_moves_a_process_to_its_new_group)
 	stop("a", "/bin/ls", 1, 1, 0);
 	CHECK_INT(find("/bin/ls")->running, 0);
 	CHECK_INT(groups_running(groups), 0);
-	end();
 }
 
 TEST(process_that_was_there_is_running_but_not_started)
@@ -117,7 +116,6 @@ TEST(process_that_was_there_is_running_but_not_started)
 	add("{\"type\":\"started\",\"source\":\"resync\",\"id\":\"b\",\"exe\":\"/x\"}");
 	CHECK_INT(find("/x")->sums.started, 1);
 	CHECK_INT(find("/x")->running, 2);
-	end();
 }
 
 /* What dash and execvp(3) do for "convert" along /usr/local/bin:/usr/bin. */
@@ -130,7 +128,6 @@ TEST(search_along_path_is_no_failure_if_the_program_is_found)
 	CHECK_INT(groups_total(groups)->errors, 0);
 	CHECK_INT(groups_total(groups)->searched, 2);
 	CHECK_INT(find("/usr/local/bin/convert")->sums.errors, 0);
-	end();
 }
 
 /* As an output with path_search = fold has them. */
@@ -142,7 +139,6 @@ TEST(folded_searches_are_counted_by_their_tries)
 	CHECK_INT(groups_total(groups)->errors, 1);
 	CHECK_INT(groups_total(groups)->searched, 6);
 	CHECK_INT(find("/usr/bin/x")->sums.searched, 4);
-	end();
 }
 
 TEST(search_that_finds_nothing_is_one_failure)
@@ -155,7 +151,6 @@ TEST(search_that_finds_nothing_is_one_failure)
 	CHECK_INT(groups_total(groups)->errors, 1);
 	CHECK_INT(groups_total(groups)->searched, 2);
 	CHECK_INT(find("/bin/convert")->sums.errors, 1);
-	end();
 }
 
 /* ENOEXEC and other names are no step of a search, and so is what another process does. */
@@ -169,7 +164,6 @@ TEST(other_failures_are_no_search)
 	fail("c", "/bin/two", 2);
 	CHECK_INT(groups_total(groups)->errors, 4);
 	CHECK_INT(groups_total(groups)->searched, 0);
-	end();
 }
 
 TEST(groups_beyond_the_limit_are_summed_up)
@@ -205,7 +199,6 @@ TEST(groups_beyond_the_limit_are_summed_up)
 	CHECK_INT(find("/large")->running, 0);
 	CHECK_INT(find(NULL)->running, 0);
 	CHECK_INT(groups_total(groups)->ended, 1000);
-	end();
 }
 
 TEST(reset_keeps_what_runs)
@@ -226,7 +219,6 @@ TEST(reset_keeps_what_runs)
 	groups_reset(groups);
 	groups_sort(groups, ORDER_NAME, &count);
 	CHECK_INT(count, 0);
-	end();
 }
 
 /* More processes than the first table has room for, ended in another order. */
@@ -246,7 +238,6 @@ TEST(many_processes_are_followed)
 	}
 	CHECK_INT(find("/x")->running, 0);
 	CHECK_INT(groups_running(groups), 0);
-	end();
 }
 
 TAP_MAIN

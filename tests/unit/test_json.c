@@ -26,6 +26,13 @@ static void begin(void)
 	event = (struct event){ .type = EVENT_STARTED, .process = &process };
 	CHECK_INT(json_new(&json), 0);
 }
+SETUP(begin)
+
+static void end(void)
+{
+	json_free(json);
+}
+TEARDOWN(end)
 
 /* The line as a string; it must be JSON for yajl's parser, which looks at the UTF-8 too. */
 static char *encode(key_set keys)
@@ -59,7 +66,6 @@ static void check(key_set keys, const char *expected)
 
 TEST(whole_line_has_every_key)
 {
-	begin();
 	process = (struct process){
 		.tgid = 22022, .start = 0xabc, .start_time = 1509722216890551865, .ppid = 15785, .parent_start = 0x123,
 		.uid = 1000, .gid = 1000, .ids_known = true, .loginuid = 1000, .session_id = 3,
@@ -90,12 +96,10 @@ TEST(whole_line_has_every_key)
 		      "\"tty\":\"pts/3\",\"cwd\":\"/root\",\"cgroup\":\"/a\",\"unit\":\"b\",\"pid_ns\":1,"
 		      "\"ns_pid\":22022,"
 		      "\"mnt_ns\":2,\"exe_inode\":7,\"exe_dev\":\"8:1\",\"ancestors\":[\"bash\",\"systemd\"]"));
-	json_free(json);
 }
 
 TEST(lost_and_live_have_their_lines)
 {
-	begin();
 	event = (struct event){
 		.type = EVENT_LOST,
 		.time = 1,
@@ -106,12 +110,10 @@ TEST(lost_and_live_have_their_lines)
 	event = (struct event){ .type = EVENT_LIVE, .time = 1 };
 	check(KEYS_ALL, "{\"type\":\"live\",\"time\":\"1970-01-01T00:00:00.000000001Z\"}");
 	check(0, "{\"type\":\"live\"}");
-	json_free(json);
 }
 
 TEST(numbers_above_int64_are_exact)
 {
-	begin();
 	process.image.exe_inode = UINT64_MAX;
 	check(KEY_BIT(KEY_EXE_INODE), STARTED("\"exe_inode\":18446744073709551615"));
 	process.image.exe_inode = (uint64_t)INT64_MAX + 1;
@@ -119,12 +121,10 @@ TEST(numbers_above_int64_are_exact)
 	event.type = EVENT_ERROR;
 	event.error = 13;
 	check(KEY_BIT(KEY_ERROR_CODE), "{\"type\":\"error\",\"error_code\":-13}");
-	json_free(json);
 }
 
 TEST(strings_are_escaped_as_json_demands)
 {
-	begin();
 	process.comm = BYTES("\"\\/\b\f\n\r\t\1\x1f\x7f");
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\\u001F\\u007F\""));
 	process.comm = BYTES("a\0b");
@@ -132,7 +132,6 @@ TEST(strings_are_escaped_as_json_demands)
 	/* UTF-8 goes as it is. */
 	process.comm = BYTES("\xc3\xa4\xef\xbf\xbd\xf0\x9f\x98\x80");
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\xc3\xa4\xef\xbf\xbd\xf0\x9f\x98\x80\""));
-	json_free(json);
 }
 
 #define BAD "\xef\xbf\xbd"
@@ -179,7 +178,6 @@ TEST(terminal_controls_are_escaped)
 {
 	char value[64], expected[128];
 
-	begin();
 	for (unsigned code = 0x20; code < 0x10000; code++) {
 		size_t pad = code % 9, used = pad, n, out;
 
@@ -201,20 +199,17 @@ TEST(terminal_controls_are_escaped)
 		strcat(expected, "\xc3\xa4xyzxyzxyz\"}");
 		check(KEY_BIT(KEY_CGROUP), expected);
 	}
-	json_free(json);
 }
 
 /* Arguments and variables too; bytes that are not UTF-8 stay bytes, and the raw twin is exact. */
 TEST(terminal_controls_are_escaped_in_every_kind_of_value)
 {
-	begin();
 	process.image.args = BYTES("\xc2\x9b"
 				   "31m\0\xe2\x80\xae\xff\0");
 	process.image.env = BYTES("A\x7f=\xe2\x81\xa6\0");
 	check(KEY_BIT(KEY_ARGS) | KEY_BIT(KEY_ENV),
 	      STARTED("\"args\":[\"\\u009B31m\",\"\\u202E" BAD "\"],\"args_raw\":[\"wpszMW0=\",\"4oCu/w==\"],"
 		      "\"env\":{\"A\\u007F\":\"\\u2066\"}"));
-	json_free(json);
 }
 
 /* Values are looked at eight bytes at a time. */
@@ -222,7 +217,6 @@ TEST(any_byte_is_valid_at_any_place)
 {
 	char value[20], escaped[8], expected[96];
 
-	begin();
 	for (size_t size = 1; size < sizeof(value); size++) {
 		for (size_t at = 0; at < size; at++) {
 			for (int byte = 0; byte < 0x100; byte += byte < 0x80 ? 1 : 0x3f) {
@@ -236,12 +230,10 @@ TEST(any_byte_is_valid_at_any_place)
 			}
 		}
 	}
-	json_free(json);
 }
 
 TEST(raw_twin_only_where_bytes_are_not_utf8)
 {
-	begin();
 	process.comm = BYTES("\xff");
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"" BAD "\",\"comm_raw\":\"/w==\""));
 	process.comm = BYTES("a\xc3");
@@ -252,12 +244,10 @@ TEST(raw_twin_only_where_bytes_are_not_utf8)
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"" BAD " " BAD BAD "\",\"comm_raw\":\"8J+YIMCv\""));
 	process.comm = BYTES("");
 	check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"\""));
-	json_free(json);
 }
 
 TEST(raw_twin_follows_its_key)
 {
-	begin();
 	process.comm = process.parent_comm = process.image.exe = process.image.filename = process.image.cwd =
 		BYTES("/\xfe");
 	process.image.cgroup = process.image.unit = process.image.container_id = BYTES("\xfe");
@@ -269,12 +259,10 @@ TEST(raw_twin_follows_its_key)
 		      "\"cwd\":\"/" BAD "\",\"cwd_raw\":\"L/4=\",\"cgroup\":\"" BAD "\",\"unit\":\"" BAD "\","
 		      "\"container_id\":\"" BAD "\""));
 	check(KEY_BIT(KEY_PID), STARTED("\"pid\":0"));
-	json_free(json);
 }
 
 TEST(args_raw_has_all_arguments)
 {
-	begin();
 	process.image.args = BYTES("ls\0\0\xfe\0foobar\0");
 	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"ls\",\"\",\"" BAD
 					 "\",\"foobar\"],\"args_raw\":[\"bHM=\",\"\",\"/g==\",\"Zm9vYmFy\"]"));
@@ -287,20 +275,16 @@ TEST(args_raw_has_all_arguments)
 	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[]"));
 	process.image.args = BYTES("\0");
 	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"\"]"));
-	json_free(json);
 }
 
 TEST(ancestors_have_no_raw_twin)
 {
-	begin();
 	process.ancestors = BYTES("a\xff\0b\0");
 	check(KEY_BIT(KEY_ANCESTORS), STARTED("\"ancestors\":[\"a" BAD "\",\"b\"]"));
-	json_free(json);
 }
 
 TEST(env_is_an_object)
 {
-	begin();
 	process.image.env = BYTES("A=1\0B=x=y\0C=\0");
 	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"A\":\"1\",\"B\":\"x=y\",\"C\":\"\"}"));
 	/* The first counts, as for getenv; the order stays. */
@@ -313,7 +297,6 @@ TEST(env_is_an_object)
 	/* Two names that look the same once they are UTF-8. */
 	process.image.env = BYTES("\xff=1\0\xfe=2\0V=\xff\0");
 	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"" BAD "\":\"1\",\"V\":\"" BAD "\"}"));
-	json_free(json);
 }
 
 TEST(repeated_env_names_take_linear_time)
@@ -321,7 +304,6 @@ TEST(repeated_env_names_take_linear_time)
 	enum { MANY = 500000 };
 	char *env = malloc(4 * MANY);
 
-	begin();
 	CHECK(env);
 	for (size_t i = 0; i < MANY; i++)
 		memcpy(env + 4 * i, i % 2 ? "A=1" : "B=2", 4);
@@ -329,7 +311,6 @@ TEST(repeated_env_names_take_linear_time)
 	tap_limit(20); /* would be hours if each were compared with each */
 	check(KEY_BIT(KEY_ENV), STARTED("\"env\":{\"B\":\"2\",\"A\":\"1\"}"));
 	free(env);
-	json_free(json);
 }
 
 TEST(two_megabytes_of_arguments_are_encoded)
@@ -337,7 +318,6 @@ TEST(two_megabytes_of_arguments_are_encoded)
 	enum { SIZE = 2 << 20 };
 	char *args = malloc(SIZE), *text;
 
-	begin();
 	CHECK(args);
 	/* The worst: six bytes for each of one, and the whole again in base64. */
 	memset(args, 1, SIZE);
@@ -354,14 +334,12 @@ TEST(two_megabytes_of_arguments_are_encoded)
 	CHECK_INT(strlen(text), strlen(STARTED("\"args\":[]")) + 3 * SIZE - 1);
 	free(text);
 	free(args);
-	json_free(json);
 }
 
 TEST(events_are_encoded_independently)
 {
 	char *first, *again;
 
-	begin();
 	process.comm = BYTES("\xff");
 	process.image.args = BYTES("a\0b\xfe\0");
 	process.image.env = BYTES("A=1\0A=2\0");
@@ -372,7 +350,6 @@ TEST(events_are_encoded_independently)
 		free(again);
 	}
 	free(first);
-	json_free(json);
 }
 
 #ifndef SANITIZED
@@ -386,7 +363,6 @@ TEST(failed_allocation_returns_enomem)
 
 	if (getenv("LD_PRELOAD")) /* valgrind needs memory of its own */
 		return;
-	begin();
 	big = malloc(SIZE);
 	CHECK(big);
 	memset(big, 'x', SIZE);
@@ -406,7 +382,6 @@ TEST(failed_allocation_returns_enomem)
 		check(KEY_BIT(KEY_COMM), STARTED("\"comm\":\"ls\""));
 	}
 	free(big);
-	json_free(json);
 }
 
 TEST(memory_of_a_long_event_is_given_back)
@@ -415,7 +390,6 @@ TEST(memory_of_a_long_event_is_given_back)
 	char *big = malloc(SIZE);
 	size_t before;
 
-	begin();
 	CHECK(big);
 	memset(big, 0xff, SIZE);
 	process.comm = BYTES("\xff");
@@ -425,7 +399,6 @@ TEST(memory_of_a_long_event_is_given_back)
 	free(encode(KEYS_ALL));
 	CHECK(mallinfo2().hblkhd + mallinfo2().uordblks <= before + (1 << 20));
 	free(big);
-	json_free(json);
 }
 #endif
 

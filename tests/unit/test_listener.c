@@ -51,7 +51,6 @@ TEST(connection_above_the_limit_is_rejected_with_a_reason)
 	CHECK(!ended && strstr(text, "\"live\""));
 	take(b);
 	CHECK(!ended);
-	end();
 }
 
 TEST(accepting_pauses_without_descriptors)
@@ -89,7 +88,6 @@ TEST(accepting_pauses_without_descriptors)
 	} while (!strstr(text, "\"live\""));
 	/* valgrind lets the kernel accept one, and then closes it, where the limit forbids it. */
 	CHECK(stats().accepted == 100 || getenv("VALGRIND"));
-	end();
 }
 
 static int listening(int type)
@@ -126,7 +124,6 @@ TEST(socket_of_systemd_is_used_and_not_removed)
 	listener = open(directory, O_RDONLY | O_DIRECTORY);
 	CHECK_INT(try_begin("", listener), -EPERM);
 	CHECK(fcntl(listener, F_GETFD) >= 0);
-	end();
 }
 
 TEST(stale_socket_is_replaced_and_no_other_file)
@@ -171,7 +168,6 @@ TEST(stale_socket_is_replaced_and_no_other_file)
 	CHECK_INT(lstat(path, &st), 0);
 	CHECK(S_ISLNK(st.st_mode));
 	unlink(path);
-	end();
 }
 
 TEST(missing_group_admits_only_root_and_is_logged)
@@ -200,7 +196,6 @@ TEST(missing_group_admits_only_root_and_is_logged)
 	CHECK_INT(stat(path, &st), 0);
 	CHECK_INT(st.st_mode & 07777, 0664);
 	CHECK_INT(st.st_gid, getgid());
-	end();
 }
 
 TEST(socket_file_of_another_daemon_is_kept)
@@ -219,7 +214,6 @@ TEST(socket_file_of_another_daemon_is_kept)
 	end_server();
 	CHECK_INT(stat(path, &st), 0);
 	close(other);
-	end();
 }
 
 /* A client that the kernel says is of that user. */
@@ -274,7 +268,6 @@ TEST(one_user_cannot_take_all_connections)
 	CHECK(!is_refused(client_of(1000), ""));
 	CHECK(is_refused(client_of(1000), "per_user"));
 	CHECK(!is_refused(client_of(0), ""));
-	end();
 }
 
 /* By the mode and the group of the file, which may change while they are connected. */
@@ -315,7 +308,6 @@ TEST(reload_closes_connections_that_lost_access)
 	take(late);
 	CHECK(ended);
 	CHECK_INT(stats().subscribers, 1);
-	end();
 }
 
 /* Of many daemons that start over a stale socket at once one has it, and its file is there. */
@@ -367,9 +359,6 @@ TEST(one_of_many_concurrent_starts_has_the_socket)
 		CHECK_INT(status, 0);
 		unlink(path);
 	}
-	settings = settings_free(settings);
-	CHECK_INT(rmdir(directory), 0);
-	free(text);
 }
 
 TEST(stalled_connection_is_closed_for_a_new_one)
@@ -399,7 +388,6 @@ TEST(stalled_connection_is_closed_for_a_new_one)
 	/* Nobody is stuck any more. */
 	CHECK(is_refused(client(), "max_subscribers"));
 	later_us = 0;
-	end();
 }
 
 TAP_MAIN

@@ -95,7 +95,9 @@ static void end(void)
 {
 	lookup = lookup_free(lookup);
 	close(root);
+	root = -1;
 }
+TEARDOWN(end)
 
 static void check_bytes(struct bytes a, struct bytes b)
 {
@@ -155,7 +157,6 @@ TEST(answers_come_in_the_order_of_the_queries)
 	check_all(1, NULL);
 	lookup_rest(lookup);
 	check_all(3, NULL);
-	end();
 }
 
 TEST(each_kind_of_query_is_answered)
@@ -183,7 +184,6 @@ TEST(each_kind_of_query_is_answered)
 	CHECK_INT(answers[4].result, -ESRCH);
 	CHECK(!answers[4].alive);
 	CHECK_INT(answers[5].result, -ESRCH);
-	end();
 }
 
 TEST(blocked_processes_are_left_out_and_counted)
@@ -203,7 +203,6 @@ TEST(blocked_processes_are_left_out_and_counted)
 	put(4, "cmdline", BYTES("number\0004\0"));
 	lookup_rest(lookup);
 	check_all(4, (const unsigned[]){ 0, args, 0, 0 });
-	end();
 }
 
 TEST(blocked_processes_take_a_bounded_time)
@@ -223,7 +222,6 @@ TEST(blocked_processes_take_a_bounded_time)
 	/* Beyond TOTAL_MS nothing is asked for that may wait: 96 times PATIENCE_MS would be 4.8 s. */
 	printf("# %.3f s\n", took);
 	CHECK(getenv("VALGRIND") || took < 3);
-	end();
 }
 
 TEST(processes_with_a_locked_mmap_are_read_on_demand)
@@ -236,7 +234,6 @@ TEST(processes_with_a_locked_mmap_are_read_on_demand)
 	check_all(3, (const unsigned[]){ 0, args, 0 });
 	queries[1].insist = true;
 	check_all(3, NULL);
-	end();
 }
 
 TEST(reads_that_never_block_may_block)
@@ -260,7 +257,6 @@ TEST(reads_that_never_block_may_block)
 				CHECK_INT(answers[i].process.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_CGROUP));
 		}
 	}
-	end();
 }
 
 static pid_t only_child(void)
@@ -283,14 +279,12 @@ TEST(killed_child_is_replaced)
 	child = only_child();
 	if (child == 0) {
 		printf("# not done: no CONFIG_PROC_CHILDREN\n");
-		end();
 		return;
 	}
 	CHECK_INT(kill(child, SIGKILL), 0);
 	while (kill(child, 0) == 0 && waitpid(child, NULL, WNOHANG) == 0)
 		usleep(1000);
 	check_all(COUNT, NULL);
-	end();
 }
 
 TEST(free_leaves_no_child)
@@ -329,7 +323,6 @@ TEST(queries_larger_than_the_board_are_answered)
 		}
 	}
 	CHECK_INT(lookup_pending(lookup), 0);
-	end();
 }
 
 TAP_MAIN

@@ -72,7 +72,6 @@ TEST(name_continues_after_what_was_acknowledged)
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\n"), 1);
 	close(fd);
-	end();
 }
 
 TEST(reader_without_acknowledgement_continues_after_what_was_written)
@@ -92,7 +91,6 @@ TEST(reader_without_acknowledgement_continues_after_what_was_written)
 	CHECK_INT(count_of("\"resumed\":true,\"stream\":\"0000000000000123\",\"last_seq\":10}"), 1);
 	check_numbers(11, 20);
 	close(fd);
-	end();
 }
 
 /* Events with so long a line that it is written in parts, until the socket takes no more. */
@@ -131,7 +129,6 @@ TEST(connection_may_end_within_a_line)
 	memmove(text, strstr(text, "{\"type\":\"subscribed\""), size + 1);
 	check_numbers(1, 40);
 	close(fd);
-	end();
 }
 
 TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
@@ -181,7 +178,6 @@ TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
 		CHECK_INT(last + lost, 2000);
 	}
 	close(fd);
-	end();
 }
 
 TEST(new_subscription_of_a_name_replaces_the_old_one)
@@ -210,7 +206,6 @@ TEST(new_subscription_of_a_name_replaces_the_old_one)
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"seq\"]}\n");
 	CHECK_STR(last_line(), "{\"type\":\"started\",\"seq\":4}");
 	close(fd);
-	end();
 }
 
 TEST(newer_connection_takes_the_name)
@@ -229,7 +224,6 @@ TEST(newer_connection_takes_the_name)
 	CHECK(ended);
 	close(old);
 	close(fd);
-	end();
 }
 
 TEST(forgotten_name_is_an_ordinary_subscription)
@@ -260,7 +254,6 @@ TEST(forgotten_name_is_an_ordinary_subscription)
 	CHECK_INT(count_of("\"type\":\"forgotten\""), 2);
 	CHECK_INT(count_of("\"named\":[]"), 1);
 	close(other);
-	end();
 }
 
 TEST(rejected_request_leaves_the_name_without_a_connection)
@@ -287,7 +280,6 @@ TEST(rejected_request_leaves_the_name_without_a_connection)
 		  getuid() == 0 ? 2 : 1);
 	CHECK_INT(count_of("\"unacknowledged\":15"), 1);
 	close(fd);
-	end();
 }
 
 TEST(names_are_bounded)
@@ -311,7 +303,6 @@ TEST(names_are_bounded)
 	fd = asking("{\"name\":\"n0\"}\n");
 	CHECK_INT(count_of("\"resumed\":true"), 1);
 	close(fd);
-	end();
 }
 
 TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
@@ -344,7 +335,6 @@ TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
 	CHECK_INT(count_of("\"type\":\"lost\""), 0);
 	CHECK_INT(count_of("\n"), 1);
 	close(fd);
-	end();
 }
 
 TEST(mark_counts_what_comes_again)
@@ -369,7 +359,6 @@ TEST(mark_counts_what_comes_again)
 	later_us = 0;
 	CHECK_INT(count_of("\"last_seq\":7,\"count\":7}"), 1);
 	close(fd);
-	end();
 }
 
 TAP_MAIN

@@ -31,6 +31,7 @@ static void begin(void)
 	CHECK_INT(setenv("NOTIFY_SOCKET", name, 1), 0);
 	alarm(30);
 }
+SETUP(begin)
 
 /* The next message, with the descriptor that came with it in *ret_fd (-1); "" if there is none. */
 static const char *next(int *ret_fd)
@@ -83,7 +84,6 @@ static void let(unsigned filled)
 
 TEST(message_is_sent_at_once)
 {
-	begin();
 	notify_send("READY=1\nSTATUS=%d processes", 7);
 	CHECK_STR(next(NULL), "READY=1\nSTATUS=7 processes");
 	CHECK_INT(notify_waiting(), 0);
@@ -115,7 +115,6 @@ TEST(sent_descriptor_stays_open)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
 
-	begin();
 	CHECK(fd >= 0);
 	notify_store("kept-a", fd);
 	CHECK(fcntl(fd, F_GETFD) >= 0);
@@ -130,7 +129,6 @@ TEST(unsent_messages_stay_in_order)
 	unsigned n;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
 
-	begin();
 	n = fill();
 	notify_store("a", fd);
 	notify_store_remove("b");
@@ -150,7 +148,6 @@ TEST(watchdog_message_goes_first)
 {
 	unsigned n;
 
-	begin();
 	n = fill();
 	notify_send("STATUS=1");
 	notify_send("WATCHDOG=1");
@@ -168,7 +165,6 @@ TEST(newer_message_replaces_one_of_its_kind)
 {
 	unsigned n;
 
-	begin();
 	n = fill();
 	notify_send("STATUS=1");
 	notify_send("READY=1\nSTATUS=2");
@@ -188,7 +184,6 @@ TEST(removed_name_is_not_stored)
 	unsigned n;
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), lowest;
 
-	begin();
 	n = fill();
 	lowest = dup(fd);
 	close(lowest);
@@ -217,7 +212,6 @@ TEST(queue_is_bounded)
 {
 	sd_event *event = NULL;
 
-	begin();
 	CHECK(sd_event_new(&event) >= 0);
 	CHECK_INT(notify_watch(event, on_note, NULL), 0);
 	fill();
@@ -237,7 +231,6 @@ TEST(timer_sends_the_queue)
 	sd_event *event = NULL;
 	unsigned n;
 
-	begin();
 	CHECK(sd_event_new(&event) >= 0);
 	CHECK_INT(notify_watch(event, on_note, NULL), 0);
 	n = fill();
@@ -253,7 +246,6 @@ TEST(flush_ends_in_time)
 {
 	struct timespec begun, ended;
 
-	begin();
 	fill();
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	CHECK(!notify_flush(100));

@@ -64,12 +64,14 @@ static void begin(void)
 	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
 }
+SETUP(begin)
 
 static void end(void)
 {
 	CHECK_INT(n_held, 0);
 	pipeline = pipeline_free(pipeline);
 }
+TEARDOWN(end)
 
 /* A process starts at 1000 times its pid. */
 static uint64_t start_of(unsigned pid)
@@ -115,7 +117,6 @@ static void check_sent(size_t i, enum event_type type, uint64_t seq, uint32_t tr
 
 TEST(search_that_succeeds_leaves_no_error_and_a_count)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/cc");
 	fails(10, 10, 2 * MS, ENOTDIR, "/etc/passwd/cc");
 	fails(10, 10, 3 * MS, EACCES, "cc");
@@ -126,12 +127,10 @@ TEST(search_that_succeeds_leaves_no_error_and_a_count)
 	/* The next exec of the same name is another search. */
 	succeeds(10, 10, 5 * MS, "/usr/bin/cc");
 	check_sent(1, EVENT_STARTED, 5, 0);
-	end();
 }
 
 TEST(search_that_fails_leaves_its_last_error)
 {
-	begin();
 	succeeds(10, 10, 1 * MS, "/bin/sh");
 	fails(10, 10, 2 * MS, ENOENT, "/usr/bin/nope");
 	fails(10, 10, 3 * MS, ENOENT, "/bin/nope");
@@ -139,12 +138,10 @@ TEST(search_that_fails_leaves_its_last_error)
 	CHECK_INT(count, 3);
 	check_sent(1, EVENT_ERROR, 3, 2);
 	check_sent(2, EVENT_EXITED, 4, 0);
-	end();
 }
 
 TEST(another_name_ends_a_search)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/bin/one");
 	fails(10, 10, 2 * MS, ENOENT, "/usr/bin/on");
 	CHECK_INT(count, 1);
@@ -153,12 +150,10 @@ TEST(another_name_ends_a_search)
 	CHECK_INT(count, 3);
 	check_sent(1, EVENT_ERROR, 2, 1);
 	check_sent(2, EVENT_STARTED, 3, 0);
-	end();
 }
 
 TEST(error_that_ends_the_search_stands_for_it)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/script");
 	fails(10, 10, 2 * MS, ENOEXEC, "/usr/bin/script");
 	CHECK_INT(count, 1);
@@ -169,14 +164,12 @@ TEST(error_that_ends_the_search_stands_for_it)
 	fails(10, 10, 4 * MS, EPERM, "/usr/bin/script");
 	CHECK_INT(count, 3);
 	check_sent(2, EVENT_ERROR, 4, 1);
-	end();
 }
 
 TEST(errors_without_a_name_are_never_held)
 {
 	char path[300];
 
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "");
 	fails(10, 10, 2 * MS, ENOENT, "/usr/bin/");
 	path[0] = '/';
@@ -191,12 +184,10 @@ TEST(errors_without_a_name_are_never_held)
 	record.error.flags = ERROR_F_FILENAME_CUT;
 	feed();
 	CHECK_INT(count, 5);
-	end();
 }
 
 TEST(search_ends_after_its_time)
 {
-	begin();
 	fails(10, 10, 1000 * MS, ENOENT, "/usr/bin/nope");
 	CHECK_INT(pipeline_search_deadline(pipeline), 1200 * MS);
 	fails(10, 10, 1100 * MS, ENOENT, "/bin/nope");
@@ -214,12 +205,10 @@ TEST(search_ends_after_its_time)
 	check_sent(2, EVENT_ERROR, 4, 1);
 	pipeline_stop_searches(pipeline);
 	CHECK_INT(count, 4);
-	end();
 }
 
 TEST(endless_search_is_reported)
 {
-	begin();
 	for (unsigned i = 0; i < 50; i++)
 		fails(10, 10, 1000 * MS + i * 100 * MS, ENOENT, "/opt/tool");
 	ends(10, 6000 * MS);
@@ -228,12 +217,10 @@ TEST(endless_search_is_reported)
 	check_sent(0, EVENT_ERROR, 11, 11);
 	check_sent(3, EVENT_ERROR, 44, 11);
 	check_sent(4, EVENT_ERROR, 50, 6);
-	end();
 }
 
 TEST(threads_search_at_once)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/one");
 	fails(10, 11, 2 * MS, ENOENT, "/usr/local/bin/two");
 	fails(10, 10, 3 * MS, ENOENT, "/usr/bin/one");
@@ -245,12 +232,10 @@ TEST(threads_search_at_once)
 	CHECK_INT(count, 3);
 	check_sent(count - 1, EVENT_STARTED, 6, 3);
 	CHECK(sent[0].seq + sent[1].seq == 3 + 5 && sent[0].tries + sent[1].tries == 2 + 1);
-	end();
 }
 
 TEST(fork_ends_the_search_of_its_thread)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/one");
 	fails(10, 11, 2 * MS, ENOENT, "/usr/local/bin/two");
 	make_fork(20, 3 * MS, 10, start_of(10));
@@ -263,12 +248,10 @@ TEST(fork_ends_the_search_of_its_thread)
 	succeeds(10, 10, 4 * MS, "/usr/bin/one");
 	CHECK_INT(count, 2);
 	check_sent(1, EVENT_STARTED, 3, 2);
-	end();
 }
 
 TEST(loss_ends_all_searches_first)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/one");
 	fails(11, 11, 2 * MS, ENOENT, "/usr/local/bin/two");
 	pipeline_loss(pipeline, 1, 0, 0, 3 * MS);
@@ -281,22 +264,18 @@ TEST(loss_ends_all_searches_first)
 	set_path(&record.exec.filename, "/usr/bin/one");
 	feed();
 	check_sent(3, EVENT_STARTED, 4, 0);
-	end();
 }
 
 TEST(end_of_a_process_that_was_not_in_the_table_ends_its_search)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/bin/nope");
 	ends(10, 2 * MS);
 	CHECK_INT(count, 1);
 	check_sent(0, EVENT_ERROR, 1, 1);
-	end();
 }
 
 TEST(another_process_of_the_pid_has_no_part_in_the_search)
 {
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/one");
 	make_exec(10, start_of(10) + 1, 2 * MS, NULL, 0, 0);
 	set_path(&record.exec.filename, "/usr/bin/one");
@@ -305,12 +284,10 @@ TEST(another_process_of_the_pid_has_no_part_in_the_search)
 	check_sent(0, EVENT_STARTED, 2, 0);
 	pipeline_stop_searches(pipeline);
 	CHECK_INT(count, 2);
-	end();
 }
 
 TEST(oldest_search_ends_for_one_too_many)
 {
-	begin();
 	for (unsigned pid = 1; pid <= SEARCHES_MAX; pid++)
 		fails(pid, pid, 1 * MS, ENOENT, "/usr/bin/nope");
 	fails(1, 1, 2 * MS, ENOENT, "/bin/nope");
@@ -322,17 +299,14 @@ TEST(oldest_search_ends_for_one_too_many)
 	CHECK_INT(sent[0].pid, 2);
 	pipeline_stop_searches(pipeline);
 	CHECK_INT(count, SEARCHES_MAX + 2 - 1);
-	end();
 }
 
 TEST(nothing_is_held_where_no_output_folds)
 {
 	folds = false;
-	begin();
 	fails(10, 10, 1 * MS, ENOENT, "/usr/local/bin/one");
 	CHECK_INT(count, 1);
 	CHECK_INT(pipeline_search_deadline(pipeline), 0);
-	end();
 }
 
 /* Written by one pipeline, read by another. */
@@ -352,7 +326,6 @@ static void hand_over(void)
 
 TEST(searches_continue_in_the_next_daemon)
 {
-	begin();
 	fails(9, 9, 1 * MS, ENOENT, "/usr/local/bin/zero");
 	fails(10, 10, 2 * MS, ENOENT, "/usr/local/bin/one");
 	fails(11, 11, 3 * MS, ENOENT, "/usr/local/bin/two");
@@ -372,7 +345,6 @@ TEST(searches_continue_in_the_next_daemon)
 	CHECK_INT(count, 5);
 	CHECK_INT(sent[3].pid, 12);
 	CHECK_INT(sent[4].pid, 13);
-	end();
 }
 
 /*
@@ -505,6 +477,7 @@ TEST(random_searches_are_folded_exactly)
 		srand(seed);
 		count = 0;
 		make_calls();
+		end();
 		begin();
 		for (size_t i = 0; i < CALLS; i++) {
 			feed_call(&calls[i]);
@@ -513,7 +486,6 @@ TEST(random_searches_are_folded_exactly)
 		}
 		pipeline_stop_searches(pipeline);
 		check_calls();
-		end();
 	}
 }
 

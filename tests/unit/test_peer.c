@@ -32,7 +32,6 @@ TEST(half_closed_connection_keeps_its_stream)
 	CHECK_INT(count_of("\"type\":\"started\""), 1);
 	CHECK(!ended);
 	CHECK_INT(stats().subscribers, 2);
-	end();
 }
 
 TEST(requests_before_a_half_close_are_all_answered)
@@ -48,7 +47,6 @@ TEST(requests_before_a_half_close_are_all_answered)
 	CHECK_INT(count_of("\"type\":\"stats\""), 100);
 	CHECK_INT(count_of("\n"), 100);
 	CHECK(!ended);
-	end();
 }
 
 TEST(requests_may_be_fragmented_anywhere)
@@ -68,7 +66,6 @@ TEST(requests_may_be_fragmented_anywhere)
 				 "\"comm\":[\"\xe2\x82\xac*\"],\"stream\":\"0000000000000123\",\"last_seq\":0}");
 	CHECK_INT(count_of("\"type\":\"stats\""), 1);
 	CHECK(strstr(text, "\"own\":7"));
-	end();
 }
 
 /* A request of that many bytes, with its end. */
@@ -119,7 +116,6 @@ TEST(request_line_is_limited_to_64_KiB)
 	take(fd);
 	CHECK_INT(count_of("\"type\":\"subscribed\""), 1);
 	CHECK(!ended);
-	end();
 }
 
 TEST(invalid_request_is_rejected_and_the_connection_closed)
@@ -156,7 +152,6 @@ TEST(invalid_request_is_rejected_and_the_connection_closed)
 	}
 	settle();
 	CHECK_INT(stats().subscribers, 0);
-	end();
 }
 
 TEST(rejected_is_the_last_line_within_a_snapshot_too)
@@ -175,7 +170,6 @@ TEST(rejected_is_the_last_line_within_a_snapshot_too)
 	CHECK_INT(count_of("\"seq\""), 0);
 	CHECK(strstr(last_line(), "{\"type\":\"rejected\"") == last_line());
 	CHECK(ended);
-	end();
 }
 
 TEST(rejected_connection_closes_without_being_read)
@@ -195,7 +189,6 @@ TEST(rejected_connection_closes_without_being_read)
 	CHECK_INT(stats().subscribers, 0);
 	take(fd); /* whatever was in the socket: whole lines but the last */
 	CHECK(ended);
-	end();
 }
 
 TEST(one_turn_handles_few_requests)
@@ -221,7 +214,6 @@ TEST(one_turn_handles_few_requests)
 	CHECK_INT(count_of("\n"), 1);
 	take(fd);
 	CHECK(count_of("\n") > 900);
-	end();
 }
 
 TEST(requests_without_reading_take_bounded_memory)
@@ -256,7 +248,6 @@ TEST(requests_without_reading_take_bounded_memory)
 		CHECK_INT(stats().subscribers, 0);
 		CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
 	}
-	end();
 }
 
 TEST(subscription_replaces_the_snapshot_under_way)
@@ -290,7 +281,6 @@ TEST(subscription_replaces_the_snapshot_under_way)
 	CHECK_INT(count_of("\"snapshot\":true"), 4); /* and in the answer */
 	CHECK(strstr(text, "\"pid\":4,") && strstr(text, "\"pid\":5,") && strstr(text, "\"pid\":6,"));
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
-	end();
 }
 
 TEST(slow_subscriber_can_still_narrow_its_filter)
@@ -321,7 +311,6 @@ TEST(slow_subscriber_can_still_narrow_its_filter)
 	CHECK_INT(count_of("\"type\":\"started\""), 0);
 	CHECK(strstr(text, "\"count\":1,"));
 	execs(5000, 1);
-	end();
 }
 
 TEST(filter_as_large_as_the_queue_is_refused)
@@ -338,7 +327,6 @@ TEST(filter_as_large_as_the_queue_is_refused)
 	ask(fd, request);
 	take(fd);
 	CHECK(ended && strstr(text, "\"type\":\"rejected\",\"reason\":\"the filter takes more memory"));
-	end();
 }
 
 TAP_MAIN

@@ -90,6 +90,7 @@ static void end(void)
 {
 	pipeline = pipeline_free(pipeline);
 }
+TEARDOWN(end)
 
 TEST(fork_exec_and_exit_are_started_and_exited)
 {
@@ -112,7 +113,6 @@ TEST(fork_exec_and_exit_are_started_and_exited)
 	CHECK_INT(seen[1].status, 0x300);
 	CHECK_INT(seen[1].args_size, 6);
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
-	end();
 }
 
 TEST(time_of_an_exec_is_that_of_its_started)
@@ -141,7 +141,6 @@ TEST(fork_without_exec_has_no_seq)
 	make_error(11, 100, 200, ENOENT);
 	feed();
 	CHECK_INT(seen[0].seq, 1);
-	end();
 }
 
 TEST(fork_in_a_snapshot_has_its_exited)
@@ -167,7 +166,6 @@ TEST(fork_in_a_snapshot_has_its_exited)
 	feed();
 	CHECK_INT(seen[1].seq, 1);
 	cursor = proctable_cursor_free(cursor);
-	end();
 }
 
 TEST(forks_are_events_where_configured)
@@ -184,7 +182,6 @@ TEST(forks_are_events_where_configured)
 	CHECK_STR(seen[1].exe, "/usr/bin/ls");
 	CHECK_INT(seen[2].type, EVENT_EXITED);
 	CHECK_INT(seen[2].args_size, 3);
-	end();
 }
 
 TEST(second_exit_of_a_process_is_ignored)
@@ -196,7 +193,6 @@ TEST(second_exit_of_a_process_is_ignored)
 	feed();
 	feed();
 	CHECK_INT(count, 2);
-	end();
 }
 
 TEST(argument_chunks_are_joined_among_others)
@@ -220,7 +216,6 @@ TEST(argument_chunks_are_joined_among_others)
 	CHECK_INT(count, 1);
 	CHECK_INT(seen[0].args_size, sizeof(block));
 	CHECK(!seen[0].truncated);
-	end();
 }
 
 TEST(lost_chunk_truncates_the_arguments)
@@ -248,7 +243,6 @@ TEST(lost_chunk_truncates_the_arguments)
 	feed();
 	CHECK(seen[1].truncated && seen[1].has_args);
 	CHECK_INT(seen[1].args_size, 0);
-	end();
 }
 
 TEST(orphaned_chunks_are_bounded)
@@ -267,7 +261,6 @@ TEST(orphaned_chunks_are_bounded)
 	}
 	pipeline_stats(pipeline, &stats);
 	CHECK_INT(stats.malformed, 0);
-	end();
 }
 
 TEST(orphaned_chunks_take_little_memory)
@@ -299,7 +292,6 @@ TEST(orphaned_chunks_take_little_memory)
 	later_s = 0;
 	pipeline_stats(pipeline, &stats);
 	CHECK_INT(stats.arg_chunks_bytes, 0);
-	end();
 }
 
 TEST(full_table_keeps_less_and_reports_all)
@@ -318,7 +310,6 @@ TEST(full_table_keeps_less_and_reports_all)
 	CHECK(!seen[0].truncated);
 	CHECK(seen[1].truncated && seen[1].args_size <= PROCTABLE_ARGS_MAX && seen[1].args_size > 3900);
 	CHECK_INT(seen[1].argc, 80);
-	end();
 }
 
 TEST(loss_is_reported_once_in_its_place)
@@ -347,7 +338,6 @@ TEST(loss_is_reported_once_in_its_place)
 	begin_live((struct pipeline_config){ .forks = true });
 	pipeline_loss(pipeline, 2, 3, 0, 100);
 	CHECK_INT(seen[0].count, 5);
-	end();
 }
 
 TEST(reused_pid_ends_its_previous_process)
@@ -367,7 +357,6 @@ TEST(reused_pid_ends_its_previous_process)
 	make_exit(10, 1000, 9500, 0);
 	feed();
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
-	end();
 }
 
 TEST(loading_sends_no_events_and_repeats_nothing)
@@ -400,7 +389,6 @@ TEST(loading_sends_no_events_and_repeats_nothing)
 	make_exit(12, 1500, 3000, 0);
 	feed();
 	CHECK_INT(count, 0); /* told to nobody */
-	end();
 }
 
 /* Of one whose exec was recorded and listed too, what the probe saw is kept. */
@@ -427,7 +415,6 @@ TEST(record_replaces_what_proc_had_while_loading)
 	feed();
 	CHECK_INT(count, 1);
 	CHECK_INT(proctable_find(pipeline_table(pipeline), 11, 0)->process.source, SOURCE_PROC);
-	end();
 }
 
 TEST(exit_of_a_process_that_was_ending_at_the_start_is_no_loss)
@@ -446,7 +433,6 @@ TEST(exit_of_a_process_that_was_ending_at_the_start_is_no_loss)
 	}
 	pipeline_stats(pipeline, &stats);
 	CHECK_INT(stats.unreported, 1);
-	end();
 }
 
 /* A crash: another pipeline knows who ran then as they are now, and is given what waited. */
@@ -518,7 +504,6 @@ TEST(replay_continues_after_a_crash)
 	feed();
 	CHECK_INT(count, 5);
 	watched = NULL;
-	end();
 }
 
 TEST(fork_of_a_known_process_is_an_event_in_a_replay_only)
@@ -548,7 +533,6 @@ TEST(exec_after_a_lost_fork_is_reported)
 	feed();
 	CHECK_INT(seen[0].type, EVENT_STARTED);
 	CHECK_INT(seen[0].start_time, EPOCH + 1000);
-	end();
 }
 
 /* bpf/preempted.bpf.h says when. */
@@ -562,7 +546,6 @@ TEST(exec_seen_by_two_probes_is_reported_once)
 	make_exec(10, 1000, 3000, "ls\0", 3, 1);
 	feed();
 	CHECK_INT(count, 2);
-	end();
 }
 
 TEST(stepped_clock_does_not_change_start_times)
@@ -578,7 +561,6 @@ TEST(stepped_clock_does_not_change_start_times)
 	CHECK_INT(seen[1].start_time, EPOCH + 1000);
 	CHECK_INT(seen[1].time, EPOCH + 5000000000 + 3000);
 	CHECK_INT(seen[2].start_time, EPOCH + 1000);
-	end();
 }
 
 TEST(invalid_records_are_counted_and_ignored)
@@ -594,7 +576,6 @@ TEST(invalid_records_are_counted_and_ignored)
 	CHECK_INT(stats.malformed, 1);
 	CHECK_INT(count, 0);
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
-	end();
 }
 
 TEST(errors_do_not_stick)
@@ -609,7 +590,6 @@ TEST(errors_do_not_stick)
 	CHECK_INT(count, 3);
 	CHECK_STR(seen[1].exe, "/bin/nope");
 	CHECK_STR(seen[2].exe, "/usr/bin/ls");
-	end();
 }
 
 TEST(exit_of_an_unknown_process_is_counted_lost)
@@ -644,7 +624,6 @@ TEST(exit_of_an_unknown_process_is_counted_lost)
 	/* A probe that could not run. */
 	pipeline_loss(pipeline, 0, 0, 5, 100);
 	CHECK_INT(seen[3].count, 5);
-	end();
 }
 
 TEST(arguments_read_later_complete_a_process)
@@ -674,7 +653,6 @@ TEST(arguments_read_later_complete_a_process)
 	CHECK(bytes_equal(image->args, BYTES("a\0")));
 	CHECK_INT(count, 0);
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
-	end();
 }
 
 TEST(missed_process_is_reported_by_a_resync)
@@ -706,7 +684,6 @@ TEST(missed_process_is_reported_by_a_resync)
 	CHECK_INT(pipeline_found(pipeline, &found, 9000), 0);
 	CHECK_INT(count, 3);
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
-	end();
 }
 
 TEST(secrets_are_in_neither_event_nor_table)
@@ -748,7 +725,6 @@ TEST(new_redaction_applies_to_the_table)
 	CHECK_INT(seen[1].type, EVENT_EXITED);
 	CHECK_INT(seen[1].args_size, 24);
 	CHECK(memcmp(seen[1].args, "x\0--password=[redacted]\0", 24) == 0);
-	end();
 }
 
 static struct image image_of_last;
@@ -817,7 +793,6 @@ TEST(unit_is_found_in_the_cgroup)
 	RECORD_PART(&record.exec.cgroup, "cron.service\0system.slice\0");
 	feed();
 	CHECK(bytes_equal((struct bytes){ cgroup_of_last, image_of_last.unit.size }, BYTES("cron.service")));
-	end();
 }
 
 TAP_MAIN

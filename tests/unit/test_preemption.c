@@ -33,6 +33,7 @@ static void begin(void)
 		}
 	}
 }
+SETUP(begin)
 
 /* A file's contents; NULL: there is none. */
 static void put(int file, const char *text)
@@ -52,7 +53,6 @@ static void put(int file, const char *text)
 
 TEST(version_has_the_fixed_preemption_model)
 {
-	begin();
 	CHECK(preemption_is_on(root)); /* not known */
 	put(RELEASE, "1.2.3-some\n");
 	put(VERSION, "#1 SMP Debian 5.10.223-1 (2024-08-10)\n");
@@ -70,7 +70,6 @@ TEST(version_has_the_fixed_preemption_model)
 
 TEST(preemption_model_chosen_at_boot_is_read)
 {
-	begin();
 	put(RELEASE, "1.2.3-some\n");
 	put(VERSION, "#1 SMP PREEMPT_DYNAMIC Debian 6.1.176-1 (2026-07-02)\n");
 	CHECK(preemption_is_on(root)); /* not known */

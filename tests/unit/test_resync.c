@@ -97,6 +97,7 @@ static void end(void)
 	ring = ringbuf_free(ring);
 	fake_ring_end(&producer);
 }
+TEARDOWN(end)
 
 /* Until it waits for the ring, or is over; what the last step returned. */
 static int step(void)
@@ -186,7 +187,6 @@ TEST(end_after_an_incomplete_record_has_its_status)
 	CHECK(ends[0].end.status_known);
 	CHECK_INT(ends[0].end.status, 9);
 	CHECK_INT(waitpid(pid, NULL, 0), pid);
-	end();
 }
 
 /* The list was read before that record was complete: what is behind it may be the end of what is listed. */
@@ -210,7 +210,6 @@ TEST(comparison_waits_for_records_made_during_the_listing)
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_PROBE);
 	end_child(pid);
-	end();
 }
 
 /* /proc may show its arguments already, as if they were of the exec that the list says. */
@@ -236,7 +235,6 @@ TEST(exec_between_listing_and_lookup_is_reported_once)
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_PROBE);
 	end_child(pid);
-	end();
 }
 
 TEST(lost_end_is_reported_once)
@@ -251,7 +249,6 @@ TEST(lost_end_is_reported_once)
 	CHECK(!ends[0].end.status_known);
 	CHECK_INT(ends[0].source, SOURCE_RESYNC);
 	CHECK_INT(waitpid(pid, NULL, 0), pid);
-	end();
 }
 
 /* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a
@@ -261,6 +258,8 @@ TEST(end_of_a_missed_process_adds_no_phantom)
 	for (int while_reading = 0; while_reading < 2; while_reading++) {
 		pid_t pid = waiting_child();
 
+		if (while_reading)
+			end();
 		begin();
 		pipeline_go_live(pipeline);
 		list_it(pid, 5, 0);
@@ -274,7 +273,6 @@ TEST(end_of_a_missed_process_adds_no_phantom)
 		CHECK_INT(started, 0);
 		CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
 		end_child(pid);
-		end();
 		listed = 0;
 	}
 }
@@ -298,7 +296,6 @@ TEST(exec_under_way_is_reported_by_its_record)
 	CHECK_INT(step(), 0);
 	CHECK_INT(started, 1);
 	end_child(pid);
-	end();
 }
 
 TEST(exec_with_a_lost_record_is_reported_once_it_is_over)
@@ -318,7 +315,6 @@ TEST(exec_with_a_lost_record_is_reported_once_it_is_over)
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_RESYNC);
 	end_child(pid);
-	end();
 }
 
 /* Its record may be lost or yet to come. Here it is lost. */
@@ -338,7 +334,6 @@ TEST(end_under_way_is_reported_once_it_is_over)
 	CHECK_INT(step(), 0);
 	CHECK_INT(ended, 1);
 	CHECK_INT(waitpid(pid, NULL, 0), pid);
-	end();
 }
 
 /* Nor as the parent that a child of it names: it may have passed the tracepoint before it had a probe. */
@@ -356,7 +351,6 @@ TEST(process_ending_at_the_start_is_not_added)
 	CHECK(proctable_find(pipeline_table(pipeline), (unsigned)child, 0));
 	end_child(pid);
 	end_child(child);
-	end();
 }
 
 /* Another one, whose file does not answer. */
@@ -376,7 +370,6 @@ TEST(unfinished_exec_hides_the_previous_for_a_limited_time)
 	CHECK_INT(r, 0);
 	CHECK_INT(started, 1);
 	end_child(pid);
-	end();
 }
 
 TEST(exec_under_way_at_the_start_is_reported_by_its_record)
@@ -393,7 +386,6 @@ TEST(exec_under_way_at_the_start_is_reported_by_its_record)
 		CHECK_INT(started, 1);
 	}
 	end_child(pid);
-	end();
 }
 
 TEST(hidden_process_is_not_reported_gone)
@@ -405,7 +397,6 @@ TEST(hidden_process_is_not_reported_gone)
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(ended, 0);
 	end_child(pid);
-	end();
 }
 
 static void *wait_in_thread(void *argument)
@@ -440,7 +431,6 @@ TEST(process_with_an_ended_leader_is_not_reported_gone)
 	CHECK_INT(ended, 0);
 	CHECK_INT(kill(pid, SIGKILL), 0);
 	CHECK_INT(waitpid(pid, NULL, 0), pid);
-	end();
 }
 
 TAP_MAIN

@@ -30,7 +30,6 @@ TEST(new_connection_receives_snapshot_live_and_events)
 	CHECK_INT(count_of("\n"), 2);
 	CHECK_INT(count_of("\"type\":\"exited\""), 1);
 	CHECK(!ended);
-	end();
 }
 
 /* Also where events wait behind the snapshot, which are not in it. */
@@ -53,7 +52,6 @@ TEST(live_has_the_number_of_the_last_event_before_the_snapshot)
 	CHECK_INT(count_of("\"seq\":"), 3);
 	CHECK(strstr(last_line(), "\"type\":\"subscribed\""));
 	CHECK(strstr(last_line(), "\"stream\":\"0000000000000123\",\"last_seq\":5005}"));
-	end();
 }
 
 TEST(snapshot_larger_than_a_socket_is_made_as_it_is_read)
@@ -71,7 +69,6 @@ TEST(snapshot_larger_than_a_socket_is_made_as_it_is_read)
 	CHECK_INT(count_of("\"snapshot\":true"), 5000);
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
 	CHECK_INT(stats().lost, 0);
-	end();
 }
 
 TEST(snapshot_with_a_filter_that_nothing_passes_takes_turns)
@@ -86,7 +83,6 @@ TEST(snapshot_with_a_filter_that_nothing_passes_takes_turns)
 	take_some(fd);
 	CHECK_INT(count_of("\n"), 1);
 	CHECK(strstr(text, "\"live\""));
-	end();
 }
 
 /* Each time it asks for another snapshot, what is queued goes before it: that must not free the queue for more. */
@@ -108,7 +104,6 @@ TEST(unread_snapshots_do_not_enlarge_the_queue)
 	take(fd);
 	CHECK_INT(count_of("\"type\":\"subscribed\""), 7);
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
-	end();
 }
 
 TEST(loss_is_reported_exactly_in_its_place)
@@ -147,7 +142,6 @@ TEST(loss_is_reported_exactly_in_its_place)
 	}
 	CHECK_INT(next, rounds * 20000 + 1);
 	CHECK(losses > 1);
-	end();
 }
 
 TEST(slow_subscriber_is_disconnected_where_configured)
@@ -169,7 +163,6 @@ TEST(slow_subscriber_is_disconnected_where_configured)
 	take_some(slow);
 	CHECK(ended && size > 0);
 	CHECK(!strstr(text, "\"lost\""));
-	end();
 }
 
 TEST(queues_are_flushed_for_a_limited_time_at_the_end)
@@ -217,7 +210,6 @@ TEST(queues_are_flushed_for_a_limited_time_at_the_end)
 	server_drain(server, 30000);
 	CHECK(now_ms() - began < 60000);
 	close(fd);
-	end();
 }
 
 TEST(reload_applies_what_needs_no_restart)
@@ -268,7 +260,6 @@ TEST(reload_applies_what_needs_no_restart)
 	execs(20000, 3000);
 	settle();
 	CHECK_INT(stats().subscribers, 0);
-	end();
 }
 
 TEST(text_survives_writes_that_end_within_a_character)
@@ -302,7 +293,6 @@ TEST(text_survives_writes_that_end_within_a_character)
 	for (unsigned pid = 1; pid <= 100; pid++)
 		euros += pid % 7;
 	CHECK_INT(euros, 1000000);
-	end();
 }
 
 /* Each process of 1 .. count calls exec again, with so many bytes of arguments. */
@@ -413,7 +403,6 @@ TEST(unread_snapshots_end_when_their_memory_is_used_up)
 		close(stalled[i]);
 	settle();
 	CHECK_INT(snapshots_take(), 0);
-	end();
 }
 
 TEST(large_lines_of_unread_snapshots_are_bounded)
@@ -451,7 +440,6 @@ TEST(large_lines_of_unread_snapshots_are_bounded)
 	CHECK_INT(count_of("\"live\""), 1);
 	for (unsigned i = 0; i < 30; i++)
 		close(fds[i]);
-	end();
 }
 
 TEST(disconnecting_within_a_snapshot_leaks_nothing)
@@ -484,7 +472,6 @@ TEST(disconnecting_within_a_snapshot_leaks_nothing)
 	execs(20001, 1);
 	CHECK_INT(stats().subscribers, 0);
 	settle();
-	end();
 }
 
 static unsigned count_fds(void)
@@ -600,7 +587,6 @@ TEST(two_thousand_hostile_connections_leak_nothing)
 	good = client();
 	take(good);
 	CHECK_INT(count_of("\"snapshot\":true"), 300);
-	end();
 }
 
 TAP_MAIN

@@ -31,6 +31,7 @@ static void begin(void)
 	pipeline_begin(&config);
 	pipeline_go_live(pipeline);
 }
+SETUP(begin)
 
 static void join(size_t queue, bool snapshot, const char *comm)
 {
@@ -56,6 +57,7 @@ static void end(void)
 	pipeline_free(pipeline);
 	json_free(json);
 }
+TEARDOWN(end)
 
 static void exec_of(unsigned pid)
 {
@@ -101,7 +103,6 @@ static unsigned count_of(const char *what)
 
 TEST(snapshot_is_followed_by_live_and_events)
 {
-	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
 		exec_of(pid);
 	join(1 << 20, true, NULL);
@@ -120,12 +121,10 @@ TEST(snapshot_is_followed_by_live_and_events)
 	CHECK(strstr(text, "\"type\":\"exited\"") > strstr(text, "\"live\""));
 	CHECK(!subscriber_has_output(subscriber));
 	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
-	end();
 }
 
 TEST(exited_is_sent_only_for_announced_processes)
 {
-	begin();
 	exec_of(1);
 	join(1 << 20, false, NULL);
 	exec_of(2);
@@ -134,7 +133,6 @@ TEST(exited_is_sent_only_for_announced_processes)
 	take_all();
 	CHECK_INT(count_of("\"type\":\"exited\""), 1);
 	CHECK(strstr(text, "\"pid\":2,") && !strstr(text, "\"pid\":1,"));
-	end();
 }
 
 TEST(loss_is_counted_in_its_place)
@@ -144,7 +142,6 @@ TEST(loss_is_counted_in_its_place)
 	unsigned long long first, last;
 	const char *at;
 
-	begin();
 	join(20000, false, NULL);
 	for (unsigned pid = 1; pid <= 300; pid++)
 		exec_of(pid);
@@ -167,7 +164,6 @@ TEST(loss_is_counted_in_its_place)
 	/* What stands before the loss came before it, what stands behind it after. */
 	CHECK(!strstr(at, "\"seq\":1,") && strstr(at, "\"pid\":1000,"));
 	CHECK(!strstr(text, "\"seq\":0"));
-	end();
 }
 
 static void exec_with(unsigned pid, size_t args_size)
@@ -186,7 +182,6 @@ TEST(line_larger_than_the_queue_is_lost_in_its_place)
 	struct subscriber_stats stats;
 	const char *at;
 
-	begin();
 	join(20000, false, NULL);
 	exec_of(1);
 	take_all();
@@ -208,14 +203,12 @@ TEST(line_larger_than_the_queue_is_lost_in_its_place)
 	CHECK(at < strstr(text, "\"seq\":3,") && !strstr(text, "\"seq\":2,"));
 	CHECK_INT(count_of("\n"), 3);
 	CHECK(!subscriber_has_output(subscriber));
-	end();
 }
 
 TEST(small_lines_stay_within_the_memory_of_the_queue)
 {
 	struct subscriber_stats stats;
 
-	begin();
 	join(1 << 20, false, NULL);
 	CHECK_INT(subscriber_configure(subscriber, KEY_BIT(KEY_TYPE), NULL, true), 0);
 	for (unsigned pid = 1; pid <= 40000; pid++)
@@ -225,12 +218,10 @@ TEST(small_lines_stay_within_the_memory_of_the_queue)
 	CHECK(line_memory() <= stats.queue && line_memory() > 512 << 10);
 	take_all();
 	CHECK_INT(count_of("\"started\"") + stats.lost, 40000);
-	end();
 }
 
 TEST(slow_subscriber_can_be_disconnected)
 {
-	begin();
 	join(20000, false, NULL);
 	subscriber_set_limits(subscriber, 20000, true);
 	CHECK(!subscriber_is_too_slow(subscriber));
@@ -238,7 +229,6 @@ TEST(slow_subscriber_can_be_disconnected)
 		exec_of(pid);
 	CHECK(subscriber_is_too_slow(subscriber) && subscriber_has_output(subscriber));
 	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_SLOW);
-	end();
 }
 
 TEST(new_filter_ends_the_snapshot_or_applies_to_it)
@@ -246,7 +236,6 @@ TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 	struct filter *filter;
 	const char *reason;
 
-	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
 		exec_of(pid);
 	join(1 << 20, true, NULL);
@@ -281,14 +270,12 @@ TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 	take_all();
 	CHECK_INT(count_of("\"type\":\"exited\""), 1);
 	CHECK(!strstr(text, "\"pid\":700,"));
-	end();
 }
 
 TEST(reply_follows_earlier_lines)
 {
 	struct line *answer;
 
-	begin();
 	join(1 << 20, false, NULL);
 	exec_of(1);
 	CHECK_INT(line_new(&answer, 7), 0);
@@ -299,7 +286,6 @@ TEST(reply_follows_earlier_lines)
 	take_all();
 	CHECK(strstr(text, "\"pid\":1,") < strstr(text, "answer\n"));
 	CHECK(strstr(text, "\"pid\":2,") > strstr(text, "answer\n"));
-	end();
 }
 
 static int say(const char *what, int (*how)(struct subscriber *, struct line *))
@@ -313,7 +299,6 @@ static int say(const char *what, int (*how)(struct subscriber *, struct line *))
 
 TEST(unwritten_replies_are_limited_in_number)
 {
-	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
 		exec_of(pid);
 	join(1 << 20, true, NULL);
@@ -336,7 +321,6 @@ TEST(unwritten_replies_are_limited_in_number)
 	}
 	take_all();
 	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_REPLIES_MAX);
-	end();
 }
 
 TEST(unread_replies_are_bounded_in_memory)
@@ -346,7 +330,6 @@ TEST(unread_replies_are_bounded_in_memory)
 
 	memset(large, 'a', 60000);
 	large[59999] = '\n';
-	begin();
 	join(1 << 20, false, NULL);
 	CHECK_INT(say(large, subscriber_reply), 0);
 	CHECK(subscriber_takes_replies(subscriber));
@@ -358,12 +341,10 @@ TEST(unread_replies_are_bounded_in_memory)
 	CHECK(subscriber_takes_replies(subscriber));
 	subscriber_stats(subscriber, &stats);
 	CHECK_INT(stats.queue, 0);
-	end();
 }
 
 TEST(last_line_ends_the_stream)
 {
-	begin();
 	join(1 << 20, false, NULL);
 	exec_of(1);
 	CHECK_INT(say("end\n", subscriber_finish), 0);
@@ -372,12 +353,10 @@ TEST(last_line_ends_the_stream)
 	CHECK_INT(count_of("\n"), 2);
 	CHECK(strstr(text, "\"pid\":1,") && strstr(text, "end\n") == text + size - 4);
 	CHECK(!subscriber_has_output(subscriber));
-	end();
 }
 
 TEST(last_line_follows_a_loss)
 {
-	begin();
 	join(20000, false, NULL);
 	for (unsigned pid = 1; pid <= 300; pid++)
 		exec_of(pid);
@@ -385,12 +364,10 @@ TEST(last_line_follows_a_loss)
 	take_all();
 	CHECK_INT(count_of("\"type\":\"lost\""), 1);
 	CHECK(strstr(text, "\"last_seq\":300}\nend\n") + strlen("\"last_seq\":300}\nend\n") == text + size);
-	end();
 }
 
 TEST(last_line_ends_a_snapshot)
 {
-	begin();
 	for (unsigned pid = 1; pid <= 500; pid++)
 		exec_of(pid);
 	join(1 << 20, true, NULL);
@@ -405,7 +382,6 @@ TEST(last_line_ends_a_snapshot)
 	CHECK_INT(count_of("\"seq\""), 0);
 	CHECK_INT(count_of("\"live\""), 0);
 	CHECK(strstr(text, "end\n") == text + size - 4);
-	end();
 }
 
 /* What was queued before a snapshot goes out before it, and is queue until then. */
@@ -414,7 +390,6 @@ TEST(snapshot_does_not_free_the_queue)
 	struct subscriber_stats stats;
 	unsigned long long count;
 
-	begin();
 	join(20000, false, NULL);
 	for (unsigned round = 0; round < 10; round++) {
 		for (unsigned pid = 1; pid <= 100; pid++)
@@ -434,7 +409,6 @@ TEST(snapshot_does_not_free_the_queue)
 	size = 0;
 	take_all();
 	CHECK_INT(count_of("\"type\":\"started\""), 20);
-	end();
 }
 
 TEST(snapshot_that_passes_nothing_takes_turns)
@@ -442,7 +416,6 @@ TEST(snapshot_that_passes_nothing_takes_turns)
 	unsigned turns = 0;
 	int r;
 
-	begin();
 	for (unsigned pid = 1; pid <= 10000; pid++)
 		exec_of(pid);
 	join(1 << 20, true, "nobody");
@@ -454,16 +427,13 @@ TEST(snapshot_that_passes_nothing_takes_turns)
 	CHECK_INT(turns, 2);
 	take();
 	CHECK_INT(count_of("\n"), 1);
-	end();
 }
 
 TEST(closed_connection_is_an_error)
 {
-	begin();
 	join(1 << 20, true, NULL);
 	close(fds[1]);
 	CHECK_INT(subscriber_write(subscriber), -EPIPE);
-	end();
 }
 
 /* A crash: another subscriber goes on with the same socket, over a table that was made anew. */
@@ -474,7 +444,6 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	struct subscriber *dead;
 	uint64_t told;
 
-	begin();
 	config.json = json;
 	exec_of(1);
 	join(20000, true, NULL);
@@ -515,7 +484,6 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	CHECK_INT(count_of("\"type\":\"started\""), 1);
 	CHECK_INT(count_of("\"type\":\"exited\""), 1);
 	subscriber_free(dead);
-	end();
 }
 
 TEST(snapshot_under_way_at_a_crash_starts_again)
@@ -523,7 +491,6 @@ TEST(snapshot_under_way_at_a_crash_starts_again)
 	struct checkpoint_stream left = { .joined = true, .had_snapshot = true, .in_snapshot = true };
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
 
-	begin();
 	config.json = json;
 	for (unsigned pid = 1; pid <= 10; pid++)
 		exec_of(pid);
@@ -533,7 +500,6 @@ TEST(snapshot_under_way_at_a_crash_starts_again)
 	CHECK_INT(count_of("\"snapshot\":true"), 10);
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
 	CHECK_INT(count_of("\n"), 11);
-	end();
 }
 
 /* A filter that has to look at every byte of an argument once for each of its patterns. */
@@ -578,7 +544,6 @@ TEST(costly_filter_loses_events_of_its_own_stream)
 	struct subscriber *other;
 	struct subscriber_stats stats;
 
-	begin();
 	config.json = json;
 	config.filter = costly(60);
 	CHECK_INT(subscriber_new(&subscriber, fds[0], &config, pipeline_table(pipeline)), 0);
@@ -608,7 +573,6 @@ TEST(costly_filter_loses_events_of_its_own_stream)
 	CHECK_INT(budget.users, 1);
 	subscriber_free(other);
 	CHECK_INT(budget.users, 0);
-	end();
 }
 
 /* Each turn is short, and all of them together have all. */
@@ -621,7 +585,6 @@ TEST(snapshot_with_a_costly_filter_takes_turns)
 	struct entry *entry;
 	int r;
 
-	begin();
 	config.json = json;
 	config.filter = costly(40);
 	config.budget = &budget;
@@ -645,7 +608,6 @@ TEST(snapshot_with_a_costly_filter_takes_turns)
 	CHECK_INT(count_of("\"type\":\"started\""), 2);
 	CHECK(strstr(text, "\"pid\":1}") && strstr(text, "\"pid\":3}"));
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
-	end();
 }
 
 TAP_MAIN
@@ -663,7 +625,6 @@ static unsigned long long last_number(const char *key)
 
 TEST(mark_counts_the_lines_of_events_before_it)
 {
-	begin();
 	exec_of(1);
 	join(1 << 20, true, NULL);
 	subscriber_mark(subscriber);
@@ -691,14 +652,12 @@ TEST(mark_counts_the_lines_of_events_before_it)
 	subscriber_mark(subscriber);
 	take_all();
 	CHECK_INT(last_number("\"count\":"), 1);
-	end();
 }
 
 TEST(mark_is_dropped_by_a_full_queue_and_counts_the_lost_line)
 {
 	unsigned pid = 1;
 
-	begin();
 	join(64 << 10, false, NULL);
 	while (!subscriber_is_dropping(subscriber))
 		exec_of(pid++);
@@ -711,7 +670,6 @@ TEST(mark_is_dropped_by_a_full_queue_and_counts_the_lost_line)
 	CHECK_INT(count_of("\"type\":\"mark\""), 1);
 	CHECK_INT(last_number("\"count\":"), count_of("\n") - 1);
 	CHECK_INT(last_number("\"last_seq\":"), pid - 1);
-	end();
 }
 
 TEST(args_bytes_cut_the_line_of_one_subscriber)
@@ -719,7 +677,6 @@ TEST(args_bytes_cut_the_line_of_one_subscriber)
 	char args[4000];
 	unsigned whole;
 
-	begin();
 	memset(args, 'x', sizeof(args));
 	for (size_t i = 9; i < sizeof(args); i += 10)
 		args[i] = '\0';
@@ -742,5 +699,4 @@ TEST(args_bytes_cut_the_line_of_one_subscriber)
 	whole = count_of("\"xxxxxxxxx\"");
 	CHECK_INT(whole, 420);
 	CHECK_INT(count_of("args_truncated"), 2);
-	end();
 }

@@ -64,6 +64,7 @@ static void end(void)
 	pipeline = pipeline_free(pipeline);
 	json_free(json);
 }
+TEARDOWN(end)
 
 /* A process of the pid, which starts at 1000 times that. */
 static void fails(unsigned pid, int error, const char *path)
@@ -118,7 +119,6 @@ TEST(error_of_a_search_is_sent_at_its_end)
 	take_all();
 	CHECK_STR(text, "{\"type\":\"started\",\"seq\":5,\"filename\":\"/c/one\",\"path_tries\":3}\n"
 			"{\"type\":\"error\",\"seq\":4,\"filename\":\"/b/two\",\"path_tries\":2}\n");
-	end();
 }
 
 TEST(stream_that_does_not_fold_has_no_path_tries)
@@ -131,7 +131,6 @@ TEST(stream_that_does_not_fold_has_no_path_tries)
 	take_all();
 	CHECK_STR(text, "{\"type\":\"error\",\"seq\":2,\"filename\":\"/b/one\"}\n"
 			"{\"type\":\"started\",\"seq\":3,\"filename\":\"/c/one\"}\n");
-	end();
 }
 
 TEST(hidden_success_drops_the_error)
@@ -149,7 +148,6 @@ TEST(hidden_success_drops_the_error)
 	pipeline_stop_searches(pipeline);
 	take_all();
 	CHECK_STR(text, "{\"type\":\"error\",\"seq\":2,\"filename\":\"/a/two\"}\n");
-	end();
 }
 
 TEST(new_subscription_and_rejection_come_after_what_is_held)
@@ -171,7 +169,6 @@ TEST(new_subscription_and_rejection_come_after_what_is_held)
 	CHECK_STR(text, "{\"type\":\"error\",\"seq\":1,\"filename\":\"/a/one\"}\nsubscribed\n"
 			"{\"type\":\"started\"}\n{\"type\":\"error\"}\nsubscribed\n");
 	CHECK_INT(checkpoint.waiting, 0);
-	end();
 }
 
 static void hand_over(void)
@@ -207,7 +204,6 @@ TEST(held_errors_are_handed_over)
 	CHECK_STR(text, "{\"type\":\"started\",\"seq\":5,\"filename\":\"/c/one\",\"path_tries\":2}\n"
 			"{\"type\":\"error\",\"seq\":3,\"filename\":\"/a/three\"}\n"
 			"{\"type\":\"error\",\"seq\":4,\"filename\":\"/b/two\",\"path_tries\":2}\n");
-	end();
 }
 
 TEST(held_errors_are_reported_lost_after_a_crash)
@@ -230,7 +226,6 @@ TEST(held_errors_are_reported_lost_after_a_crash)
 	CHECK_INT(subscriber_resume(subscriber, &left), 0);
 	take_all();
 	CHECK(strstr(text, "\"count\":2,\"where\":\"subscriber\",\"first_seq\":2,\"last_seq\":5") != NULL);
-	end();
 }
 
 /* The number after the text, and what follows it. */
@@ -276,7 +271,6 @@ TEST(full_queue_loses_held_errors_with_a_count)
 	printf("# %u received, %u lost\n", (unsigned)received, (unsigned)lost);
 	CHECK_INT(received + lost, PROCESSES);
 	CHECK(lost > 0 && received > 0);
-	end();
 }
 
 TAP_MAIN

@@ -45,6 +45,7 @@ static void begin(void)
 	CHECK(sd_event_new(&event) >= 0);
 	CHECK_INT(watchdog_new(&watchdog, event, PERIOD_US, &ops, &path), 0);
 }
+SETUP(begin)
 
 /* One look more, and what stood at it. */
 static void turn(void)
@@ -60,44 +61,38 @@ static void end(void)
 	watchdog = watchdog_free(watchdog);
 	event = sd_event_unref(event);
 }
+TEARDOWN(end)
 
 TEST(watchdog_is_off_without_a_period)
 {
 	struct watchdog *none = (struct watchdog *)&path;
 
-	CHECK(sd_event_new(&event) >= 0);
 	CHECK_INT(watchdog_new(&none, event, 0, &ops, &path), 0);
 	CHECK(none == NULL);
 	CHECK(watchdog_free(NULL) == NULL);
-	sd_event_unref(event);
 }
 
 TEST(watchdog_is_fed_while_idle)
 {
-	begin();
 	for (unsigned i = 1; i <= 5; i++) {
 		turn();
 		CHECK_INT(feeds, i);
 	}
 	CHECK_INT(pushes, 0);
-	end();
 }
 
 TEST(watchdog_is_fed_while_records_are_read)
 {
-	begin();
 	for (unsigned i = 1; i <= 5; i++) {
 		path = (struct watchdog_path){ .taken = i, .waiting = 4096 };
 		turn();
 		CHECK_INT(feeds, i);
 	}
 	CHECK_INT(pushes, 0);
-	end();
 }
 
 TEST(watchdog_drains_the_ring_before_it_is_fed)
 {
-	begin();
 	push_helps = true;
 	path.waiting = 100;
 	turn();
@@ -109,12 +104,10 @@ TEST(watchdog_drains_the_ring_before_it_is_fed)
 	turn();
 	CHECK_INT(pushes, 1);
 	CHECK_INT(feeds, 3);
-	end();
 }
 
 TEST(stuck_ring_leaves_the_watchdog_unfed)
 {
-	begin();
 	path.waiting = 100;
 	turn();
 	CHECK_INT(feeds, 1);
@@ -127,12 +120,10 @@ TEST(stuck_ring_leaves_the_watchdog_unfed)
 	path.taken++;
 	turn();
 	CHECK_INT(feeds, 2);
-	end();
 }
 
 TEST(read_error_ends_the_watchdog)
 {
-	begin();
 	push_result = -EIO;
 	path.waiting = 100;
 	turn();
@@ -141,7 +132,6 @@ TEST(read_error_ends_the_watchdog)
 	CHECK_INT(feeds, 1);
 	CHECK_INT(sd_event_run(event, 10 * PERIOD_US), 0);
 	CHECK_INT(feeds, 1);
-	end();
 }
 
 TAP_MAIN
