@@ -130,7 +130,7 @@ def follow_begins_with_the_last_lines_and_continues(folder):
         write(f"{folder}/b.journal", events[-2:], first=1000)
         shown += [json.loads(reader.stdout.readline())["seq"] for _ in range(2)]
         reader.send_signal(signal.SIGTERM)
-        assert reader.wait(10) == 0
+        assert reader.wait(10) == -signal.SIGTERM
     assert shown == [event["seq"] for event in events[-5:]], shown
 
 

@@ -227,5 +227,6 @@ int command_log(struct options *options)
 	reading = (struct reading){ .lines = &lines, .source = source, .running = running };
 	r = print_log(&reading, stream, reverse);
 	r = lines_close(&lines, source, r);
-	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
+	die_of_signal();
+	return r;
 }

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <unistd.h>
 
 #include "ctl/command/commands.h"
 #include "ctl/command/lines.h"
 #include "ctl/event/merge.h"
 
+#define BUFFER_SIZE (1U << 16)
+
 static bool has_shown_enough(const struct lines *lines)
 {
 	return lines->shown >= lines->options->lines;
+}
+
+static bool source_is_daemon(const struct options *options)
+{
+	return !options->input && !options->from_journal;
 }
 
 static int show(struct lines *lines, const struct parsed *parsed)
@@ -46,20 +52,29 @@ static int watch_event(struct lines *lines, struct merge *merge, const struct pa
 	return show(lines, parsed);
 }
 
-/* Event after event, as they come. merge NULL: starts are not held. */
+/* What is printed is written when nothing more is there: a storm is written in pieces, not line by line. */
+static int wait_for_event(struct lines *lines, struct event_source *source, int timeout_ms)
+{
+	int r = source_wait(source, 0);
+
+	if (r != 0)
+		return r;
+	fflush(lines->terminal.out);
+	return source_wait(source, timeout_ms);
+}
+
+/* Event after event, as they come. merge NULL: starts are not held. 1: enough was shown; 0: there are no more. */
 static int follow(struct lines *lines, struct event_source *source, struct merge *merge)
 {
 	const struct parsed *parsed;
 	int r = 0;
 
 	while (!interrupted && !has_shown_enough(lines)) {
-		if (lines->terminal.is_terminal)
-			fflush(lines->terminal.out);
-		r = source_wait(source, merge && !merge_is_empty(merge) ? (int)(MERGE_NS / 1000000) : -1);
+		r = wait_for_event(lines, source, merge && !merge_is_empty(merge) ? (int)(MERGE_NS / 1000000) : -1);
 		if (r == 0) {
 			r = show_due(lines, merge, UINT64_MAX);
 			if (r < 0)
-				break;
+				return r;
 			continue;
 		}
 		if (r > 0)
@@ -70,9 +85,11 @@ static int follow(struct lines *lines, struct event_source *source, struct merge
 			return -EPROTO;
 		r = watch_event(lines, merge, parsed);
 		if (r < 0)
-			break;
+			return r;
 	}
-	return merge && r >= 0 ? show_due(lines, merge, UINT64_MAX) : r;
+	if (merge && (r >= 0 || r == -EINTR))
+		r = show_due(lines, merge, UINT64_MAX);
+	return r < 0 ? r : interrupted || has_shown_enough(lines);
 }
 
 int command_watch(struct options *options)
@@ -80,6 +97,7 @@ int command_watch(struct options *options)
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	_cleanup_(merge_free_p) struct merge *merge = NULL;
 	struct lines lines;
+	bool ended;
 	int r = options_add_programs(options);
 
 	if (r == 0)
@@ -89,13 +107,16 @@ int command_watch(struct options *options)
 		r = CTL_FAILED;
 	if (r > 0)
 		return r;
-	if (!isatty(STDOUT_FILENO) && options->format == FORMAT_SHORT)
-		setvbuf(stdout, NULL, _IOLBF, 0);
+	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
 	r = options_open(options, true, false, &source);
 	if (r > 0)
 		return r;
 	catch_signals();
 	r = follow(&lines, source, merge);
+	ended = r == 0 && source_is_daemon(options);
 	r = lines_close(&lines, source, r);
-	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
+	die_of_signal();
+	if (ended)
+		fputs("execsnoopctl: the daemon ended the connection\n", stderr);
+	return ended ? CTL_UNAVAILABLE : r;
 }

@@ -9,9 +9,9 @@
 
 volatile sig_atomic_t interrupted;
 
-static void on_signal(int signal)
+static void on_signal(int number)
 {
-	interrupted = 1;
+	interrupted = number;
 }
 
 void catch_signals(void)
@@ -20,6 +20,15 @@ void catch_signals(void)
 
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+}
+
+/* journalctl(1) leaves these signals as they are, so a shell sees that one ended it. */
+void die_of_signal(void)
+{
+	if (!interrupted)
+		return;
+	signal(interrupted, SIG_DFL);
+	raise(interrupted);
 }
 
 int lines_print(struct lines *lines, const struct parsed *parsed)

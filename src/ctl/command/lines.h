@@ -16,9 +16,11 @@ struct lines {
 	uint64_t shown;
 };
 
-/* Set by SIGINT and SIGTERM, once they are caught; calls that wait return EINTR then. */
+/* The number of SIGINT or SIGTERM, once they are caught; calls that wait return EINTR then. */
 extern volatile sig_atomic_t interrupted;
 void catch_signals(void);
+/* Ends the process by the signal that interrupted it, if one did. */
+void die_of_signal(void);
 
 /* 0, or an exit status. */
 int lines_open(struct lines *lines, struct options *options, bool pager);

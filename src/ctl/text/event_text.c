@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define USERS_MAX 64
@@ -52,14 +53,31 @@ void text_user(struct text *text, uint32_t uid, bool numeric)
 	text_name(text, bytes_of(users[i].name));
 }
 
-void text_time(struct text *text, uint64_t ns, bool date, bool utc)
+/* "2026-11-29 10:02:11"; "" where there is no such time. */
+static void put_time(char *ret, size_t size, uint64_t ns, bool utc)
 {
 	time_t seconds = (time_t)(ns / 1000000000);
-	char buffer[64];
 	struct tm tm;
 
-	if (!(utc ? gmtime_r : localtime_r)(&seconds, &tm) ||
-	    strftime(buffer, sizeof(buffer), date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm) == 0)
-		return;
-	text_printf(text, "%s.%03u", buffer, (unsigned)(ns / 1000000 % 1000));
+	if (!(utc ? gmtime_r : localtime_r)(&seconds, &tm) || strftime(ret, size, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		*ret = '\0';
+}
+
+void text_time(struct text *text, uint64_t ns, bool date, bool utc)
+{
+	char buffer[64];
+
+	put_time(buffer, sizeof(buffer), ns, utc);
+	if (*buffer)
+		text_printf(text, "%s.%03u", date ? buffer : buffer + strlen("2026-11-29 "),
+			    (unsigned)(ns / 1000000 % 1000));
+}
+
+void text_time_short(struct text *text, uint64_t ns, bool date, bool utc)
+{
+	char buffer[64];
+
+	put_time(buffer, sizeof(buffer), ns, utc);
+	if (*buffer)
+		text_string(text, buffer + strlen(date ? "2026-" : "2026-11-29 "));
 }

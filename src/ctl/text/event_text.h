@@ -15,5 +15,7 @@ void text_command(struct text *text, const struct process *process);
 void text_user(struct text *text, uint32_t uid, bool numeric);
 /* "2026-11-29 10:02:11.204", local or UTC; date: with the day. */
 void text_time(struct text *text, uint64_t ns, bool date, bool utc);
+/* "11-29 10:02:11" */
+void text_time_short(struct text *text, uint64_t ns, bool date, bool utc);
 
 #endif

@@ -78,6 +78,7 @@ static void run_pager(const char *command)
 	/* As systemd's, so that keys and colours are those of journalctl(1). */
 	const char *less = getenv("SYSTEMD_LESS");
 
+	signal(SIGPIPE, SIG_DFL);
 	setenv("LESS", less ? less : "FRSXMK", 1);
 	if (getenv("SUDO_USER"))
 		setenv("LESSSECURE", "1", 1);
@@ -131,7 +132,8 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 	};
 	terminal->is_resizable = is_terminal && !full && !getenv("COLUMNS");
 	signal(SIGPIPE, SIG_IGN);
-	if (pager && is_terminal && start_pager())
+	terminal->scrolls = pager && is_terminal && start_pager();
+	if (terminal->scrolls)
 		terminal->is_resizable = false;
 }
 

@@ -16,6 +16,7 @@ struct terminal {
 	unsigned width; /* columns; 0: no limit (a file, a pipe, --full) */
 	bool is_terminal;
 	bool is_resizable; /* the width is the terminal's own, and may change */
+	bool scrolls;	   /* a pager does, which shows the rest of a line that is longer than the width */
 	bool colors;
 	bool utf8; /* the locale's */
 };

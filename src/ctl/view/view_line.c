@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A column is a name, a width and a function that writes its text. The last column takes what is left of the line;
- * where the output has no limit, it is whole.
+ * where the output has no limit, it is whole. Unless the columns were chosen, they leave room for the last one: in a
+ * narrow terminal they are narrower, in a still narrower one the parent is left out.
  */
 #include "ctl/view/view_line.h"
 
@@ -16,11 +17,15 @@
 #define COLUMNS_MAX 32
 #define CELL_SIZE 512
 
+/* How the usual columns are laid out; a layout is taken if it leaves so many columns to the command. */
+enum layout { LAYOUT_WIDE, LAYOUT_NARROW, LAYOUT_NARROWEST, LAYOUT_MAX };
+static const size_t command_min[LAYOUT_MAX] = { [LAYOUT_WIDE] = 40, [LAYOUT_NARROW] = 20 };
+
 struct view_line;
 
 struct column {
 	const char *name, *title;
-	unsigned width;
+	unsigned width, narrow;
 	bool right;
 	void (*write)(const struct view_line *view, struct text *text, const struct parsed *parsed);
 };
@@ -31,6 +36,7 @@ struct view_line {
 	struct column columns[COLUMNS_MAX];
 	enum key keys[COLUMNS_MAX]; /* of those that are a key */
 	size_t count;
+	enum layout layout;
 	bool headed;
 	char *buffer;
 	size_t size;
@@ -38,8 +44,12 @@ struct view_line {
 
 static void write_time(const struct view_line *view, struct text *text, const struct parsed *parsed)
 {
-	if (parsed_has(parsed, KEY_TIME))
+	if (!parsed_has(parsed, KEY_TIME))
+		return;
+	if (view->layout == LAYOUT_WIDE)
 		text_time(text, parsed->event.time, view->options->date, view->options->utc);
+	else
+		text_time_short(text, parsed->event.time, view->options->date, view->options->utc);
 }
 
 static void write_user(const struct view_line *view, struct text *text, const struct parsed *parsed)
@@ -113,11 +123,11 @@ static void write_command(const struct view_line *view, struct text *text, const
 }
 
 static const struct column known[] = {
-	{ "time", "TIME", 12, false, write_time },	{ "user", "USER", 8, false, write_user },
-	{ "pid", "PID", 7, true, write_pid },		{ "parent", "PARENT", 18, false, write_parent },
-	{ "status", "STATUS", 8, false, write_status }, { "took", "TOOK", 7, true, write_took },
-	{ "cpu", "CPU", 7, true, write_cpu },		{ "rss", "RSS", 6, true, write_rss },
-	{ "unit", "UNIT", 24, false, write_unit },	{ "command", "COMMAND", 30, false, write_command },
+	{ "time", "TIME", 12, 8, false, write_time },	   { "user", "USER", 8, 8, false, write_user },
+	{ "pid", "PID", 7, 7, true, write_pid },	   { "parent", "PARENT", 18, 12, false, write_parent },
+	{ "status", "STATUS", 8, 8, false, write_status }, { "took", "TOOK", 9, 9, true, write_took },
+	{ "cpu", "CPU", 9, 9, true, write_cpu },	   { "rss", "RSS", 6, 6, true, write_rss },
+	{ "unit", "UNIT", 24, 24, false, write_unit },	   { "command", "COMMAND", 30, 30, false, write_command },
 };
 
 const char *view_line_column(size_t i)
@@ -207,14 +217,16 @@ static int add_column(struct view_line *view, struct bytes name, const char **re
 		if (!bytes_equal(name, bytes_of(known[i].name)))
 			continue;
 		view->columns[view->count] = known[i];
-		if (known[i].write == write_time && view->options->date)
+		if (known[i].write == write_time && view->options->date) {
 			view->columns[view->count].width = 23;
+			view->columns[view->count].narrow = 14;
+		}
 		view->count++;
 		return 0;
 	}
 	if (view->count < COLUMNS_MAX && key_by_name(name, &key)) {
 		view->keys[view->count] = key;
-		view->columns[view->count++] = (struct column){ key_name(key), key_name(key), 12, false, NULL };
+		view->columns[view->count++] = (struct column){ key_name(key), key_name(key), 12, 12, false, NULL };
 		return 0;
 	}
 	snprintf(reason, sizeof(reason), "%s", view->count == COLUMNS_MAX ? "too many columns" : "no such column");
@@ -262,52 +274,84 @@ struct view_line *view_line_free(struct view_line *view)
 	return NULL;
 }
 
+/* 0: it is left out. */
+static size_t width_of(const struct column *column, enum layout layout)
+{
+	if (layout == LAYOUT_NARROWEST && column->write == write_parent)
+		return 0;
+	return layout == LAYOUT_WIDE ? column->width : column->narrow;
+}
+
 /* Of the columns before the last one, with the blanks between them. */
-static size_t width_before_last(const struct view_line *view)
+static size_t width_before_last(const struct view_line *view, enum layout layout)
 {
 	size_t sum = 0;
 
 	for (size_t i = 0; i + 1 < view->count; i++)
-		sum += view->columns[i].width + 1;
+		if (width_of(&view->columns[i], layout) > 0)
+			sum += width_of(&view->columns[i], layout) + 1;
 	return sum;
 }
 
+static enum layout choose_layout(const struct view_line *view)
+{
+	enum layout layout = LAYOUT_WIDE;
+
+	if (view->options->columns || view->terminal->width == 0)
+		return LAYOUT_WIDE;
+	while (width_before_last(view, layout) + command_min[layout] > view->terminal->width &&
+	       layout != LAYOUT_NARROWEST)
+		layout++;
+	return layout;
+}
+
+/* The last column is whole. */
+static bool is_unlimited(const struct terminal *terminal)
+{
+	return terminal->width == 0 || terminal->scrolls;
+}
+
+static void put_cell(const struct view_line *view, size_t i, struct text *text, const struct parsed *parsed)
+{
+	const struct column *column = &view->columns[i];
+
+	if (!parsed)
+		text_string(text, column->title);
+	else if (column->write)
+		column->write(view, text, parsed);
+	else
+		write_key(text, parsed, view->keys[i]);
+}
+
+/* parsed NULL: the titles. */
 static void put_cells(struct view_line *view, const struct parsed *parsed)
 {
 	const struct terminal *terminal = view->terminal;
-	size_t before = width_before_last(view);
+	size_t before = width_before_last(view, view->layout), last = view->count - 1, most = 0;
 	char cell[CELL_SIZE];
 	struct text text;
 
-	for (size_t i = 0; i < view->count; i++) {
-		const struct column *column = &view->columns[i];
-		bool last = i + 1 == view->count;
+	for (size_t i = 0; i < last; i++) {
+		size_t width = width_of(&view->columns[i], view->layout);
 
-		if (last)
-			text_begin(&text, view->buffer, view->size);
-		else
-			text_begin(&text, cell, sizeof(cell));
-		if (!parsed)
-			text_string(&text, column->title);
-		else if (column->write)
-			column->write(view, &text, parsed);
-		else
-			write_key(&text, parsed, view->keys[i]);
-		if (!last) {
-			terminal_cell(terminal, cell, column->width, column->right);
-			fputc(' ', terminal->out);
-		} else if (terminal->width > 0) {
-			terminal_put(terminal, view->buffer, terminal->width > before ? terminal->width - before : 1);
-		} else {
-			terminal_put(terminal, view->buffer, 0);
-		}
+		if (width == 0)
+			continue;
+		text_begin(&text, cell, sizeof(cell));
+		put_cell(view, i, &text, parsed);
+		terminal_cell(terminal, cell, width, view->columns[i].right);
+		fputc(' ', terminal->out);
 	}
+	text_begin(&text, view->buffer, view->size);
+	put_cell(view, last, &text, parsed);
+	if (!is_unlimited(terminal))
+		most = terminal->width > before ? terminal->width - before : 1;
+	terminal_put(terminal, view->buffer, most);
 }
 
 /* For the last cell: as much as the line can show, or all. */
 static int need_buffer(struct view_line *view, const struct parsed *parsed)
 {
-	size_t size = view->terminal->width > 0
+	size_t size = !is_unlimited(view->terminal)
 			      ? 4 * (size_t)view->terminal->width + 64
 			      : 5 * (parsed->process.image.args.size + parsed->process.image.exe.size +
 				     parsed->process.image.cwd.size + parsed->process.image.cgroup.size) +
@@ -347,10 +391,22 @@ static void put_lost(const struct view_line *view, const struct event *event)
 	fputc('\n', view->terminal->out);
 }
 
+/* The terminal may have another width than before. */
+static void update_layout(struct view_line *view)
+{
+	enum layout layout = choose_layout(view);
+
+	if (layout == view->layout)
+		return;
+	view->layout = layout;
+	view->headed = !view->options->legend;
+}
+
 void view_line_head(struct view_line *view)
 {
 	static const struct parsed none;
 
+	update_layout(view);
 	if (view->headed || need_buffer(view, &none) < 0)
 		return;
 	view->headed = true;

@@ -25,6 +25,7 @@ struct tree {
 	const struct tree_options *options;
 	struct libscols_table *table;
 	bool utf8, any;
+	bool filled[COLS]; /* a line has text there */
 };
 
 static bool is_leaf(const struct life *life)
@@ -49,7 +50,32 @@ static bool is_same(const struct life *a, const struct life *b)
 	       strcmp(a->comm, b->comm) == 0 && strcmp(a->status, b->status) == 0;
 }
 
-static int set_cells(const struct tree *tree, struct libscols_line *line, const struct fold *fold)
+static int set_cell(struct tree *tree, struct libscols_line *line, int column, const char *data)
+{
+	tree->filled[column] |= *data != '\0';
+	return scols_line_set_data(line, (size_t)column, data);
+}
+
+static int set_costs(struct tree *tree, struct libscols_line *line, const struct fold *fold)
+{
+	char buffer[32];
+	int r;
+
+	if (!fold->life->ended)
+		return 0;
+	time_span_format(buffer, sizeof(buffer), fold->running_ns);
+	r = set_cell(tree, line, COL_TOOK, buffer);
+	if (r < 0)
+		return r;
+	time_span_format(buffer, sizeof(buffer), fold->cpu_ns);
+	r = set_cell(tree, line, COL_CPU, buffer);
+	if (r < 0 || fold->rss == 0)
+		return r;
+	size_format(buffer, sizeof(buffer), fold->rss);
+	return set_cell(tree, line, COL_RSS, buffer);
+}
+
+static int set_cells(struct tree *tree, struct libscols_line *line, const struct fold *fold)
 {
 	const struct life *life = fold->life;
 	char buffer[768];
@@ -63,25 +89,18 @@ static int set_cells(const struct tree *tree, struct libscols_line *line, const 
 		text_string(&text, *life->command ? life->command : "?");
 	if (life->failed > !life->seen)
 		text_printf(&text, " (+%" PRIu32 " failed)", life->failed);
-	r = scols_line_set_data(line, COL_COMMAND, buffer);
+	r = set_cell(tree, line, COL_COMMAND, buffer);
 	snprintf(buffer, sizeof(buffer), "%" PRIu32, life->pid);
 	if (r == 0 && fold->count == 1 && life->pid > 0)
-		r = scols_line_set_data(line, COL_PID, buffer);
+		r = set_cell(tree, line, COL_PID, buffer);
 	text_begin(&text, buffer, sizeof(buffer));
 	text_user(&text, life->uid, tree->options->numeric);
 	if (r == 0 && life->seen)
-		r = scols_line_set_data(line, COL_USER, buffer);
+		r = set_cell(tree, line, COL_USER, buffer);
 	if (r == 0)
-		r = scols_line_set_data(line, COL_STATUS, life->status);
-	time_span_format(buffer, sizeof(buffer), fold->running_ns);
-	if (r == 0 && life->ended)
-		r = scols_line_set_data(line, COL_TOOK, buffer);
-	time_span_format(buffer, sizeof(buffer), fold->cpu_ns);
-	if (r == 0 && life->ended)
-		r = scols_line_set_data(line, COL_CPU, buffer);
-	size_format(buffer, sizeof(buffer), fold->rss);
-	if (r == 0 && fold->rss > 0)
-		r = scols_line_set_data(line, COL_RSS, buffer);
+		r = set_cell(tree, line, COL_STATUS, life->status);
+	if (r == 0)
+		r = set_costs(tree, line, fold);
 	if (r == 0 && life->has_failed)
 		r = scols_line_set_color(line, "red");
 	return r;
@@ -196,6 +215,20 @@ static bool is_root(const struct tree *tree, const struct life *life)
 	return !life->parent;
 }
 
+/* What runs has no status and has used nothing that is known: a column without any text is left out. */
+static int hide_empty(struct tree *tree)
+{
+	int r = 0;
+
+	for (int i = COL_STATUS; i < COLS && r == 0; i++) {
+		struct libscols_column *column = scols_table_get_column(tree->table, (size_t)i);
+
+		if (!tree->filled[i])
+			r = scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_HIDDEN);
+	}
+	return r;
+}
+
 static int make_table(struct tree *tree, const struct terminal *terminal)
 {
 	static const struct {
@@ -249,6 +282,8 @@ int view_tree(const struct terminal *terminal, const struct history *history, co
 		if (life->shown && is_root(&tree, life))
 			r = add_life(&tree, NULL, &fold);
 	}
+	if (r == 0)
+		r = hide_empty(&tree);
 	if (r == 0 && tree.any)
 		r = scols_print_table(tree.table);
 	scols_unref_table(tree.table);
