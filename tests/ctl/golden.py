@@ -48,6 +48,8 @@ VIEWS = {
     "diff": ["diff", "recording.json", "recording-other.json"],
     "diff-lines": ["diff", "recording-other.json", "recording.json", "-n", "1", "cc", "/opt*"],
     "diff-none": ["diff", "recording.json", "recording.json"],
+    "verify": ["verify"],
+    "verify-hostile": ["verify", "-i", HOSTILE],
     "metrics": ["metrics", "-i", STATS],
     "show-hostile": ["show", "-i", HOSTILE, "50"],
     "log-last-reverse": ["log", "-r", "-n", "4"],
@@ -126,7 +128,7 @@ def cases():
             yield f"{name}-{width}", view, width, "utf8", "never"
     for name, view in EXPORTS.items():
         yield name, view, 0, "utf8", "never"
-    for name in ("watch", "log", "tree-time", "show", "stats", "top", "diff"):
+    for name in ("watch", "log", "tree-time", "show", "stats", "top", "diff", "verify"):
         yield f"{name}-color", VIEWS[name], 100, "utf8", "always"
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"
 

@@ -13,8 +13,10 @@
 #include "ctl/view/view_json.h"
 #include "ctl/view/view_line.h"
 #include "ctl/view/view_stats.h"
+#include "ctl/view/view_status.h"
 #include "ctl/view/view_top.h"
 #include "ctl/view/view_tree.h"
+#include "ctl/view/view_verify.h"
 #include "util/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -96,6 +98,27 @@ static void check_tree(const struct history *history, unsigned width, bool fold)
 	output_close(&output, false);
 }
 
+/* Whatever the daemon answers. */
+static void check_status(const struct parsed *parsed)
+{
+	struct output output;
+
+	output_open(&output, 80, true);
+	ASSERT(view_status(&output.terminal, parsed->line, true) == 0);
+	output_close(&output, false);
+}
+
+static void check_verify(struct verify *verify)
+{
+	struct output output;
+
+	output_open(&output, 80, true);
+	ASSERT(verify_end(verify) == 0);
+	for (const struct verify_stream *stream = verify_first(verify); stream; stream = STAILQ_NEXT(stream, next))
+		view_verify(&output.terminal, true, stream);
+	output_close(&output, false);
+}
+
 /* Alike, they do not differ. */
 static void check_diff(struct groups *groups, struct groups *odd, unsigned width)
 {
@@ -152,6 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned count = 0;
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	_cleanup_(history_free_p) struct history *history = NULL;
+	_cleanup_(verify_free_p) struct verify *verify = NULL;
 	_cleanup_(recording_free_p) struct recording *recording = NULL;
 	const char *at = (const char *)data, *end = at + size, *reason;
 	struct parsed parsed;
@@ -159,6 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ASSERT(event_parser_new(&parser) == 0);
 	ASSERT(history_new(&history, true) == 0);
 	ASSERT(recording_new(&recording) == 0);
+	ASSERT(verify_new(&verify) == 0);
 	ASSERT(groups_new(&groups, &by) == 0 && groups_new(&even, &masked) == 0 && groups_new(&odd, &masked) == 0);
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -168,6 +193,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (event_parser_line(parser, line, &parsed, &reason) < 0)
 			continue;
 		check_json(&parsed);
+		if (bytes_equal(parsed.type, BYTES("stats")))
+			check_status(&parsed);
 		if (parsed.event.type == EVENT_TYPE_MAX)
 			continue;
 		check_lines(&parsed, 1, true, NULL);
@@ -175,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_lines(&parsed, 160, false, "pid,comm,args");
 		check_lines(&parsed, 0, true, "id,tty,env,cgroup,exe,command");
 		ASSERT(history_add(history, &parsed) == 0);
+		ASSERT(verify_add(verify, &parsed) == 0);
 		ASSERT(recording_add(recording, &parsed) == 0);
 		ASSERT(groups_add(groups, &parsed) == 0);
 		ASSERT(groups_add(count++ % 2 == 0 ? even : odd, &parsed) == 0);
@@ -185,6 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_diff(even, odd, 80);
 	check_stats(groups, 80);
 	check_tree(history, 80, true);
+	check_verify(verify);
 	check_exports(recording);
 	return 0;
 }

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What verify says of a stream. */
+#ifndef EXECSNOOP_VIEW_VERIFY_H
+#define EXECSNOOP_VIEW_VERIFY_H
+
+#include "ctl/collect/verify.h"
+#include "ctl/text/terminal.h"
+
+void view_verify(const struct terminal *terminal, bool utc, const struct verify_stream *stream);
+
+#endif
