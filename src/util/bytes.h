@@ -27,14 +27,4 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 	return !a.data == !b.data && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* FNV-1a, with the high bits in the low ones too. */
-static inline uint64_t bytes_hash(struct bytes bytes)
-{
-	uint64_t value = 14695981039346656037ULL;
-
-	for (size_t i = 0; i < bytes.size; i++)
-		value = (value ^ (unsigned char)bytes.data[i]) * 1099511628211ULL;
-	return value ^ value >> 32;
-}
-
 #endif

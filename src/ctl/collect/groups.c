@@ -11,6 +11,7 @@
 #include "ctl/collect/group_process.h"
 #include "ctl/text/event_text.h"
 #include "ctl/text/mask.h"
+#include "util/hash.h"
 
 #define NAMES_SIZE 1024 /* of all keys of one group */
 #define COMMAND_SIZE 256
@@ -238,10 +239,12 @@ static void weigh(struct groups *g, struct group *group)
 static int compare_weight(const void *a, const void *b)
 {
 	const struct group *x = *(const struct group *const *)a, *y = *(const struct group *const *)b;
+	int r;
 
 	if (x->weight != y->weight)
 		return x->weight < y->weight ? 1 : -1;
-	return (x->hash > y->hash) - (x->hash < y->hash);
+	r = memcmp(x->names[0], y->names[0], x->names_size < y->names_size ? x->names_size : y->names_size);
+	return r != 0 ? r : (x->names_size > y->names_size) - (x->names_size < y->names_size);
 }
 
 static void unlink_hash(struct groups *g, struct group *group)
@@ -279,7 +282,7 @@ static struct group *find(const struct groups *g, uint64_t hash, const char *nam
 {
 	struct group *group = g->buckets[hash & (BUCKETS - 1)];
 
-	while (group && (group->hash != hash || memcmp(group->names[0], names, size) != 0))
+	while (group && (group->hash != hash || group->names_size != size || memcmp(group->names[0], names, size) != 0))
 		group = group->next_of_hash;
 	return group;
 }
@@ -296,6 +299,7 @@ static struct group *insert(struct groups *g, uint64_t hash, const char *names, 
 	}
 	memcpy(copy, names, size);
 	group->hash = hash;
+	group->names_size = size;
 	for (size_t i = 0; i < g->options.key_count; i++) {
 		group->names[i] = copy;
 		copy += strlen(copy) + 1;

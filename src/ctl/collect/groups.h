@@ -52,6 +52,7 @@ struct group {
 
 	struct group *next_of_hash;
 	uint64_t hash;
+	size_t names_size; /* of all names, which are one after the other */
 	double weight;
 	bool gone;
 };

@@ -10,6 +10,7 @@
 
 #include "ctl/text/event_text.h"
 #include "output/json.h"
+#include "util/hash.h"
 #include "util/quote.h"
 
 #define COMMAND_SIZE 512

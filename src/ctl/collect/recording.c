@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "ctl/text/event_text.h"
+#include "util/hash.h"
 #include "util/nulstr.h"
 
 #define TABLE_FIRST 1024

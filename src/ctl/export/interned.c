@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "util/hash.h"
+
 static size_t *place_of(const struct interned *interned, struct bytes string)
 {
 	size_t i = bytes_hash(string) & (interned->size - 1);
