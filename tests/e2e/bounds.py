@@ -138,12 +138,7 @@ def unread_snapshots_end_with_a_reason():
         programs = [subprocess.Popen([script, "x" * 20000], stdin=subprocess.PIPE, bufsize=0) for _ in range(60)]
         pids = {p.pid for p in programs}
 
-        def all_exec(since):
-            missing = set(pids)
-            while missing:
-                event = good.wait(lambda e: e["type"] == "started" and e.get("pid") in missing, since=since)
-                missing.discard(event["pid"])
-        all_exec(0)
+        good.wait_each("started", pids)
         idle = []
         for _ in range(12):
             idle.append(Client(daemon.path))
@@ -151,7 +146,7 @@ def unread_snapshots_end_with_a_reason():
             since = len(good.events)
             for program in programs:
                 program.stdin.write(b"\n")
-            all_exec(since)
+            good.wait_each("started", pids, since)
             snapshots = good_stats(good)["snapshots"]
             check(snapshots["memory"] <= snapshots["memory_limit"] + 65536, snapshots)
         check(snapshots["ended"] > 0, snapshots)

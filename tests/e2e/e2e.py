@@ -128,6 +128,16 @@ class Stream:
     def wait_exit(self, pid):
         return self.wait(lambda e: e["type"] == "exited" and e.get("pid") == pid, "exit of %d" % pid)
 
+    def wait_each(self, kind, pids, since=0):
+        """Until each of these has an event of that type."""
+        missing = set(pids)
+
+        def is_last(event):
+            if event["type"] == kind:
+                missing.discard(event.get("pid"))
+            return not missing
+        self.wait(is_last, kind + " of each", since=since)
+
     def wait_live(self):
         return self.wait(lambda e: e["type"] == "live", "live line")
 
