@@ -3,7 +3,6 @@
 """execsnoopctl over journal files, which systemd-journal-remote(8) makes of the recording's events."""
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -44,12 +43,17 @@ def fields(event):
     for key, value in event.items():
         name = "EXECSNOOP_" + key.upper()
         if key == "args":
-            yield name, " ".join(map(shlex.quote, value))
+            # As quote_args() of src/util/quote.c has it; shlex.quote() would use double quotes.
+            yield name, " ".join("'" + item.replace("'", "'\\''") + "'" for item in value)
         elif key == "ancestors":
             yield from (("EXECSNOOP_ANCESTOR", item) for item in value)
+        elif isinstance(value, list):
+            yield from ((name, item) for item in value)
+        elif isinstance(value, dict):
+            yield from ((name, f"{variable}={text}") for variable, text in value.items())
         elif isinstance(value, bool):
             yield name, "true"
-        elif not isinstance(value, dict) and not key.startswith("_"):
+        elif not key.startswith("_"):
             yield name, str(value)
 
 
@@ -73,7 +77,7 @@ def write(path, events, boot=BOOTS[0], first=0):
 def run(*arguments, status=0):
     environment = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     done = subprocess.run([CTL, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
-    assert done.returncode == status, (arguments, done.returncode, done.stdout[-500:], done.stderr)
+    assert status in (None, done.returncode), (arguments, done.returncode, done.stdout[-500:], done.stderr)
     return done.stdout.decode() + done.stderr.decode()
 
 

@@ -82,7 +82,7 @@ static int read_side(const struct options *options, const char *name, struct gro
 	if (r > 0)
 		return r;
 	while ((r = source_next(source, &parsed)) > 0) {
-		if (parsed->event.snapshot || parsed->event.source == SOURCE_PROC || !query_pass(side.query, parsed))
+		if (!query_pass(side.query, parsed) || parsed->event.snapshot || parsed->event.source == SOURCE_PROC)
 			continue;
 		if (groups_add(groups, parsed) < 0)
 			return CTL_FAILED;

@@ -125,8 +125,7 @@ static int read_event(struct reading *reading, const struct parsed *parsed)
 	struct lines *lines = reading->lines;
 	int r;
 
-	if (parsed->event.type == EVENT_TYPE_MAX || parsed->event.snapshot ||
-	    !query_pass(lines->options->query, parsed))
+	if (!query_pass(lines->options->query, parsed) || parsed->event.snapshot)
 		return 0;
 	if (reading->running) {
 		r = remember(reading->running, parsed);

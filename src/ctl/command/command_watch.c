@@ -40,6 +40,7 @@ static int watch_event(struct lines *lines, struct merge *merge, const struct pa
 {
 	int r = 0;
 
+	query_follow(lines->options->query, parsed);
 	if (parsed->event.type == EVENT_LIVE || parsed->event.type == EVENT_TYPE_MAX || parsed->event.snapshot)
 		return 0;
 	if (merge) {
@@ -108,7 +109,9 @@ int command_watch(struct options *options)
 	if (r > 0)
 		return r;
 	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
-	r = options_open(options, true, false, &source);
+	/* Without a snapshot the daemon would not report the end of what runs already: execsnoopd-events(7), "exited".
+	 */
+	r = options_open(options, true, true, &source);
 	if (r > 0)
 		return r;
 	catch_signals();

@@ -148,6 +148,11 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 	}
 	if (o->from_journal || (!live && !o->from_socket)) {
 		journal.reverse = o->reverse;
+		if (query_has_tree(o->query) && o->reverse) {
+			fputs("execsnoopctl: --tree reads the journal forwards: not with -n, -r or -f\n", stderr);
+			return CTL_USAGE;
+		}
+		journal.from_start |= query_has_tree(o->query);
 		r = source_open_journal(ret, &journal, o->query);
 		return r < 0 ? options_status(r) : 0;
 	}

@@ -25,6 +25,7 @@ struct parsed {
 	struct bytes host;			   /* of a line that has one, or of the journal that it comes from */
 	struct bytes reason;			   /* of `rejected` */
 	struct bytes stream;			   /* of `live`, `subscribed`, and entries of the journal */
+	struct bytes ancestors;			   /* of entries of the journal, in no order, each with its NUL */
 	int64_t seq_step;			   /* of entries of the journal: to the number before it */
 	struct bytes machine_id, boot_id, version; /* of `live` */
 	struct bytes line;     /* of JSON, as it came, without its end; data NULL: it came otherwise */

@@ -4,35 +4,9 @@
 #include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
-#include <yajl/yajl_gen.h>
 
-#include "util/glob.h"
+#include "ctl/event/query_internal.h"
 #include "util/quote.h"
-
-struct program {
-	struct glob *glob;
-	bool has_slash;
-};
-
-/* Of a key that the daemon's filter does not know. */
-struct match {
-	enum key key;
-	bool excludes;
-	struct glob *glob;
-};
-
-struct query {
-	struct filter *filter;
-	struct program *programs;
-	size_t program_count;
-	struct match *matches;
-	size_t match_count;
-	regex_t regex;
-	bool has_regex, failed, lived;
-	uint64_t slower, cpu, since, until;
-	char *command; /* scratch for the regex */
-	size_t command_size;
-};
 
 int query_new(struct query **ret)
 {
@@ -42,6 +16,8 @@ int query_new(struct query **ret)
 	if (!query)
 		return -ENOMEM;
 	r = filter_new(&query->filter);
+	if (r == 0)
+		r = filter_new(&query->trees);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(query);
@@ -53,6 +29,7 @@ struct query *query_free(struct query *query)
 	if (!query)
 		return NULL;
 	filter_free(query->filter);
+	filter_free(query->trees);
 	for (size_t i = 0; i < query->program_count; i++)
 		glob_free(query->programs[i].glob);
 	for (size_t i = 0; i < query->match_count; i++)
@@ -86,7 +63,7 @@ int query_add_program(struct query *query, const char *glob, const char **ret_re
 
 int query_add(struct query *query, enum filter_key key, const char *value, const char **ret_reason)
 {
-	return filter_add(query->filter, key, bytes_of(value), ret_reason);
+	return filter_add(key == FILTER_TREE ? query->trees : query->filter, key, bytes_of(value), ret_reason);
 }
 
 static int add_match(struct query *query, enum key key, const char *value, const char **ret_reason)
@@ -255,6 +232,33 @@ static int look_at_list(void *userdata, enum key key, struct bytes items)
 	return 0;
 }
 
+/* These are kept as they came, not as the daemon's encoder would make them. */
+static bool as_it_came(const struct parsed *parsed, enum key key, struct bytes *ret)
+{
+	switch (key) {
+	case KEY_ID:
+		*ret = parsed->id;
+		return true;
+	case KEY_PARENT_ID:
+		*ret = parsed->parent_id;
+		return true;
+	case KEY_STARTER_ID:
+		*ret = parsed->starter_id;
+		return true;
+	case KEY_TTY:
+		*ret = parsed->tty;
+		return true;
+	case KEY_SOURCE:
+		*ret = parsed->source;
+		return true;
+	case KEY_HOST:
+		*ret = parsed->host;
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool passes_key(const struct query *query, const struct parsed *parsed, enum key key)
 {
 	static const struct event_visitor visitor = {
@@ -267,21 +271,17 @@ static bool passes_key(const struct query *query, const struct parsed *parsed, e
 		.object = look_at_list,
 	};
 	struct look look = { .query = query, .key = key };
+	struct bytes value;
 
 	for (size_t i = 0; i < query->match_count; i++)
 		look.plain |= query->matches[i].key == key && !query->matches[i].excludes;
-	/* These are kept as they came, not as the daemon's encoder would make them. */
-	if (key == KEY_ID || key == KEY_PARENT_ID || key == KEY_STARTER_ID || key == KEY_TTY || key == KEY_SOURCE) {
-		struct bytes value = key == KEY_ID	     ? parsed->id
-				     : key == KEY_PARENT_ID  ? parsed->parent_id
-				     : key == KEY_STARTER_ID ? parsed->starter_id
-				     : key == KEY_TTY	     ? parsed->tty
-							     : parsed->source;
-
+	if (as_it_came(parsed, key, &value)) {
 		if (value.data)
 			look_at(&look, key, value);
 	} else if (parsed_has(parsed, key)) {
 		event_visit(&parsed->event, KEY_BIT(key), &visitor, &look);
+	} else if (key == KEY_ANCESTORS) {
+		look_at_list(&look, key, parsed->ancestors);
 	}
 	return !look.excluded && (look.matched || !look.plain);
 }
@@ -350,9 +350,29 @@ static bool passes_times(const struct query *query, const struct parsed *parsed)
 	return time >= query->since && (query->until == 0 || time < query->until);
 }
 
+void query_follow(struct query *query, const struct parsed *parsed)
+{
+	const struct event *event = &parsed->event;
+
+	if (query->trees_at_source || (event->type != EVENT_STARTED && event->type != EVENT_FORKED))
+		return;
+	if (filter_fork(query->trees, event->process) < 0)
+		query->trees_unknown = true;
+}
+
+/* A process belongs to a tree if its parent did: so all that start are looked at, whatever else the query asks for. */
+static bool passes_trees(struct query *query, const struct parsed *parsed)
+{
+	if (query->trees_at_source || filter_is_empty(query->trees) || !parsed->event.process)
+		return true;
+	query_follow(query, parsed);
+	return query->trees_unknown || filter_pass(query->trees, &parsed->event);
+}
+
 bool query_pass(struct query *query, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
+	bool in_trees = passes_trees(query, parsed);
 
 	if (!passes_times(query, parsed))
 		return false;
@@ -360,7 +380,7 @@ bool query_pass(struct query *query, const struct parsed *parsed)
 		return true;
 	if (event->type == EVENT_TYPE_MAX)
 		return false;
-	return filter_pass(query->filter, event) && passes_programs(query, event->process) &&
+	return in_trees && filter_pass(query->filter, event) && passes_programs(query, event->process) &&
 	       passes_cost(query, parsed) && passes_matches(query, parsed) && passes_regex(query, event->process);
 }
 
@@ -370,9 +390,9 @@ bool query_is_local(const struct query *query)
 	       query->slower > 0 || query->cpu > 0 || query->since > 0 || query->until > 0;
 }
 
-const struct filter *query_filter(const struct query *query)
+bool query_has_tree(const struct query *query)
 {
-	return query->filter;
+	return !filter_is_empty(query->trees);
 }
 
 uint64_t query_since(const struct query *query)
@@ -383,40 +403,4 @@ uint64_t query_since(const struct query *query)
 uint64_t query_until(const struct query *query)
 {
 	return query->until;
-}
-
-static void put_text(yajl_gen gen, const char *text)
-{
-	yajl_gen_string(gen, (const unsigned char *)text, strlen(text));
-}
-
-int query_request(const struct query *query, bool snapshot, char **ret)
-{
-	const unsigned char *data;
-	size_t size;
-	yajl_gen gen = yajl_gen_alloc(NULL);
-
-	if (!gen)
-		return -ENOMEM;
-	yajl_gen_map_open(gen);
-	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++) {
-		const char *entry = filter_entry(query->filter, key, 0);
-
-		if (!entry)
-			continue;
-		put_text(gen, filter_key_name(key));
-		yajl_gen_array_open(gen);
-		for (size_t i = 0; entry; entry = filter_entry(query->filter, key, ++i))
-			put_text(gen, entry);
-		yajl_gen_array_close(gen);
-	}
-	put_text(gen, "snapshot");
-	yajl_gen_bool(gen, snapshot);
-	yajl_gen_map_close(gen);
-	yajl_gen_get_buf(gen, &data, &size);
-	*ret = NULL;
-	if (asprintf(ret, "%.*s\n", (int)size, data) < 0)
-		*ret = NULL;
-	yajl_gen_free(gen);
-	return *ret ? 0 : -ENOMEM;
 }

@@ -37,16 +37,20 @@ void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns);
 void query_set_lived(struct query *query);
 bool query_lived(const struct query *query);
 
-/* `lost` passes whenever its time does. Of `tree` it must see every event, in order. */
+/* `lost` passes whenever its time does. Of `tree` it must see every event, in order, unless query_request() left that
+ * to the daemon. */
 bool query_pass(struct query *query, const struct parsed *parsed);
 
 /* It asks for more than the daemon's filter can. */
 bool query_is_local(const struct query *query);
-const struct filter *query_filter(const struct query *query);
+bool query_has_tree(const struct query *query);
+/* For callers that do not ask query_pass() of each event at once: of `tree`, this one is seen. */
+void query_follow(struct query *query, const struct parsed *parsed);
 uint64_t query_since(const struct query *query);
 uint64_t query_until(const struct query *query);
 
-/* The request that makes the daemon leave out what it can, with a newline; free(3) it. fields: a JSON array or NULL. */
-int query_request(const struct query *query, bool snapshot, char **ret);
+/* The request that makes the daemon leave out what it can, with a newline; free(3) it. From then on the daemon alone
+ * decides `tree`, since it sees forks too. */
+int query_request(struct query *query, bool snapshot, char **ret);
 
 #endif

@@ -5,8 +5,7 @@
  * used, since a journal file keeps neither the order of fields nor a second one with the same value
  * (journal_file_append_entry() in systemd).
  *
- * The index finds an entry by the values of its fields: what the query asks for exactly becomes a match, the rest is
- * decided by the caller.
+ * What the journal's index can do of the query becomes matches (journal_matches.h), the rest is decided by the caller.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -18,6 +17,7 @@
 #include <time.h>
 
 #include "ctl/source/boots.h"
+#include "ctl/source/journal_matches.h"
 #include "ctl/source/source.h"
 #include "ctl/text/shell_words.h"
 #include "output/message_id.h"
@@ -47,6 +47,7 @@ struct journal_source {
 	struct bytebuf args, parent_args;
 	struct bytebuf lists; /* of the repeated fields whose order does not matter */
 	struct parsed parsed;
+	struct bytebuf ancestors;
 	char host[65], stream[33];
 	int64_t seq_step;
 };
@@ -81,6 +82,11 @@ static bool take_own_field(struct journal_source *s, struct bytes name, struct b
 
 	if (bytes_equal(name, BYTES("_HOSTNAME"))) {
 		snprintf(s->host, sizeof(s->host), "%.*s", (int)value.size, value.data);
+	} else if (bytes_equal(name, BYTES(PREFIX "ANCESTOR"))) {
+		if (bytebuf_reserve(&s->ancestors, value.size + 1) == 0) {
+			bytebuf_put(&s->ancestors, value.data, value.size);
+			bytebuf_put(&s->ancestors, "", 1);
+		}
 	} else if (bytes_equal(name, BYTES(PREFIX "STREAM"))) {
 		snprintf(s->stream, sizeof(s->stream), "%.*s", (int)value.size, value.data);
 	} else if (bytes_equal(name, BYTES(PREFIX "SEQ_STEP"))) {
@@ -129,7 +135,7 @@ static int take_args(struct journal_source *s, enum key key, struct bytebuf *to,
 	return 0;
 }
 
-/* The items of a repeated field; ancestors, whose order is lost, are left out. */
+/* The items of a repeated field; ancestors, whose order is lost, are only there for the query. */
 static void take_list(struct journal_source *s, enum key key)
 {
 	size_t begin = s->lists.size;
@@ -171,6 +177,7 @@ static int make_parsed(struct journal_source *s)
 		s->parsed.host = bytes_of(s->host);
 	if (s->stream[0])
 		s->parsed.stream = bytes_of(s->stream);
+	s->parsed.ancestors = (struct bytes){ s->ancestors.data, s->ancestors.size };
 	s->parsed.seq_step = s->seq_step;
 	parsed_end(&s->parsed);
 	return 0;
@@ -183,7 +190,7 @@ static int read_entry(struct journal_source *s)
 	size_t size;
 	int r;
 
-	s->text.size = s->count = 0;
+	s->text.size = s->count = s->ancestors.size = 0;
 	s->host[0] = s->stream[0] = '\0';
 	s->seq_step = 1;
 	sd_journal_restart_data(s->journal);
@@ -300,6 +307,7 @@ static void journal_free(struct event_source *source)
 	bytebuf_free(&s->args);
 	bytebuf_free(&s->parent_args);
 	bytebuf_free(&s->lists);
+	bytebuf_free(&s->ancestors);
 	free(s);
 }
 
@@ -324,45 +332,8 @@ static int open_journal(sd_journal **ret, const struct journal_options *options)
 	return sd_journal_open_namespace(ret, "execsnoopd", flags | SD_JOURNAL_INCLUDE_DEFAULT_NAMESPACE);
 }
 
-static bool is_exact(const char *entry)
-{
-	return *entry != '!' && !strpbrk(entry, "*?[\\");
-}
-
-/* Entries of one key are alternatives, and so are matches of one field (sd_journal_add_match(3)). */
-static int add_key_matches(sd_journal *journal, const struct filter *filter, enum filter_key key, const char *field)
-{
-	const char *entry;
-
-	if (!filter_entry(filter, key, 0))
-		return 0;
-	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++)
-		if (!is_exact(entry))
-			return 0;
-	for (size_t i = 0; (entry = filter_entry(filter, key, i)); i++) {
-		char match[512];
-		int n = snprintf(match, sizeof(match), "%s=%s", field, entry), r;
-
-		if (n < 0 || (size_t)n >= sizeof(match))
-			continue;
-		r = sd_journal_add_match(journal, match, (size_t)n);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 static int add_matches(sd_journal *journal, const struct journal_options *options, const struct query *query)
 {
-	static const struct {
-		enum filter_key key;
-		const char *field;
-	} indexed[] = {
-		{ FILTER_PID, "EXECSNOOP_PID" },   { FILTER_PPID, "EXECSNOOP_PPID" },
-		{ FILTER_UID, "EXECSNOOP_UID" },   { FILTER_GID, "EXECSNOOP_GID" },
-		{ FILTER_COMM, "EXECSNOOP_COMM" }, { FILTER_EXE, "EXECSNOOP_EXE" },
-		{ FILTER_UNIT, "EXECSNOOP_UNIT" }, { FILTER_CONTAINER_ID, "EXECSNOOP_CONTAINER_ID" },
-	};
 	bool this_machine = !options->directory && !options->files;
 	char boot[sizeof("_BOOT_ID=") + 32] = "_BOOT_ID=";
 	int r = 0;
@@ -378,11 +349,9 @@ static int add_matches(sd_journal *journal, const struct journal_options *option
 		r = sd_journal_add_match(journal, boot, 0);
 	if (r >= 0)
 		r = sd_journal_add_match(journal, "SYSLOG_IDENTIFIER=execsnoopd", 0);
-	for (size_t i = 0; r >= 0 && i < sizeof(indexed) / sizeof(indexed[0]); i++)
-		r = add_key_matches(journal, query_filter(query), indexed[i].key, indexed[i].field);
 	for (char *const *match = options->matches; r >= 0 && match && *match; match++)
 		r = sd_journal_add_match(journal, *match, 0);
-	return r;
+	return r < 0 ? r : journal_matches_add(journal, query);
 }
 
 static int seek(struct journal_source *s, const struct query *query, bool from_start)

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a query holds, for the three that read it: query_pass(), the request to the daemon, the matches of the journal.
+ */
+#ifndef EXECSNOOP_QUERY_INTERNAL_H
+#define EXECSNOOP_QUERY_INTERNAL_H
+
+#include <regex.h>
+
+#include "ctl/event/query.h"
+#include "util/glob.h"
+
+struct program {
+	struct glob *glob;
+	bool has_slash;
+};
+
+/* Of a key that the daemon's filter does not know. */
+struct match {
+	enum key key;
+	bool excludes;
+	struct glob *glob;
+};
+
+struct query {
+	struct filter *filter; /* all keys but `tree` */
+	struct filter *trees;  /* that one, which follows processes */
+	bool trees_unknown;    /* no memory for them: too much passes rather than too little */
+	bool trees_at_source;  /* the source decides it */
+	struct program *programs;
+	size_t program_count;
+	struct match *matches;
+	size_t match_count;
+	regex_t regex;
+	bool has_regex, failed, lived;
+	uint64_t slower, cpu, since, until;
+	char *command; /* scratch for the regex */
+	size_t command_size;
+};
+
+#endif
