@@ -149,6 +149,31 @@ def programs_of_a_fork_without_exec_have_their_place():
 
 
 @test
+def critical_path_is_the_chain_that_took_the_time():
+    with Daemon() as daemon, Scratch() as folder:
+        with open(os.path.join(folder, "Makefile"), "w") as f:
+            f.write("all: c; @sleep 0.3\nc: a b; @sleep 0.4\na: ; @sleep 0.25\nb: ; @sh -c 'sleep 0.6; :'\n")
+        # What outlives it is not waited for.
+        done = run(daemon, "sh", "-c", "sleep 3 >/dev/null 2>&1 & make -s -j2; exit 5", cwd=folder, options=["--full"])
+        equal(done.returncode, 5, done.report)
+        rows = re.search(r"^ +path  (.*?)^ +longest", done.report, re.M | re.S).group(1)
+        path = re.findall(r"\+([0-9.]+)(us|ms|s) +([0-9.]+)(us|ms|s) +(\d+)%  (.*)", rows)
+        unit = {"us": 1e-6, "ms": 1e-3, "s": 1}
+        spans = {command: (float(a) * unit[x], float(b) * unit[y], int(share)) for a, x, b, y, share, command in path}
+        equal([command for command in spans if command.startswith("sleep")], ["sleep 0.6", "sleep 0.4", "sleep 0.3"], rows)
+        whole = float(re.search(r"exit 5 after ([0-9.]+)s", done.report).group(1))
+        at = 0
+        for command in ("sleep 0.6", "sleep 0.4", "sleep 0.3"):
+            start, span, share = spans[command]
+            wanted = float(command[6:])
+            # Others keep the machine busy; sleep(1) itself is exact.
+            check(wanted <= span < wanted + 0.25 and at - 0.1 <= start < at + 0.25, command, rows)
+            check(abs(share - 100 * span / whole) <= 3, command, share, whole, rows)
+            at = start + span
+        check(sum(span for _, span, _ in spans.values()) > 0.9 * whole, "time that is in no program", rows)
+
+
+@test
 def cpu_and_memory_are_those_of_wait():
     with Scratch() as folder, Daemon() as daemon:
         write_project(folder)
@@ -250,6 +275,32 @@ def what_outlives_the_command_is_named_and_can_be_waited_for():
         check("still runs" not in done.report, done.report)
         ends = [e["args"][0] for e in events_of(out) if e["type"] == "exited" and "args" in e]
         equal(ends, ["sh", PYTHON, PYTHON], "ends")
+
+
+@test
+def command_in_another_pid_namespace_is_the_one_that_is_reported():
+    with Daemon() as daemon, Scratch() as folder:
+        out = os.path.join(folder, "events")
+        # The pid of the command is in the initial namespace that of a kernel thread.
+        for mount in (["--mount-proc"], []):
+            done = subprocess.run(["unshare", "--pid", "--fork", *mount, *command_line(daemon, "-w", out), "sh", "-c", "env >&2; exit 3"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
+            equal(done.returncode, 3, done.stderr)
+            check(b"not reported" not in done.stderr and b"2 programs, 1 failed" in done.stderr, done.stderr)
+            equal([e["args"][0] for e in events_of(out) if e["type"] == "started"], ["sh", "env"])
+
+
+@test
+def scope_without_a_service_manager_runs_nothing():
+    with Daemon({"socket": {"mode": "0666"}}) as daemon, Scratch() as folder:
+        os.chmod(daemon.dir, 0o755)
+        mark = os.path.join(folder, "ran")
+        # It cannot be reached by any path.
+        done = run(daemon, "touch", mark, options=["--scope"], preexec_fn=lambda: os.setresuid(0, 12345, 0),
+                   env={**os.environ, "XDG_RUNTIME_DIR": folder, "DBUS_SESSION_BUS_ADDRESS": "unix:path=" + folder})
+        equal(done.returncode, 69, done.report)
+        check("service manager of this user: " in done.report and "not run" in done.report, done.report)
+        check(not os.path.exists(mark), "it ran")
 
 
 @test

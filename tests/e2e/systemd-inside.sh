@@ -129,6 +129,40 @@ report "execsnoopctl plot -b draws the boot from the journal"
 setpriv --reuid=65534 --regid="$(getent group execsnoopd | cut -d: -f3)" --clear-groups execsnoopctl run sh -c 'exit 3' 2>/tmp/shown
 [ $? = 3 ] && grep -q 'exit 3 after' /tmp/shown
 report "execsnoopctl run needs no root, only the group"
+# Pids are other ones here than the daemon's.
+execsnoopctl run -q -w /tmp/shown sh -c 'env >/dev/null; exit 3'
+[ $? = 3 ] && [ "$(jq -r 'select(.type == "started") | .comm' /tmp/shown | paste -sd ' ')" = "sh env" ] || { say </tmp/shown; false; }
+report "execsnoopctl run reports its own command in another pid namespace"
+# A shell that leaves its session and its parent, and forks without calling exec, is still of the scope.
+mkfifo /tmp/held
+detach='( : >/tmp/detached; read -t 60 line <>/tmp/held; : >/tmp/ended ) & exit 0'
+execsnoopctl run --scope bash -c "setsid bash -c '$detach' & wait; until [ -e /tmp/detached ]; do :; done" 2>/tmp/shown
+scope=$(sed -n 's/.* scope  1 process still runs .* systemctl stop \(execsnoopctl-run-.*\.scope\)$/\1/p' /tmp/shown)
+[ -n "$scope" ] && systemctl is-active -q "$scope" && systemctl stop "$scope" && ! systemctl is-active -q "$scope" || { say </tmp/shown; false; }
+report "execsnoopctl run --scope says what has detached, which can be stopped"
+rm -f /tmp/detached /tmp/ended
+bash -c 'read -t 60 line <>/tmp/held; : >/tmp/moved-ended' &
+moved=$!
+execsnoopctl run --scope --wait bash -c "echo $moved >/sys/fs/cgroup\$(sed -n s/^0:://p /proc/self/cgroup)/cgroup.procs; setsid bash -c '$detach' & wait" 2>/tmp/shown &
+runner=$!
+until_true [ -e /tmp/detached ]
+until_true sh -c "grep -q execsnoopctl-run /proc/$moved/cgroup"
+printf '\n\n' 1<>/tmp/held
+wait $runner && [ -e /tmp/ended ] && [ -e /tmp/moved-ended ] && ! grep -q ' scope  ' /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl run --scope --wait waits for all of the scope"
+# There is no pam_systemd(8) in this tree.
+mkdir -p /run/systemd/system/user@.service.d
+printf '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\n' >/run/systemd/system/user@.service.d/runtime.conf
+systemctl daemon-reload
+useradd -m -G execsnoopd member && id=$(id -u member) && systemctl start "user@$id" || systemctl status "user@$id" | say
+as_member() { setpriv --reuid=member --regid=member --init-groups env "XDG_RUNTIME_DIR=$1" "${@:2}" 2>/tmp/shown; }
+as_member "/run/user/$id" execsnoopctl run --scope cat /proc/self/cgroup >/tmp/cgroup
+[ $? = 0 ] && grep -q "/user@$id.service/.*/execsnoopctl-run-.*\.scope$" /tmp/cgroup || { say </tmp/cgroup; say </tmp/shown; false; }
+report "execsnoopctl run --scope of a user is in the user's own service manager"
+systemctl stop "user@$id"
+as_member /nonexistent execsnoopctl run --scope touch /tmp/ran
+[ $? = 69 ] && [ ! -e /tmp/ran ] && grep -q 'the service manager of this user: ' /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl run --scope says that there is no service manager"
 
 moments=()
 moment() { moments+=("@$(date +%s.%N)"); }

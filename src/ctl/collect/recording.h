@@ -36,8 +36,9 @@ struct program {
 	bool has_exec;	 /* else a fork that runs what its parent ran */
 	bool background; /* it was there before, and nothing happened to it */
 	uint64_t cpu_user_ns, cpu_system_ns, rss, read_bytes, written_bytes;
-	uint64_t alone_ns;  /* see alone.h */
-	size_t lane, depth; /* see lanes.h */
+	uint64_t alone_ns;	      /* see alone.h */
+	uint64_t path_ns, path_start; /* see critical_path.h */
+	size_t lane, depth;	      /* see lanes.h */
 	uint64_t drawn_start, drawn_end;
 	/* Owned by the recording; data NULL: not known. */
 	struct bytes id, args, exe, filename, cwd, comm, unit;

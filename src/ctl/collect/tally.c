@@ -88,6 +88,13 @@ uint64_t tally_alone(const struct tally *tally)
 	return tally->alone_ns;
 }
 
+uint64_t tally_path(const struct tally *tally)
+{
+	const struct program *program = tally->program;
+
+	return program->exec_time > 0 || !program->has_exec ? program->path_ns : 0;
+}
+
 uint64_t tally_longest(const struct tally *tally)
 {
 	return tally->running_ns;

@@ -28,6 +28,8 @@ void tallies_free(struct tallies *tallies);
 uint64_t tally_count(const struct tally *tally);
 uint64_t tally_cpu(const struct tally *tally);
 uint64_t tally_alone(const struct tally *tally);
+/* Not of a program that was there before: it may well have idled. */
+uint64_t tally_path(const struct tally *tally);
 uint64_t tally_longest(const struct tally *tally);
 
 /* The largest first; of equal ones that whose program came first. */

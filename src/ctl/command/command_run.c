@@ -15,6 +15,8 @@
 
 #include "ctl/command/commands.h"
 #include "ctl/command/run_child.h"
+#include "ctl/command/run_scope.h"
+#include "ctl/command/run_tree.h"
 #include "ctl/export/export.h"
 #include "ctl/view/view_report.h"
 
@@ -24,7 +26,8 @@
 struct run {
 	struct options *options;
 	struct run_child child;
-	struct event_source *source;
+	struct run_tree tree;
+	struct run_scope scope;
 	struct recording *recording;
 	FILE *out; /* -w; NULL: none */
 	int signals;
@@ -72,29 +75,13 @@ static int open_output(struct run *run)
 	return CTL_FAILED;
 }
 
-static int subscribe(struct run *run)
-{
-	char request[128];
-	int r;
-
-	snprintf(request, sizeof(request),
-		 "{\"tree\":%d,\"snapshot\":false,\"fields\":[\"all\",\"starter_id\",\"starter_exec_time\"]}\n",
-		 (int)run->child.pid);
-	r = source_open_socket(&run->source, run->options->socket, request);
-	if (r >= 0)
-		r = source_await_answer(run->source);
-	if (r < 0)
-		fputs("The command was not run.\n", stderr);
-	return r < 0 ? options_status(r) : 0;
-}
-
 static int take(struct run *run, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
 
-	if (event->type == EVENT_TYPE_MAX)
+	if (event->type == EVENT_TYPE_MAX || !run_tree_has(&run->tree, &parsed->process))
 		return 0;
-	if (event->type == EVENT_EXITED && (pid_t)parsed->process.tgid == run->child.pid)
+	if (event->type == EVENT_EXITED && run_tree_is_child(&run->tree, &parsed->process))
 		run->was_reported = true;
 	if (run->out && is_stream(run) && parsed->line.data) {
 		fwrite(parsed->line.data, 1, parsed->line.size, run->out);
@@ -109,8 +96,8 @@ static int take_all(struct run *run)
 	const struct parsed *parsed;
 	int r;
 
-	while ((r = source_wait(run->source, 0)) > 0) {
-		r = source_next(run->source, &parsed);
+	while ((r = source_wait(run->tree.source, 0)) > 0) {
+		r = source_next(run->tree.source, &parsed);
 		if (r <= 0)
 			return r;
 		r = take(run, parsed);
@@ -129,7 +116,8 @@ static void read_signals(struct run *run)
 		run->stopped |= had_ended && number != SIGCHLD;
 	if (run->child.ended && !had_ended)
 		run->ended = now_ns();
-	if (run->child.ended && run->options->wait && waitpid(-1, NULL, WNOHANG) < 0 && !run->has_left) {
+	if (run->child.ended && run->options->wait && !run->has_left && waitpid(-1, NULL, WNOHANG) < 0 &&
+	    run_scope_count(&run->scope) == 0) {
 		run->has_left = true;
 		run->ended = now_ns();
 		getrusage(RUSAGE_CHILDREN, &run->child.rusage);
@@ -157,7 +145,7 @@ static int follow(struct run *run)
 
 	for (;;) {
 		struct pollfd fds[] = { { .fd = run->signals, .events = POLLIN },
-					{ .fd = connected ? run->source->fd : -1, .events = POLLIN } };
+					{ .fd = connected ? run->tree.source->fd : -1, .events = POLLIN } };
 
 		read_signals(run);
 		if (connected) {
@@ -223,6 +211,9 @@ static int report(struct run *run)
 	terminal_open_error(&terminal, run->options->color, run->options->full);
 	if (terminal.width == 0 && !run->options->full)
 		terminal.width = REPORT_WIDTH;
+	facts.scope = *run->scope.name ? run->scope.name : NULL;
+	facts.scope_of_user = run->scope.is_of_user;
+	facts.scope_count = run_scope_count(&run->scope);
 	return view_report(&terminal, run->recording, &facts);
 }
 
@@ -271,7 +262,9 @@ static int run_command(struct run *run)
 		fprintf(stderr, "execsnoopctl: %s\n", strerror(-r));
 		return CTL_FAILED;
 	}
-	r = subscribe(run);
+	r = run_tree_open(&run->tree, run->options->socket, run->child.pid);
+	if (r == 0 && run->options->scope)
+		r = run_scope_start(&run->scope, run->child.pid, run->options->arguments[0]);
 	if (r == 0 && recording_new(&run->recording) < 0)
 		r = CTL_FAILED;
 	if (r == 0 && (run->signals = run_signals_open()) < 0)
@@ -280,7 +273,8 @@ static int run_command(struct run *run)
 		r = release(run);
 	run_child_finish(&run->child);
 	recording_free(run->recording);
-	source_free(run->source);
+	source_free(run->tree.source);
+	run_scope_finish(&run->scope);
 	return r;
 }
 

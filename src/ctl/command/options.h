@@ -45,7 +45,7 @@ struct options {
 	bool batch;
 	const char *write; /* a file; NULL: none */
 	unsigned weight;   /* enum weight */
-	bool wait;
+	bool wait, scope;
 	enum color_mode color;
 	struct view_options view;
 	uint64_t since, until; /* ns since the epoch; 0: none */

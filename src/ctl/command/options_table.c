@@ -296,6 +296,7 @@ const struct option_row option_rows[] = {
 	{ 0,   "weight", "SUM", "cpu wall count", "Of folded stacks: cpu, wall, count", set_word, OF(weight) },
 	{ 'w', "write", "FILE", "@file", "Write the events to a file, or what --output names", set_text, OF(write) },
 	{ 0,   "wait", NULL, NULL, "Wait for all that the command started", set_flag, OF(wait) },
+	{ 0,   "scope", NULL, NULL, "Run the command in a scope unit of its own", set_flag, OF(scope) },
 	{ 0,   "columns", "LIST", NULL, "Show these columns or keys", set_text, OF(view.columns) },
 	{ 0,   "merge", "BOOL", "yes no", "One line for a program that ends within 100 ms", set_merge, 0 },
 	{ 'l', "full", NULL, NULL, "Do not cut lines", set_flag, OF(full) },

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "ctl/collect/alone.h"
+#include "ctl/collect/critical_path.h"
 #include "ctl/collect/tally.h"
 #include "ctl/text/time_spec.h"
 
 #define ROWS_SHOWN 5
+#define PATH_SHOWN 8
 #define LINE_SIZE 4096
 #define SPAN_SIZE 32
 
@@ -204,6 +206,57 @@ static int put_by_name(const struct report *report)
 	return 0;
 }
 
+static int compare_path_start(const void *a, const void *b)
+{
+	const struct tally *x = a, *y = b;
+
+	return (x->program->path_start > y->program->path_start) - (x->program->path_start < y->program->path_start);
+}
+
+static void put_in_path(const struct report *report, const struct program *program, bool first)
+{
+	char line[LINE_SIZE], start[SPAN_SIZE], span[SPAN_SIZE];
+	struct text text;
+
+	time_span_format(start, sizeof(start), program->path_start - report->recording->begin);
+	time_span_format(span, sizeof(span), program->path_ns);
+	text_begin(&text, line, sizeof(line));
+	text_printf(&text, "+%-7s %7s %3.0f%%  ", start, span,
+		    report->running_ns > 0 ? 100.0 * (double)program->path_ns / (double)report->running_ns : 0);
+	program_command(&text, program);
+	row(report, first ? "path" : "", &text, COLOR_NONE);
+}
+
+/* The longest ones of the critical path, in the order of time. */
+static int put_path(const struct report *report)
+{
+	char line[LINE_SIZE];
+	struct tallies tallies;
+	struct text text;
+	uint64_t rest = 0;
+	size_t shown = 0, others = 0;
+	int r = tallies_make(&tallies, report->recording, NULL);
+
+	if (r < 0)
+		return r;
+	tallies_sort(&tallies, tally_path);
+	while (shown < tallies.count && shown < PATH_SHOWN && tally_path(&tallies.all[shown]) > 0)
+		shown++;
+	for (size_t i = shown; i < tallies.count && tally_path(&tallies.all[i]) > 0; i++, others++)
+		rest += tally_path(&tallies.all[i]);
+	qsort(tallies.all, shown, sizeof(*tallies.all), compare_path_start);
+	for (size_t i = 0; i < shown; i++)
+		put_in_path(report, tallies.all[i].program, i == 0);
+	tallies_free(&tallies);
+	if (others == 0)
+		return 0;
+	text_begin(&text, line, sizeof(line));
+	text_printf(&text, "and %zu more, ", others);
+	put_span(&text, rest);
+	row(report, "", &text, COLOR_NONE);
+	return 0;
+}
+
 static int put_longest(const struct report *report)
 {
 	struct tallies tallies;
@@ -360,6 +413,23 @@ static void put_running(const struct report *report)
 	row(report, "", &text, COLOR_YELLOW);
 }
 
+/* Also processes that never called exec. */
+static void put_scope(const struct report *report)
+{
+	const struct report_facts *facts = report->facts;
+	char line[LINE_SIZE];
+	struct text text;
+
+	if (!facts->scope || facts->scope_count == 0)
+		return;
+	text_begin(&text, line, sizeof(line));
+	text_printf(&text, "%zu process%s still run%s in the scope; to stop them: systemctl %sstop ",
+		    facts->scope_count, facts->scope_count == 1 ? "" : "es", facts->scope_count == 1 ? "s" : "",
+		    facts->scope_of_user ? "--user " : "");
+	text_string(&text, facts->scope);
+	row(report, "scope", &text, COLOR_YELLOW);
+}
+
 int view_report(const struct terminal *terminal, struct recording *recording, const struct report_facts *facts)
 {
 	struct report report = { .terminal = terminal, .recording = recording, .facts = facts };
@@ -367,11 +437,17 @@ int view_report(const struct terminal *terminal, struct recording *recording, co
 
 	if (r < 0)
 		return r;
+	r = critical_path_find(recording);
+	if (r < 0)
+		return r;
 	add_up(&report);
 	put_heading(&report);
 	put_lost(&report);
 	put_cost(&report);
 	r = put_by_name(&report);
+	if (r < 0)
+		return r;
+	r = put_path(&report);
 	if (r < 0)
 		return r;
 	r = put_longest(&report);
@@ -383,5 +459,6 @@ int view_report(const struct terminal *terminal, struct recording *recording, co
 	put_failed(&report);
 	put_failures(&report);
 	put_running(&report);
+	put_scope(&report);
 	return ferror(terminal->out) ? -EIO : 0;
 }

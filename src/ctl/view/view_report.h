@@ -15,6 +15,9 @@ struct report_facts {
 	uint64_t running_ns;
 	uint64_t cpu_user_ns, cpu_system_ns; /* of the command and all that it waited for, also without an exec */
 	unsigned cpus;			     /* that it could use; 0: not known */
+	const char *scope;		     /* the unit that it ran in; NULL: none */
+	bool scope_of_user;		     /* of the user's service manager */
+	size_t scope_count;		     /* processes that are still in it */
 };
 
 /* 0 or -ENOMEM, or -EIO: of writing. */
