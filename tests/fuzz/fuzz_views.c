@@ -10,6 +10,7 @@
 #include "ctl/event/event_parser.h"
 #include "ctl/export/export.h"
 #include "ctl/view/view_diff.h"
+#include "ctl/export/event_csv.h"
 #include "ctl/view/view_json.h"
 #include "ctl/view/view_line.h"
 #include "ctl/view/view_stats.h"
@@ -85,6 +86,23 @@ static void check_json(const struct parsed *parsed)
 	ASSERT(view_json_event(view, parsed) == 0);
 	ASSERT(view_json_pretty(view, parsed) == 0);
 	ASSERT(view_sh_event(view, parsed) == 0);
+	output_close(&output, false);
+}
+
+static void check_csv(const struct parsed *parsed)
+{
+	_cleanup_(event_csv_free_p) struct event_csv *csv = NULL;
+	struct output output;
+	const char *reason;
+
+	output_open(&output, 80, true);
+	ASSERT(event_csv_new(
+		       &csv, &output.terminal.out,
+		       "type,id,tty,source,host,user,parent,status,cpu,command,args,env,ancestors,filename,cgroup,"
+		       "parent_args,error,exit_signal,time",
+		       true, &reason) == 0);
+	event_csv_head(csv);
+	ASSERT(event_csv_event(csv, parsed) == 0);
 	output_close(&output, false);
 }
 
@@ -193,6 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (event_parser_line(parser, line, &parsed, &reason) < 0)
 			continue;
 		check_json(&parsed);
+		check_csv(&parsed);
 		if (bytes_equal(parsed.type, BYTES("stats")))
 			check_status(&parsed);
 		if (parsed.event.type == EVENT_TYPE_MAX)

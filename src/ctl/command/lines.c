@@ -5,7 +5,10 @@
 #include <signal.h>
 #include <string.h>
 
+#include "output/journal_entry.h"
 #include "util/quote.h"
+
+#define MESSAGE_SIZE 2048 /* as the daemon writes it */
 
 volatile sig_atomic_t interrupted;
 
@@ -31,6 +34,19 @@ void die_of_signal(void)
 	raise(interrupted);
 }
 
+/* What MESSAGE of a journal entry would be. */
+static int print_message(const struct terminal *terminal, const struct parsed *parsed)
+{
+	char message[MESSAGE_SIZE];
+
+	if (parsed->event.type >= EVENT_LIVE)
+		return 0;
+	journal_message(message, sizeof(message), &parsed->event);
+	terminal_put(terminal, message, 0);
+	fputc('\n', terminal->out);
+	return ferror(terminal->out) ? -EIO : 0;
+}
+
 int lines_print(struct lines *lines, const struct parsed *parsed)
 {
 	int r;
@@ -47,6 +63,12 @@ int lines_print(struct lines *lines, const struct parsed *parsed)
 	case FORMAT_SH:
 		r = view_sh_event(lines->json, parsed);
 		break;
+	case FORMAT_CAT:
+		r = print_message(&lines->terminal, parsed);
+		break;
+	case FORMAT_CSV:
+		r = event_csv_event(lines->csv, parsed);
+		break;
 	default:
 		r = view_line_event(lines->view, parsed);
 	}
@@ -54,18 +76,36 @@ int lines_print(struct lines *lines, const struct parsed *parsed)
 	return r;
 }
 
-int lines_open(struct lines *lines, struct options *options, bool pager)
+/* An exit status, or 0. */
+static int open_columns(struct lines *lines)
 {
+	const struct view_options *view = &lines->options->view;
+	bool csv = lines->options->format == FORMAT_CSV;
 	const char *reason = "out of memory";
 	int r;
 
-	*lines = (struct lines){ .options = options };
-	terminal_open(&lines->terminal, options->color, pager && !options->no_pager, options->full);
-	r = view_line_new(&lines->view, &lines->terminal, &options->view, &reason);
+	if (csv)
+		r = event_csv_new(&lines->csv, &lines->terminal.out, view->columns, view->numeric, &reason);
+	else
+		r = view_line_new(&lines->view, &lines->terminal, view, &reason);
 	if (r < 0) {
 		fprintf(stderr, "execsnoopctl: --columns: %s\n", reason);
 		return CTL_USAGE;
 	}
+	if (csv && view->legend)
+		event_csv_head(lines->csv);
+	return 0;
+}
+
+int lines_open(struct lines *lines, struct options *options, bool pager)
+{
+	int r;
+
+	*lines = (struct lines){ .options = options };
+	terminal_open(&lines->terminal, options->color, pager && !options->no_pager, options->full);
+	r = open_columns(lines);
+	if (r > 0)
+		return r;
 	if (view_json_new(&lines->json, &lines->terminal) < 0)
 		return CTL_FAILED;
 	return 0;
@@ -77,6 +117,7 @@ int lines_close(struct lines *lines, const struct event_source *source, int r)
 
 	view_line_free(lines->view);
 	view_json_free(lines->json);
+	event_csv_free(lines->csv);
 	if (r == -EINTR || r == -EIO)
 		r = 0;
 	if (closed < 0)

@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "ctl/command/options.h"
+#include "ctl/export/event_csv.h"
 #include "ctl/view/view_json.h"
 
 struct lines {
@@ -13,6 +14,7 @@ struct lines {
 	struct terminal terminal;
 	struct view_line *view;
 	struct view_json *json;
+	struct event_csv *csv;
 	uint64_t shown;
 };
 

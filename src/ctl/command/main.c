@@ -21,7 +21,7 @@ int main(int argc, char *argv[])
 	}
 	status = options_parse(&options, argc, argv, command->runs_program);
 	if (status < 0 && options.format == FORMAT_OTHER && !command->own_formats) {
-		fprintf(stderr, "execsnoopctl: --output %s: no such format\n", options.output);
+		fprintf(stderr, "execsnoopctl: --output %s: no such format, see execsnoopctl --help\n", options.output);
 		status = CTL_USAGE;
 	}
 	if (status < 0)

@@ -2,6 +2,7 @@
 #include "ctl/view/view_json.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
@@ -202,8 +203,10 @@ int view_sh_event(struct view_json *view, const struct parsed *parsed)
 
 	if (!buffer)
 		return -ENOMEM;
+	if (parsed->event.type == EVENT_LOST)
+		fprintf(view->terminal->out, "# %" PRIu64 " lost\n", parsed->event.lost.count);
 	if (image->args.size == 0)
-		return 0;
+		return written(view);
 	text_begin(&text, buffer, size);
 	if (image->cwd.size > 0) {
 		char *cwd = strndup(image->cwd.data, image->cwd.size);
