@@ -71,7 +71,8 @@ static bool find_overlay(struct layout_overlay *l, const struct btf *btf)
 	       value_of(btf, "ovl_inode_flag", "OVL_UPPERDATA", &l->flag_upperdata);
 }
 
-bool layout_find(struct record_layouts *layouts, __u32 which, const struct btf *btf)
+/* Fills in one layout, LAYOUT_BTRFS or LAYOUT_OVERLAY, from these types. False: they lack it. */
+static bool find_layout(struct record_layouts *layouts, __u32 which, const struct btf *btf)
 {
 	bool found = which == LAYOUT_BTRFS ? find_btrfs(&layouts->btrfs, btf) : find_overlay(&layouts->overlay, btf);
 
@@ -94,7 +95,7 @@ static void look_in_module(struct record_layouts *layouts, __u32 which, const ch
 		base = own = btf__load_vmlinux_btf();
 	types = base ? btf__load_module_btf(module, base) : NULL;
 	if (types)
-		layout_find(layouts, which, types);
+		find_layout(layouts, which, types);
 }
 
 void layout_look(struct record_layouts *layouts, __u32 wanted, const struct btf *kernel, struct btf *base, __u32 *tried)
@@ -106,7 +107,7 @@ void layout_look(struct record_layouts *layouts, __u32 wanted, const struct btf 
 
 	wanted &= ~(layouts->known | *tried);
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (!(wanted & all[i].which) || (kernel && layout_find(layouts, all[i].which, kernel)))
+		if (!(wanted & all[i].which) || (kernel && find_layout(layouts, all[i].which, kernel)))
 			continue;
 		look_in_module(layouts, all[i].which, all[i].module, base, tried);
 	}

@@ -14,9 +14,6 @@
 
 struct btf;
 
-/* Fills in one layout, LAYOUT_BTRFS or LAYOUT_OVERLAY, from these types. False: they lack it. */
-bool layout_find(struct record_layouts *layouts, __u32 which, const struct btf *btf);
-
 /*
  * What is wanted (LAYOUT_x bits) and not known yet, out of `kernel` (NULL: it has been searched) or
  * of modules. base: the types that those of modules build on, which are the kernel's own and not

@@ -138,7 +138,8 @@ bool peer_enter_checkpoint(struct peer *peer)
 	return true;
 }
 
-void named_enter_checkpoint(struct server *server, struct named *named, struct bytes subscription)
+/* As peer_enter_checkpoint(), for a named subscription without a connection; `subscription`: its request. */
+static void named_enter_checkpoint(struct server *server, struct named *named, struct bytes subscription)
 {
 	struct checkpoint_subscriber *place = free_place(server);
 

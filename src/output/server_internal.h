@@ -160,7 +160,5 @@ bool peer_enter_checkpoint(struct peer *peer);
 void peer_leave_checkpoint(struct peer *peer);
 /* What it asks for has changed. */
 void peer_save_subscription(struct peer *peer);
-/* The same for a named subscription without a connection; `subscription`: its request. */
-void named_enter_checkpoint(struct server *server, struct named *named, struct bytes subscription);
 
 #endif

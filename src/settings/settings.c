@@ -386,7 +386,7 @@ int settings_parse(struct settings **ret, const char *name, const char *data, si
 	return 0;
 }
 
-bool string_list_equal(string_list a, string_list b)
+static bool string_list_equal(string_list a, string_list b)
 {
 	size_t i = 0;
 

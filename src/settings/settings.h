@@ -115,11 +115,7 @@ int settings_compare(const struct settings *in_force, const struct settings *ask
 
 /* The same fields and filter entries, and searches folded or not. */
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
-bool string_list_equal(string_list a, string_list b);
 
 int settings_filter(const struct settings_output *output, struct filter **ret);
-
-/* Parses a value of `fields`. -EINVAL: *ret_bad is the name that is no key. */
-int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad);
 
 #endif

@@ -270,7 +270,8 @@ const struct setting_type type_path = { .is_text = true, .read = read_path, .wri
 
 /* Keys. */
 
-int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
+/* -EINVAL: *ret_bad is the name that is no key. */
+static int parse_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
 {
 	_cleanup_free_ char *text = strndup(list.data, list.size);
 	const char *at = text;
@@ -293,7 +294,7 @@ int settings_fields(struct bytes list, key_set *ret, struct bytes *ret_bad)
 static int set_fields(key_set *to, const char *value, struct setting_input *input)
 {
 	struct bytes bad;
-	int r = settings_fields(bytes_of(value), to, &bad);
+	int r = parse_fields(bytes_of(value), to, &bad);
 
 	if (r != -EINVAL)
 		return r;

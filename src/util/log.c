@@ -27,11 +27,6 @@ void log_set_level(int level)
 	max_level = level;
 }
 
-int log_level(void)
-{
-	return max_level;
-}
-
 void log_open(void)
 {
 	/* systemd.exec(5), $JOURNAL_STREAM: device and inode of the descriptor that leads to the

@@ -13,7 +13,6 @@
 /* level: LOG_ERR .. LOG_DEBUG of syslog(3). Messages above the level are dropped. Default
  * LOG_INFO. */
 void log_set_level(int level);
-int log_level(void);
 void log_open(void); /* checks stderr and the environment */
 
 void log_write(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));

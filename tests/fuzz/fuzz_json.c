@@ -15,7 +15,9 @@
 #include <inttypes.h>
 #include <yajl/yajl_parse.h>
 
+#include "fuzz/parts.h"
 #include "output/json.h"
+#include "sequence.h"
 #include "util/nulstr.h"
 #include "util/utf8.h"
 
@@ -157,23 +159,6 @@ static const struct member *find(const struct seen *s, const char *name, const c
 			return m;
 	}
 	return NULL;
-}
-
-/* The size of the sequence that data begins with; 0: none. */
-static size_t sequence(const unsigned char *data, size_t size)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = data[0] < 0x80 ? 1 : data[0] >> 5 == 6 ? 2 : data[0] >> 4 == 14 ? 3 : data[0] >> 3 == 30 ? 4 : 0;
-	uint32_t point = n < 2 ? data[0] : data[0] & (0x7fu >> n);
-
-	if (n == 0 || n > size)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if (data[i] >> 6 != 2)
-			return 0;
-		point = point << 6 | (data[i] & 0x3f);
-	}
-	return point >= least[n] && point <= 0x10ffff && point >> 11 != 0x1b ? n : 0;
 }
 
 /* Returns whether all of `bytes` is UTF-8; `text` must be what shows it. */
@@ -407,23 +392,6 @@ static void check_line(const struct line *line, const struct event *event, key_s
 		check_event(&s, event, keys);
 	for (size_t i = 0; i < s.count; i++)
 		free(s.members[i].data);
-}
-
-static bool next_part(struct bytes *rest, struct bytes *ret)
-{
-	const char *end;
-
-	if (!rest->data)
-		return false;
-	end = memmem(rest->data, rest->size, "\n%%\n", 4);
-	*ret = *rest;
-	if (end) {
-		ret->size = (size_t)(end - rest->data);
-		*rest = (struct bytes){ end + 4, rest->size - ret->size - 4 };
-	} else {
-		*rest = BYTES_NONE;
-	}
-	return true;
 }
 
 static void fill(struct process *p, struct event *event, unsigned flags, uint64_t number)

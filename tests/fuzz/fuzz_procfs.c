@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "fuzz/parts.h"
 #include "kernel/procfs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,23 +56,6 @@ static void prepare(void)
 	dir = openat(root, "42", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT(dir >= 0);
 	atexit(clean);
-}
-
-static bool next_part(struct bytes *rest, struct bytes *ret)
-{
-	const char *end;
-
-	if (!rest->data)
-		return false;
-	end = memmem(rest->data, rest->size, "\n%%\n", 4);
-	*ret = *rest;
-	if (end) {
-		ret->size = (size_t)(end - rest->data);
-		*rest = (struct bytes){ end + 4, rest->size - ret->size - 4 };
-	} else {
-		*rest = BYTES_NONE;
-	}
-	return true;
 }
 
 static void make_file(int i, struct bytes content)

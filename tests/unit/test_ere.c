@@ -234,61 +234,15 @@ TEST(bytes_that_are_not_utf8_match)
 
 TEST(invalid_patterns_are_refused)
 {
-	static const char *const patterns[] = {
-		"(",
-		")",
-		"a)",
-		"[",
-		"[a",
-		"[]",
-		"[^]",
-		"a{",
-		"a{1",
-		"a{1,",
-		"a{,2}",
-		"a{2,1}",
-		"a{256}",
-		"a{1,256}",
-		"a{99999999999}",
-		"a{x}",
-		"*a",
-		"+",
-		"?",
-		"{1}",
-		"(*)",
-		"a|*",
-		"a**",
-		"a+?",
-		"a{1}{2}",
-		"\\",
-		"a\\",
-		"\\d",
-		"\\bx",
-		"\\<x",
-		"x\\>",
-		"\\`x",
-		"x\\'",
-		"\\1",
-		"(a)\\1",
-		"[z-a]",
-		"[\\s]",
-		"[^\\w]",
-		"[[:foo:]]",
-		"[[:alpha:]",
-		"[[.ab.]]",
-		"[[:alpha:]-z]",
-		"[a-[:alpha:]]",
-		"[\xc3\xa4]",
-		"[a-\xff]",
-		"[[.",
-		"[[:]",
-		"[a-",
-	};
+	char patterns[] = "( ) a) [ [a [] [^] a{ a{1 a{1, a{,2} a{2,1} a{256} a{1,256} a{99999999999} a{x} *a + ? "
+			  "{1} (*) a|* a** a+? a{1}{2} \\ a\\ \\d \\bx \\<x x\\> \\`x x\\' \\1 (a)\\1 [z-a] [\\s] "
+			  "[^\\w] [[:foo:]] [[:alpha:] [[.ab.]] [[:alpha:]-z] [a-[:alpha:]] [\xc3\xa4] [a-\xff] "
+			  "[[. [[:] [a-";
 
-	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-		if (strcmp(refused(patterns[i]), "(taken)") == 0)
-			printf("# %s\n", patterns[i]);
-		CHECK(strcmp(refused(patterns[i]), "(taken)") != 0);
+	for (char *pattern = strtok(patterns, " "); pattern; pattern = strtok(NULL, " ")) {
+		if (strcmp(refused(pattern), "(taken)") == 0)
+			printf("# %s\n", pattern);
+		CHECK(strcmp(refused(pattern), "(taken)") != 0);
 	}
 }
 

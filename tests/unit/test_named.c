@@ -17,6 +17,12 @@ static int asking(const char *request)
 	return fd;
 }
 
+static void leave(int fd)
+{
+	close(fd);
+	settle();
+}
+
 static void ask_again(int fd, const char *request)
 {
 	ask(fd, request);
@@ -52,23 +58,20 @@ TEST(name_continues_after_what_was_acknowledged)
 	check_numbers(4, 13);
 	ask_again(fd, "{\"ack\":7}\n");
 	CHECK_INT(size, 0);
-	close(fd);
-	settle();
+	leave(fd);
 	execs(20, 5);
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"resumed\":true,\"stream\":\"0000000000000123\",\"last_seq\":7}"), 1);
 	check_numbers(8, 18);
 	/* What it stored, it may say at once. */
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"siem\",\"ack\":17}\n");
 	CHECK_INT(count_of("\"last_seq\":17}"), 1);
 	check_numbers(18, 18);
 	/* Again is no error, nor is an older one; the last one ends it all. */
 	ask_again(fd, "{\"ack\":17}\n{\"ack\":3}\n{\"ack\":18}\n");
 	CHECK(!ended);
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\n"), 1);
 	close(fd);
@@ -84,8 +87,7 @@ TEST(reader_without_acknowledgement_continues_after_what_was_written)
 	pipeline_flush(pipeline);
 	take(fd);
 	check_numbers(1, 10);
-	close(fd);
-	settle();
+	leave(fd);
 	execs(20, 10);
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"resumed\":true,\"stream\":\"0000000000000123\",\"last_seq\":10}"), 1);
@@ -114,8 +116,7 @@ TEST(connection_may_end_within_a_line)
 	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	fill(1, 20);
-	close(fd);
-	settle();
+	leave(fd);
 	fd = client();
 	settle();
 	fill(21, 20);
@@ -153,8 +154,7 @@ TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
 	ask(fd, "{\"ack\":50}\n");
 	take(fd);
 	CHECK_INT(count_of("\"type\":\"lost\""), 0);
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"siem\"}\n");
 	line = strstr(text, "\"type\":\"lost\"");
 	if (!line) {
@@ -186,8 +186,7 @@ TEST(new_subscription_of_a_name_replaces_the_old_one)
 
 	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"seq\"]}\n");
-	close(fd);
-	settle();
+	leave(fd);
 	execs(1, 2);
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"pid\"]}\n");
 	CHECK_INT(count_of("\"fields\":[\"type\",\"pid\"]"), 1);
@@ -200,8 +199,7 @@ TEST(new_subscription_of_a_name_replaces_the_old_one)
 	ask_again(fd, "{\"fields\":[\"seq\"]}\n");
 	CHECK_INT(count_of("\"name\":\"siem\""), 1);
 	CHECK_INT(count_of("\"resumed\":true"), 1);
-	close(fd);
-	settle();
+	leave(fd);
 	exec_of(4);
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"seq\"]}\n");
 	CHECK_STR(last_line(), "{\"type\":\"started\",\"seq\":4}");
@@ -243,13 +241,11 @@ TEST(forgotten_name_is_an_ordinary_subscription)
 	check_numbers(6, 6);
 	ask_again(fd, "{\"ack\":6}\n");
 	CHECK_INT(count_of("\"type\":\"rejected\",\"reason\":\"ack: the subscription has no name\""), 1);
-	close(fd);
-	settle();
+	leave(fd);
 	/* Without a connection too; one that is not there is no error. */
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"resumed\":false"), 1);
-	close(fd);
-	settle();
+	leave(fd);
 	ask_again(other, "{\"forget\":\"siem\"}\n{\"forget\":\"siem\"}\n{\"stats\":true}\n");
 	CHECK_INT(count_of("\"type\":\"forgotten\""), 2);
 	CHECK_INT(count_of("\"named\":[]"), 1);
@@ -269,8 +265,7 @@ TEST(rejected_request_leaves_the_name_without_a_connection)
 		ask_again(fd, bad[i]);
 		CHECK_INT(count_of("\"type\":\"rejected\""), 1);
 		CHECK(ended);
-		close(fd);
-		settle();
+		leave(fd);
 	}
 	fd = asking("{\"name\":\"siem\"}\n");
 	check_numbers(1, 15);
@@ -292,14 +287,12 @@ TEST(names_are_bounded)
 		snprintf(request, sizeof(request), "{\"name\":\"n%u\"}\n", i);
 		fd = asking(request);
 		CHECK_INT(count_of(getuid() == 0 || i == 0 ? "\"resumed\":false" : "\"rejected\""), 1);
-		close(fd);
-		settle();
+		leave(fd);
 	}
 	fd = asking("{\"name\":\"n9\"}\n");
 	CHECK_INT(count_of("\"type\":\"rejected\",\"reason\":\"th"), 1);
 	CHECK(ended);
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"n0\"}\n");
 	CHECK_INT(count_of("\"resumed\":true"), 1);
 	close(fd);
@@ -315,22 +308,19 @@ TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
 	fd = client();
 	ask(fd, "{\"name\":\"siem\",\"ack\":0,\"snapshot\":true}\n");
 	settle();
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"siem\",\"snapshot\":true}\n");
 	CHECK_INT(count_of("\"snapshot\":true"), 0);
 	CHECK_INT(count_of("\"type\":\"lost\""), 1);
 	CHECK_INT(count_of("\"count\":5000,\"where\":\"subscriber\"}"), 1);
-	close(fd);
-	settle();
+	leave(fd);
 	/* It was stored. */
 	fd = asking("{\"forget\":\"siem\"}\n");
 	ask_again(fd, "{\"name\":\"siem\",\"ack\":0,\"snapshot\":true}\n");
 	CHECK_INT(count_of("\"snapshot\":true,\"source\"") + count_of("\"snapshot\":true,\"id\""), 5000);
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
 	ask_again(fd, "{\"ack\":5000}\n");
-	close(fd);
-	settle();
+	leave(fd);
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"type\":\"lost\""), 0);
 	CHECK_INT(count_of("\n"), 1);
@@ -346,8 +336,7 @@ TEST(mark_counts_what_comes_again)
 	execs(1, 5);
 	pipeline_flush(pipeline);
 	take(fd);
-	close(fd);
-	settle();
+	leave(fd);
 	execs(10, 2);
 	fd = asking("{\"name\":\"siem\",\"mark\":1}\n");
 	check_numbers(1, 7);

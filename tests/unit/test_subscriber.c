@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A subscriber with a pipeline's encoder before it and a socket behind it. */
-#include "output/subscriber.h"
-
 #include <errno.h>
-#include <sys/socket.h>
 
-#include "fake_sink.h"
-#include "tap.h"
-
-static int fds[2];
-static struct json *json;
-static struct subscriber *subscriber;
-static char text[4 << 20];
-static size_t size;
+#include "subscriber_fixture.h"
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
@@ -22,14 +12,10 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 
 static void begin(void)
 {
-	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 20 };
 	int small = 4096;
 
-	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	begin_socket();
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	CHECK_INT(json_new(&json), 0);
-	pipeline_begin(&config);
-	pipeline_go_live(pipeline);
 }
 SETUP(begin)
 
@@ -51,14 +37,6 @@ static void join(size_t queue, bool snapshot, const char *comm)
 	CHECK_INT(subscriber_join(subscriber, snapshot), 0);
 }
 
-static void end(void)
-{
-	subscriber = subscriber_free(subscriber);
-	pipeline_free(pipeline);
-	json_free(json);
-}
-TEARDOWN(end)
-
 static void exec_of(unsigned pid)
 {
 	make_exec(pid, pid * 1000ull, pid * 1000ull + 1, "ls\0", 3, 1);
@@ -69,27 +47,6 @@ static void exit_of(unsigned pid)
 {
 	make_exit(pid, pid * 1000ull, pid * 1000ull + 2, 0);
 	feed();
-}
-
-/* Reads what is there; and all, with the subscriber writing. */
-static void take(void)
-{
-	ssize_t n;
-
-	while ((n = read(fds[1], text + size, sizeof(text) - 1 - size)) > 0)
-		size += (size_t)n;
-	text[size] = '\0';
-}
-
-static void take_all(void)
-{
-	int r;
-
-	while ((r = subscriber_write(subscriber)) > 0)
-		take();
-	CHECK_INT(r, 0);
-	take();
-	CHECK(size == 0 || text[size - 1] == '\n');
 }
 
 static unsigned count_of(const char *what)

@@ -2,18 +2,10 @@
 /* A subscriber that folds searches along $PATH, from records to the socket. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
-#include "fake_sink.h"
-#include "output/subscriber.h"
-#include "tap.h"
+#include "subscriber_fixture.h"
 
-static int fds[2];
-static struct json *json;
-static struct subscriber *subscriber;
 static struct checkpoint_stream checkpoint;
-static char text[16 << 20];
-static size_t size;
 
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
@@ -47,24 +39,11 @@ static void join(size_t queue)
 
 static void begin(size_t queue)
 {
-	struct pipeline_config config = { .kernel_threads = true, .args_limit = 1 << 20, .table_memory = 1 << 20 };
-
 	fake_sink_ops.folds = on_folds;
 	fake_sink_ops.search_end = on_search_end;
-	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	CHECK_INT(json_new(&json), 0);
-	pipeline_begin(&config);
-	pipeline_go_live(pipeline);
+	begin_socket();
 	join(queue);
 }
-
-static void end(void)
-{
-	subscriber = subscriber_free(subscriber);
-	pipeline = pipeline_free(pipeline);
-	json_free(json);
-}
-TEARDOWN(end)
 
 /* A process of the pid, which starts at 1000 times that. */
 static void fails(unsigned pid, int error, const char *path)
@@ -86,25 +65,6 @@ static void succeeds(unsigned pid, const char *path)
 	record.head.size = record.exec.filename.offset;
 	record_part(&record.exec.filename, path, strlen(path));
 	feed();
-}
-
-static void take(void)
-{
-	ssize_t n;
-
-	while ((n = read(fds[1], text + size, sizeof(text) - 1 - size)) > 0)
-		size += (size_t)n;
-	text[size] = '\0';
-}
-
-static void take_all(void)
-{
-	int r;
-
-	while ((r = subscriber_write(subscriber)) > 0)
-		take();
-	CHECK_INT(r, 0);
-	take();
 }
 
 TEST(error_of_a_search_is_sent_at_its_end)
