@@ -14,7 +14,7 @@ import time
 
 from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, live,
                  main, needs, run, start_and_end, status, test, until, worst_subscribers)
-from units import Listener, Unit, subscribers_of
+from units import Listener, Unit, again_if_blamed, subscribers_of
 
 
 # Others may run these tests as well, on the same kernel.
@@ -305,6 +305,7 @@ def forks():
 
 
 @test
+@again_if_blamed
 def kill_keeps_connections_and_reports_what_happened_meanwhile():
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         before = start_and_end(client, run(ODD, "exit", "1"))
@@ -335,6 +336,7 @@ def kill_keeps_connections_and_reports_what_happened_meanwhile():
 
 
 @test
+@again_if_blamed
 def kills_in_a_storm_report_their_exact_loss():
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
@@ -453,6 +455,7 @@ def subscriber_that_was_served_during_a_crash_is_not_resumed():
 
 
 @test
+@again_if_blamed
 def kill_during_a_takeover_reports_the_loss():
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
@@ -474,6 +477,7 @@ def kill_during_a_takeover_reports_the_loss():
 
 
 @test
+@again_if_blamed
 def kill_at_any_message_reports_the_loss():
     """At each sendmsg(2), and what it says to systemd is one, of its start and of its end. What its probes had lost before is
     told once."""
@@ -570,6 +574,7 @@ def checkpoint_is_abandoned_after_4_failed_starts():
 
 
 @test
+@again_if_blamed
 def subscription_survives_a_kill():
     with Listener() as listener, Unit(listener) as unit:
         asks, slow, gone = (Client(listener.path) for _ in range(3))

@@ -14,7 +14,7 @@ import time
 
 from e2e import (ODD, SLOW, Client, Scratch, check, equal, live, main, needs, run, seconds, test, tests)
 from failed import each_way
-from restart import Listener, Unit
+from units import Listener, Unit, again_if_blamed
 
 tests.clear()  # those of the files above
 
@@ -413,6 +413,7 @@ def is_lost_at_a_kill(unit, plain, fold):
 
 
 @test
+@again_if_blamed
 def crash_counts_what_is_held():
     """What is missing is not more than what was lost, and of errors that a search would have folded no more came than that."""
     with Scratch() as scratch, Listener() as listener, Unit(listener) as unit, listener.connect() as plain:

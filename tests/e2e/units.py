@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A test plays systemd: it holds the listening socket and the file descriptor store between one daemon and the next."""
+import functools
 import os
 import signal
 import socket
 import tempfile
 
-from e2e import Client, Daemon, equal, until
+from e2e import Client, Daemon, Failure, check, equal, until
 
 
 class Listener:
@@ -37,18 +38,44 @@ def subscribers_of(daemon):
     return [name for name, _ in daemon.store if "-subscriber-" in name]
 
 
+class Blamed(Failure):
+    """Two daemons were killed while they worked for one subscriber, which then is not resumed (tests/e2e/restart.py)."""
+
+
+def again_if_blamed(function):
+    """For a test that kills daemons at any moment: where that happens, it begins again."""
+    @functools.wraps(function)
+    def tries():
+        Unit.all_resume = True
+        try:
+            for left in reversed(range(5)):
+                try:
+                    return function()
+                except Blamed as blamed:
+                    check(left, blamed)
+                    print("#   again: %s" % blamed)
+        finally:
+            Unit.all_resume = False
+    return tries
+
+
 class Unit:
     """One daemon after another, with the socket of a socket unit, if there is one, and a descriptor store between them."""
+    all_resume = False  # else it is no matter whether a subscriber is blamed
 
     def __init__(self, listener, config=None):
         self.listener = listener
         self.config = config
         self.store = []
         self.daemon = None
+        self.was_killed = False
 
     def start(self, wait=True, prefix=()):
         sockets = [("execsnoopd.socket", self.listener.socket.fileno())] if self.listener else []
         self.daemon = Daemon(self.config, passed=[*sockets, *self.store], store=self.store, wait=wait, prefix=prefix)
+        if wait and self.was_killed and self.all_resume and "died while working for it" in self.daemon.messages():
+            raise Blamed("a subscriber is not resumed")
+        self.was_killed = False
 
     def is_ready(self):
         """Waits until it is, or is dead."""
@@ -72,6 +99,7 @@ class Unit:
         self.start()
 
     def kill(self):
+        self.was_killed = True
         self.daemon.process.kill()
         equal(self.daemon.process.wait(), -signal.SIGKILL, "the daemon's exit status")
         self.gone()
