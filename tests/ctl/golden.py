@@ -44,6 +44,7 @@ VIEWS = {
     "stats-json": ["stats", "--by=status,unit", "-o", "json"],
     "top": ["top", "-b"],
     "top-delay": ["top", "-d", "3s", "-n", "2", "--by=unit,user", "--sort=cpu"],
+    "top-io": ["top", "-b", "--sort=io"],
     "top-json": ["top", "-b", "--by=spawner", "-o", "json", "cc", "sh"],
     "diff": ["diff", "recording.json", "recording-other.json"],
     "diff-lines": ["diff", "recording-other.json", "recording.json", "-n", "1", "cc", "/opt*"],

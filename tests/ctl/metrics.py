@@ -164,6 +164,8 @@ def http_request_is_answered():
 
 @test
 def http_request_that_is_wrong_is_refused():
+    response, _ = respond(b"GET http://localhost/metrics HTTP/1.1\r\n\r\n")
+    equal(response.status, 200)
     for request, status in ((b"GET / HTTP/1.1\r\n\r\n", 404), (b"GET /metricsx HTTP/1.1\r\n\r\n", 404), (b"POST /metrics HTTP/1.1\r\n\r\n", 405),
                             (b"GET /metrics\r\n\r\n", 400), (b"\r\n\r\n", 400), (b"\0\xff\r\n\r\n", 400), (b"x" * 8192, 431)):
         response, body = respond(request)

@@ -54,7 +54,7 @@ def can_log_in():
 def keys_on_request_match_the_machine():
     with live({"socket": {"fields": ", ".join(["all", *REQUESTED])}}) as (_, stream):
         users = [(entry.pw_uid, entry.pw_gid) for entry in pwd.getpwall()][:8] + [(12345, 54321)]
-        loginuid = users[1][0] if can_log_in() else None
+        loginuid = next(uid for uid, _ in reversed(users) if name_of(pwd.getpwuid, uid, "pw_name")) if can_log_in() else None
         for uid, gid in users:
             started, exited = start_and_end(stream, run(ODD, "exit", "0", preexec_fn=become(uid, gid, loginuid)))
             for event in started, exited:
@@ -238,7 +238,7 @@ def views_of_a_history_are_those_of_all_keys():
         streams = {fields: subscribed(daemon, fields=fields)[0] for fields in ("all", "history")}
         begin = streams["all"].wait_exit(run(ODD, "exit", "0").pid)["seq"]
         parent = subprocess.Popen(["sh", "-c", "%s exit 3; %s kill 9; %s exec /nonexistent/x; exit 0" % (ODD, ODD, ODD)],
-                                  cwd="/usr/share", stderr=subprocess.DEVNULL)
+                                  cwd="/usr", stderr=subprocess.DEVNULL)
         parent.wait()
         end = streams["all"].wait_exit(parent.pid)["seq"]
         streams["history"].wait_exit(parent.pid)

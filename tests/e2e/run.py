@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 
-from e2e import BUILD, PATIENCE, Daemon, Scratch, check, equal, main, needs, test, until
+from e2e import BUILD, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
 
 CTL = os.path.join(BUILD, "src", "execsnoopctl")
 PYTHON = os.path.realpath(sys.executable)
@@ -72,6 +72,10 @@ f%%.o: f%%.c; @echo CC $<; %(cc)s -O2 -c -o $@ $<
 """
 
 
+def has(*programs):
+    return all(needs(shutil.which(program), "there is no " + program) for program in programs)
+
+
 def command_line(daemon, *options):
     return [CTL, "run", "--socket=" + daemon.path, *options, "--"]
 
@@ -114,6 +118,8 @@ def traced(folder):
 
 @test
 def every_program_that_strace_sees_is_recorded():
+    if not has("strace", "make", "gcc"):
+        return
     with Scratch() as folder, Daemon() as daemon:
         write_project(folder)
         out = os.path.join(folder, "events")
@@ -150,6 +156,8 @@ def programs_of_a_fork_without_exec_have_their_place():
 
 @test
 def critical_path_is_the_chain_that_took_the_time():
+    if not has("make"):
+        return
     with Daemon() as daemon, Scratch() as folder:
         with open(os.path.join(folder, "Makefile"), "w") as f:
             f.write("all: c; @sleep 0.3\nc: a b; @sleep 0.4\na: ; @sleep 0.25\nb: ; @sh -c 'sleep 0.6; :'\n")
@@ -162,19 +170,21 @@ def critical_path_is_the_chain_that_took_the_time():
         spans = {command: (float(a) * unit[x], float(b) * unit[y], int(share)) for a, x, b, y, share, command in path}
         equal([command for command in spans if command.startswith("sleep")], ["sleep 0.6", "sleep 0.4", "sleep 0.3"], rows)
         whole = float(re.search(r"exit 5 after ([0-9.]+)s", done.report).group(1))
-        at = 0
+        at, slack = 0, 1 if SLOW else 0.25
         for command in ("sleep 0.6", "sleep 0.4", "sleep 0.3"):
             start, span, share = spans[command]
             wanted = float(command[6:])
             # Others keep the machine busy; sleep(1) itself is exact.
-            check(wanted <= span < wanted + 0.25 and at - 0.1 <= start < at + 0.25, command, rows)
+            check(wanted <= span < wanted + slack and at - 0.1 <= start < at + slack, command, rows)
             check(abs(share - 100 * span / whole) <= 3, command, share, whole, rows)
             at = start + span
-        check(sum(span for _, span, _ in spans.values()) > 0.9 * whole, "time that is in no program", rows)
+        check(sum(span for _, span, _ in spans.values()) > (0.5 if SLOW else 0.9) * whole, "time that is in no program", rows)
 
 
 @test
 def cpu_and_memory_are_those_of_wait():
+    if not has("make", "gcc"):
+        return
     with Scratch() as folder, Daemon() as daemon:
         write_project(folder)
         out = os.path.join(folder, "events")
@@ -235,7 +245,7 @@ def start_held(daemon, folder, trap, **more):
     """A command that creates a file and then sleeps."""
     mark = os.path.join(folder, "ready")
     code = trap + "touch %s; while :; do sleep 0.1; done" % mark
-    process = subprocess.Popen([*command_line(daemon), "bash", "-c", code], stderr=subprocess.PIPE, **more)
+    process = subprocess.Popen([*command_line(daemon), "sh", "-c", code], stderr=subprocess.PIPE, cwd=folder, **more)
     until(lambda: os.path.exists(mark), "the command does not start")
     os.unlink(mark)
     return process
@@ -304,6 +314,34 @@ def scope_without_a_service_manager_runs_nothing():
 
 
 @test
+def closed_descriptors_are_the_commands_alone():
+    with Daemon() as daemon, Scratch() as folder:
+        out = os.path.join(folder, "events")
+        def run_closed(*command):
+            return subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command_line(daemon, "-w", out), *command], check=False).returncode
+        equal(run_closed("sh", "-c", "[ ! -e /proc/$$/fd/2 ] && exit 4"), 4)
+        equal([e["type"] for e in events_of(out) if e["type"] != "error"], ["started", "exited"])
+        # Nor does a file that is opened become the standard error of run itself.
+        equal(run_closed("/nonexistent/program"), 127)
+        with open(out, encoding="utf-8") as f:
+            check("execsnoopctl" not in f.read())
+
+
+@test
+def end_of_the_daemon_is_reported():
+    with Daemon() as daemon, Scratch() as folder:
+        client = daemon.connect()
+        process = start_held(daemon, folder, "")
+        for _ in range(3):
+            client.wait(lambda e: e["type"] == "started" and e["comm"] == "sleep" and e["cwd"] == folder, since=len(client.events))
+        daemon.process.terminate()
+        process.send_signal(signal.SIGINT)
+        report = process.communicate(timeout=PATIENCE)[1].decode()
+        equal(process.returncode, -signal.SIGINT, report)
+        check("the daemon has gone" in report and "end unseen" in report and "still runs" not in report, report)
+
+
+@test
 def file_is_read_again_with_the_same_report():
     with Daemon() as daemon, Scratch() as folder:
         out = os.path.join(folder, "events")
@@ -315,5 +353,4 @@ def file_is_read_again_with_the_same_report():
 if __name__ == "__main__":
     # What it starts has the soft limit of this process: no cores are left behind.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    needs(shutil.which("strace"), "strace") and needs(shutil.which("make"), "make")
     main()

@@ -128,6 +128,23 @@ def top_pid(daemon):
     return next(s["pid"] for s in daemon.stats()["subscribers"] if open(f"/proc/{s['pid']}/comm", encoding="utf-8").read() == "execsnoopctl\n")
 
 
+def column(text, title):
+    """The cells of each group."""
+    head, *lines = text[text.index(" START/s"):].splitlines()
+    end = head.index(title) + len(title)
+    return [line[head.index(title):] if title == "EXE" else line[:end].split()[-1] for line in lines if line.strip()]
+
+
+def in_order(cells, reverse):
+    """Which has more than one value."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+    def number(cell):
+        return 0 if cell == "-" else float(cell.rstrip("KMGB")) * units.get(cell[-1], 1)
+    values = cells if not reverse else [number(cell) for cell in cells]
+    return len(set(values)) > 1 and values == sorted(values, reverse=reverse)
+
+
 @test
 def keys_change_the_table():
     needs(shutil.which("tmux"), "no tmux")
@@ -136,6 +153,10 @@ def keys_change_the_table():
         load = subprocess.Popen([LOAD, "pace", "300", "60", nop], stdout=subprocess.DEVNULL)
         start(tmux, daemon)
         tmux.wait(r"^ +[23]\d\d +\d+ +0\.0 .*nop-of-keys$")
+        # The keys of systemd-cgtop(1): each names a column that is then in order.
+        for key, title, reverse in (("p", "EXE", False), ("t", "RUNNING", True), ("c", "CPU%", True), ("m", "MEMORY", True), ("i", "WRITTEN", False), ("n", "START/s", True)):
+            tmux.keys(key)
+            until(lambda: title in tmux.text() if key == "i" else in_order(column(tmux.text(), title), reverse), f"not in the order of {title}:\n" + tmux.text())
         tmux.keys("/", "of-keys", "Enter")
         tmux.wait(r"filter: of-keys")
         until(lambda: len([line for line in tmux.text().splitlines() if line]) == 4, "more than one group passes:\n" + tmux.text())
@@ -153,7 +174,10 @@ def keys_change_the_table():
         tmux.keys("b")
         tmux.wait(r"CPU%.* USER$")
         tmux.keys("h")
-        tmux.wait(r"^sort: n started")
+        tmux.wait(r"^sort: p name")
+        tmux.wait(r"^b: group")
+        tmux.keys("h")
+        until(lambda: "sort:" not in tmux.text())
         tmux.run("resize-window", "-x", "60", "-y", "10")
         until(lambda: all(len(line) <= 60 for line in tmux.text().splitlines()) and len(tmux.text().splitlines()) <= 10
               and "USER" in tmux.text() and "MEAN" not in tmux.text(), "it does not fit:\n" + tmux.text())

@@ -90,7 +90,7 @@ run_suites() {
 	for _ in 1 2; do
 		status=0
 		"$here/boot.sh" -t 3600 -m 2048 -c 2 -r "$tree" -a "vm_tests=$suites" "$kernel" "$here/e2e.sh" "$here/../e2e:/root/tests/e2e" \
-			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "${helpers[@]}" \
+			"$programs/src/execsnoopd:/root/build/src/execsnoopd" "$programs/src/execsnoopctl:/root/build/src/execsnoopctl" "${helpers[@]}" \
 			"$build/systemd/execsnoopd.service:/root/build/systemd/execsnoopd.service" >"$work/log" 2>&1 || status=$?
 		[ $status = 125 ] || break
 		echo "matrix.sh: $release: no result" >&2

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/collect/groups.h"
 
-static const char *const order_names[GROUP_ORDERS] = { "started", "cpu",   "failed", "longest", "rss",	 "ended",
-						       "running", "short", "mean",   "read",	"write", "name" };
+static const char *const order_names[GROUP_ORDERS] = { "started", "cpu",     "failed", "longest", "rss",
+						       "ended",	  "running", "short",  "mean",	  "read",
+						       "write",	  "name",    "io" };
 
 const char *group_order_name(enum group_order order)
 {
@@ -47,6 +48,8 @@ static uint64_t value_of(const struct group *group, enum group_order order)
 		return sums->read_bytes;
 	case ORDER_WRITE:
 		return sums->write_bytes;
+	case ORDER_IO:
+		return sums->read_bytes + sums->write_bytes;
 	default:
 		return 0;
 	}

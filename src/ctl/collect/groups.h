@@ -92,6 +92,7 @@ enum group_order {
 	ORDER_READ,
 	ORDER_WRITE,
 	ORDER_NAME,
+	ORDER_IO, /* read and written */
 	GROUP_ORDERS,
 };
 const char *group_order_name(enum group_order order);

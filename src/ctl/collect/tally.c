@@ -44,6 +44,11 @@ static void add(struct tally *tally, const struct program *program)
 	tally->cpu_ns += program->cpu_user_ns + program->cpu_system_ns;
 	tally->alone_ns += program->alone_ns;
 	tally->running_ns += program->end - program->start;
+	if (program->path_ns == 0 || (program->exec_time == 0 && program->has_exec))
+		return;
+	if (tally->path_count++ == 0 || program->path_start < tally->path_start)
+		tally->path_start = program->path_start;
+	tally->path_ns += program->path_ns;
 }
 
 int tallies_make(struct tallies *ret, const struct recording *recording, program_order order)
@@ -90,9 +95,7 @@ uint64_t tally_alone(const struct tally *tally)
 
 uint64_t tally_path(const struct tally *tally)
 {
-	const struct program *program = tally->program;
-
-	return program->exec_time > 0 || !program->has_exec ? program->path_ns : 0;
+	return tally->path_ns;
 }
 
 uint64_t tally_longest(const struct tally *tally)

@@ -9,6 +9,9 @@ struct tally {
 	const struct program *program; /* the first one */
 	size_t count;
 	uint64_t cpu_ns, alone_ns, running_ns;
+	/* Not of programs that were there before, which may well have idled; see critical_path.h. */
+	size_t path_count;
+	uint64_t path_ns, path_start;
 };
 
 struct tallies {
@@ -28,7 +31,6 @@ void tallies_free(struct tallies *tallies);
 uint64_t tally_count(const struct tally *tally);
 uint64_t tally_cpu(const struct tally *tally);
 uint64_t tally_alone(const struct tally *tally);
-/* Not of a program that was there before: it may well have idled. */
 uint64_t tally_path(const struct tally *tally);
 uint64_t tally_longest(const struct tally *tally);
 

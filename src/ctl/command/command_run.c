@@ -32,6 +32,7 @@ struct run {
 	FILE *out; /* -w; NULL: none */
 	int signals;
 	bool was_reported;	 /* the command's end */
+	bool has_gone;		 /* the daemon */
 	bool stopped;		 /* by a signal, after the command ended */
 	bool has_left;		 /* --wait: all that it started has ended */
 	uint64_t started, ended; /* CLOCK_MONOTONIC */
@@ -211,6 +212,7 @@ static int report(struct run *run)
 	terminal_open_error(&terminal, run->options->color, run->options->full);
 	if (terminal.width == 0 && !run->options->full)
 		terminal.width = REPORT_WIDTH;
+	facts.ends_early = run->has_gone;
 	facts.scope = *run->scope.name ? run->scope.name : NULL;
 	facts.scope_of_user = run->scope.is_of_user;
 	facts.scope_count = run_scope_count(&run->scope);
@@ -222,8 +224,9 @@ static int run_released(struct run *run)
 {
 	int r = follow(run);
 
+	run->has_gone = r < 0;
 	if (r == -EPIPE)
-		fputs("execsnoopctl: the daemon has gone: the report is not complete\n", stderr);
+		fputs("execsnoopctl: the daemon has gone: the report ends there\n", stderr);
 	else if (r < 0)
 		fprintf(stderr, "execsnoopctl: %s\n", strerror(-r));
 	else if (!run->was_reported)
@@ -278,6 +281,15 @@ static int run_command(struct run *run)
 	return r;
 }
 
+/* Else a file or socket that is opened here could become the standard error of this process. The command gets them
+ * closed, as they were. */
+static void fill_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) < 0)
+			return;
+}
+
 int command_run(struct options *options)
 {
 	struct run run = { .options = options };
@@ -287,6 +299,7 @@ int command_run(struct options *options)
 		fputs("execsnoopctl: run: no command, see execsnoopctl --help\n", stderr);
 		return CTL_USAGE;
 	}
+	fill_standard_descriptors();
 	/* What loses its parent becomes a child of this process, so that its end can be waited for. */
 	if (options->wait && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return CTL_FAILED;

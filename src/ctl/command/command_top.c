@@ -21,9 +21,8 @@
 #define READ_MS 100
 #define READ_MAX_NS (50 * MS) /* at once: keys wait for it */
 #define FILTER_SIZE 64
-#define HELP                                                                                                       \
-	"sort: n started c CPU f failed r running s short w longest m memory; b group by the next key; / filter; " \
-	"space pause; + - delay; q quit"
+#define HELP "sort: p name, t running, c CPU, m memory, i I/O, n started, f failed, s short, w longest"
+#define HELP_MORE "b: group by the next key, /: filter, space: pause, + -: delay, q: quit"
 
 struct top {
 	struct options *options;
@@ -148,13 +147,15 @@ static int draw(struct top *top)
 	screen_size(&width, &lines);
 	make_note(top, note, sizeof(note));
 	top->terminal.width = width;
-	top->view.lines = lines - top->helps;
+	top->view.lines = lines - (top->helps ? 2 : 0);
 	top->view.note = note;
 	top->terminal.out = open_memstream(&text, &size);
 	if (!top->terminal.out)
 		return -ENOMEM;
 	if (top->helps) {
 		terminal_put(&top->terminal, HELP, width);
+		fputc('\n', top->terminal.out);
+		terminal_put(&top->terminal, HELP_MORE, width);
 		fputc('\n', top->terminal.out);
 	}
 	view_top(&top->terminal, top->shown, &top->view);
@@ -186,8 +187,9 @@ static bool sort_key(int key, enum group_order *ret)
 	static const struct {
 		char key;
 		enum group_order order;
-	} keys[] = { { 'n', ORDER_STARTED }, { 'c', ORDER_CPU },     { 'f', ORDER_FAILED }, { 'r', ORDER_RUNNING },
-		     { 's', ORDER_SHORT },   { 'w', ORDER_LONGEST }, { 'm', ORDER_RSS } };
+	} keys[] = { { 'p', ORDER_NAME },  { 't', ORDER_RUNNING }, { 'c', ORDER_CPU },	  { 'm', ORDER_RSS },
+		     { 'i', ORDER_IO },	   { 'n', ORDER_STARTED }, { 'f', ORDER_FAILED }, { 'r', ORDER_RUNNING },
+		     { 's', ORDER_SHORT }, { 'w', ORDER_LONGEST } };
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (keys[i].key == key) {

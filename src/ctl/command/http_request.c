@@ -48,6 +48,9 @@ static int check_target(const char *method, const char *target, const char *vers
 		return 400;
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return 405;
+	/* The absolute form, RFC 9112, 3.2.2. */
+	if (strncasecmp(target, "http://", 7) == 0)
+		target = strchrnul(target + 7, '/');
 	if (strncmp(target, "/metrics", 8) != 0 || !strchr("?", target[8]))
 		return 404;
 	return 200;

@@ -13,7 +13,7 @@
 #define FILES_MAX 64
 #define FORMATS "short json json-pretty sh cat verbose csv"
 #define BY "exe unit user spawner container args comm status host program command"
-#define SORT "started ended failed cpu longest rss running short mean read write name"
+#define SORT "started ended failed cpu longest rss running short mean read write name io"
 #define COLORS "auto always never"
 
 int options_bad(const struct option_row *row, const char *value, const char *reason)

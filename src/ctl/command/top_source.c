@@ -6,7 +6,7 @@
 /* Of every event; and of its groups, by their key. */
 #define FIELDS                                                                                                           \
 	"\"id\",\"snapshot\",\"source\",\"exe\",\"path_tries\",\"comm\",\"running_time_ns\",\"result\",\"cpu_user_ns\"," \
-	"\"cpu_system_ns\",\"max_rss_bytes\",\"error_code\""
+	"\"cpu_system_ns\",\"max_rss_bytes\",\"read_bytes\",\"write_bytes\",\"error_code\""
 
 static const char *const key_fields[GROUP_KEYS] = {
 	[GROUP_EXE] = "",

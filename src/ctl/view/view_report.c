@@ -210,24 +210,26 @@ static int compare_path_start(const void *a, const void *b)
 {
 	const struct tally *x = a, *y = b;
 
-	return (x->program->path_start > y->program->path_start) - (x->program->path_start < y->program->path_start);
+	return (x->path_start > y->path_start) - (x->path_start < y->path_start);
 }
 
-static void put_in_path(const struct report *report, const struct program *program, bool first)
+static void put_in_path(const struct report *report, const struct tally *tally, bool first)
 {
 	char line[LINE_SIZE], start[SPAN_SIZE], span[SPAN_SIZE];
 	struct text text;
 
-	time_span_format(start, sizeof(start), program->path_start - report->recording->begin);
-	time_span_format(span, sizeof(span), program->path_ns);
+	time_span_format(start, sizeof(start), tally->path_start - report->recording->begin);
+	time_span_format(span, sizeof(span), tally->path_ns);
 	text_begin(&text, line, sizeof(line));
 	text_printf(&text, "+%-7s %7s %3.0f%%  ", start, span,
-		    report->running_ns > 0 ? 100.0 * (double)program->path_ns / (double)report->running_ns : 0);
-	program_command(&text, program);
+		    report->running_ns > 0 ? 100.0 * (double)tally->path_ns / (double)report->running_ns : 0);
+	if (tally->path_count > 1)
+		text_printf(&text, "%zu%s ", tally->path_count, times(report));
+	program_command(&text, tally->program);
 	row(report, first ? "path" : "", &text, COLOR_NONE);
 }
 
-/* The longest ones of the critical path, in the order of time. */
+/* The longest of the critical path, the same command line counted together, in the order of time. */
 static int put_path(const struct report *report)
 {
 	char line[LINE_SIZE];
@@ -235,18 +237,20 @@ static int put_path(const struct report *report)
 	struct text text;
 	uint64_t rest = 0;
 	size_t shown = 0, others = 0;
-	int r = tallies_make(&tallies, report->recording, NULL);
+	int r = tallies_make(&tallies, report->recording, tally_by_command);
 
 	if (r < 0)
 		return r;
 	tallies_sort(&tallies, tally_path);
 	while (shown < tallies.count && shown < PATH_SHOWN && tally_path(&tallies.all[shown]) > 0)
 		shown++;
-	for (size_t i = shown; i < tallies.count && tally_path(&tallies.all[i]) > 0; i++, others++)
+	for (size_t i = shown; i < tallies.count && tally_path(&tallies.all[i]) > 0; i++) {
+		others += tallies.all[i].path_count;
 		rest += tally_path(&tallies.all[i]);
+	}
 	qsort(tallies.all, shown, sizeof(*tallies.all), compare_path_start);
 	for (size_t i = 0; i < shown; i++)
-		put_in_path(report, tallies.all[i].program, i == 0);
+		put_in_path(report, &tallies.all[i], i == 0);
 	tallies_free(&tallies);
 	if (others == 0)
 		return 0;
@@ -404,7 +408,11 @@ static void put_running(const struct report *report)
 		text_begin(&text, line, sizeof(line));
 		text_printf(&text, "%u  ", program->pid);
 		program_command(&text, program);
-		row(report, count == 1 ? "still runs" : "", &text, COLOR_YELLOW);
+		row(report,
+		    count > 1			? ""
+		    : report->facts->ends_early ? "end unseen"
+						: "still runs",
+		    &text, COLOR_YELLOW);
 	}
 	if (count <= ROWS_SHOWN)
 		return;

@@ -15,6 +15,7 @@ struct report_facts {
 	uint64_t running_ns;
 	uint64_t cpu_user_ns, cpu_system_ns; /* of the command and all that it waited for, also without an exec */
 	unsigned cpus;			     /* that it could use; 0: not known */
+	bool ends_early;		     /* the events do: what has no end may have ended */
 	const char *scope;		     /* the unit that it ran in; NULL: none */
 	bool scope_of_user;		     /* of the user's service manager */
 	size_t scope_count;		     /* processes that are still in it */

@@ -68,12 +68,17 @@ static bool matches(const struct group *group, const char *filter)
 
 void view_top(const struct terminal *terminal, struct groups *groups, const struct top_view *view)
 {
-	static const enum group_column columns[] = {
+	static const enum group_column usual[] = {
 		GROUP_COL_START_RATE, GROUP_COL_RUNNING, GROUP_COL_FAIL_RATE, GROUP_COL_CPU_SHARE, GROUP_COL_SHORT,
 		GROUP_COL_MEAN,	      GROUP_COL_LONGEST, GROUP_COL_RSS,	      GROUP_COL_NAMES,
 	};
-	struct group_table table = { .columns = columns,
-				     .count = sizeof(columns) / sizeof(columns[0]),
+	static const enum group_column io[] = {
+		GROUP_COL_START_RATE, GROUP_COL_RUNNING, GROUP_COL_FAIL_RATE, GROUP_COL_CPU_SHARE, GROUP_COL_SHORT,
+		GROUP_COL_READ,	      GROUP_COL_WRITE,	 GROUP_COL_RSS,	      GROUP_COL_NAMES,
+	};
+	_Static_assert(sizeof(usual) == sizeof(io), "one count");
+	struct group_table table = { .columns = view->order == ORDER_IO ? io : usual,
+				     .count = sizeof(usual) / sizeof(usual[0]),
 				     .interval_ns = view->interval_ns,
 				     .legend = view->legend };
 	size_t count, shown = 0;
