@@ -26,7 +26,7 @@
 #define ROOM (256u << 10)
 #define QUIET_MS 300
 #define REST_MS 2000
-#define LATE_MOST 4000000
+#define LATE_MAX 4000000
 #define DAY_NS UINT64_C(86400000000000)
 
 struct reader {
@@ -67,7 +67,7 @@ static void note_late(struct late *l, const char *line, uint64_t now)
 {
 	const char *time = strstr(line, "\"time\":\"");
 
-	if (time && l->count < LATE_MOST)
+	if (time && l->count < LATE_MAX)
 		l->us[l->count++] = (uint32_t)((now + DAY_NS - time_of(time + 8)) % DAY_NS / 1000);
 }
 
@@ -197,8 +197,8 @@ int main(int argc, char **argv)
 	uint64_t until = 0;
 	struct rlimit files;
 
-	late.us = calloc(LATE_MOST, sizeof(*late.us));
-	late_exec.us = calloc(LATE_MOST, sizeof(*late_exec.us));
+	late.us = calloc(LATE_MAX, sizeof(*late.us));
+	late_exec.us = calloc(LATE_MAX, sizeof(*late_exec.us));
 	if (count == 0 || !readers || !late.us || !late_exec.us || epoll < 0)
 		return fprintf(stderr, "reader: see reader.c\n"), 2;
 	getrlimit(RLIMIT_NOFILE, &files);

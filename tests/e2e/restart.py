@@ -14,7 +14,7 @@ import time
 
 from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, live,
                  main, needs, run, start_and_end, status, test, until, worst_subscribers)
-from units import Listener, Unit, again_if_blamed, subscribers_of
+from units import SHORT, Listener, Unit, again_if_blamed, subscribers_of
 
 
 # Others may run these tests as well, on the same kernel.
@@ -307,7 +307,7 @@ def forks():
 @test
 @again_if_blamed
 def kill_keeps_connections_and_reports_what_happened_meanwhile():
-    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
+    with Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as client:
         before = start_and_end(client, run(ODD, "exit", "1"))
         lives = subprocess.Popen(["sleep", "1000"])
         client.wait(lambda e: e["type"] == "started" and e.get("pid") == lives.pid)
@@ -338,7 +338,7 @@ def kill_keeps_connections_and_reports_what_happened_meanwhile():
 @test
 @again_if_blamed
 def kills_in_a_storm_report_their_exact_loss():
-    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
+    with Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as client:
         unit.wait_kept(1)
         go_on = os.path.join(listener.dir, "go-on")
         open(go_on, "w").close()
@@ -457,7 +457,7 @@ def subscriber_that_was_served_during_a_crash_is_not_resumed():
 @test
 @again_if_blamed
 def kill_during_a_takeover_reports_the_loss():
-    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
+    with Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as client:
         unit.wait_kept(1)
         programs = []
         for i, delay in enumerate((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)):
@@ -484,7 +484,7 @@ def kill_at_any_message_reports_the_loss():
     if not needs(shutil.which("strace"), "there is no strace"):
         return
     with Listener() as listener, Unit(listener, {"probes": {"ring_buffer": "64K"}}) as unit:
-        client = listener.connect()
+        client = listener.connect(**SHORT)
         unit.wait_kept(1)
         programs, before = [], forks()
 
@@ -545,7 +545,7 @@ def failed_start_keeps_the_subscribers():
     if not needs(shutil.which("strace"), "there is no strace"):
         return
     forbids_bpf = (shutil.which("strace"), "-D", "-qq", "-o", "/dev/null", "-e", "trace=bpf", "-e", "inject=bpf:error=EPERM")
-    with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
+    with Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as client:
         unit.wait_kept(1)
         unit.kill()
         unit.start(wait=False, prefix=forbids_bpf)
@@ -618,9 +618,7 @@ def subscription_survives_a_kill():
 def what_is_left_of(unit, listener, size):
     """The stream of a client that reads nothing, of programs with so many bytes of arguments, until the daemon is killed."""
     # No short lines of others, after which the socket would be full.
-    client, reader = (listener.connect() for _ in range(2))
-    client.send({"ppid": os.getpid()})
-    client.wait(lambda e: e["type"] == "subscribed")
+    client, reader = listener.connect(ppid=os.getpid()), listener.connect(**SHORT)
     unit.wait_kept(2)
     # More than the socket buffers.
     for _ in range(480000 // size):

@@ -14,7 +14,7 @@ import time
 
 from e2e import (ODD, SLOW, Client, Scratch, check, equal, live, main, needs, run, seconds, test, tests)
 from failed import each_way
-from units import Listener, Unit, again_if_blamed
+from units import SHORT, Listener, Unit, again_if_blamed
 
 tests.clear()  # those of the files above
 
@@ -416,9 +416,9 @@ def is_lost_at_a_kill(unit, plain, fold):
 @again_if_blamed
 def crash_counts_what_is_held():
     """What is missing is not more than what was lost, and of errors that a search would have folded no more came than that."""
-    with Scratch() as scratch, Listener() as listener, Unit(listener) as unit, listener.connect() as plain:
+    with Scratch() as scratch, Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as plain:
         path = make_folders(scratch)
-        with folding(listener.path) as fold:
+        with folding(listener.path, **SHORT) as fold:
             unit.wait_kept(2)
             with Storm(path):
                 for _ in range(4):

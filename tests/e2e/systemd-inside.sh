@@ -395,7 +395,7 @@ echo "# $(cat /tmp/accepted) connected"
 [ "$(cat /tmp/accepted)" -gt 3 ] && [ ! -s /tmp/refused ] && [ "$(stat -c %i $socket)" = "$made" ]
 report "connections made during a restart are served"
 
-# One that stands still is found by the watchdog, one that is killed is started anew; a subscriber may come again at once.
+# One that stands still is found by the watchdog, one that is killed is started again; a subscriber may come again at once.
 printf '[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
 systemctl daemon-reload
 systemctl restart $unit
