@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl over journal files, which systemd-journal-remote(8) makes of the recording's events."""
+import contextlib
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +139,48 @@ def follow_begins_with_the_last_lines_and_continues(folder):
         reader.send_signal(signal.SIGTERM)
         assert reader.wait(10) == -signal.SIGTERM
     assert shown == [event["seq"] for event in events[-5:]], shown
+
+
+def opened(pid, name):
+    """Whether a process has a file open whose name begins so."""
+    with contextlib.suppress(FileNotFoundError):
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            if os.path.basename(os.readlink(f"/proc/{pid}/fd/{fd}")).startswith(name):
+                return True
+    return False
+
+
+def log_while_rotated(folder):
+    """The events of `log`, stopped while it opens the files of a folder, where journald's file is rotated then; None: it was open already."""
+    active, archived = f"{folder}/system.journal", f"{folder}/system@{0:032x}-{1:016x}-{1:016x}.journal"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(archived)
+    shutil.copy(f"{folder}/full/full.journal", active)
+    with subprocess.Popen([CTL, "log", "-q", "-D", folder, "-o", "json", "make"], stdout=subprocess.PIPE) as reader:
+        while reader.poll() is None and len(os.listdir(f"/proc/{reader.pid}/fd")) < 6:
+            pass
+        reader.send_signal(signal.SIGSTOP)
+        late = reader.poll() is not None or opened(reader.pid, "system")
+        os.rename(active, archived)
+        shutil.copy(f"{folder}/other@{0:032x}-{0:016x}-{0:016x}.journal", active + ".new")
+        os.rename(active + ".new", active)
+        reader.send_signal(signal.SIGCONT)
+        lines = reader.stdout.read().splitlines()
+    return None if late else len(lines)
+
+
+@test
+def rotation_while_files_are_opened_hides_none(folder):
+    os.mkdir(f"{folder}/full")
+    write(f"{folder}/full/full.journal", recording())
+    write(f"{folder}/other@{0:032x}-{0:016x}-{0:016x}.journal", [event for event in recording() if event["type"] == "exited"][-1:])
+    for i in range(1, 200):
+        os.link(f"{folder}/other@{0:032x}-{0:016x}-{0:016x}.journal", f"{folder}/other@{0:032x}-{i:016x}-{0:016x}.journal")
+    shown = []
+    while len([count for count in shown if count is not None]) < 3 and len(shown) < 60:
+        shown.append(log_while_rotated(folder))
+    counts = [count for count in shown if count is not None]
+    assert counts and set(counts) == {len(run("log", "-q", "-D", folder, "-o", "json", "make").splitlines())}, shown
 
 
 @test

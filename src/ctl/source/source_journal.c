@@ -332,6 +332,17 @@ static int open_journal(sd_journal **ret, const struct journal_options *options)
 	return sd_journal_open_namespace(ret, "execsnoopd", flags | SD_JOURNAL_INCLUDE_DEFAULT_NAMESPACE);
 }
 
+/*
+ * A file that journald rotates between the listing of its folder and its turn to be opened would be missed: its name is
+ * that of its successor then. sd_journal_get_fd() watches the folders and lists them again, and sd_journal_process()
+ * takes what was renamed meanwhile. Where they fail there is one listing, as for journalctl(1).
+ */
+static void list_again(sd_journal *journal)
+{
+	if (sd_journal_get_fd(journal) >= 0)
+		sd_journal_process(journal);
+}
+
 static int add_matches(sd_journal *journal, const struct journal_options *options, const struct query *query)
 {
 	bool this_machine = !options->directory && !options->files;
@@ -378,6 +389,8 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	s->reverse = options->reverse;
 	s->lived = query_lived(query);
 	r = open_journal(&s->journal, options);
+	if (r >= 0)
+		list_again(s->journal);
 	if (r >= 0)
 		r = sd_journal_set_data_threshold(s->journal, 0);
 	if (r >= 0)
