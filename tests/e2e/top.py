@@ -11,9 +11,9 @@ import tempfile
 import time
 
 from e2e import SLOW, Daemon, at_best, check, copy_of, equal, is_sanitized, main, needs, test, until
+from tmux import CTL, Tmux
 
 BUILD = os.environ.get("builddir", ".")
-CTL = os.path.join(BUILD, "src", "execsnoopctl")
 LOAD, NOP = (os.path.join(BUILD, "tests", "bench", name) for name in ("load", "nop"))
 STORM_SECONDS = 4
 
@@ -90,33 +90,6 @@ def storm_costs_little():
             return used / done["count"] * 5000
 
     at_best(0.05, share)
-
-
-class Tmux:
-    """A terminal of 100 columns and 20 lines with a shell in it."""
-
-    def __init__(self, folder):
-        self.base = ["tmux", "-f", "/dev/null", "-S", os.path.join(folder, "tmux")]
-        self.run("new-session", "-d", "-x", "100", "-y", "20", "env", "PS1=% ", "LC_ALL=C.UTF-8", "sh")
-        self.run("set", "-g", "window-size", "manual")
-
-    def run(self, *words):
-        return subprocess.run([*self.base, *words], stdout=subprocess.PIPE, check=True).stdout.decode()
-
-    def keys(self, *keys):
-        self.run("send-keys", *keys)
-
-    def text(self):
-        return self.run("capture-pane", "-p")
-
-    def wait(self, pattern):
-        until(lambda: re.search(pattern, self.text(), re.M), f"no {pattern} on the screen:\n" + self.text(), every=0.05)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run([*self.base, "kill-server"], check=False)
 
 
 def start(tmux, daemon, *options):

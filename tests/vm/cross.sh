@@ -21,7 +21,7 @@ make_sysroot() {
     rm -rf "$sysroot"
     # Only unpacked: nothing of the other architecture runs here.
     mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \
-        --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev,libsmartcols-dev \
+        --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev \
         --setup-hook='mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib; for d in bin sbin lib; do ln -s usr/$d "$1"/$d; done' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         bookworm "$sysroot" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main"

@@ -136,6 +136,18 @@ int options_status(int error)
 	}
 }
 
+/* Of a request, a JSON object. */
+static int add_folding(char **request)
+{
+	char *folding = NULL;
+
+	if (asprintf(&folding, "{\"path_search\":\"fold\",%s", *request + 1) < 0)
+		return -ENOMEM;
+	free(*request);
+	*request = folding;
+	return 0;
+}
+
 int options_open(const struct options *o, bool live, bool snapshot, struct event_source **ret)
 {
 	_cleanup_free_ char *request = NULL;
@@ -157,6 +169,8 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 		return r < 0 ? options_status(r) : 0;
 	}
 	r = query_request(o->query, snapshot, &request);
+	if (r >= 0 && o->fold_searches)
+		r = add_folding(&request);
 	if (r < 0)
 		return CTL_FAILED;
 	r = source_open_socket(ret, o->socket, request);

@@ -36,7 +36,8 @@ struct options {
 	struct journal_options journal;
 	bool from_journal; /* an option says so */
 	bool from_socket;
-	uint64_t lines; /* UINT64_MAX: all */
+	bool fold_searches; /* along PATH, by the daemon: one event for what was found */
+	uint64_t lines;	    /* UINT64_MAX: all */
 	bool lines_set, reverse, follow, quiet, no_pager, full, events, merge, merge_set, json, http;
 	enum format format;
 	const char *output; /* the format by name; FORMAT_OTHER: the command knows it, or it is a file */

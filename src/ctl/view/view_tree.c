@@ -2,18 +2,30 @@
 /*
  * Folded, siblings without children of their own that run the same program are one line: their number, and the sums of
  * their time and CPU. Those that failed are not folded with those that did not.
+ *
+ * Rows are collected first, since a column is as wide as its longest text; the command has the rest of the line.
  */
 #include "ctl/view/view_tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols/libsmartcols.h>
 #include <stdlib.h>
 
 #include "ctl/text/event_text.h"
 #include "ctl/text/time_spec.h"
 
-enum { COL_COMMAND, COL_PID, COL_USER, COL_STATUS, COL_TOOK, COL_CPU, COL_RSS, COLS };
+#define COMMAND_MIN 20
+#define CELL_SIZE 768
+
+enum { COL_PID, COL_USER, COL_STATUS, COL_TOOK, COL_CPU, COL_RSS, COLS };
+
+static const struct {
+	const char *title;
+	bool right;
+} columns[COLS] = {
+	[COL_PID] = { "PID", true },   [COL_USER] = { "USER", false }, [COL_STATUS] = { "STATUS", false },
+	[COL_TOOK] = { "TOOK", true }, [COL_CPU] = { "CPU", true },    [COL_RSS] = { "RSS", true },
+};
 
 struct fold {
 	const struct life *life; /* the first of them */
@@ -21,11 +33,20 @@ struct fold {
 	uint64_t running_ns, cpu_ns, rss;
 };
 
+struct row {
+	struct fold fold;
+	size_t depth;
+	bool last; /* of its parent's children */
+};
+
 struct tree {
 	const struct tree_options *options;
-	struct libscols_table *table;
-	bool utf8, any;
-	bool filled[COLS]; /* a line has text there */
+	const struct terminal *terminal;
+	struct row *rows;
+	size_t count, size;
+	size_t widths[COLS]; /* 0: no row has anything there */
+	size_t command_width;
+	bool *lasts; /* of the row that is printed and its ancestors, by their depth */
 };
 
 static bool is_leaf(const struct life *life)
@@ -50,70 +71,19 @@ static bool is_same(const struct life *a, const struct life *b)
 	       strcmp(a->comm, b->comm) == 0 && strcmp(a->status, b->status) == 0;
 }
 
-static int set_cell(struct tree *tree, struct libscols_line *line, int column, const char *data)
+static int add_row(struct tree *tree, const struct row *row)
 {
-	tree->filled[column] |= *data != '\0';
-	return scols_line_set_data(line, (size_t)column, data);
-}
+	if (tree->count == tree->size) {
+		size_t size = tree->size ? 2 * tree->size : 64;
+		struct row *rows = reallocarray(tree->rows, size, sizeof(*rows));
 
-static int set_costs(struct tree *tree, struct libscols_line *line, const struct fold *fold)
-{
-	char buffer[32];
-	int r;
-
-	if (!fold->life->ended)
-		return 0;
-	time_span_format(buffer, sizeof(buffer), fold->running_ns);
-	r = set_cell(tree, line, COL_TOOK, buffer);
-	if (r < 0)
-		return r;
-	time_span_format(buffer, sizeof(buffer), fold->cpu_ns);
-	r = set_cell(tree, line, COL_CPU, buffer);
-	if (r < 0 || fold->rss == 0)
-		return r;
-	size_format(buffer, sizeof(buffer), fold->rss);
-	return set_cell(tree, line, COL_RSS, buffer);
-}
-
-static int set_cells(struct tree *tree, struct libscols_line *line, const struct fold *fold)
-{
-	const struct life *life = fold->life;
-	char buffer[768];
-	struct text text;
-	int r;
-
-	text_begin(&text, buffer, sizeof(buffer));
-	if (fold->count > 1)
-		text_printf(&text, "%s %s%zu", life->comm, tree->utf8 ? "×" : "x", fold->count);
-	else
-		text_string(&text, *life->command ? life->command : "?");
-	if (life->failed > !life->seen)
-		text_printf(&text, " (+%" PRIu32 " failed)", life->failed);
-	r = set_cell(tree, line, COL_COMMAND, buffer);
-	snprintf(buffer, sizeof(buffer), "%" PRIu32, life->pid);
-	if (r == 0 && fold->count == 1 && life->pid > 0)
-		r = set_cell(tree, line, COL_PID, buffer);
-	text_begin(&text, buffer, sizeof(buffer));
-	text_user(&text, life->uid, tree->options->numeric);
-	if (r == 0 && life->seen)
-		r = set_cell(tree, line, COL_USER, buffer);
-	if (r == 0)
-		r = set_cell(tree, line, COL_STATUS, life->status);
-	if (r == 0)
-		r = set_costs(tree, line, fold);
-	if (r == 0 && life->has_failed)
-		r = scols_line_set_color(line, "red");
-	return r;
-}
-
-static int add_line(struct tree *tree, struct libscols_line *parent, const struct fold *fold,
-		    struct libscols_line **ret)
-{
-	*ret = scols_table_new_line(tree->table, parent);
-	if (!*ret)
-		return -ENOMEM;
-	tree->any = true;
-	return set_cells(tree, *ret, fold);
+		if (!rows)
+			return -ENOMEM;
+		tree->rows = rows;
+		tree->size = size;
+	}
+	tree->rows[tree->count++] = *row;
+	return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -181,24 +151,24 @@ static int fold_children(const struct tree *tree, const struct life *parent, str
 	return 0;
 }
 
-static int add_children(struct tree *tree, struct libscols_line *line, const struct life *parent);
+static int add_children(struct tree *tree, const struct life *parent, size_t depth);
 
-static int add_life(struct tree *tree, struct libscols_line *parent, const struct fold *fold)
+static int add_life(struct tree *tree, const struct fold *fold, size_t depth, bool last)
 {
-	struct libscols_line *line;
-	int r = add_line(tree, parent, fold, &line);
+	const struct row row = { .fold = *fold, .depth = depth, .last = last };
+	int r = add_row(tree, &row);
 
-	return r < 0 ? r : add_children(tree, line, fold->life);
+	return r < 0 ? r : add_children(tree, fold->life, depth + 1);
 }
 
-static int add_children(struct tree *tree, struct libscols_line *line, const struct life *parent)
+static int add_children(struct tree *tree, const struct life *parent, size_t depth)
 {
 	_cleanup_free_ struct fold *folds = NULL;
 	size_t count;
 	int r = fold_children(tree, parent, &folds, &count);
 
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_life(tree, line, &folds[i]);
+		r = add_life(tree, &folds[i], depth, i + 1 == count);
 	return r;
 }
 
@@ -215,77 +185,165 @@ static bool is_root(const struct tree *tree, const struct life *life)
 	return !life->parent;
 }
 
-/* What runs has no status and has used nothing that is known: a column without any text is left out. */
-static int hide_empty(struct tree *tree)
+static void format_command(const struct tree *tree, const struct fold *fold, char *buffer, size_t size)
 {
-	int r = 0;
+	const struct life *life = fold->life;
+	struct text text;
 
-	for (int i = COL_STATUS; i < COLS && r == 0; i++) {
-		struct libscols_column *column = scols_table_get_column(tree->table, (size_t)i);
-
-		if (!tree->filled[i])
-			r = scols_column_set_flags(column, scols_column_get_flags(column) | SCOLS_FL_HIDDEN);
-	}
-	return r;
+	text_begin(&text, buffer, size);
+	if (fold->count > 1)
+		text_printf(&text, "%s %s%zu", life->comm, tree->terminal->utf8 ? "×" : "x", fold->count);
+	else
+		text_string(&text, *life->command ? life->command : "?");
+	if (life->failed > !life->seen)
+		text_printf(&text, " (+%" PRIu32 " failed)", life->failed);
 }
 
-static int make_table(struct tree *tree, const struct terminal *terminal)
+static void format_cell(const struct tree *tree, const struct fold *fold, int column, char *buffer, size_t size)
 {
-	static const struct {
-		const char *name;
-		double width;
-		int flags;
-	} columns[COLS] = {
-		[COL_COMMAND] = { "COMMAND", 0.5, SCOLS_FL_TREE | SCOLS_FL_TRUNC },
-		[COL_PID] = { "PID", 7, SCOLS_FL_RIGHT },
-		[COL_USER] = { "USER", 8, 0 },
-		[COL_STATUS] = { "STATUS", 6, 0 },
-		[COL_TOOK] = { "TOOK", 5, SCOLS_FL_RIGHT },
-		[COL_CPU] = { "CPU", 5, SCOLS_FL_RIGHT },
-		[COL_RSS] = { "RSS", 4, SCOLS_FL_RIGHT },
-	};
-	int flags;
+	const struct life *life = fold->life;
+	struct text text;
 
-	struct libscols_column *column;
+	text_begin(&text, buffer, size);
+	if (column == COL_PID && fold->count == 1 && life->pid > 0)
+		text_printf(&text, "%" PRIu32, life->pid);
+	else if (column == COL_USER && life->seen)
+		text_user(&text, life->uid, tree->options->numeric);
+	else if (column == COL_STATUS)
+		text_string(&text, life->status);
+	else if (column == COL_TOOK && life->ended)
+		time_span_format(buffer, size, fold->running_ns);
+	else if (column == COL_CPU && life->ended)
+		time_span_format(buffer, size, fold->cpu_ns);
+	else if (column == COL_RSS && fold->rss > 0)
+		size_format(buffer, size, fold->rss);
+}
 
-	for (int i = 0; i < COLS; i++) {
-		flags = columns[i].flags;
-		if (terminal->width == 0)
-			flags &= ~SCOLS_FL_TRUNC;
-		column = scols_table_new_column(tree->table, columns[i].name, columns[i].width, flags);
-		if (!column)
-			return -ENOMEM;
-		/* The text is harmless already; a backslash is one of ours. */
-		scols_column_set_safechars(column, "\\");
+static void raise_to(size_t *width, size_t to)
+{
+	if (*width < to)
+		*width = to;
+}
+
+static void measure(struct tree *tree)
+{
+	const struct terminal *terminal = tree->terminal;
+	size_t others = 0;
+	char cell[CELL_SIZE];
+
+	tree->command_width = strlen("COMMAND");
+	for (size_t i = 0; i < tree->count; i++) {
+		const struct row *row = &tree->rows[i];
+
+		format_command(tree, &row->fold, cell, sizeof(cell));
+		raise_to(&tree->command_width, 2 * row->depth + terminal_columns(terminal, cell));
+		for (int column = 0; column < COLS; column++) {
+			format_cell(tree, &row->fold, column, cell, sizeof(cell));
+			raise_to(&tree->widths[column], terminal_columns(terminal, cell));
+		}
 	}
-	scols_table_enable_noheadings(tree->table, !tree->options->legend);
-	scols_table_enable_colors(tree->table, terminal->colors);
-	scols_table_enable_ascii(tree->table, !terminal->utf8);
-	scols_table_set_termforce(tree->table, terminal->width > 0 ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
-	if (terminal->width > 0)
-		scols_table_set_termwidth(tree->table, terminal->width);
-	return scols_table_set_stream(tree->table, terminal->out);
+	for (int column = 0; column < COLS; column++) {
+		if (tree->widths[column] == 0)
+			continue;
+		raise_to(&tree->widths[column], strlen(columns[column].title));
+		others += tree->widths[column] + 1;
+	}
+	if (terminal->width > 0 && tree->command_width + others > terminal->width)
+		tree->command_width = terminal->width > others + COMMAND_MIN ? terminal->width - others : COMMAND_MIN;
+}
+
+static size_t put_branch(const struct tree *tree, bool own, bool last)
+{
+	static const char *const lines[2][2][2] = { { { "| ", "  " }, { "|-", "`-" } },
+						    { { "│ ", "  " }, { "├─", "└─" } } };
+
+	fputs(lines[tree->terminal->utf8][own][last], tree->terminal->out);
+	return 2;
+}
+
+/* The lines from its ancestors, as far as they fit; rows come depth first. Returns the columns taken. */
+static size_t put_branches(const struct tree *tree, const struct row *row)
+{
+	size_t used = 0;
+
+	tree->lasts[row->depth] = row->last;
+	for (size_t i = 1; i <= row->depth && used + 2 < tree->command_width; i++)
+		used += put_branch(tree, i == row->depth, tree->lasts[i]);
+	return used;
+}
+
+static void put_cells(const struct tree *tree, const struct row *row)
+{
+	char cell[CELL_SIZE];
+
+	for (int column = 0; column < COLS; column++) {
+		if (tree->widths[column] == 0)
+			continue;
+		fputc(' ', tree->terminal->out);
+		if (row)
+			format_cell(tree, &row->fold, column, cell, sizeof(cell));
+		terminal_cell(tree->terminal, row ? cell : columns[column].title, tree->widths[column],
+			      columns[column].right);
+	}
+	fputc('\n', tree->terminal->out);
+}
+
+static void put_head(const struct tree *tree)
+{
+	terminal_color(tree->terminal, COLOR_BOLD);
+	terminal_cell(tree->terminal, "COMMAND", tree->command_width, false);
+	put_cells(tree, NULL);
+	terminal_color(tree->terminal, COLOR_NONE);
+}
+
+static void put_row(const struct tree *tree, const struct row *row)
+{
+	char cell[CELL_SIZE];
+	bool failed = row->fold.life->has_failed;
+	size_t used = put_branches(tree, row);
+
+	if (failed)
+		terminal_color(tree->terminal, COLOR_RED);
+	format_command(tree, &row->fold, cell, sizeof(cell));
+	terminal_cell(tree->terminal, cell, tree->command_width - used, false);
+	put_cells(tree, row);
+	if (failed)
+		terminal_color(tree->terminal, COLOR_NONE);
+}
+
+/* Errors of writing are found when the terminal is closed. */
+static int put_rows(struct tree *tree)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < tree->count; i++)
+		raise_to(&depth, tree->rows[i].depth);
+	tree->lasts = calloc(depth + 1, sizeof(*tree->lasts));
+	if (!tree->lasts)
+		return -ENOMEM;
+	measure(tree);
+	if (tree->options->legend)
+		put_head(tree);
+	for (size_t i = 0; i < tree->count; i++)
+		put_row(tree, &tree->rows[i]);
+	free(tree->lasts);
+	return 1;
 }
 
 int view_tree(const struct terminal *terminal, const struct history *history, const struct tree_options *options)
 {
-	struct tree tree = { .options = options, .table = scols_new_table(), .utf8 = terminal->utf8 };
-	int r;
+	struct tree tree = { .options = options, .terminal = terminal };
+	int r = 0;
 
-	if (!tree.table)
-		return -ENOMEM;
-	r = make_table(&tree, terminal);
 	for (const struct life *life = history_first(history); life && r == 0; life = STAILQ_NEXT(life, in_order)) {
 		struct fold fold = { .life = life };
 
 		fold_add(&fold, life);
 		if (life->shown && is_root(&tree, life))
-			r = add_life(&tree, NULL, &fold);
+			r = add_life(&tree, &fold, 0, false);
 	}
-	if (r == 0)
-		r = hide_empty(&tree);
-	if (r == 0 && tree.any)
-		r = scols_print_table(tree.table);
-	scols_unref_table(tree.table);
-	return r < 0 ? r : tree.any;
+	if (r == 0 && tree.count > 0)
+		r = put_rows(&tree);
+	free(tree.rows);
+	return r;
 }

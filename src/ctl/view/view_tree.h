@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Processes below their parents, as a table of libsmartcols. */
+/* Processes below their parents. */
 #ifndef EXECSNOOP_VIEW_TREE_H
 #define EXECSNOOP_VIEW_TREE_H
 
