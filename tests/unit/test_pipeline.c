@@ -69,8 +69,16 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	CHECK(line == again && line->data[line->size - 1] == '\n');
 }
 
+static void end(void)
+{
+	pipeline = pipeline_free(pipeline);
+}
+TEARDOWN(end)
+
+/* Instead of the pipeline that there is. */
 static void begin(struct pipeline_config config)
 {
+	end();
 	if (!config.args_limit)
 		config.args_limit = 2 << 20;
 	if (!config.table_memory)
@@ -86,11 +94,12 @@ static void begin_live(struct pipeline_config config)
 	pipeline_go_live(pipeline);
 }
 
-static void end(void)
+/* What a test has unless it begins another. */
+static void begin_default(void)
 {
-	pipeline = pipeline_free(pipeline);
+	begin_live((struct pipeline_config){ 0 });
 }
-TEARDOWN(end)
+SETUP(begin_default)
 
 TEST(fork_exec_and_exit_are_started_and_exited)
 {
@@ -117,7 +126,6 @@ TEST(fork_exec_and_exit_are_started_and_exited)
 
 TEST(time_of_an_exec_is_that_of_its_started)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_fork(10, 1000, 1, 1);
 	feed();
 	make_exec(10, 1000, 2000, "sh", 3, 2);
@@ -126,12 +134,10 @@ TEST(time_of_an_exec_is_that_of_its_started)
 	make_fork(11, 3000, 10, 1000);
 	feed();
 	CHECK_INT(proctable_find(pipeline_table(pipeline), 11, 0)->process.starter_exec_time, seen[0].time);
-	end();
 }
 
 TEST(fork_without_exec_has_no_seq)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_fork(10, 1000, 1, 1);
 	feed();
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
@@ -147,7 +153,6 @@ TEST(fork_in_a_snapshot_has_its_exited)
 {
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 
-	begin_live((struct pipeline_config){ 0 });
 	make_fork(10, 1000, 1, 1);
 	feed();
 	CHECK_INT(proctable_cursor_new(&cursor, pipeline_table(pipeline)), 0);
@@ -186,7 +191,6 @@ TEST(forks_are_events_where_configured)
 
 TEST(second_exit_of_a_process_is_ignored)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	feed();
 	make_exit(10, 1000, 5000, 0);
@@ -199,7 +203,6 @@ TEST(argument_chunks_are_joined_among_others)
 {
 	static char block[60000];
 
-	begin_live((struct pipeline_config){ 0 });
 	for (size_t i = 0; i < sizeof(block); i++)
 		block[i] = i % 100 == 99 ? '\0' : 'a';
 	for (size_t at = 0; at < sizeof(block); at += 20000) {
@@ -222,7 +225,6 @@ TEST(lost_chunk_truncates_the_arguments)
 {
 	static char block[30000];
 
-	begin_live((struct pipeline_config){ 0 });
 	memset(block, 'a', sizeof(block));
 	for (size_t i = 99; i < sizeof(block); i += 100)
 		block[i] = '\0';
@@ -333,7 +335,6 @@ TEST(loss_is_reported_once_in_its_place)
 	CHECK_INT(seen[2].type, EVENT_STARTED);
 	pipeline_loss(pipeline, 8, 3, 0, 100);
 	CHECK_INT(seen[4].count, 1);
-	end();
 	count = 0;
 	begin_live((struct pipeline_config){ .forks = true });
 	pipeline_loss(pipeline, 2, 3, 0, 100);
@@ -342,7 +343,6 @@ TEST(loss_is_reported_once_in_its_place)
 
 TEST(reused_pid_ends_its_previous_process)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "old\0", 4, 1);
 	feed();
 	make_fork(10, 9000, 1, 1);
@@ -454,7 +454,6 @@ TEST(replay_continues_after_a_crash)
 	CHECK_INT(seen[1].count, 5);
 	CHECK_INT(checkpoint.seq, 3);
 	left = checkpoint;
-	end();
 	count = 0;
 	begin((struct pipeline_config){ .checkpoint = &checkpoint });
 	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
@@ -528,7 +527,6 @@ TEST(fork_of_a_known_process_is_an_event_in_a_replay_only)
 
 TEST(exec_after_a_lost_fork_is_reported)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	feed();
 	CHECK_INT(seen[0].type, EVENT_STARTED);
@@ -538,7 +536,6 @@ TEST(exec_after_a_lost_fork_is_reported)
 /* bpf/preempted.bpf.h says when. */
 TEST(exec_seen_by_two_probes_is_reported_once)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	feed();
 	feed();
@@ -550,7 +547,6 @@ TEST(exec_seen_by_two_probes_is_reported_once)
 
 TEST(stepped_clock_does_not_change_start_times)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	feed();
 	pipeline_set_epoch(pipeline, EPOCH + 5000000000);
@@ -567,7 +563,6 @@ TEST(invalid_records_are_counted_and_ignored)
 {
 	struct pipeline_stats stats;
 
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	record.head.lost_events = 9;
 	record.head.kind = 77;
@@ -580,7 +575,6 @@ TEST(invalid_records_are_counted_and_ignored)
 
 TEST(errors_do_not_stick)
 {
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	feed();
 	make_error(10, 1000, 2500, ENOENT);
@@ -596,7 +590,6 @@ TEST(exit_of_an_unknown_process_is_counted_lost)
 {
 	struct pipeline_stats stats;
 
-	begin_live((struct pipeline_config){ 0 });
 	/* One that never called exec was no event before, and is none now. */
 	make_exit(10, 1000, 5000, 0);
 	feed();
@@ -659,7 +652,6 @@ TEST(missed_process_is_reported_by_a_resync)
 {
 	struct process found = { .tgid = 10, .start = 1000, .exec_id = 3, .source = SOURCE_RESYNC, .execed = true };
 
-	begin_live((struct pipeline_config){ 0 });
 	found.image.args = BYTES("new\0");
 	CHECK_INT(pipeline_found(pipeline, &found, 7000), 0);
 	CHECK_INT(count, 1);
@@ -714,7 +706,6 @@ TEST(new_redaction_applies_to_the_table)
 	const char *const options[] = { "password", NULL };
 	_cleanup_(redact_free_p) struct redact *redact = NULL;
 
-	begin_live((struct pipeline_config){ 0 });
 	make_exec(10, 1000, 2000, "x\0--password=abc\0", 17, 2);
 	feed();
 	CHECK(memcmp(seen[0].args, "x\0--password=abc\0", 17) == 0);
@@ -787,7 +778,6 @@ TEST(environment_is_joined_and_filtered)
 
 TEST(unit_is_found_in_the_cgroup)
 {
-	begin_live((struct pipeline_config){ 0 });
 	pipeline_add_sink(pipeline, &keeper);
 	make_exec(10, 1000, 2000, "ls\0", 3, 1);
 	RECORD_PART(&record.exec.cgroup, "cron.service\0system.slice\0");
