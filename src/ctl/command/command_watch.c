@@ -109,7 +109,7 @@ int command_watch(struct options *options)
 	if (r > 0)
 		return r;
 	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
-	options->fold_searches = !options->events;
+	options->fold_searches = !options->events && options->format == FORMAT_SHORT;
 	/* Without a snapshot the daemon would not report the end of what runs already: execsnoopd-events(7), "exited".
 	 */
 	r = options_open(options, true, true, &source);
