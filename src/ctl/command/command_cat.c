@@ -2,20 +2,18 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "ctl/command/cat_stream.h"
 #include "ctl/command/commands.h"
 #include "ctl/command/lines.h"
 
-/* The daemon's lines as they are; nothing else goes to standard output. */
-int command_cat(struct options *options)
+/* Of what has an end: a file, the journal. */
+static int cat_source(struct options *options)
 {
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	const struct parsed *parsed;
 	struct lines lines;
-	int r = options_add_programs(options);
+	int r = lines_open(&lines, options, false);
 
-	options->format = options->format == FORMAT_SHORT ? FORMAT_JSON : options->format;
-	if (r == 0)
-		r = lines_open(&lines, options, false);
 	if (r == 0)
 		r = options_open(options, true, true, &source);
 	if (r > 0)
@@ -35,4 +33,20 @@ int command_cat(struct options *options)
 	}
 	r = lines_close(&lines, source, r);
 	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
+}
+
+/* The daemon's lines as they are; nothing else goes to standard output. */
+int command_cat(struct options *options)
+{
+	bool is_stream = !options->input && !options->from_journal;
+	int r = options_add_programs(options);
+
+	options->format = options->format == FORMAT_SHORT ? FORMAT_JSON : options->format;
+	if (r > 0)
+		return r;
+	if (!is_stream && (options->name || options->connect || options->cursor_file)) {
+		fputs("execsnoopctl: --name, --connect and --cursor-file are for the daemon's stream\n", stderr);
+		return CTL_USAGE;
+	}
+	return is_stream ? cat_stream(options) : cat_source(options);
 }

@@ -47,6 +47,7 @@ struct options {
 	const char *write; /* a file; NULL: none */
 	unsigned weight;   /* enum weight */
 	bool wait, scope;
+	const char *name, *cursor_file, *connect; /* of `cat`; NULL: none */
 	enum color_mode color;
 	struct view_options view;
 	uint64_t since, until; /* ns since the epoch; 0: none */

@@ -235,6 +235,16 @@ static int set_lines(struct options *o, const struct option_row *row, const char
 	return errno || *end || end == value || *value == '-' ? options_bad(row, value, "not a number") : -1;
 }
 
+/* As the daemon takes names of durable subscriptions (execsnoopd(8)). */
+static int set_name(struct options *o, const struct option_row *row, const char *value)
+{
+	size_t size = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@-");
+
+	o->name = value;
+	return size == 0 || size > 64 || value[size] ? options_bad(row, value, "not 1 to 64 letters, digits, ._:@-")
+						     : -1;
+}
+
 static int set_merge(struct options *o, const struct option_row *row, const char *value)
 {
 	o->merge = strcmp(value, "yes") == 0;
@@ -297,6 +307,9 @@ const struct option_row option_rows[] = {
 	{ 'w', "write", "FILE", "@file", "Write the events to a file, or what --output names", set_text, OF(write) },
 	{ 0,   "wait", NULL, NULL, "Wait for all that the command started", set_flag, OF(wait) },
 	{ 0,   "scope", NULL, NULL, "Run the command in a scope unit of its own", set_flag, OF(scope) },
+	{ 0,   "name", "NAME", NULL, "Of cat: a durable subscription; what was written is acknowledged", set_name, 0 },
+	{ 0,   "connect", "ADDRESS", NULL, "Of cat: write to unix:PATH or HOST:PORT", set_text, OF(connect) },
+	{ 0,   "cursor-file", "FILE", "@file", "Of cat: keep how far it has come in a file", set_text, OF(cursor_file) },
 	{ 0,   "columns", "LIST", NULL, "Show these columns or keys", set_text, OF(view.columns) },
 	{ 0,   "merge", "BOOL", "yes no", "One line for a program that ends within 100 ms", set_merge, 0 },
 	{ 'l', "full", NULL, NULL, "Do not cut lines", set_flag, OF(full) },

@@ -39,6 +39,14 @@ int source_open_file(struct event_source **ret, const char *path);
  */
 int source_open_socket(struct event_source **ret, const char *path, const char *request);
 
+/*
+ * The same for a program that connects again: errors are not reported, the answer is returned as well, a last line that
+ * is not whole is left out, and source_next() returns -EAGAIN instead of waiting. The descriptor is source->fd.
+ */
+int source_subscribe(struct event_source **ret, const char *path, const char *request);
+/* What source_open_socket() reports. */
+void source_explain_socket(const char *path, int error);
+
 /* Reads up to the answer to the request. 0: it was accepted; -errno, reported. */
 int source_await_answer(struct event_source *source);
 

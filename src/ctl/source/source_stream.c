@@ -25,7 +25,8 @@ struct stream {
 	size_t searched; /* from begin on there is no newline up to here */
 	uint64_t line;
 	bool eof, too_long;
-	bool waits; /* for the answer to the request */
+	bool waits;	      /* for the answer to the request */
+	bool is_subscription; /* as source_subscribe() */
 	struct event_parser *parser;
 	struct parsed parsed;
 };
@@ -70,7 +71,7 @@ static int next_line(struct stream *s, struct bytes *ret)
 		if (size > s->searched)
 			newline = memchr(from + s->searched, '\n', size - s->searched);
 		s->searched = newline ? 0 : size;
-		if (newline || (s->eof && size > 0)) {
+		if (newline || (s->eof && size > 0 && !s->is_subscription)) {
 			size_t length = newline ? (size_t)(newline - from) : size;
 
 			s->begin += length + (newline != NULL);
@@ -119,9 +120,11 @@ static int take(struct stream *s, struct bytes line)
 	}
 	if (r < 0 || !s->waits)
 		return r < 0 ? r : 1;
-	if (bytes_equal(s->parsed.type, BYTES("subscribed")))
+	if (bytes_equal(s->parsed.type, BYTES("subscribed"))) {
 		s->waits = false;
-	else if (bytes_equal(s->parsed.type, BYTES("rejected")) || bytes_equal(s->parsed.type, BYTES("stats")))
+		return s->is_subscription;
+	}
+	if (bytes_equal(s->parsed.type, BYTES("rejected")) || bytes_equal(s->parsed.type, BYTES("stats")))
 		return 1;
 	return 0;
 }
@@ -136,7 +139,7 @@ static int stream_next(struct event_source *source, const struct parsed **ret)
 		r = next_line(s, &line);
 		if (r == -EINTR)
 			return r;
-		if (r < 0)
+		if (r < 0 && !s->is_subscription)
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
 		if (r <= 0)
 			return r;
@@ -242,7 +245,7 @@ static int send_all(int fd, const char *data)
 	return 0;
 }
 
-static void explain(const char *path, int error)
+void source_explain_socket(const char *path, int error)
 {
 	fprintf(stderr, "%s: %s\n", path, strerror(-error));
 	if (error == -ENOENT || error == -ECONNREFUSED)
@@ -279,7 +282,7 @@ int source_open_socket(struct event_source **ret, const char *path, const char *
 	int fd = connect_to(path), r;
 
 	if (fd < 0) {
-		explain(path, fd);
+		source_explain_socket(path, fd);
 		return fd;
 	}
 	r = stream_new(&source, fd, path);
@@ -288,11 +291,31 @@ int source_open_socket(struct event_source **ret, const char *path, const char *
 	if (request) {
 		r = send_all(fd, request);
 		if (r < 0) {
-			explain(path, r);
+			source_explain_socket(path, r);
 			return r;
 		}
 		((struct stream *)source)->waits = true;
 	}
+	*ret = TAKE_PTR(source);
+	return 0;
+}
+
+int source_subscribe(struct event_source **ret, const char *path, const char *request)
+{
+	_cleanup_(source_free_p) struct event_source *source = NULL;
+	int fd = connect_to(path), r;
+
+	if (fd < 0)
+		return fd;
+	r = stream_new(&source, fd, path);
+	if (r < 0)
+		return r;
+	r = send_all(fd, request);
+	if (r < 0)
+		return r;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	((struct stream *)source)->waits = ((struct stream *)source)->is_subscription = true;
 	*ret = TAKE_PTR(source);
 	return 0;
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The daemon's lines on their way to the output of `cat`: what the query leaves out, how far the stream has come, and
+ * what is missing where one connection ends and the next one begins.
+ */
+#ifndef EXECSNOOP_CAT_LINES_H
+#define EXECSNOOP_CAT_LINES_H
+
+#include "ctl/command/cat_output.h"
+#include "ctl/command/cat_position.h"
+#include "ctl/command/lines.h"
+
+struct cat_lines;
+
+/* An exit status, or 0. */
+int cat_lines_new(struct cat_lines **ret, struct options *options, struct cat_output *output);
+struct cat_lines *cat_lines_free(struct cat_lines *lines);
+DEFINE_CLEANUP(struct cat_lines *, cat_lines_free);
+
+/* Puts a line into the output. 0 or -errno. */
+int cat_lines_take(struct cat_lines *lines, const struct parsed *parsed);
+
+/* After the last line that was put. */
+const struct cat_position *cat_lines_position(const struct cat_lines *lines);
+/* Lines after this one did not arrive. */
+void cat_lines_go_back(struct cat_lines *lines, const struct cat_position *position);
+
+#endif
