@@ -31,14 +31,3 @@ int options_print_help(struct options *options, const struct option_row *unused,
 	puts("\nSee execsnoopctl(1).");
 	return CTL_OK;
 }
-
-int options_print_table(struct options *options, const struct option_row *unused, const char *value)
-{
-	for (const struct command *command = commands; command->name; command++)
-		printf("command\t%s\t%s\n", command->name, command->help);
-	for (const struct option_row *row = option_rows; row->name; row++)
-		if (row->help)
-			printf("option\t%c\t--%s\t%s\t%s\t%s\n", row->letter ? row->letter : '-', row->name,
-			       row->argument ? row->argument : "-", row->values ? row->values : "-", row->help);
-	return CTL_OK;
-}

@@ -25,8 +25,7 @@ extern const struct option_row option_rows[];
 /* Prints what is wrong; returns CTL_USAGE. */
 int options_bad(const struct option_row *row, const char *value, const char *reason);
 
-/* --help, and the table for completions: "command NAME HELP" and "option LETTER --NAME ARGUMENT VALUES HELP", each part
- * after a tab, "-" where there is none. */
+/* --help, and the table for completions (completion.c). */
 int options_print_help(struct options *options, const struct option_row *row, const char *value);
 int options_print_table(struct options *options, const struct option_row *row, const char *value);
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What shells complete, as a table that the scripts in shell-completion/ ask for each time, so that they name no option
+ * themselves. Each line is a list of parts with a tab between two, "-" for one that is empty:
+ *
+ *	command NAME ARGUMENTS HELP
+ *	option LETTER --NAME ARGUMENT VALUES COMMANDS HELP	an ARGUMENT in brackets may be omitted
+ *	formats COMMAND VALUES					of --output, where they are not those of the option
+ *	key NAME						of KEY=VALUE
+ *
+ * COMMANDS: those that take the option; "-": all. VALUES: words, or one of @file, @directory, @user, @unit, @host.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/command/commands.h"
+#include "ctl/command/options_table.h"
+#include "ctl/export/export.h"
+#include "ctl/view/view_line.h"
+
+#define EVENTS "watch log top stats run export plot diff cat"
+#define PAST "log show tree stats export plot diff verify"
+#define LINES "watch log cat"
+#define EXPORTS "run export plot"
+
+/* All others are for every command. */
+static const struct {
+	const char *options, *commands;
+} restricted[] = {
+	{ "directory file namespace merge-hosts since until boot", PAST },
+	{ "input", "watch top " PAST " metrics" },
+	{ "socket", "watch log show tree top run cat status metrics" },
+	{ "type unit uid pid tree container args grep failed slower cpu", EVENTS " tree" },
+	{ "lines", "watch log top stats diff" },
+	{ "reverse follow", "log" },
+	{ "at", "tree" },
+	{ "output", "watch log top stats status metrics cat " EXPORTS },
+	{ "by sort", "top stats" },
+	{ "delay batch", "top" },
+	{ "weight", EXPORTS },
+	{ "write", EXPORTS },
+	{ "wait scope", "run" },
+	{ "columns", LINES },
+	{ "merge", "watch" },
+	{ "json", "status" },
+	{ "http", "metrics" },
+	{ "name connect cursor-file", "cat" },
+};
+
+static const struct {
+	const char *command, *values;
+} formats[] = {
+	{ "stats", "json csv" },
+	{ "top", "json" },
+	{ "status", "json" },
+	{ "metrics", "@file" },
+};
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t size = strlen(word);
+
+	for (const char *at = words; (at = strstr(at, word)); at += size)
+		if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
+			return true;
+	return false;
+}
+
+static const char *commands_of(const char *option)
+{
+	for (size_t i = 0; i < sizeof(restricted) / sizeof(restricted[0]); i++)
+		if (has_word(restricted[i].options, option))
+			return restricted[i].commands;
+	return "-";
+}
+
+static void print_values(const struct option_row *row)
+{
+	const char *name;
+
+	if (strcmp(row->name, "columns") != 0) {
+		printf("\t%s", row->values ? row->values : "-");
+		return;
+	}
+	putchar('\t');
+	for (size_t i = 0; (name = view_line_column(i)); i++)
+		printf("%s%s", i > 0 ? " " : "", name);
+	for (enum key key = 0; key < KEY_MAX; key++)
+		printf(" %s", key_name(key));
+}
+
+static void print_formats(void)
+{
+	const char *name;
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		printf("formats\t%s\t%s\n", formats[i].command, formats[i].values);
+	for (const struct command *command = commands; command->name; command++) {
+		if (!has_word(EXPORTS, command->name))
+			continue;
+		printf("formats\t%s\t", command->name);
+		for (size_t i = 0; (name = export_name(i)); i++)
+			printf("%s%s", i > 0 ? " " : "", name);
+		putchar('\n');
+	}
+}
+
+/* A key of the filter may have a name of its own: `tree`. */
+static void print_keys(void)
+{
+	enum key same;
+
+	for (enum key key = 0; key < KEY_MAX; key++)
+		printf("key\t%s\n", key_name(key));
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
+		if (!key_by_name(bytes_of(filter_key_name(key)), &same))
+			printf("key\t%s\n", filter_key_name(key));
+}
+
+int options_print_table(struct options *options, const struct option_row *unused, const char *value)
+{
+	for (const struct command *command = commands; command->name; command++)
+		printf("command\t%s\t%s\t%s\n", command->name, *command->arguments ? command->arguments : "-",
+		       command->help);
+	for (const struct option_row *row = option_rows; row->name; row++) {
+		if (!row->help)
+			continue;
+		printf("option\t%c\t--%s\t%s", row->letter ? row->letter : '-', row->name,
+		       row->argument ? row->argument : "-");
+		print_values(row);
+		printf("\t%s\t%s\n", commands_of(row->name), row->help);
+	}
+	print_formats();
+	print_keys();
+	return CTL_OK;
+}
