@@ -135,7 +135,13 @@ def long_arguments_of_a_parent_are_cut():
 
 
 def descriptors(pid):
-    return [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+    names = []
+    for fd in os.listdir("/proc/%d/fd" % pid):
+        try:
+            names.append(os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+        except FileNotFoundError:
+            pass  # it was closed meanwhile
+    return names
 
 
 @test

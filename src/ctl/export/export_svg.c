@@ -169,6 +169,7 @@ static void put_head(const struct svg *svg, const struct export_options *options
 		{ "failure", "failed exec" },
 	};
 	const struct program *first = STAILQ_FIRST(&svg->recording->programs);
+	size_t failures = svg->recording->failure_count - svg->recording->search_count;
 	char words[COMMAND_SIZE], span[SPAN_SIZE];
 	struct text text;
 
@@ -181,13 +182,13 @@ static void put_head(const struct svg *svg, const struct export_options *options
 	text_begin(&text, words, sizeof(words));
 	text_time(&text, svg->recording->begin, true, options->utc);
 	time_span_format(span, sizeof(span), duration);
-	text_printf(&text, ", %s; %zu programs, %zu failed execs", span, svg->recording->count,
-		    svg->recording->failure_count - svg->recording->search_count);
+	text_printf(&text, ", %s; %zu program%s, %zu failed exec%s", span, svg->recording->count,
+		    svg->recording->count == 1 ? "" : "s", failures, failures == 1 ? "" : "s");
 	if (svg->recording->lost > 0)
 		text_printf(&text, "; %" PRIu64 " events were lost", svg->recording->lost);
 	put_text(svg, MARGIN, 34, "dim", words);
 	for (size_t i = 0; i < sizeof(legend) / sizeof(legend[0]); i++) {
-		double x = WIDTH - 620 + 100 * (double)i + (i == 5 ? 30 : 0);
+		double x = WIDTH - 640 + 100 * (double)i + (i == 5 ? 40 : 0);
 
 		fprintf(svg->out, "<rect x=\"%.0f\" y=\"26\" width=\"10\" height=\"10\" class=\"%s\"/>\n", x,
 			legend[i].class);
