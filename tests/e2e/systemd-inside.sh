@@ -107,6 +107,47 @@ report "execsnoopctl status"
 timeout -s INT 3 execsnoopctl cat >/tmp/shown
 grep -q '"type":"live"' /tmp/shown && jq -e -s 'length > 5' /tmp/shown >/dev/null
 report "execsnoopctl cat prints the daemon's lines"
+
+# A reader that was away: the journal has what it missed, and if not, that is reported.
+fill=fill-$(cat /proc/sys/kernel/random/uuid)
+begin_cat() { execsnoopctl cat --cursor-file=/tmp/cursor >>/tmp/filled 2>>/tmp/filled.log & cat=$!; }
+end_cat() { kill $cat; wait $cat; }
+filled() { grep -q "^{\"type\":\"exited\".*\"$fill-$1\"" /tmp/filled; }
+is_live() { [ "$(grep -c '^{"type":"live"' /tmp/filled)" = "$1" ]; }
+# run_until_filled WORD: it may run before there is a connection.
+run_until_filled() { for _ in $(seq 300); do /bin/true "$fill-$1"; filled "$1" && return; sleep 0.1; done; }
+in_journal() { until_true sh -c "execsnoopctl log -q --args=$fill-$1 -t exited -o json | grep -q ."; }
+begin_cat
+until_true is_live 1 && run_until_filled first && end_cat && grep -q '^stream=[0-9a-f]* seq=[1-9]' /tmp/cursor
+report "execsnoopctl cat ends in order and keeps how far it came"
+for i in $(seq 50); do /bin/true "$fill-away-$i"; done
+env "not-$fill" 2>/dev/null
+begin_cat
+until_true is_live 2 && run_until_filled back && end_cat
+[ "$(grep -c "^{\"type\":\"started\".*$fill-away-[0-9]*\"" /tmp/filled)" = 50 ] &&
+	[ "$(grep -c "^{\"type\":\"exited\".*$fill-away-[0-9]*\"" /tmp/filled)" = 50 ] &&
+	! grep '"type":"lost"' /tmp/filled >/tmp/shown || { say </tmp/shown; say </tmp/filled.log; false; }
+report "execsnoopctl cat fills the gap of a restart from the journal, without a loss"
+config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)
+reloaded() { [ "$(journalctl -u $unit _TRANSPORT=stdout -o cat | grep -c 'configuration reloaded')" = "$1" ]; }
+mkdir -p "$config.d" && printf '[journal]\nenabled = no\n' >"$config.d/off.conf" && systemctl reload $unit && until_true reloaded 1
+for i in $(seq 20); do /bin/true "$fill-off-$i"; done
+rm "$config.d/off.conf" && systemctl reload $unit && until_true reloaded 2 && /bin/true "$fill-on" && in_journal on
+begin_cat
+until_true is_live 3 && run_until_filled after && end_cat
+filled on && ! grep -q "$fill-off" /tmp/filled && jq -e -s 'map(select(.type == "lost")) | length == 1 and
+	(.[0] | .where == "subscriber" and .count >= 40 and .count < .last_seq - .first_seq + 1)' /tmp/filled >/dev/null ||
+	{ grep '"lost"' /tmp/filled | say; say </tmp/filled.log; false; }
+report "execsnoopctl cat reports as lost what the journal does not have"
+/bin/true "$fill-old" && in_journal old
+systemctl stop $unit && systemctl start $unit
+/bin/true "$fill-new" && in_journal new
+begin_cat
+until_true is_live 4 && run_until_filled last && end_cat
+filled old && filled new && grep -q 'another stream' /tmp/filled.log &&
+	[ "$(jq -r 'select(.type == "subscribed") | .stream' /tmp/filled | uniq | wc -l)" = 2 ] || { say </tmp/filled.log; false; }
+report "execsnoopctl cat fills the gap between two streams from the journal"
+
 setpriv --reuid=65534 --regid=65534 --clear-groups execsnoopctl status 2>/tmp/shown; [ $? = 77 ] && grep -q usermod /tmp/shown
 report "execsnoopctl tells who may not read how to get there"
 setpriv --reuid=65534 --regid="$(getent group execsnoopd | cut -d: -f3)" --clear-groups execsnoopctl status >/tmp/shown

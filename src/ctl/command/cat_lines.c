@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "ctl/command/cat_fill.h"
 #include "ctl/event/event_parser.h"
 #include "util/clock.h"
 
@@ -15,7 +16,9 @@ struct cat_lines {
 	size_t text_size;
 	struct event_parser *parser; /* of lines that are made here */
 	struct cat_position position;
-	uint64_t mark; /* last_seq of the last mark */
+	uint64_t mark;	       /* last_seq of the last mark */
+	struct cat_fill *fill; /* NULL: nothing is being read from the journal */
+	char *answer;	       /* what comes after it */
 };
 
 int cat_lines_new(struct cat_lines **ret, struct options *options, struct cat_output *output)
@@ -42,6 +45,13 @@ int cat_lines_new(struct cat_lines **ret, struct options *options, struct cat_ou
 	return 0;
 }
 
+static void end_fill(struct cat_lines *l)
+{
+	l->fill = cat_fill_free(l->fill);
+	free(l->answer);
+	l->answer = NULL;
+}
+
 struct cat_lines *cat_lines_free(struct cat_lines *l)
 {
 	if (!l)
@@ -50,6 +60,7 @@ struct cat_lines *cat_lines_free(struct cat_lines *l)
 		fclose(l->lines.terminal.out);
 	view_line_free(l->lines.view);
 	view_json_free(l->lines.json);
+	end_fill(l);
 	event_parser_free(l->parser);
 	free(l->text);
 	free(l);
@@ -65,6 +76,7 @@ void cat_lines_go_back(struct cat_lines *l, const struct cat_position *position)
 {
 	l->position = *position;
 	l->mark = 0;
+	end_fill(l);
 }
 
 static int put(struct cat_lines *l, const struct parsed *parsed)
@@ -84,44 +96,47 @@ static int put(struct cat_lines *l, const struct parsed *parsed)
 	return r;
 }
 
-/* A line that the daemon could not send: it is what `lost` of where "subscriber" means (execsnoopd-events(7)). */
-static int put_lost(struct cat_lines *l, uint64_t first, uint64_t last)
+/* Of a line that is made here. */
+static int put_text(struct cat_lines *l, const char *line)
 {
-	char line[256], time[EVENT_TIME_SIZE];
 	const char *reason;
 	struct parsed parsed;
-	int r;
+	int r = event_parser_line(l->parser, bytes_of(line), &parsed, &reason);
 
+	ASSERT(r != -EBADMSG);
+	return r < 0 ? r : put(l, &parsed);
+}
+
+/* A line that the daemon could not send: it is what `lost` of where "subscriber" means (execsnoopd-events(7)). */
+static int put_lost(struct cat_lines *l, uint64_t first, uint64_t last, uint64_t count)
+{
+	char line[256], time[EVENT_TIME_SIZE];
+
+	if (count == 0)
+		return 0;
 	event_time_format(time, clock_ns(CLOCK_REALTIME));
 	snprintf(line, sizeof(line),
 		 "{\"type\":\"lost\",\"time\":\"%s\",\"count\":%" PRIu64 ",\"where\":\"subscriber\","
 		 "\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 "}",
-		 time, last - first + 1, first, last);
-	r = event_parser_line(l->parser, bytes_of(line), &parsed, &reason);
-	ASSERT(r != -EBADMSG);
+		 time, count, first, last);
 	if (!l->options->quiet)
 		fprintf(stderr, "execsnoopctl: up to %" PRIu64 " events are missing, %" PRIu64 " to %" PRIu64 "\n",
-			last - first + 1, first, last);
-	return r < 0 ? r : put(l, &parsed);
+			count, first, last);
+	return put_text(l, line);
 }
 
-/* The answer to a subscription names the stream, and the event after which it continues. */
-static int take_answer(struct cat_lines *l, const struct parsed *parsed)
+/* The stream continues after this number. missing: of its events, before that. */
+static int put_answer(struct cat_lines *l, const struct parsed *parsed, uint64_t missing)
 {
 	struct cat_position *position = &l->position;
-	uint64_t last = parsed->event.lost.last_seq, after = position->max;
-	bool is_first = position->stream[0] == '\0', is_same = bytes_equal(bytes_of(position->stream), parsed->stream);
-	int r = 0;
+	uint64_t last = parsed->event.lost.last_seq;
+	bool is_same = bytes_equal(bytes_of(position->stream), parsed->stream);
+	int r = is_same ? put_lost(l, position->max + 1, last, missing) : 0;
 
-	if (!is_first && !is_same && !l->options->quiet)
-		fprintf(stderr, "execsnoopctl: the daemon began another stream: "
-				"what happened between the two is missing\n");
-	if (is_same && last > after)
-		r = put_lost(l, after + 1, last);
 	if (r >= 0 && l->options->format == FORMAT_JSON)
 		r = put(l, parsed);
-	if (r >= 0 && !is_first && !is_same && last > 0)
-		r = put_lost(l, 1, last);
+	if (r >= 0 && !is_same)
+		r = put_lost(l, 1, last, missing);
 	if (!is_same) {
 		*position = (struct cat_position){ .changes = position->changes };
 		snprintf(position->stream, sizeof(position->stream), "%.*s", (int)parsed->stream.size,
@@ -134,6 +149,64 @@ static int take_answer(struct cat_lines *l, const struct parsed *parsed)
 	position->last = 0;
 	position->changes++;
 	l->mark = 0;
+	return r;
+}
+
+/* The answer to a subscription names the stream, and the event after which it continues. */
+static int take_answer(struct cat_lines *l, const struct parsed *parsed)
+{
+	struct cat_position *position = &l->position;
+	uint64_t last = parsed->event.lost.last_seq;
+	bool is_first = position->stream[0] == '\0', is_same = bytes_equal(bytes_of(position->stream), parsed->stream);
+
+	end_fill(l);
+	if (is_first || (is_same && last <= position->max))
+		return put_answer(l, parsed, 0);
+	if (!is_same && !l->options->quiet)
+		fprintf(stderr, "execsnoopctl: the daemon began another stream%s\n",
+			l->options->cursor_file ? "" : ": what happened between the two is missing");
+	if (l->options->cursor_file && cat_fill_new(&l->fill, position, parsed->stream, last) >= 0) {
+		l->answer = strndup(parsed->line.data, parsed->line.size);
+		return l->answer ? 0 : -ENOMEM;
+	}
+	return put_answer(l, parsed, is_same ? last - position->max : last);
+}
+
+bool cat_lines_is_filling(const struct cat_lines *l)
+{
+	return l->fill;
+}
+
+/* What the next lines are of: as the daemon says it where a stream begins. */
+static int put_stream(struct cat_lines *l, struct bytes stream)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "{\"type\":\"subscribed\",\"stream\":\"%.*s\",\"last_seq\":%" PRIu64 "}",
+		 (int)stream.size, stream.data,
+		 bytes_equal(stream, bytes_of(l->position.stream)) ? l->position.max : 0);
+	return l->options->format == FORMAT_JSON ? put_text(l, line) : 0;
+}
+
+/* The position stays: if this is interrupted, it begins again. */
+int cat_lines_fill(struct cat_lines *l)
+{
+	const struct parsed *parsed;
+	const char *reason;
+	struct parsed answer;
+	bool begins;
+	int r = cat_fill_next(l->fill, &parsed, &begins);
+
+	if (r == -EAGAIN)
+		return r;
+	if (r > 0) {
+		r = begins ? put_stream(l, parsed->stream) : 0;
+		return r >= 0 && query_pass(l->options->query, parsed) ? put(l, parsed) : r;
+	}
+	r = event_parser_line(l->parser, bytes_of(l->answer), &answer, &reason);
+	if (r >= 0)
+		r = put_answer(l, &answer, cat_fill_missing(l->fill));
+	end_fill(l);
 	return r;
 }
 

@@ -26,6 +26,7 @@
 #define COMMIT_FILE_BYTES (1U << 20) /* each is an fdatasync(2) */
 #define COMMIT_MS 200
 #define CURSOR_MS 1000
+#define FILL_MS 50
 #define RETRY_DAEMON_MS 1000
 #define RETRY_PEER_MS 10000
 #define END_MS 1000
@@ -196,6 +197,13 @@ static int read_lines(struct cat *cat)
 	int r;
 
 	while (cat->source && cat_output_waiting(cat->output) < BATCH) {
+		if (cat_lines_is_filling(cat->lines)) {
+			r = cat_lines_fill(cat->lines);
+			cat->drained = r == -EAGAIN;
+			if (r < 0)
+				return r == -EAGAIN ? 0 : r;
+			continue;
+		}
 		r = source_next(cat->source, &parsed);
 		cat->drained = r == -EAGAIN;
 		if (r == -EAGAIN)
@@ -337,6 +345,8 @@ static int next_due(const struct cat *cat)
 		return 0;
 	if (!cat->source)
 		at = cat->daemon.at;
+	if (cat_lines_is_filling(cat->lines))
+		at = now + FILL_MS;
 	if (!is_all_committed(cat) && now + COMMIT_MS < at)
 		at = now + COMMIT_MS;
 	if (!is_cursor_stored(cat) && now + CURSOR_MS < at)
@@ -347,11 +357,11 @@ static int next_due(const struct cat *cat)
 /* -EINTR: a signal came, which is blocked at other times. */
 static int wait_for_more(struct cat *cat, int timeout_ms)
 {
-	bool waits = cat_output_waiting(cat->output) > 0;
+	bool waits = cat_output_waiting(cat->output) > 0, reads = !waits && !cat_lines_is_filling(cat->lines);
 	struct pollfd fds[] = {
 		{ .fd = cat_output_fd(cat->output), .events = waits ? POLLOUT : 0 },
 		{ .fd = cat->source ? cat->source->fd : -1,
-		  .events = (short)((waits ? 0 : POLLIN) | (cat->ack_size > 0 ? POLLOUT : 0)) },
+		  .events = (short)((reads ? POLLIN : 0) | (cat->ack_size > 0 ? POLLOUT : 0)) },
 	};
 	struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 	sigset_t none;

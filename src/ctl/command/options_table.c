@@ -309,7 +309,7 @@ const struct option_row option_rows[] = {
 	{ 0,   "scope", NULL, NULL, "Run the command in a scope unit of its own", set_flag, OF(scope) },
 	{ 0,   "name", "NAME", NULL, "Of cat: a durable subscription; what was written is acknowledged", set_name, 0 },
 	{ 0,   "connect", "ADDRESS", NULL, "Of cat: write to unix:PATH or HOST:PORT", set_text, OF(connect) },
-	{ 0,   "cursor-file", "FILE", "@file", "Of cat: keep how far it has come in a file", set_text, OF(cursor_file) },
+	{ 0,   "cursor-file", "FILE", "@file", "Of cat: keep how far it has come; fill gaps from the journal", set_text, OF(cursor_file) },
 	{ 0,   "columns", "LIST", NULL, "Show these columns or keys", set_text, OF(view.columns) },
 	{ 0,   "merge", "BOOL", "yes no", "One line for a program that ends within 100 ms", set_merge, 0 },
 	{ 'l', "full", NULL, NULL, "Do not cut lines", set_flag, OF(full) },
