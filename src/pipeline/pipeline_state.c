@@ -65,15 +65,19 @@ int pipeline_archive(struct pipeline *p, struct archive *a)
 	ARCHIVE(a, p->shown);
 	ARCHIVE(a, p->ended);
 	r = path_search_archive(p->searches, a);
-	if (r == 0)
-		r = arg_chunks_archive(p->enricher.chunks, a);
-	if (r == 0)
-		r = proctable_archive(p->table, a, enrich_restored, &p->enricher);
-	if (r == 0 && archive_is_reading(a)) {
+	if (r < 0)
+		return r;
+	r = arg_chunks_archive(p->enricher.chunks, a);
+	if (r < 0)
+		return r;
+	r = proctable_archive(p->table, a, enrich_restored, &p->enricher);
+	if (r < 0)
+		return r;
+	if (archive_is_reading(a)) {
 		if (!p->config.kernel_threads)
 			remove_kernel_threads(p);
 		p->mode = LIVE;
 		pipeline_write_checkpoint(p);
 	}
-	return r;
+	return 0;
 }
