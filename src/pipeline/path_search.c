@@ -23,8 +23,9 @@ LIST_HEAD(search_list, search);
 
 struct path_searches {
 	TAILQ_HEAD(search_order, search) open; /* by their last try */
-	struct search_list free;
-	struct search_list buckets[BUCKETS]; /* by tgid */
+	struct search_list free;	       /* of those that were used before */
+	unsigned used;			       /* the rest was not, so its memory was never touched */
+	struct search_list buckets[BUCKETS];   /* by tgid */
 	path_search_end end;
 	void *userdata;
 	struct search searches[SEARCHES_MAX]; /* from 0 on; events count from 1 on */
@@ -39,9 +40,6 @@ int path_searches_new(struct path_searches **ret, path_search_end end, void *use
 	all->end = end;
 	all->userdata = userdata;
 	TAILQ_INIT(&all->open);
-	/* The first ones are used first: memory of the others is never touched. */
-	for (unsigned i = SEARCHES_MAX; i-- > 0;)
-		LIST_INSERT_HEAD(&all->free, &all->searches[i], same);
 	*ret = all;
 	return 0;
 }
@@ -57,9 +55,20 @@ static struct search_list *bucket(struct path_searches *all, uint32_t tgid)
 	return &all->buckets[tgid % BUCKETS];
 }
 
+/* NULL: all are open. */
+static struct search *take_free(struct path_searches *all)
+{
+	struct search *s = LIST_FIRST(&all->free);
+
+	if (s)
+		LIST_REMOVE(s, same);
+	else if (all->used < SEARCHES_MAX)
+		s = &all->searches[all->used++];
+	return s;
+}
+
 static void open_search(struct path_searches *all, struct search *s)
 {
-	LIST_REMOVE(s, same);
 	LIST_INSERT_HEAD(bucket(all, s->tgid), s, same);
 	TAILQ_INSERT_TAIL(&all->open, s, order);
 }
@@ -113,11 +122,12 @@ static bool continues(int error)
 
 static struct search *begin_search(struct path_searches *all, const struct path_search_call *call, struct bytes name)
 {
-	struct search *s;
+	struct search *s = take_free(all);
 
-	if (LIST_EMPTY(&all->free))
+	if (!s) {
 		end_search(all, TAILQ_FIRST(&all->open), false);
-	s = LIST_FIRST(&all->free);
+		s = take_free(all);
+	}
 	s->tgid = call->tgid;
 	s->tid = call->tid;
 	s->start = call->start;
@@ -216,6 +226,17 @@ static void search_archive(struct search *s, struct archive *a)
 	archive_raw(a, s->name, s->name_size);
 }
 
+/* This one, which is free. */
+static struct search *take_this(struct path_searches *all, unsigned i)
+{
+	struct search *s = &all->searches[i];
+
+	for (; all->used <= i; all->used++)
+		LIST_INSERT_HEAD(&all->free, &all->searches[all->used], same);
+	LIST_REMOVE(s, same);
+	return s;
+}
+
 static void read_search(struct path_searches *all, struct archive *a)
 {
 	struct search *s;
@@ -226,14 +247,16 @@ static void read_search(struct path_searches *all, struct archive *a)
 		archive_fail(a);
 	if (archive_error(a) < 0)
 		return;
-	s = &all->searches[i];
+	s = take_this(all, i);
 	search_archive(s, a);
 	if (s->name_size == 0)
 		archive_fail(a);
-	if (archive_error(a) < 0)
-		s->name_size = 0;
-	else
+	if (archive_error(a) == 0) {
 		open_search(all, s);
+		return;
+	}
+	s->name_size = 0;
+	LIST_INSERT_HEAD(&all->free, s, same);
 }
 
 int path_search_archive(struct path_searches *all, struct archive *a)
