@@ -6,6 +6,8 @@
 #include "util/utf8.h"
 
 #define KEEP_MAX (256u * 1024)	   /* bytes of each buffer, from line to line */
+#define PORTION 4096		   /* bytes that are escaped at once */
+#define ESCAPE_MAX 6		   /* bytes: \\uXXXX */
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 void json_writer_reset(struct json_writer *w)
@@ -78,61 +80,78 @@ void json_put_ascii(struct json_writer *w, struct bytes s)
 	out->data[out->size++] = '"';
 }
 
-/* The size of what comes before the first character to escape. */
-static size_t unescaped_size(struct bytes s)
-{
-	uint64_t word;
-	size_t at = 0;
-
-	while (at < s.size) {
-		unsigned char kind = kinds[(unsigned char)s.data[at]];
-
-		if (kind == ESCAPED || (kind == MAY_ACT && utf8_acts(s.data + at, s.size - at) > 0))
-			break;
-		at++;
-		for (; s.size - at >= sizeof(word); at += sizeof(word)) {
-			memcpy(&word, s.data + at, sizeof(word));
-			if (!is_unescaped_word(word))
-				break;
-		}
-	}
-	return at;
-}
-
-/* The character at s, escaped. Returns its size. */
-static size_t put_escape(struct json_writer *w, struct bytes s)
+/* c, which has an escape of one byte's character, at `to`. Returns what follows. */
+static char *escape_ascii(char *to, unsigned char c)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	static const char short_forms[0x20] = { ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't' };
-	unsigned char c = (unsigned char)s.data[0];
-	size_t size = c < 0x7f ? 1 : utf8_acts(s.data, s.size);
-	char escape[6] = { '\\', (char)c };
-	unsigned code = utf8_code(s.data, size);
+	static const char short_forms[0x80] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['"'] = '"', ['\\'] = '\\',
+	};
 
-	if (c < 0x20 ? short_forms[c] != 0 : c < 0x7f) {
-		escape[1] = c < 0x20 ? short_forms[c] : (char)c;
-		json_put(w, escape, 2);
-		return size;
-	}
-	escape[1] = 'u';
-	for (unsigned i = 0; i < 4; i++)
-		escape[2 + i] = digits[code >> (12 - 4 * i) & 15];
-	json_put(w, escape, sizeof(escape));
-	return size;
+	to[0] = '\\';
+	to[1] = short_forms[c];
+	if (to[1])
+		return to + 2;
+	memcpy(to + 1, "u00", 3);
+	to[4] = digits[c >> 4];
+	to[5] = digits[c & 15];
+	return to + ESCAPE_MAX;
 }
 
+/* A character that acts on a terminal, of more than one byte. */
+static char *escape_code(char *to, unsigned code)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	to[0] = '\\';
+	to[1] = 'u';
+	for (unsigned i = 0; i < 4; i++)
+		to[2 + i] = digits[code >> (12 - 4 * i) & 15];
+	return to + ESCAPE_MAX;
+}
+
+/* Of s: characters from *at on until at least `end`, at `to`. Returns what follows. */
+static char *escape_some(char *to, struct bytes s, size_t *at, size_t end)
+{
+	uint64_t word;
+
+	while (*at < end) {
+		unsigned char c = (unsigned char)s.data[*at];
+		size_t acts = kinds[c] == MAY_ACT ? utf8_acts(s.data + *at, s.size - *at) : 0;
+
+		if (acts > 0) {
+			to = escape_code(to, utf8_code(s.data + *at, acts));
+			*at += acts;
+			continue;
+		}
+		++*at;
+		if (kinds[c] == ESCAPED) {
+			to = escape_ascii(to, c);
+			continue;
+		}
+		*to++ = (char)c;
+		for (; c < 0x80 && end - *at >= sizeof(word); *at += sizeof(word), to += sizeof(word)) {
+			memcpy(&word, s.data + *at, sizeof(word));
+			if (!is_unescaped_word(word))
+				break;
+			memcpy(to, &word, sizeof(word));
+		}
+	}
+	return to;
+}
+
+/* In portions, each of which has memory for what it may become: a megabyte of control characters is six. */
 static void put_escaped(struct json_writer *w, struct bytes s)
 {
-	json_put_char(w, '"');
-	while (s.size > 0) {
-		size_t n = unescaped_size(s);
+	size_t at = 0;
 
-		json_put(w, s.data, n);
-		s = (struct bytes){ s.data + n, s.size - n };
-		if (s.size == 0)
-			break;
-		n = put_escape(w, s);
-		s = (struct bytes){ s.data + n, s.size - n };
+	json_put_char(w, '"');
+	while (at < s.size) {
+		size_t end = s.size - at > PORTION ? at + PORTION : s.size;
+
+		if (!json_reserve(w, (end - at) * ESCAPE_MAX))
+			return;
+		w->out.size = (size_t)(escape_some(w->out.data + w->out.size, s, &at, end) - w->out.data);
 	}
 	json_put_char(w, '"');
 }
@@ -152,16 +171,19 @@ static int add_replaced(struct json_writer *w, struct bytes s, size_t good)
 	struct bytebuf *text = &w->text;
 
 	for (;;) {
-		int r = bytebuf_reserve(text, good + sizeof(REPLACEMENT) - 1);
+		int r = bytebuf_reserve(text, good + sizeof(REPLACEMENT));
 
 		if (r < 0)
 			return r;
-		bytebuf_put(text, s.data, good);
+		if (good > 0)
+			bytebuf_put(text, s.data, good);
 		s.data += good;
 		s.size -= good;
 		if (s.size == 0)
 			return 0;
-		bytebuf_put(text, REPLACEMENT, sizeof(REPLACEMENT) - 1);
+		/* With its NUL: four bytes at once. */
+		memcpy(text->data + text->size, REPLACEMENT, sizeof(REPLACEMENT));
+		text->size += sizeof(REPLACEMENT) - 1;
 		good = utf8_bad(s.data, s.size);
 		s.data += good;
 		s.size -= good;
