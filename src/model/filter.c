@@ -479,10 +479,11 @@ bool filter_pass(const struct filter *filter, const struct event *event)
 enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share)
 {
 	struct filter_place place = { 0 };
-	int64_t steps = share->budget ? share->budget->free_steps : INT64_MAX, left;
+	int64_t free_steps = budget_free(share), steps = free_steps, left;
 	enum filter_result r = filter_try(filter, event, &place, &steps);
 	uint64_t began;
 
+	budget_spend_free(share, free_steps - steps);
 	if (r != FILTER_MORE)
 		return r;
 	left = steps = budget_left(share);

@@ -140,9 +140,9 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 		journal_write(journal, event);
 }
 
-static void sink_flush(struct sink *sink)
+static void sink_flush(struct sink *sink, bool behind)
 {
-	budget_turn(&journal_of(sink)->budget);
+	budget_turn(&journal_of(sink)->budget, behind);
 	journal_writer_wake(journal_of(sink)->writer);
 }
 
@@ -250,7 +250,7 @@ static int write_snapshot(struct journal *journal)
 		if (!journal->filter || filter_pass(journal->filter, &event))
 			journal_write(journal, &event);
 	}
-	sink_flush(&journal->sink);
+	sink_flush(&journal->sink, false);
 	return 0;
 }
 

@@ -173,13 +173,13 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		wait_for_slow_peers(server);
 }
 
-static void on_flush(struct sink *sink)
+static void on_flush(struct sink *sink, bool behind)
 {
 	struct server *server = (struct server *)sink;
 	struct peer *next;
 	uint64_t ends_us = clock_us(CLOCK_MONOTONIC) + FLUSH_US;
 
-	budget_turn(&server->budget);
+	budget_turn(&server->budget, behind);
 	for (struct peer *peer = server->peers; peer; peer = next) {
 		next = peer->next;
 		if (!subscriber_is_too_slow(peer->subscriber)) {

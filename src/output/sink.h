@@ -26,8 +26,8 @@ struct sink {
 struct sink_ops {
 	/* One event. event->process and all it points to are valid for this call only. */
 	void (*event)(struct sink *sink, const struct event *event, struct encoder *encoder);
-	/* No more events for now. May be NULL. */
-	void (*flush)(struct sink *sink);
+	/* No more events for now; behind: but more wait, and time is up. May be NULL. */
+	void (*flush)(struct sink *sink, bool behind);
 	/* A process was added to the table or removed from it, with an event or without (for
 	 * `tree`). May be NULL. */
 	void (*fork)(struct sink *sink, const struct process *child);

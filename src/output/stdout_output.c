@@ -78,11 +78,11 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	subscriber_event(stdout_output->subscriber, event, encoder);
 }
 
-static void on_flush(struct sink *sink)
+static void on_flush(struct sink *sink, bool behind)
 {
 	struct stdout_output *stdout_output = (struct stdout_output *)sink;
 
-	budget_turn(&stdout_output->budget);
+	budget_turn(&stdout_output->budget, behind);
 	if (!stdout_output->blocked)
 		write_out(stdout_output);
 }

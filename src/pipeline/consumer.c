@@ -311,6 +311,7 @@ int consumer_drain(struct consumer *consumer)
 	if (ringbuf_used(consumer->source->ring) == 0)
 		pipeline_expire_searches(consumer->pipeline, boot_time);
 	end_dedup(consumer);
+	pipeline_set_behind(consumer->pipeline, consumer->cut);
 	pipeline_flush(consumer->pipeline);
 	return n;
 }

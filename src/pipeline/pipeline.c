@@ -500,10 +500,15 @@ void pipeline_set_dedup(struct pipeline *p, struct dedup *dedup)
 	p->dedup = dedup;
 }
 
+void pipeline_set_behind(struct pipeline *p, bool behind)
+{
+	p->behind = behind;
+}
+
 void pipeline_flush(struct pipeline *p)
 {
 	arg_chunks_expire(p->enricher.chunks);
-	sinks_flush(&p->sinks);
+	sinks_flush(&p->sinks, p->behind);
 }
 
 uint64_t pipeline_search_deadline(const struct pipeline *p)

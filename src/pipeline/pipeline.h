@@ -133,6 +133,8 @@ uint64_t pipeline_search_deadline(const struct pipeline *pipeline);
 void pipeline_expire_searches(struct pipeline *pipeline, uint64_t boot_time);
 void pipeline_stop_searches(struct pipeline *pipeline);
 
+/* Records wait that could not be taken in time: until it is set to false, filters get less and less (budget.h). */
+void pipeline_set_behind(struct pipeline *pipeline, bool behind);
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);
 

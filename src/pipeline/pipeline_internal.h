@@ -30,6 +30,7 @@ struct pipeline {
 	uint64_t listed; /* pipeline_set_listed */
 	uint64_t shown;	 /* pipeline_resume: snapshots had all that had begun by then */
 	enum mode mode;
+	bool behind;
 	uint32_t lost_events, lost_forks; /* as far as reported */
 	uint64_t unreported;		  /* ends that could not be reported, until the next `lost` */
 	struct dedup *dedup;		  /* not owned; NULL: there is only one ring */

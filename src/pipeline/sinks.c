@@ -51,11 +51,11 @@ void sinks_search_end(struct sinks *sinks, unsigned search, bool found)
 			sink->ops->search_end(sink, search, found);
 }
 
-void sinks_flush(struct sinks *sinks)
+void sinks_flush(struct sinks *sinks, bool behind)
 {
 	for (struct sink *sink = sinks->first; sink; sink = sink->next)
 		if (sink->ops->flush)
-			sink->ops->flush(sink);
+			sink->ops->flush(sink, behind);
 }
 
 bool sinks_fold(const struct sinks *sinks)

@@ -19,7 +19,7 @@ void sinks_event(struct sinks *sinks, const struct event *event);
 void sinks_fork(struct sinks *sinks, const struct process *child);
 void sinks_exit(struct sinks *sinks, const struct process *process);
 void sinks_search_end(struct sinks *sinks, unsigned search, bool found);
-void sinks_flush(struct sinks *sinks);
+void sinks_flush(struct sinks *sinks, bool behind);
 
 /* One of them does. */
 bool sinks_fold(const struct sinks *sinks);

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#define TURNS_TO_FILL (BUDGET_STEPS / BUDGET_TURN_STEPS)
-
 static void count_shares(struct budget *budget, int change)
 {
 	budget->count += (unsigned)change;
@@ -28,6 +26,17 @@ static unsigned count_siblings(struct budget *budget, uid_t uid, int change)
 	return count;
 }
 
+/* The first turn is at hand from the beginning. */
+static uint64_t given(const struct budget *budget)
+{
+	return budget->given + BUDGET_TURN_STEPS;
+}
+
+static uint64_t of_a_turn(const struct budget *budget, uint64_t steps)
+{
+	return steps >> budget->behind;
+}
+
 void budget_join(struct budget_share *share, struct budget *budget, uid_t uid)
 {
 	if (share->budget || !budget)
@@ -39,7 +48,7 @@ void budget_join(struct budget_share *share, struct budget *budget, uid_t uid)
 		budget->users++;
 	/* A stream that left and joins again has what it had. */
 	if (share->filled == 0)
-		share->filled = budget->turns;
+		share->filled = given(budget) - of_a_turn(budget, BUDGET_TURN_STEPS);
 	LIST_INSERT_HEAD(&budget->shares, share, next);
 	count_shares(budget, 1);
 }
@@ -57,24 +66,40 @@ void budget_leave(struct budget_share *share)
 	share->budget = NULL;
 }
 
-void budget_turn(struct budget *budget)
+void budget_turn(struct budget *budget, bool behind)
 {
+	budget->behind = !behind ? 0 : budget->behind < BUDGET_BEHIND_MAX ? budget->behind + 1 : BUDGET_BEHIND_MAX;
+	budget->given += of_a_turn(budget, BUDGET_TURN_STEPS);
 	budget->turns++;
+}
+
+static int64_t parts(const struct budget_share *share)
+{
+	return (int64_t)share->budget->users * share->siblings;
+}
+
+int64_t budget_fill_free(struct budget_share *share)
+{
+	const struct budget *budget = share->budget;
+
+	if (share->free_filled != budget->turns + 1) {
+		share->free_filled = budget->turns + 1;
+		share->free_left = (int64_t)of_a_turn(budget, BUDGET_TURN_FREE_STEPS) / parts(share);
+	}
+	return share->free_left > 0 || budget->free_steps < BUDGET_LEAST_STEPS ? budget->free_steps
+									       : BUDGET_LEAST_STEPS;
 }
 
 int64_t budget_left(struct budget_share *share)
 {
-	const struct budget *budget = share->budget;
-	int64_t parts = (int64_t)budget->users * share->siblings;
-	/* The turn at hand is one more. */
-	uint64_t turns = budget->turns + 1 - share->filled;
+	uint64_t all = given(share->budget), more = all - share->filled;
 
-	if (turns > TURNS_TO_FILL)
-		turns = TURNS_TO_FILL;
-	share->left += (int64_t)turns * BUDGET_TURN_STEPS / parts;
-	if (share->left > BUDGET_STEPS / parts)
-		share->left = BUDGET_STEPS / parts;
-	share->filled = budget->turns + 1;
+	if (more > BUDGET_STEPS)
+		more = BUDGET_STEPS;
+	share->left += (int64_t)more / parts(share);
+	if (share->left > BUDGET_STEPS / parts(share))
+		share->left = BUDGET_STEPS / parts(share);
+	share->filled = all;
 	return share->left;
 }
 

@@ -155,7 +155,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		subscriber_event(o->subscribers[i], event, encoder);
 }
 
-static void on_flush(struct sink *sink)
+static void on_flush(struct sink *sink, bool behind)
 {
 	struct outputs *o = (struct outputs *)sink;
 

@@ -185,7 +185,7 @@ static inline void flush(struct journal *journal)
 {
 	struct sink *sink = journal_sink(journal);
 
-	sink->ops->flush(sink);
+	sink->ops->flush(sink, false);
 }
 
 #define ARGS(literal) ((struct bytes){ (literal), sizeof(literal) }) /* its last NUL is the last argument's */

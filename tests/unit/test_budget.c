@@ -38,10 +38,10 @@ TEST(one_stream_has_the_whole_budget)
 	budget_join(&share, &budget, 0);
 	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
 	CHECK_INT(take_all(&share), 0);
-	budget_turn(&budget);
+	budget_turn(&budget, false);
 	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
 	for (int i = 0; i < 100; i++)
-		budget_turn(&budget);
+		budget_turn(&budget, false);
 	CHECK_INT(take_all(&share), BUDGET_STEPS);
 }
 
@@ -54,11 +54,11 @@ TEST(all_streams_share_one_budget)
 	for (unsigned i = 0; i < STREAMS; i++)
 		budget_join(&shares[i], &budget, i % 7);
 	for (int i = 0; i < 100; i++)
-		budget_turn(&budget);
+		budget_turn(&budget, false);
 	for (unsigned i = 0; i < STREAMS; i++)
 		taken += take_all(&shares[i]);
 	CHECK(taken <= BUDGET_STEPS && taken > BUDGET_STEPS - STREAMS);
-	budget_turn(&budget);
+	budget_turn(&budget, false);
 	taken = 0;
 	for (unsigned i = 0; i < STREAMS; i++)
 		taken += take_all(&shares[i]);
@@ -75,7 +75,7 @@ TEST(new_connections_give_a_user_no_larger_share)
 		CHECK(take_with_new_shares(&budget, STREAMS) <= BUDGET_TURN_STEPS / 2);
 		/* And the other user loses nothing by them. */
 		CHECK(take_all(&other) >= BUDGET_TURN_STEPS / 2);
-		budget_turn(&budget);
+		budget_turn(&budget, false);
 	}
 }
 
@@ -85,7 +85,7 @@ TEST(new_filter_gives_no_second_share)
 	struct budget_share share = {};
 
 	budget_join(&share, &budget, 0);
-	budget_turn(&budget);
+	budget_turn(&budget, false);
 	CHECK(take_all(&share) > 0);
 	for (int i = 0; i < 10; i++) {
 		budget_leave(&share);
@@ -103,14 +103,61 @@ TEST(share_grows_when_others_leave)
 	budget_join(&shares[1], &budget, 1);
 	budget_join(&shares[2], &budget, 2);
 	for (int i = 0; i < 10; i++)
-		budget_turn(&budget);
+		budget_turn(&budget, false);
 	CHECK_INT(take_all(&shares[0]), BUDGET_STEPS / 4);
 	CHECK_INT(take_all(&shares[2]), BUDGET_STEPS / 2);
 	budget_leave(&shares[1]);
 	budget_leave(&shares[1]);
 	budget_leave(&shares[2]);
-	budget_turn(&budget);
+	budget_turn(&budget, false);
 	CHECK_INT(take_all(&shares[0]), BUDGET_TURN_STEPS);
+}
+
+TEST(free_steps_of_a_turn_are_bounded_and_divided_among_users)
+{
+	struct budget budget = {};
+	struct budget_share shares[STREAMS] = {}, other = {};
+	int64_t all = 0, others = 0, steps;
+
+	for (unsigned i = 0; i < STREAMS; i++)
+		budget_join(&shares[i], &budget, 1000);
+	budget_join(&other, &budget, 0);
+	for (unsigned event = 0; event < 1000; event++) {
+		for (unsigned i = 0; i < STREAMS; i++) {
+			steps = budget_free(&shares[i]);
+			CHECK(steps >= BUDGET_LEAST_STEPS);
+			budget_spend_free(&shares[i], steps);
+			all += steps > BUDGET_LEAST_STEPS ? steps : 0;
+		}
+		steps = budget_free(&other);
+		budget_spend_free(&other, 100);
+		others += steps > BUDGET_LEAST_STEPS;
+	}
+	CHECK(all > 0 && all <= BUDGET_TURN_FREE_STEPS / 2);
+	/* A filter that costs little has its answers. */
+	CHECK_INT(others, 1000);
+	budget_turn(&budget, false);
+	CHECK(budget_free(&shares[0]) > BUDGET_LEAST_STEPS);
+}
+
+TEST(filters_get_less_while_records_wait)
+{
+	struct budget budget = {};
+	struct budget_share share = {};
+	unsigned events = 0;
+
+	budget_join(&share, &budget, 0);
+	take_all(&share);
+	for (unsigned turn = 1; turn < 10; turn++) {
+		budget_turn(&budget, true);
+		CHECK_INT(take_all(&share), BUDGET_TURN_STEPS >> (turn < BUDGET_BEHIND_MAX ? turn : BUDGET_BEHIND_MAX));
+	}
+	for (; budget_free(&share) > BUDGET_LEAST_STEPS; events++)
+		budget_spend_free(&share, budget_free(&share));
+	CHECK(events <=
+	      (BUDGET_TURN_FREE_STEPS >> BUDGET_BEHIND_MAX) / (BUDGET_FREE_STEPS * BUDGET_FREE_STEP_COST) + 1);
+	budget_turn(&budget, false);
+	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
 }
 
 TEST(time_is_charged_where_it_exceeds_the_steps)

@@ -21,7 +21,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		subscriber_event(subscribers[i], event, encoder);
 }
 
-static void on_flush(struct sink *sink)
+static void on_flush(struct sink *sink, bool behind)
 {
 	static char rest[1 << 20];
 	ssize_t n;
