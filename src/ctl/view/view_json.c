@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
@@ -120,9 +121,21 @@ static int again_number(void *gen, const char *data, size_t size)
 	return yajl_gen_number(gen, data, size) == yajl_gen_status_ok;
 }
 
+/* In UTF-8: an escaped low surrogate without a high one before it becomes its three bytes in yajl (yajl_encode.c,
+ * Utf32toUtf8()), which RFC 3629 forbids. All else was checked by the parser. */
 static int again_string(void *gen, const unsigned char *data, size_t size)
 {
-	return yajl_gen_string(gen, data, size) == yajl_gen_status_ok;
+	_cleanup_free_ unsigned char *copy = NULL;
+
+	if (utf8_valid((const char *)data, size) == size)
+		return yajl_gen_string(gen, data, size) == yajl_gen_status_ok;
+	copy = malloc(size);
+	if (!copy)
+		return 0;
+	memcpy(copy, data, size);
+	for (size_t at = 0; (at += utf8_valid((char *)copy + at, size - at)) + 2 < size;)
+		memcpy(copy + at, "\xef\xbf\xbd", 3);
+	return yajl_gen_string(gen, copy, size) == yajl_gen_status_ok;
 }
 
 static int again_map(void *gen)
