@@ -374,7 +374,8 @@ void line_queue_retain(struct line_queue *queue, size_t n)
 
 bool line_queue_is_mid_line(const struct line_queue *queue)
 {
-	return queue->written > 0;
+	return queue->written > 0 ||
+	       (queue->count > queue->retained && (*line_queue_place(queue, queue->retained))->is_rest);
 }
 
 void line_queue_begin_line_again(struct line_queue *queue)

@@ -94,6 +94,7 @@ int line_queue_write(struct line_queue *queue, int fd, size_t max);
 
 /* What is to be written of the line that is partly written, as a line of its own. -ENOMEM. */
 int line_queue_rest(const struct line_queue *queue, struct line **ret);
+/* Its reader has a part of the first line, or has one that this is the rest of. */
 bool line_queue_is_mid_line(const struct line_queue *queue);
 /* That line, if there is one, will be written from its beginning: the reader is another. */
 void line_queue_begin_line_again(struct line_queue *queue);

@@ -105,6 +105,7 @@ static int pause_accepting(struct server *server, int error)
 	if (!server->accept_paused)
 		server_log(server, LOG_WARNING, "cannot accept subscribers for now: %s", strerror(error));
 	server->accept_paused = true;
+	server->stats.accept_pauses++;
 	return sd_event_source_set_enabled(server->source, SD_EVENT_OFF);
 }
 

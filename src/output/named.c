@@ -56,14 +56,16 @@ static void remove_and_free(struct server *server, struct named *named)
 
 int named_new(struct peer *peer, const char *name, struct line *line)
 {
-	struct named *named;
-	int r = subscriber_set_named(peer->subscriber, line);
+	struct named *named = add(peer->server);
+	int r;
 
-	if (r < 0)
-		return r;
-	named = add(peer->server);
 	if (!named)
 		return -ENOMEM;
+	r = subscriber_set_named(peer->subscriber, line);
+	if (r < 0) {
+		remove_and_free(peer->server, named);
+		return r;
+	}
 	strcpy(named->name, name);
 	named->cred = peer->cred;
 	named->peer = peer;

@@ -25,7 +25,7 @@
 #include "util/clock.h"
 
 #define NEW_US 1000	/* that a new peer has used: else connections that come and go would always be first */
-#define LAST_MAX 1000	/* requests of a connection that was closed */
+#define LAST_US 5000	/* of CPU time for the last requests of a connection that was closed */
 #define LISTED_MAX 1024 /* subscribers in a reply, the newest */
 
 void slot_name(char ret[static FDSTORE_NAME_MAX], unsigned slot)
@@ -232,6 +232,7 @@ int peer_reply_stats(struct peer *peer)
 		server->config.stats(server->config.userdata, gen);
 	reply_count(gen, "accepted", server->stats.accepted);
 	reply_count(gen, "refused", server->stats.refused);
+	reply_count(gen, "accept_pauses", server->stats.accept_pauses);
 	server_stats(server, &stats);
 	reply_count(gen, "subscribers_lost", stats.lost);
 	gen_snapshots(gen, server);
@@ -312,12 +313,13 @@ static int peer_read(struct peer *peer)
 	return r;
 }
 
-/* What it acknowledged before it closed the connection; more than that comes again. */
+/* What it acknowledged before it closed the connection; what is not read of that in time comes again. */
 static void read_last(struct peer *peer)
 {
-	for (int i = 0; i < LAST_MAX && !peer->closing && subscriber_takes_replies(peer->subscriber) &&
-			(!peer->requests_ended || peer->more);
-	     i++)
+	uint64_t ends_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + LAST_US;
+
+	while (!peer->closing && subscriber_takes_replies(peer->subscriber) && (!peer->requests_ended || peer->more) &&
+	       clock_us(CLOCK_THREAD_CPUTIME_ID) < ends_us)
 		if (peer_read(peer) < 0)
 			return;
 }

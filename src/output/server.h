@@ -78,7 +78,7 @@ int server_reload(struct server *server, const struct settings *settings);
 
 struct server_stats {
 	unsigned subscribers;
-	uint64_t accepted, refused, events, lost, queue, queue_peak, snapshots_ended;
+	uint64_t accepted, refused, accept_pauses, events, lost, queue, queue_peak, snapshots_ended;
 };
 void server_stats(const struct server *server, struct server_stats *ret);
 

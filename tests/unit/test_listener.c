@@ -79,6 +79,7 @@ TEST(accepting_pauses_without_descriptors)
 		CHECK(sd_event_run(event, 100000) >= 0);
 	}
 	CHECK_INT(notes, 1);
+	CHECK(stats().accept_pauses >= 2);
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	/* They are accepted in their order. 0 may also be a timer that woke a little too early. */
 	began = now_ms();

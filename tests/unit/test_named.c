@@ -6,6 +6,7 @@
 #include "output/subscriber.h"
 #include "records.h"
 #include "server_fixture.h"
+#include "util/clock.h"
 
 /* A connection that has sent a request, and read what came for it. */
 static int asking(const char *request)
@@ -325,6 +326,49 @@ TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
 	CHECK_INT(count_of("\"type\":\"lost\""), 0);
 	CHECK_INT(count_of("\n"), 1);
 	close(fd);
+}
+
+/* Not one byte of that rest has been written when the connection has to leave the name again. */
+TEST(rest_of_a_line_is_sent_before_a_rejection)
+{
+	int fd;
+
+	begin("snapshot = no\n");
+	leave(asking("{\"name\":\"siem\",\"ack\":0}\n"));
+	fd = client();
+	settle();
+	fill(1, 20);
+	ask(fd, "{\"name\":\"siem\"}\n");
+	settle();
+	ask(fd, "{\"ack\":99}\n");
+	take(fd);
+	CHECK_INT(count_of("\n{\"type\":\"rejected\""), 1);
+	CHECK(ended);
+}
+
+/* Each is looked for in all that is retained. */
+TEST(acknowledgements_of_a_closed_connection_take_bounded_time)
+{
+	static char acks[1000 * 10 + 1];
+	uint64_t began_us;
+	int fd;
+
+	begin("snapshot = no\nqueue = 64M\nfields = seq\n");
+	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
+	for (unsigned i = 0; i < 400; i++) {
+		execs(10 + i * 500, 500);
+		take(fd);
+	}
+	ask(fd, "{\"ack\":1}\n");
+	take(fd);
+	for (unsigned i = 0; i < 1000; i++)
+		memcpy(acks + i * 10, "{\"ack\":1}\n", 10);
+	ask(fd, acks);
+	close(fd);
+	began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	settle();
+	CHECK(clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us < 50000);
+	CHECK_INT(stats().subscribers, 0);
 }
 
 TEST(mark_counts_what_comes_again)
