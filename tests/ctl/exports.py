@@ -146,6 +146,19 @@ def chrome_nests_and_has_all(recording):
     check(len(failures) == sum(e[1] == "error" for e in recording.events), "instants", len(failures))
 
 
+def critical_path_is_not_longer_than_the_time(recording):
+    text = export(recording, "report")
+    rows = text[text.index("\n      path  "):].splitlines()[1:]
+    shares = []
+    for row in rows:
+        found = re.match(r" +(?:path  )?\+[0-9.]+(?:us|ms|s|m|h)[0-9a-z ]* +[0-9.]+[0-9a-z ]* +(\d+)%  ", row)
+        if not found:
+            break
+        shares.append(int(found.group(1)))
+    check(1 <= len(shares) <= 8, "rows", rows[:9])
+    check(sum(shares) <= 100 + len(shares) / 2, "shares", shares)
+
+
 def csv_has_no_formula(recording):
     rows = list(csv.reader(io.StringIO(export(recording, "csv"), newline="")))
     check({len(row) for row in rows} == {16}, "columns", {len(row) for row in rows})
@@ -290,7 +303,7 @@ def compile_commands_are_those_of_drivers(_):
     check(got == wanted, "got", got, "wanted", wanted)
 
 
-TESTS = [chrome_nests_and_has_all, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, folded_searches_are_counted,
+TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, folded_searches_are_counted,
          compile_commands_are_those_of_drivers]
 
 
