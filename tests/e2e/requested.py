@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 
-from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, main, odd, run, start_and_end, test, until)
+from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, copy_of, equal, live, main, odd, run, start_and_end, test,
+                 until)
 from truth import read
 
 CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
@@ -52,11 +53,12 @@ def can_log_in():
 
 @test
 def keys_on_request_match_the_machine():
-    with live({"socket": {"fields": ", ".join(["all", *REQUESTED])}}) as (_, stream):
+    with live({"socket": {"fields": ", ".join(["all", *REQUESTED])}}) as (_, stream), Scratch() as folder:
+        program = copy_of(ODD, folder, "odd")
         users = [(entry.pw_uid, entry.pw_gid) for entry in pwd.getpwall()][:8] + [(12345, 54321)]
         loginuid = next(uid for uid, _ in reversed(users) if name_of(pwd.getpwuid, uid, "pw_name")) if can_log_in() else None
         for uid, gid in users:
-            started, exited = start_and_end(stream, run(ODD, "exit", "0", preexec_fn=become(uid, gid, loginuid)))
+            started, exited = start_and_end(stream, run(program, "exit", "0", preexec_fn=become(uid, gid, loginuid)))
             for event in started, exited:
                 equal(event["host"], socket.gethostname())
                 equal(event.get("user"), name_of(pwd.getpwuid, uid, "pw_name"), uid)
@@ -162,8 +164,7 @@ def names_are_read_only_where_asked_for():
 @test
 def names_follow_the_files():
     with Scratch() as folder:
-        os.chmod(folder, 0o755)
-        passwd = os.path.join(folder, "passwd")
+        passwd, program = os.path.join(folder, "passwd"), copy_of(ODD, folder, "odd")
 
         def write(text, path=passwd):
             with open(path, "w") as f:
@@ -176,7 +177,7 @@ def names_follow_the_files():
         prefix = ("unshare", "-m", "sh", "-c", "mount --bind %s /etc && exec \"$@\"" % folder, "sh")
         with live({"socket": {"fields": "all, user, group"}}, prefix=prefix) as (daemon, stream):
             def names(uid=4711):
-                event = start_and_end(stream, run(ODD, "exit", "0", user=uid, group=uid, extra_groups=[]))[0]
+                event = start_and_end(stream, run(program, "exit", "0", user=uid, group=uid, extra_groups=[]))[0]
                 return event.get("user"), event.get("group")
             equal(names(), ("alpha", None))
             replace("beta:x:4711:4711::/:\n")
