@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl cat: what it writes is complete, or says where it is not, whoever of the three is killed: the daemon, itself, or
 who reads what it writes."""
+import json
 import os
 import random
 import signal
@@ -378,6 +379,61 @@ def cat_ends_with_its_reader_and_with_the_status_of_its_kind():
                 equal(cat.process.wait(PATIENCE), expected, args)
         with Cat("/nonexistent/socket") as cat:
             equal(cat.process.wait(PATIENCE), 69, "without a daemon")
+
+
+class Hosts:
+    """An ssh(1) that reaches this machine by any name but "dead"."""
+
+    def __init__(self, folder):
+        self.calls = folder + "/calls"
+        os.mkdir(folder + "/bin")
+        with open(folder + "/bin/ssh", "w") as f:
+            f.write("#!/bin/sh\necho \"$@\" >>%s\nwhile [ \"$1\" != -- ]; do shift; done\n[ \"$2\" != dead ] || exit 255\n"
+                    "PATH=%s:$PATH exec sh -c \"$3\"\n" % (self.calls, os.path.dirname(os.path.abspath(CTL))))
+            os.chmod(f.name, 0o755)
+        self.env = {**os.environ, "PATH": folder + "/bin:" + os.environ["PATH"]}
+
+    def run(self, *args):
+        return subprocess.run([CTL, *args], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+
+
+@test
+def hosts_are_asked_by_ssh_and_named_in_each_line():
+    with Daemon() as daemon, tempfile.TemporaryDirectory() as folder:
+        hosts = Hosts(folder)
+        path = "--socket=" + daemon.path
+        for names, count in ("one", 1), ("one,root@two.example", 2), ("one,dead", 1):
+            reader = subprocess.Popen([CTL, "cat", path, "-H", names, "args=" + OWN], env=hosts.env, stdout=subprocess.PIPE,
+                                      stderr=subprocess.DEVNULL)
+            begun, ended = 0, []
+            while len(ended) < count:
+                line = json.loads(reader.stdout.readline())
+                check(line["type"] == "live" or line["host"] in names.split(","), line)
+                begun += line["type"] == "live"
+                if begun == count and line["type"] == "live":
+                    run("/bin/true", OWN)
+                elif line["type"] == "exited":
+                    ended.append(line["host"])
+            equal(sorted(ended), sorted(names.split(","))[-count:] if "dead" not in names else ["one"], "hosts")
+            reader.terminate()
+            equal(reader.wait(PATIENCE), 0, "exit status")
+            reader.stdout.close()
+        status = hosts.run("status", path, "-H", "one,two", "--json")
+        equal((status.returncode, sorted(json.loads(line)["host"] for line in status.stdout.splitlines())), (0, ["one", "two"]))
+        tree = hosts.run("tree", path, "-H", "one", "--no-pager")
+        check(tree.returncode == 0 and str(os.getpid()).encode() in tree.stdout, tree)
+        equal(hosts.run("cat", path, "-H", "dead").returncode, 69, "of a host that is not there")
+
+
+@test
+def host_that_could_be_an_option_or_a_command_is_refused():
+    with tempfile.TemporaryDirectory() as folder:
+        hosts = Hosts(folder)
+        for args in (("cat", "-H-oProxyCommand=id"), ("cat", "-H", "a,-oProxyCommand=id"), ("cat", "-H", "a;id"), ("cat", "-H", ""),
+                     ("cat", "-H", "a,,b"), ("cat", "-H", "a", "--socket=/run/$(id)"), ("cat", "-H", "a,b", "--name=siem"),
+                     ("run", "-H", "a", "true"), ("log", "-H", "a"), ("tree", "-H", "a,b")):
+            equal(hosts.run(*args).returncode, 2, args)
+        check(not os.path.exists(hosts.calls), "ssh was called")
 
 
 if __name__ == "__main__":

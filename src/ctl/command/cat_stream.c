@@ -84,7 +84,10 @@ static int daemon_failed(struct cat *cat, int error)
 		source_explain_socket(cat->options->socket, error);
 		return error == -EPIPE ? -ECONNREFUSED : error;
 	}
-	is_first = retry_failed(&cat->daemon, now_ms(), RETRY_DAEMON_MS);
+	/* Of another machine, that is what a connection that cannot be made looks like. */
+	if (cat->options->hosts && !waits_for_daemon(cat))
+		return -ECONNREFUSED;
+	is_first = retry_failed(&cat->daemon, now_ms(), cat->options->hosts ? RETRY_PEER_MS : RETRY_DAEMON_MS);
 	if (is_first && !cat->options->quiet)
 		fprintf(stderr, "%s: %s; trying again until the daemon is back\n", cat->options->socket,
 			error == 0 ? "the connection ended" : strerror(-error));

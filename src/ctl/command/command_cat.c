@@ -5,6 +5,7 @@
 #include "ctl/command/cat_stream.h"
 #include "ctl/command/commands.h"
 #include "ctl/command/lines.h"
+#include "ctl/source/source_hosts.h"
 
 /* Of what has an end: a file, the journal. */
 static int cat_source(struct options *options)
@@ -38,14 +39,15 @@ static int cat_source(struct options *options)
 /* The daemon's lines as they are; nothing else goes to standard output. */
 int command_cat(struct options *options)
 {
-	bool is_stream = !options->input && !options->from_journal;
+	bool is_stream = !options->input && !options->from_journal &&
+			 (!options->hosts || hosts_count(options->hosts) == 1);
 	int r = options_add_programs(options);
 
 	options->format = options->format == FORMAT_SHORT ? FORMAT_JSON : options->format;
 	if (r > 0)
 		return r;
 	if (!is_stream && (options->name || options->connect || options->cursor_file)) {
-		fputs("execsnoopctl: --name, --connect and --cursor-file are for the daemon's stream\n", stderr);
+		fputs("execsnoopctl: --name, --connect and --cursor-file are for the stream of one daemon\n", stderr);
 		return CTL_USAGE;
 	}
 	return is_stream ? cat_stream(options) : cat_source(options);

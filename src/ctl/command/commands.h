@@ -10,6 +10,7 @@ struct command {
 	int (*run)(struct options *options);
 	bool runs_program; /* options end at the first argument: the rest is another program's command line */
 	bool own_formats;  /* it checks options.output itself */
+	unsigned hosts;	   /* of how many it can ask the daemons (-H) */
 };
 
 /* The first one is the default. The last one has no name. */
@@ -22,6 +23,7 @@ int command_log(struct options *options);
 int command_show(struct options *options);
 int command_tree(struct options *options);
 int command_status(struct options *options);
+int command_bridge(struct options *options);
 int command_cat(struct options *options);
 int command_verify(struct options *options);
 int command_stats(struct options *options);

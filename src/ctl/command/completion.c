@@ -30,6 +30,7 @@ static const struct {
 	{ "directory file namespace merge-hosts since until boot", PAST },
 	{ "input", "watch top " PAST " metrics" },
 	{ "socket", "watch log show tree top run cat status metrics" },
+	{ "host", "watch top tree status cat" },
 	{ "type unit uid pid tree container args grep failed slower cpu", EVENTS " tree" },
 	{ "lines", "watch log top stats diff" },
 	{ "reverse follow", "log" },

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ctl/command/commands.h"
+#include "ctl/source/source_hosts.h"
 
 int main(int argc, char *argv[])
 {
@@ -22,6 +23,11 @@ int main(int argc, char *argv[])
 	status = options_parse(&options, argc, argv, command->runs_program);
 	if (status < 0 && options.format == FORMAT_OTHER && !command->own_formats) {
 		fprintf(stderr, "execsnoopctl: --output %s: no such format, see execsnoopctl --help\n", options.output);
+		status = CTL_USAGE;
+	}
+	if (status < 0 && options.hosts && hosts_count(options.hosts) > command->hosts) {
+		fprintf(stderr, "execsnoopctl: --host: \"%s\" asks %s\n", command->name,
+			command->hosts == 0 ? "this machine only" : "one host only");
 		status = CTL_USAGE;
 	}
 	if (status < 0)

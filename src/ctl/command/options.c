@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "ctl/command/options_table.h"
+#include "ctl/source/source_hosts.h"
 #include "ctl/source/boots.h"
 
 #define ROWS_MAX 128
@@ -72,6 +73,23 @@ int options_command(int argc, char *argv[])
 	return at;
 }
 
+/* The socket is theirs, and each line has its host. */
+static int use_hosts(struct options *o)
+{
+	if (!hosts_path_is_valid(o->socket)) {
+		fprintf(stderr, "execsnoopctl: --socket %s: with --host, only letters, digits and /._-@:\n", o->socket);
+		return CTL_USAGE;
+	}
+	if (asprintf(&o->remote, HOSTS_PREFIX "%s%s", o->hosts, o->socket) < 0) {
+		o->remote = NULL;
+		return CTL_FAILED;
+	}
+	o->socket = o->remote;
+	if (!o->view.columns)
+		o->view.columns = "host,time,user,pid,parent,status,took,command";
+	return -1;
+}
+
 int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
 {
 	struct option longs[ROWS_MAX + 1] = { 0 };
@@ -98,12 +116,13 @@ int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
 		o->lines = FOLLOW_LINES;
 	query_set_times(o->query, o->since, o->until);
 	o->arguments = argv + optind;
-	return -1;
+	return o->hosts ? use_hosts(o) : -1;
 }
 
 void options_finish(struct options *o)
 {
 	o->query = query_free(o->query);
+	free(o->remote);
 }
 
 int options_add_programs(const struct options *options)

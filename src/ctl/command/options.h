@@ -32,6 +32,8 @@ enum format {
 
 struct options {
 	const char *socket;
+	const char *hosts; /* NULL: this one */
+	char *remote;	   /* then `socket` is this */
 	const char *input; /* a file of JSON lines; NULL: none */
 	struct journal_options journal;
 	bool from_journal; /* an option says so */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "ctl/source/source_hosts.h"
 #include "ctl/text/time_spec.h"
 
 #define FILES_MAX 64
@@ -62,6 +63,13 @@ static int set_socket(struct options *o, const struct option_row *row, const cha
 {
 	o->from_socket = true;
 	return set_text(o, row, value);
+}
+
+static int set_hosts(struct options *o, const struct option_row *row, const char *value)
+{
+	o->from_socket = true;
+	o->hosts = value;
+	return hosts_are_valid(value) ? -1 : options_bad(row, value, "not names of hosts");
 }
 
 static int set_all_hosts(struct options *o, const struct option_row *row, const char *value)
@@ -272,6 +280,7 @@ _Static_assert(sizeof(enum format) == sizeof(unsigned) && sizeof(enum color_mode
 /* clang-format off */
 const struct option_row option_rows[] = {
 	{ 0,   "socket", "PATH", "@file", "Ask the daemon at this socket", set_socket, OF(socket) },
+	{ 'H', "host", "HOST", "@host", "Ask the daemons of these hosts, by ssh", set_hosts, 0 },
 	{ 'i', "input", "FILE", "@file", "Read lines of JSON from a file; - is standard input", set_text, OF(input) },
 	{ 'D', "directory", "DIR", "@directory", "Read the journal files of a directory", set_journal_text,
 	  OF(journal.directory) },

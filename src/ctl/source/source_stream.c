@@ -11,6 +11,7 @@
 
 #include "ctl/event/event_parser.h"
 #include "ctl/source/source.h"
+#include "ctl/source/source_hosts.h"
 #include "util/bytebuf.h"
 
 #define READ_SIZE (1U << 16)
@@ -218,8 +219,14 @@ int source_open_file(struct event_source **ret, const char *path)
 static int connect_to(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = -1;
+	int hosts, r;
 
+	if (strncmp(path, HOSTS_PREFIX, strlen(HOSTS_PREFIX)) == 0) {
+		r = hosts_connect(path + strlen(HOSTS_PREFIX), &hosts);
+		return r < 0 ? r : hosts;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (strlen(path) >= sizeof(address.sun_path))
