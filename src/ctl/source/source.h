@@ -60,6 +60,8 @@ struct journal_options {
 	bool from_start;      /* read from the first entry, also where the query has a beginning */
 	char *const *matches; /* "FIELD=VALUE" for the index, NULL at the end; NULL: none */
 };
+/* Reports files of the journal that this user may not read; false: there are none. */
+bool source_explain_journal(const struct journal_options *options);
 /* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. */
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);
 /* Of a journal that was read backwards: from now on source_next() returns what was written after the first entry that

@@ -38,6 +38,7 @@ struct journal_source {
 	struct event_source source;
 	sd_journal *journal;
 	bool reverse, follow;
+	bool is_open, is_local, has_entries;
 	bool lived;		     /* as query_lived() */
 	uint64_t since_us, until_us; /* 0: no bound */
 	char *newest;		     /* the cursor of the first entry that was read backwards */
@@ -272,6 +273,7 @@ static int journal_next(struct event_source *source, const struct parsed **ret)
 		r = step(s);
 		if (r <= 0)
 			break;
+		s->has_entries = true;
 		if (s->reverse && !s->newest)
 			sd_journal_get_cursor(s->journal, &s->newest);
 		if (is_beyond(s))
@@ -297,10 +299,28 @@ static int journal_next(struct event_source *source, const struct parsed **ret)
 	return r;
 }
 
+/* Nothing was found: is it the query, or is there nothing to be found? */
+static void report_empty(struct journal_source *s)
+{
+	static bool reported;
+
+	if (s->has_entries || reported)
+		return;
+	sd_journal_flush_matches(s->journal);
+	if (sd_journal_add_match(s->journal, "SYSLOG_IDENTIFIER=execsnoopd", 0) < 0 ||
+	    sd_journal_seek_head(s->journal) < 0 || sd_journal_next(s->journal) != 0)
+		return;
+	reported = true;
+	fprintf(stderr, "%s: there are no entries of execsnoopd in it%s\n", s->source.name,
+		s->is_local ? ", see: systemctl status execsnoopd" : "");
+}
+
 static void journal_free(struct event_source *source)
 {
 	struct journal_source *s = (struct journal_source *)source;
 
+	if (s->journal && s->is_open)
+		report_empty(s);
 	sd_journal_close(s->journal);
 	free(s->newest);
 	bytebuf_free(&s->text);
@@ -380,9 +400,12 @@ static int seek(struct journal_source *s, const struct query *query, bool from_s
 
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query)
 {
-	struct journal_source *s = calloc(1, sizeof(*s));
+	struct journal_source *s;
 	int r;
 
+	if (source_explain_journal(options))
+		return -EACCES;
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
 	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
@@ -403,6 +426,8 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 		journal_free(&s->source);
 		return r;
 	}
+	s->is_open = true;
+	s->is_local = !options->directory && !options->files;
 	*ret = &s->source;
 	return 0;
 }

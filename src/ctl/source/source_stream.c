@@ -17,6 +17,7 @@
 #define READ_SIZE (1U << 16)
 /* Two MiB of arguments (execve(2)), each byte six in JSON, as text and as base64, and room to spare. */
 #define LINE_LIMIT (64U << 20)
+#define REPORTS_MAX 20 /* of lines; the others are counted */
 
 struct stream {
 	struct event_source source;
@@ -28,14 +29,28 @@ struct stream {
 	bool eof, too_long;
 	bool waits;	      /* for the answer to the request */
 	bool is_subscription; /* as source_subscribe() */
+	bool is_file;	      /* or a pipe */
+	bool has_events;
 	struct event_parser *parser;
 	struct parsed parsed;
 };
 
 static void report(struct stream *s, const char *reason)
 {
-	fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->line, reason);
-	s->source.bad++;
+	if (s->source.bad++ < REPORTS_MAX)
+		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->line, reason);
+}
+
+/* A file is read to its end. */
+static void report_end(struct stream *s)
+{
+	if (!s->is_file)
+		return;
+	s->is_file = false;
+	if (s->source.bad > REPORTS_MAX)
+		fprintf(stderr, "%s: %zu more lines cannot be read\n", s->source.name, s->source.bad - REPORTS_MAX);
+	if (!s->has_events)
+		fprintf(stderr, "%s: there are no events in it, which would be lines of JSON\n", s->source.name);
 }
 
 /* 1: there is more; 0: there is not. */
@@ -72,7 +87,8 @@ static int next_line(struct stream *s, struct bytes *ret)
 		if (size > s->searched)
 			newline = memchr(from + s->searched, '\n', size - s->searched);
 		s->searched = newline ? 0 : size;
-		if (newline || (s->eof && size > 0 && !s->is_subscription)) {
+		/* Of a line that was too long, nothing may be left. */
+		if (newline || (s->eof && (size > 0 || s->too_long) && !s->is_subscription)) {
 			size_t length = newline ? (size_t)(newline - from) : size;
 
 			s->begin += length + (newline != NULL);
@@ -96,7 +112,7 @@ static int next_line(struct stream *s, struct bytes *ret)
 static bool is_blank(struct bytes line)
 {
 	for (size_t i = 0; i < line.size; i++)
-		if (!strchr(" \t\r", line.data[i]))
+		if (!memchr(" \t\r", line.data[i], 3))
 			return false;
 	return true;
 }
@@ -140,12 +156,17 @@ static int stream_next(struct event_source *source, const struct parsed **ret)
 		r = next_line(s, &line);
 		if (r == -EINTR)
 			return r;
-		if (r < 0 && !s->is_subscription)
+		if (r < 0 && !s->is_subscription) {
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+			s->source.bad++;
+		} else if (r == 0) {
+			report_end(s);
+		}
 		if (r <= 0)
 			return r;
 		r = take(s, line);
 		if (r != 0) {
+			s->has_events = true;
 			*ret = &s->parsed;
 			return r;
 		}
@@ -213,7 +234,10 @@ int source_open_file(struct event_source **ret, const char *path)
 	} else {
 		path = "standard input";
 	}
-	return stream_new(ret, fd, path);
+	r = stream_new(ret, fd, path);
+	if (r == 0)
+		((struct stream *)*ret)->is_file = true;
+	return r;
 }
 
 static int connect_to(const char *path)
@@ -250,17 +274,6 @@ static int send_all(int fd, const char *data)
 		left -= (size_t)n;
 	}
 	return 0;
-}
-
-void source_explain_socket(const char *path, int error)
-{
-	fprintf(stderr, "%s: %s\n", path, strerror(-error));
-	if (error == -ENOENT || error == -ECONNREFUSED)
-		fputs("execsnoopd does not run. Start it with: systemctl start execsnoopd\n", stderr);
-	else if (error == -EACCES || error == -EPERM)
-		fputs("Only root and members of the group execsnoopd may read events. To join it:\n"
-		      "usermod -aG execsnoopd USER, then log in again\n",
-		      stderr);
 }
 
 int source_await_answer(struct event_source *source)

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What cannot be read: each line is reported with its place, nothing is passed over in silence, and what may not be read names the command
+that helps. Some of it as an ordinary user, where the test may become one."""
+import json
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+
+import journal
+from journal import CTL, recording, run, test, write
+
+GOOD = '{"type":"exited","seq":1,"time":"2026-11-29T10:00:00.000000000Z","pid":1,"uid":0,"comm":"a","exit_code":0,"later_key":{"a":[1]}}\n'
+COMMANDS = (["log"], ["log", "-r", "-n", "2"], ["stats"], ["tree"], ["verify"], ["top", "-b"], ["watch"])
+
+
+def file_of(folder, content):
+    path = f"{folder}/input"
+    with open(path, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@test
+def line_that_cannot_be_read_is_reported_with_its_place(folder):
+    for line in ("\x00\x00\x00\n", "[1,2]\n", '"x"\n', '{"type":5}\n', '{"a":1}\n', '{"type":"exited","seq":1\n', GOOD[:60] + "\n", "\x7fELF\x02\n", '{"type":"exited"}}\n',
+                 "\xff\n"):
+        path = file_of(folder, (GOOD + line + GOOD).encode("latin-1"))
+        for command in COMMANDS:
+            out = run(*command, "-i", path, status=65)
+            assert f"{path}:2: " in out and f"{path}:1: " not in out and f"{path}:3: " not in out, (command, line, out)
+    # Cut at the end, without a newline.
+    out = run("log", "-i", file_of(folder, GOOD + GOOD[:-20]), status=65)
+    assert f"{folder}/input:2: " in out, out
+
+
+@test
+def file_without_events_is_reported(folder):
+    for content in ("", "\n \n\t\r\n"):
+        for command in COMMANDS:
+            assert "no events" in run(*command, "-i", file_of(folder, content), status=1), (command, content)
+    out = run("log", "-i", file_of(folder, GOOD))
+    assert "no events" not in out, out
+    for content in (os.urandom(200000), bytes(1000), b"\n".join([b"text"] * 5000)):
+        out = run("log", "-i", file_of(folder, content), status=65)
+        assert "no events" in out and f"{folder}/input:1: " in out, out[:500]
+        # A binary file does not fill the screen.
+        assert out.count("\n") < 30, out.count("\n")
+    assert "4980 more lines" in out, out
+
+
+@test
+def line_that_is_too_long_is_reported(folder):
+    path = f"{folder}/input"
+    with open(path, "wb") as file:
+        file.truncate(68 << 20)
+    assert "too long" in run("log", "-i", path, status=65)
+    # Where its end is also the end of what was read at once.
+    with open(path, "wb") as file:
+        file.truncate((64 << 20) + (1 << 16))
+    assert run("log", "-i", path, status=65).count(f"{path}:1: ") == 1
+
+
+@test
+def what_is_no_file_is_reported(folder):
+    assert "Is a directory" in run("log", "-i", folder, status=71)
+    assert "No such file" in run("log", "-i", f"{folder}/none", status=None)
+    assert "Input/output error" in run("log", "-i", "/proc/self/mem", status=65)
+
+
+@test
+def unknown_keys_pass(folder):
+    out = run("log", "-i", file_of(folder, GOOD), "-o", "json")
+    assert json.loads(out)["later_key"] == {"a": [1]}, out
+
+
+def as_nobody(folder, *arguments):
+    """Its exit status and what it prints. nobody reaches the folder and the program."""
+    program = f"{folder}/execsnoopctl"
+    if not os.path.exists(program):
+        shutil.copy(CTL, program)
+    os.chmod(folder, 0o755)
+    done = subprocess.run([program, *arguments], user="nobody", group=65534, extra_groups=[], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, cwd="/",
+                          stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout.decode()
+
+
+@test
+def no_daemon_names_the_command(folder):
+    for command in ("watch", "top", "status", "cat"):
+        out = run(command, f"--socket={folder}/none", status=69)
+        assert "systemctl start execsnoopd" in out, out
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{folder}/dead")
+    assert "systemctl start execsnoopd" in run("watch", f"--socket={folder}/dead", status=69)
+
+
+@test
+def socket_without_permission_names_the_command(folder):
+    if os.geteuid() != 0:
+        return
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/socket")
+        server.listen()
+        os.chmod(f"{folder}/socket", 0o660)
+        for command in ("watch", "top", "status", "cat", "tree"):
+            status, out = as_nobody(folder, command, f"--socket={folder}/socket")
+            assert status == 77 and ("usermod -aG execsnoopd nobody" in out or "newgrp" in out), (command, status, out)
+
+
+@test
+def journal_without_entries_is_not_one_without_matches(folder):
+    write(f"{folder}/a.journal", recording())
+    assert "no entries" not in run("log", "-D", folder, "none-of-this-name", "--pid=999999", "-t", "exited", status=1)
+    os.mkdir(f"{folder}/empty")
+    for command in (["log"], ["log", "-n", "2"], ["stats"], ["verify"], ["show", "1"]):
+        assert "no entries of execsnoopd" in run(*command, "-D", f"{folder}/empty", status=1), command
+
+
+@test
+def journal_without_permission_is_not_an_empty_one(folder):
+    if os.geteuid() != 0:
+        return
+    write(f"{folder}/system.journal", recording())
+    os.chmod(f"{folder}/system.journal", stat.S_IRUSR | stat.S_IWUSR)
+    for command in (["log"], ["stats"], ["export", "-o", "csv"], ["log", "-n", "1"]):
+        status, out = as_nobody(folder, *command, "-D", folder)
+        assert status == 77 and "Permission denied" in out, (command, status, out)
+    status, out = as_nobody(folder, "log", f"--file={folder}/system.journal")
+    assert status == 77, (status, out)
+    # Those of other users hold no events.
+    os.rename(f"{folder}/system.journal", f"{folder}/user-0.journal")
+    write(f"{folder}/system.journal", recording())
+    os.chmod(f"{folder}/system.journal", 0o644)
+    status, out = as_nobody(folder, "log", "-D", folder)
+    assert status == 0, (status, out)
+
+
+if __name__ == "__main__":
+    sys.exit(journal.main())
