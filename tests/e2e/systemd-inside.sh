@@ -157,6 +157,16 @@ report "execsnoopctl says how to start the daemon"
 mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreign/ 2>/dev/null
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
+foreign=/tmp/foreign/$(cat /etc/machine-id)
+execsnoopctl show -D "$foreign" "$pid" >/tmp/shown && grep -q "Command: sh -c .*$mark" /tmp/shown &&
+	execsnoopctl tree -D "$foreign" -S -10min --no-pager >/tmp/shown && grep -q 'sh ×[0-9]' /tmp/shown || { say </tmp/shown; false; }
+report "execsnoopctl show and tree read the journal of a folder"
+# The group reads the daemon, and with systemd-journal the journal.
+gid() { getent group "$1" | cut -d: -f3; }
+as_member() { setpriv --reuid=65534 --regid="$(gid execsnoopd)" --groups="$(gid systemd-journal)" "$@"; }
+as_member execsnoopctl tree | grep -q execsnoopd && as_member execsnoopctl show "$pid" | grep -q "Command: sh -c .*$mark" &&
+	[ "$(as_member execsnoopctl log --args="$mark" --no-legend | grep -c .)" -ge 52 ]
+report "execsnoopctl tree, show and log need no root, only the groups"
 # Searches are folded there, and ends of processes that ran before are left out: the numbers have gaps, the chain has none.
 journalctl --sync
 execsnoopctl verify --no-pager >/tmp/shown && grep -q ': complete' /tmp/shown && grep -q 'Missing: nothing' /tmp/shown || { say </tmp/shown; false; }
@@ -383,6 +393,11 @@ until_true sh -c "journalctl --namespace=execsnoopd EXECSNOOP_ARG=$mark EXECSNOO
 [ "$(journalctl --namespace=execsnoopd EXECSNOOP_ARG="$mark" EXECSNOOP_TYPE=exited -o cat | wc -l)" = 1 ] &&
 	! journalctl -t execsnoopd EXECSNOOP_ARG="$mark" -o cat | grep -q .
 report "the example's journal namespace has the entries"
+shown() { execsnoopctl log -q --args="$mark" -t exited -o json "$@" | jq -e -s 'map(select(.type == "exited")) | length == 1' >/dev/null; }
+id=$(journalctl --namespace=execsnoopd EXECSNOOP_ARG="$mark" EXECSNOOP_TYPE=exited -o json | jq -r .EXECSNOOP_ID)
+shown && shown --namespace=execsnoopd && execsnoopctl show "$id" | grep -q "Command: /bin/true $mark" &&
+	execsnoopctl tree -S -1min --no-pager | grep -q "/bin/true $mark"
+report "execsnoopctl finds the journal namespace by itself"
 rm /etc/systemd/system/$unit.d/journal-namespace.conf
 systemctl daemon-reload && systemctl restart $unit
 
