@@ -9,6 +9,7 @@
  */
 #include "model/event.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -171,11 +172,42 @@ bool key_has_raw(enum key key)
 	return raw & KEY_BIT(key);
 }
 
+/* The keys by their names: a hash table with linear probing, since readers of events look up each of their names. */
+#define SLOTS 256
+static struct {
+	unsigned char key, size; /* size 0: free */
+} slots[SLOTS];
+_Static_assert(KEY_MAX <= SLOTS / 2, "a slot is free");
+static pthread_once_t slots_once = PTHREAD_ONCE_INIT;
+
+static unsigned slot_of(struct bytes name)
+{
+	const unsigned char *c = (const unsigned char *)name.data;
+
+	return (unsigned)(name.size * 37 + c[0] + c[name.size / 2] * 5U + c[name.size - 1] * 13U) % SLOTS;
+}
+
+static void fill_slots(void)
+{
+	for (unsigned key = 0; key < KEY_MAX; key++) {
+		struct bytes name = bytes_of(keys[key]);
+		unsigned i = slot_of(name);
+
+		while (slots[i].size > 0)
+			i = (i + 1) % SLOTS;
+		slots[i].key = (unsigned char)key;
+		slots[i].size = (unsigned char)name.size;
+	}
+}
+
 bool key_by_name(struct bytes name, enum key *ret)
 {
-	for (enum key key = 0; key < KEY_MAX; key++) {
-		if (bytes_equal(name, bytes_of(keys[key]))) {
-			*ret = key;
+	if (name.size == 0)
+		return false;
+	pthread_once(&slots_once, fill_slots);
+	for (unsigned i = slot_of(name); slots[i].size > 0; i = (i + 1) % SLOTS) {
+		if (slots[i].size == name.size && memcmp(keys[slots[i].key], name.data, name.size) == 0) {
+			*ret = (enum key)slots[i].key;
 			return true;
 		}
 	}

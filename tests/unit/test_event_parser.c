@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "ctl/text/shell_words.h"
 #include "output/json.h"
@@ -270,6 +271,21 @@ TEST(quoted_arguments_are_read_back)
 	CHECK(shell_words(BYTES(""), back, &words));
 	CHECK_INT(words.size, 0);
 	CHECK(!shell_words(BYTES("a 'b"), back, &words));
+}
+
+TEST(time_is_that_of_timegm)
+{
+	char text[EVENT_TIME_SIZE];
+	uint64_t ns;
+
+	for (time_t seconds = 0; seconds < 16725225600; seconds += 86399 * 3) {
+		struct tm tm;
+
+		CHECK(gmtime_r(&seconds, &tm));
+		CHECK(strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S.000000001Z", &tm) > 0);
+		CHECK(parsed_time(bytes_of(text), &ns));
+		CHECK_INT(ns, (uint64_t)seconds * 1000000000 + 1);
+	}
 }
 
 TAP_MAIN

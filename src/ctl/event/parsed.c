@@ -2,6 +2,7 @@
 #include "ctl/event/parsed.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "util/nulstr.h"
 
 #define NS_PER_S 1000000000ULL
+#define DAYS_BEFORE_1970 719468 /* from March 1st of the year 0 on */
 
 /* Where a key's value goes, for those that are stored as they are; the others have a function below. */
 struct slot {
@@ -190,17 +192,24 @@ static int signal_number(struct bytes name)
 	return 0;
 }
 
-static bool digits(struct bytes text, int base, uint64_t *ret)
+static unsigned digit_of(char c)
 {
-	char copy[32], *end;
+	return c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : UINT_MAX;
+}
 
-	if (text.size == 0 || text.size >= sizeof(copy) || !strchr("0123456789abcdef", text.data[0]))
-		return false;
-	memcpy(copy, text.data, text.size);
-	copy[text.size] = '\0';
-	errno = 0;
-	*ret = strtoull(copy, &end, base);
-	return errno == 0 && *end == '\0';
+static bool digits(struct bytes text, unsigned base, uint64_t *ret)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < text.size; i++) {
+		unsigned digit = digit_of(text.data[i]);
+
+		if (digit >= base || value > (UINT64_MAX - digit) / base)
+			return false;
+		value = value * base + digit;
+	}
+	*ret = value;
+	return text.size > 0;
 }
 
 static bool device(struct bytes text, uint32_t *ret_major, uint32_t *ret_minor)
@@ -409,12 +418,22 @@ static bool number_at(const char *text, size_t size, int *ret)
 	return true;
 }
 
+/* As timegm(3), which takes many times as long. tm_year and tm_mon as people write them. Years begin in March here, so
+ * that the day that not all of them have is the last one. */
+static uint64_t seconds_of(const struct tm *tm)
+{
+	unsigned year = (unsigned)tm->tm_year - (tm->tm_mon <= 2), month = ((unsigned)tm->tm_mon + 9) % 12;
+	uint64_t days = year * UINT64_C(365) + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 +
+			(unsigned)tm->tm_mday - 1 - DAYS_BEFORE_1970;
+
+	return ((days * 24 + (unsigned)tm->tm_hour) * 60 + (unsigned)tm->tm_min) * 60 + (unsigned)tm->tm_sec;
+}
+
 bool parsed_time(struct bytes text, uint64_t *ret_ns)
 {
 	const char *s = text.data;
 	struct tm tm = { 0 };
 	uint64_t fraction = 0, unit = NS_PER_S;
-	time_t seconds;
 
 	if (text.size < 20 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' ||
 	    s[text.size - 1] != 'Z' || !number_at(s, 4, &tm.tm_year) || !number_at(s + 5, 2, &tm.tm_mon) ||
@@ -432,10 +451,7 @@ bool parsed_time(struct bytes text, uint64_t *ret_ns)
 	if (tm.tm_year < 1970 || tm.tm_year > 2500 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
 	    tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon--;
-	seconds = timegm(&tm);
-	*ret_ns = (uint64_t)seconds * NS_PER_S + fraction;
+	*ret_ns = seconds_of(&tm) * NS_PER_S + fraction;
 	return true;
 }
 

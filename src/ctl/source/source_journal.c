@@ -7,7 +7,6 @@
  *
  * What the journal's index can do of the query becomes matches (journal_matches.h), the rest is decided by the caller.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -72,7 +71,7 @@ static bool key_of(const char *name, size_t size, enum key *ret)
 	if (size >= sizeof(lower))
 		return false;
 	for (size_t i = 0; i < size; i++)
-		lower[i] = (char)tolower((unsigned char)name[i]);
+		lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
 	return key_by_name((struct bytes){ lower, size }, ret);
 }
 
@@ -101,18 +100,21 @@ static bool take_own_field(struct journal_source *s, struct bytes name, struct b
 
 static int take_field(struct journal_source *s, const char *data, size_t size)
 {
-	const char *equals = memchr(data, '=', size);
+	const char *equals;
 	struct field *field = &s->fields[s->count];
 	size_t name;
 	int r;
 
+	/* Most others are journald's own. */
+	if (size <= strlen(PREFIX) || (memcmp(data, PREFIX, strlen(PREFIX)) != 0 && data[1] != 'H'))
+		return 0;
+	equals = memchr(data, '=', size);
 	if (!equals || s->count == FIELDS_MAX)
 		return 0;
 	name = (size_t)(equals - data);
 	if (take_own_field(s, (struct bytes){ data, name }, (struct bytes){ equals + 1, size - name - 1 }))
 		return 0;
-	if (name <= strlen(PREFIX) || memcmp(data, PREFIX, strlen(PREFIX)) != 0 ||
-	    !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
+	if (name <= strlen(PREFIX) || !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
 		return 0;
 	field->size = size - name - 1;
 	r = put(s, equals + 1, field->size, &field->at);
