@@ -35,6 +35,10 @@ LIMITS = {
     "ready after": 300,
     "wake-ups, idle": 1,
     "lost in the big one": 0,
+    "log -o json / journalctl -o json": 1,
+    "show: wall": 0.2,
+    "tree: wall": 5,
+    "tree: memory": 300,
 }
 BASELINE = os.path.join(contest.HERE, "baseline.json")
 
@@ -83,7 +87,7 @@ def main():
     for name, figure in figures.ALL.items():
         if args.figures and name not in args.figures:
             continue
-        if reason and name != "micro":
+        if reason and name not in ("micro", "ctl"):
             skipped.append(name)
             continue
         print("\n%s: %s" % (name, inspect.getdoc(figure).replace("\n", " ")), flush=True)

@@ -8,6 +8,7 @@ import tempfile
 import time
 
 import contest
+import journal_figures
 from contest import Nothing, Ours, load, ratios, rounds, spawn, summary
 
 ALL = {}
@@ -271,3 +272,6 @@ def scale(quick):
     yield "resident, big one: before", one(began / 2**20, "MiB")
     yield "resident, big one: in it", one(peak / 2**20, "MiB")
     yield "resident, big one: after", one(after / 2**20, "MiB")
+
+
+figure(journal_figures.ctl)

@@ -227,6 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ASSERT(groups_add(count++ % 2 == 0 ? even : odd, &parsed) == 0);
 	}
 	history_mark_shown(history, false);
+	ASSERT(history_set_shapes(history) == 0);
 	check_tree(history, 0, false);
 	check_stats(groups, 0);
 	check_diff(even, odd, 80);

@@ -10,11 +10,13 @@
 
 #include "ctl/text/event_text.h"
 #include "output/json.h"
+#include "util/bytebuf.h"
 #include "util/hash.h"
 #include "util/quote.h"
 
 #define COMMAND_SIZE 512
 #define TABLE_FIRST 1024
+#define ANCESTORS_MAX 4096
 
 struct history {
 	struct life **table;
@@ -46,8 +48,7 @@ int history_new(struct history **ret, bool keep_json)
 
 static void life_free(struct life *life)
 {
-	free((char *)life->id);
-	free((char *)life->command);
+	free(life->strings);
 	free(life->json);
 	free(life);
 }
@@ -68,13 +69,18 @@ struct history *history_free(struct history *h)
 	return NULL;
 }
 
-struct life *history_find(const struct history *h, struct bytes id)
+static struct life *find(const struct history *h, struct bytes id, uint64_t hash)
 {
-	struct life *life = h->table[bytes_hash(id) & (h->size - 1)];
+	struct life *life = h->table[hash & (h->size - 1)];
 
-	while (life && !bytes_equal(id, bytes_of(life->id)))
+	while (life && (life->hash != hash || !bytes_equal(id, bytes_of(life->id))))
 		life = life->next_of_hash;
 	return life;
+}
+
+struct life *history_find(const struct history *h, struct bytes id)
+{
+	return find(h, id, bytes_hash(id));
 }
 
 static int grow(struct history *h)
@@ -88,7 +94,7 @@ static int grow(struct history *h)
 	h->size *= 2;
 	STAILQ_FOREACH(life, &h->order, in_order)
 	{
-		struct life **head = &table[bytes_hash(bytes_of(life->id)) & (h->size - 1)];
+		struct life **head = &table[life->hash & (h->size - 1)];
 
 		life->next_of_hash = *head;
 		*head = life;
@@ -98,25 +104,22 @@ static int grow(struct history *h)
 
 static struct life *get(struct history *h, struct bytes id)
 {
-	struct life *life = history_find(h, id), **head;
+	uint64_t hash = bytes_hash(id);
+	struct life *life = find(h, id, hash), **head;
 
 	if (life)
 		return life;
 	if (h->count >= h->size && grow(h) < 0)
 		return NULL;
-	life = calloc(1, sizeof(*life));
+	life = calloc(1, sizeof(*life) + id.size + 1);
 	if (!life)
 		return NULL;
-	life->id = strndup(id.data, id.size);
-	life->status = life->comm = life->unit = "";
-	life->command = strdup("");
-	if (!life->id || !life->command) {
-		life_free(life);
-		return NULL;
-	}
+	memcpy(life->id, id.data, id.size);
+	life->hash = hash;
+	life->status = life->comm = life->unit = life->command = "";
 	STAILQ_INIT(&life->children);
 	STAILQ_INSERT_TAIL(&h->order, life, in_order);
-	head = &h->table[bytes_hash(id) & (h->size - 1)];
+	head = &h->table[hash & (h->size - 1)];
 	life->next_of_hash = *head;
 	*head = life;
 	life->order = h->count++;
@@ -132,30 +135,33 @@ static bool is_end(const struct history *h, const struct event *event)
 static int set_strings(const struct history *h, struct life *life, const struct parsed *parsed)
 {
 	const struct process *process = &parsed->process;
-	char command[COMMAND_SIZE], comm[64], unit[160], status[64], *all, *at;
+	char strings[COMMAND_SIZE + 64 + 160 + 64], *comm, *unit, *status, *end;
+	size_t size;
 	struct text text;
 
-	text_begin(&text, command, sizeof(command));
+	text_begin(&text, strings, COMMAND_SIZE);
 	text_command(&text, process);
-	text_begin(&text, comm, sizeof(comm));
+	comm = strings + strlen(strings) + 1;
+	text_begin(&text, comm, 64);
 	text_name(&text, process->comm);
-	text_begin(&text, unit, sizeof(unit));
+	unit = comm + strlen(comm) + 1;
+	text_begin(&text, unit, 160);
 	text_name(&text, process->image.unit);
+	status = unit + strlen(unit) + 1;
 	status[0] = '\0';
 	if (parsed->event.type != EVENT_EXITED || is_end(h, &parsed->event))
-		parsed_status(parsed, status, sizeof(status));
-	all = malloc(strlen(command) + strlen(comm) + strlen(unit) + strlen(status) + 4);
-	if (!all)
+		parsed_status(parsed, status, 64);
+	end = status + strlen(status) + 1;
+	size = (size_t)(end - strings);
+	free(life->strings);
+	life->strings = malloc(size);
+	if (!life->strings)
 		return -ENOMEM;
-	at = stpcpy(all, command) + 1;
-	free((char *)life->command);
-	life->command = all;
-	life->comm = at;
-	at = stpcpy(at, comm) + 1;
-	life->unit = at;
-	at = stpcpy(at, unit) + 1;
-	life->status = at;
-	strcpy(at, status);
+	memcpy(life->strings, strings, size);
+	life->command = life->strings;
+	life->comm = life->strings + (comm - strings);
+	life->unit = life->strings + (unit - strings);
+	life->status = life->strings + (status - strings);
 	return 0;
 }
 
@@ -183,12 +189,15 @@ static int set_json(const struct history *h, struct life *life, const struct par
 	return 0;
 }
 
+/* What has too many ancestors is taken for it: no process has them, and each look at them takes its time. */
 static bool is_below(const struct life *life, const struct life *other)
 {
-	for (; life; life = life->parent)
+	size_t n = 0;
+
+	for (; life && n < ANCESTORS_MAX; life = life->parent, n++)
 		if (life == other)
 			return true;
-	return false;
+	return life != NULL;
 }
 
 /* A parent stays the one that was named first: later ones have adopted the process. */
@@ -201,7 +210,7 @@ static int set_parent(struct history *h, struct life *life, struct bytes id)
 	parent = get(h, id);
 	if (!parent)
 		return -ENOMEM;
-	if (is_below(parent, life))
+	if (parent == life || (!STAILQ_EMPTY(&life->children) && is_below(parent, life)))
 		return 0;
 	life->parent = parent;
 	STAILQ_INSERT_TAIL(&parent->children, life, sibling);
@@ -277,6 +286,84 @@ void history_mark_shown(struct history *h, bool alive)
 	if (is_shown(life, alive))
 		for (struct life *up = life; up && !up->shown; up = up->parent)
 			up->shown = true;
+}
+
+static int compare_shapes(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Those of its children are set. */
+static int set_shape(struct life *life, struct bytebuf *scratch)
+{
+	uint64_t head[2] = { life->uid, life->ended }, *shapes;
+	const struct life *child;
+	size_t n = 0, unique = 0;
+	int r;
+
+	if (!life->seen) {
+		life->shape = life->hash;
+		return 0;
+	}
+	STAILQ_FOREACH(child, &life->children, sibling)
+	n += child->shown;
+	scratch->size = 0;
+	r = bytebuf_reserve(scratch, (n + 2) * sizeof(*shapes) + strlen(life->comm) + strlen(life->status) + 2);
+	if (r < 0)
+		return r;
+	shapes = (uint64_t *)scratch->data;
+	n = 0;
+	STAILQ_FOREACH(child, &life->children, sibling)
+	if (child->shown)
+		shapes[n++] = child->shape;
+	qsort(shapes, n, sizeof(*shapes), compare_shapes);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || shapes[i] != shapes[unique - 1])
+			shapes[unique++] = shapes[i];
+	scratch->size = unique * sizeof(*shapes);
+	bytebuf_put(scratch, (const char *)head, sizeof(head));
+	bytebuf_put(scratch, life->comm, strlen(life->comm) + 1);
+	bytebuf_put(scratch, life->status, strlen(life->status) + 1);
+	life->shape = bytes_hash((struct bytes){ scratch->data, scratch->size });
+	return 0;
+}
+
+static struct life *first_leaf(struct life *life)
+{
+	while (!STAILQ_EMPTY(&life->children))
+		life = STAILQ_FIRST(&life->children);
+	return life;
+}
+
+/* Without recursion: events of others can nest as deep as they like. */
+static int set_shapes_below(struct life *root, struct bytebuf *scratch)
+{
+	for (struct life *life = first_leaf(root);;) {
+		int r = life->shown ? set_shape(life, scratch) : 0;
+
+		if (r < 0 || life == root)
+			return r;
+		life = STAILQ_NEXT(life, sibling) ? first_leaf(STAILQ_NEXT(life, sibling)) : life->parent;
+	}
+}
+
+int history_set_shapes(struct history *h)
+{
+	struct bytebuf scratch = { 0 };
+	struct life *life;
+	int r = 0;
+
+	STAILQ_FOREACH(life, &h->order, in_order)
+	{
+		if (!life->parent)
+			r = set_shapes_below(life, &scratch);
+		if (r < 0)
+			break;
+	}
+	bytebuf_free(&scratch);
+	return r;
 }
 
 struct life *history_first(const struct history *h)

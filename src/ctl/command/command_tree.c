@@ -56,6 +56,7 @@ static int open_past(struct options *options, struct history *history, struct ev
 	query_set_lived(options->query);
 	history_set_span(history, options->at ? options->until : options->since, options->until);
 	options->journal.from_start = true;
+	options->journal.keys = HISTORY_KEYS;
 	if (!local || access(options->socket, R_OK | W_OK) < 0)
 		return options_open(options, false, true, ret);
 	r = source_open_socket(&daemon, options->socket, "{\"snapshot\":true}\n");
@@ -86,6 +87,8 @@ int command_tree(struct options *options)
 	if (r < 0)
 		return CTL_FAILED;
 	history_mark_shown(history, !past || options->at);
+	if (tree.fold && history_set_shapes(history) < 0)
+		return CTL_FAILED;
 	terminal_open(&terminal, options->color, !options->no_pager, options->full);
 	r = view_tree(&terminal, history, &tree);
 	closed = terminal_close(&terminal);

@@ -384,6 +384,15 @@ bool query_pass(struct query *query, const struct parsed *parsed)
 	       passes_cost(query, parsed) && passes_matches(query, parsed) && passes_regex(query, event->process);
 }
 
+bool query_takes_all(const struct query *query)
+{
+	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
+		if (filter_entry(query->filter, key, 0) || filter_entry(query->trees, key, 0))
+			return false;
+	return query->program_count == 0 && query->match_count == 0 && !query->has_regex && !query->failed &&
+	       query->slower == 0 && query->cpu == 0;
+}
+
 bool query_is_local(const struct query *query)
 {
 	return query->program_count > 0 || query->match_count > 0 || query->has_regex || query->failed ||

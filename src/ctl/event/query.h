@@ -41,6 +41,8 @@ bool query_lived(const struct query *query);
  * to the daemon. */
 bool query_pass(struct query *query, const struct parsed *parsed);
 
+/* It asks for nothing but a time. */
+bool query_takes_all(const struct query *query);
 /* It asks for more than the daemon's filter can. */
 bool query_is_local(const struct query *query);
 bool query_has_tree(const struct query *query);

@@ -17,6 +17,7 @@
 
 #include "ctl/source/boots.h"
 #include "ctl/source/journal_matches.h"
+#include "ctl/source/journal_memory.h"
 #include "ctl/source/source.h"
 #include "ctl/text/shell_words.h"
 #include "output/message_id.h"
@@ -25,6 +26,7 @@
 #define PREFIX "EXECSNOOP_"
 #define FIELDS_MAX 1100
 #define US 1000ULL
+#define RELEASE_ENTRIES 16384 /* some 40 MiB of a file */
 /* An entry is written after its event: by the journal's queue, and by journald when it is busy. */
 #define LATE_US (300 * 1000000ULL)
 
@@ -44,6 +46,8 @@ struct journal_source {
 	struct bytebuf text;	     /* of the fields, each with a NUL */
 	struct field fields[FIELDS_MAX];
 	size_t count;
+	uint64_t entries; /* that were read */
+	key_set keys;	  /* of interest */
 	struct bytebuf args, parent_args;
 	struct bytebuf lists; /* of the repeated fields whose order does not matter */
 	struct parsed parsed;
@@ -114,7 +118,8 @@ static int take_field(struct journal_source *s, const char *data, size_t size)
 	name = (size_t)(equals - data);
 	if (take_own_field(s, (struct bytes){ data, name }, (struct bytes){ equals + 1, size - name - 1 }))
 		return 0;
-	if (name <= strlen(PREFIX) || !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key))
+	if (name <= strlen(PREFIX) || !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key) ||
+	    !(s->keys >> field->key & 1))
 		return 0;
 	field->size = size - name - 1;
 	r = put(s, equals + 1, field->size, &field->at);
@@ -193,6 +198,8 @@ static int read_entry(struct journal_source *s)
 	size_t size;
 	int r;
 
+	if (++s->entries % RELEASE_ENTRIES == 0)
+		journal_memory_release();
 	s->text.size = s->count = s->ancestors.size = 0;
 	s->host[0] = s->stream[0] = '\0';
 	s->seq_step = 1;
@@ -413,6 +420,7 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
 	s->lived = query_lived(query);
+	s->keys = options->keys && query_takes_all(query) ? options->keys : ~(key_set)0;
 	r = open_journal(&s->journal, options);
 	if (r >= 0)
 		list_again(s->journal);

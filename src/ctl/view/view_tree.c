@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Folded, siblings without children of their own that run the same program are one line: their number, and the sums of
- * their time and CPU. Those that failed are not folded with those that did not.
+ * Folded, siblings of the same shape (history_set_shapes()) are one line: their number, and the sums of their time and
+ * CPU. Below it are the children of all of them, folded again. So a build of a million programs is a page.
  *
  * Rows are collected first, since a column is as wide as its longest text; the command has the rest of the line.
  */
@@ -27,10 +27,19 @@ static const struct {
 	[COL_TOOK] = { "TOOK", true }, [COL_CPU] = { "CPU", true },    [COL_RSS] = { "RSS", true },
 };
 
+/* Deeper ones are left out, as a line says. */
+#define DEPTH_MAX 256
+
+/* Fewer siblings with children are not folded. */
+#define FOLDED_TREES_MIN 10
+
+/* What is in one line. */
 struct fold {
 	const struct life *life; /* the first of them */
 	size_t count;
 	uint64_t running_ns, cpu_ns, rss;
+	uint32_t failed;
+	bool cut; /* its children are too deep */
 };
 
 struct row {
@@ -49,28 +58,6 @@ struct tree {
 	bool *lasts; /* of the row that is printed and its ancestors, by their depth */
 };
 
-static bool is_leaf(const struct life *life)
-{
-	const struct life *child;
-
-	STAILQ_FOREACH(child, &life->children, sibling)
-	if (child->shown)
-		return false;
-	return true;
-}
-
-/* It has a line of its own. */
-static bool is_single(const struct life *life)
-{
-	return !is_leaf(life) || !life->seen;
-}
-
-static bool is_same(const struct life *a, const struct life *b)
-{
-	return !is_single(a) && !is_single(b) && a->ended == b->ended && a->uid == b->uid &&
-	       strcmp(a->comm, b->comm) == 0 && strcmp(a->status, b->status) == 0;
-}
-
 static int add_row(struct tree *tree, const struct row *row)
 {
 	if (tree->count == tree->size) {
@@ -86,90 +73,121 @@ static int add_row(struct tree *tree, const struct row *row)
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	const struct life *x = *(const struct life *const *)a, *y = *(const struct life *const *)b;
-	int r = is_single(x) - is_single(y);
-
-	if (r == 0)
-		r = strcmp(x->comm, y->comm);
-	if (r == 0)
-		r = strcmp(x->status, y->status);
-	if (r == 0)
-		r = (x->uid > y->uid) - (x->uid < y->uid);
-	if (r == 0)
-		r = x->ended - y->ended;
-	if (r == 0)
-		r = (x->order > y->order) - (x->order < y->order);
-	return r;
-}
-
 static int compare_order(const void *a, const void *b)
 {
-	const struct life *x = ((const struct fold *)a)->life, *y = ((const struct fold *)b)->life;
+	const struct life *x = *(const struct life *const *)a, *y = *(const struct life *const *)b;
 
 	return (x->order > y->order) - (x->order < y->order);
 }
 
-static void fold_add(struct fold *fold, const struct life *life)
+static int compare_shape(const void *a, const void *b)
 {
-	fold->count++;
-	fold->running_ns += life->running_ns;
-	fold->cpu_ns += life->cpu_ns;
-	if (life->rss > fold->rss)
-		fold->rss = life->rss;
+	const struct life *x = *(const struct life *const *)a, *y = *(const struct life *const *)b;
+
+	return x->shape != y->shape ? (x->shape > y->shape) - (x->shape < y->shape) : compare_order(a, b);
 }
 
-/* The lines of a parent's children, in the order of their first ones. free(3) *ret. */
-static int fold_children(const struct tree *tree, const struct life *parent, struct fold **ret, size_t *ret_count)
+/* Some of an array, which are one line. */
+struct slice {
+	const struct life **lives;
+	size_t count;
+};
+
+static int compare_slice(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b;
+
+	return compare_order(x->lives, y->lives);
+}
+
+static bool has_children(const struct life *life)
+{
+	const struct life *child;
+
+	STAILQ_FOREACH(child, &life->children, sibling)
+	if (child->shown)
+		return true;
+	return false;
+}
+
+static struct fold fold_of(const struct slice *slice)
+{
+	struct fold fold = { .life = slice->lives[0], .count = slice->count };
+
+	for (size_t i = 0; i < slice->count; i++) {
+		const struct life *life = slice->lives[i];
+
+		fold.failed += life->failed;
+		fold.running_ns += life->running_ns;
+		fold.cpu_ns += life->cpu_ns;
+		if (life->rss > fold.rss)
+			fold.rss = life->rss;
+	}
+	return fold;
+}
+
+/* How many of these, from the first one on, are one line. A few with children have a line each, with their commands. */
+static size_t count_alike(const struct life **lives, size_t n)
+{
+	size_t count = 1;
+
+	while (count < n && lives[count]->shape == lives[0]->shape)
+		count++;
+	return count < FOLDED_TREES_MIN && has_children(lives[0]) ? 1 : count;
+}
+
+static int add_children(struct tree *tree, const struct slice *parents, size_t depth);
+
+static int add_slice(struct tree *tree, const struct slice *slice, size_t depth, bool last)
+{
+	struct row row = { .fold = fold_of(slice), .depth = depth, .last = last };
+	int r;
+
+	row.fold.cut = depth == DEPTH_MAX && has_children(row.fold.life);
+	r = add_row(tree, &row);
+	return r < 0 || depth == DEPTH_MAX ? r : add_children(tree, slice, depth + 1);
+}
+
+/* The lines of these, in the order of their first ones. */
+static int add_lives(struct tree *tree, const struct life **lives, size_t n, size_t depth)
+{
+	_cleanup_free_ struct slice *slices = calloc(n + 1, sizeof(*slices));
+	size_t count = 0;
+	int r = 0;
+
+	if (!slices)
+		return -ENOMEM;
+	qsort(lives, n, sizeof(*lives), tree->options->fold ? compare_shape : compare_order);
+	for (size_t i = 0; i < n; i += slices[count++].count) {
+		slices[count].lives = &lives[i];
+		slices[count].count = tree->options->fold ? count_alike(&lives[i], n - i) : 1;
+	}
+	qsort(slices, count, sizeof(*slices), compare_slice);
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = add_slice(tree, &slices[i], depth, i + 1 == count);
+	return r;
+}
+
+static int add_children(struct tree *tree, const struct slice *parents, size_t depth)
 {
 	_cleanup_free_ const struct life **lives = NULL;
-	_cleanup_free_ struct fold *folds = NULL;
 	const struct life *child;
-	size_t n = 0, count = 0;
+	size_t n = 0;
 
-	STAILQ_FOREACH(child, &parent->children, sibling)
+	for (size_t i = 0; i < parents->count; i++)
+		STAILQ_FOREACH(child, &parents->lives[i]->children, sibling)
 	n += child->shown;
-	lives = calloc(n + 1, sizeof(*lives));
-	folds = calloc(n + 1, sizeof(*folds));
-	if (!lives || !folds)
+	if (n == 0)
+		return 0;
+	lives = calloc(n, sizeof(*lives));
+	if (!lives)
 		return -ENOMEM;
 	n = 0;
-	STAILQ_FOREACH(child, &parent->children, sibling)
+	for (size_t i = 0; i < parents->count; i++)
+		STAILQ_FOREACH(child, &parents->lives[i]->children, sibling)
 	if (child->shown)
 		lives[n++] = child;
-	if (tree->options->fold)
-		qsort(lives, n, sizeof(*lives), compare);
-	for (size_t i = 0; i < n; i++) {
-		if (i == 0 || !tree->options->fold || !is_same(lives[i - 1], lives[i]))
-			folds[count++].life = lives[i];
-		fold_add(&folds[count - 1], lives[i]);
-	}
-	qsort(folds, count, sizeof(*folds), compare_order);
-	*ret = TAKE_PTR(folds);
-	*ret_count = count;
-	return 0;
-}
-
-static int add_children(struct tree *tree, const struct life *parent, size_t depth);
-
-static int add_life(struct tree *tree, const struct fold *fold, size_t depth, bool last)
-{
-	const struct row row = { .fold = *fold, .depth = depth, .last = last };
-	int r = add_row(tree, &row);
-
-	return r < 0 ? r : add_children(tree, fold->life, depth + 1);
-}
-
-static int add_children(struct tree *tree, const struct life *parent, size_t depth)
-{
-	_cleanup_free_ struct fold *folds = NULL;
-	size_t count;
-	int r = fold_children(tree, parent, &folds, &count);
-
-	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_life(tree, &folds[i], depth, i + 1 == count);
-	return r;
+	return add_lives(tree, lives, n, depth);
 }
 
 static bool is_root(const struct tree *tree, const struct life *life)
@@ -195,8 +213,10 @@ static void format_command(const struct tree *tree, const struct fold *fold, cha
 		text_printf(&text, "%s %s%zu", life->comm, tree->terminal->utf8 ? "×" : "x", fold->count);
 	else
 		text_string(&text, *life->command ? life->command : "?");
-	if (life->failed > !life->seen)
-		text_printf(&text, " (+%" PRIu32 " failed)", life->failed);
+	if (fold->failed > !life->seen)
+		text_printf(&text, " (+%" PRIu32 " failed)", fold->failed);
+	if (fold->cut)
+		text_string(&text, ", and more below, too deep to be shown");
 }
 
 static void format_cell(const struct tree *tree, const struct fold *fold, int column, char *buffer, size_t size)
@@ -330,18 +350,24 @@ static int put_rows(struct tree *tree)
 	return 1;
 }
 
+static int add_roots(struct tree *tree, const struct history *history)
+{
+	_cleanup_free_ const struct life **roots = calloc(history_count(history) + 1, sizeof(*roots));
+	size_t n = 0;
+
+	if (!roots)
+		return -ENOMEM;
+	for (const struct life *life = history_first(history); life; life = STAILQ_NEXT(life, in_order))
+		if (life->shown && is_root(tree, life))
+			roots[n++] = life;
+	return add_lives(tree, roots, n, 0);
+}
+
 int view_tree(const struct terminal *terminal, const struct history *history, const struct tree_options *options)
 {
 	struct tree tree = { .options = options, .terminal = terminal };
-	int r = 0;
+	int r = add_roots(&tree, history);
 
-	for (const struct life *life = history_first(history); life && r == 0; life = STAILQ_NEXT(life, in_order)) {
-		struct fold fold = { .life = life };
-
-		fold_add(&fold, life);
-		if (life->shown && is_root(&tree, life))
-			r = add_life(&tree, &fold, 0, false);
-	}
 	if (r == 0 && tree.count > 0)
 		r = put_rows(&tree);
 	free(tree.rows);

@@ -10,7 +10,7 @@ struct tree_options {
 	uint32_t pid;	  /* the root; 0: all */
 	const char *unit; /* only trees of this unit; NULL: all */
 	bool numeric, legend;
-	bool fold; /* siblings of one program in one line, with how many they are */
+	bool fold; /* siblings of one shape in one line, with how many they are; needs history_set_shapes() */
 };
 
 /* Of those that are marked (history_mark_shown()). 1: something was shown; 0: nothing; -errno. */
