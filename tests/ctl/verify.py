@@ -164,6 +164,28 @@ def lost_entry_of_a_journal_covers_what_was_lost(folder):
 
 
 @test
+def end_of_the_proof_is_named(folder):
+    """The last entry has none that follows it: without it the journal is complete up to the one before, as verify says."""
+    entries = chained([1, 2, 5, 9])
+    write(f"{folder}/a.journal", entries)
+    assert "Proved: up to seq 9, 2026-11-29 10:00:00.009; what came after it would not be noticed" in run("verify", "-D", folder)
+    os.unlink(f"{folder}/a.journal")
+    write(f"{folder}/a.journal", entries[:-1])
+    assert "Proved: up to seq 5, 2026-11-29 10:00:00.005" in run("verify", "-D", folder)
+
+
+@test
+def mark_proves_what_came_before_it(folder):
+    events = [live(0), *(event(seq) for seq in range(1, 10))]
+    assert "Proved: up to seq 9," in run("verify", "-i", lines(folder, events))
+    mark = {"type": "mark", "time": "2026-11-29T10:00:09.000000000Z", "last_seq": 9, "count": 9}
+    assert "Proved: up to seq 9, 2026-11-29 10:00:09.000" in run("verify", "-i", lines(folder, events + [mark]))
+    assert missing(run("verify", "-i", lines(folder, events[:-1] + [mark]), status=1)) == [(9, 9)]
+    filtered = {"type": "subscribed", "time": "2026-11-29T10:00:00.000000000Z", "types": ["exited"], "stream": STREAM, "last_seq": 0}
+    assert "Proved" not in run("verify", "-i", lines(folder, [filtered, event(3)]))
+
+
+@test
 def rotated_journal_is_complete_from_its_first_entry_on(folder):
     write(f"{folder}/a.journal", chained(range(1, 50))[20:])
     out = run("verify", "-D", folder)

@@ -21,6 +21,7 @@ struct verify_state {
 	struct range *there; /* the same, sorted, without overlap */
 	size_t there_count;
 	uint64_t known_last; /* there were events up to this number */
+	uint64_t known_time; /* of the line that says so */
 	bool chained;	     /* entries say what they follow */
 	bool snapshot;	     /* it began with one */
 	bool filtered;	     /* lines were left out on purpose */
@@ -126,6 +127,15 @@ static bool has_filter(struct bytes line)
 	return found;
 }
 
+/* `live`, `subscribed` and `mark` name the last number before them. */
+static void know_last(struct verify_state *state, const struct parsed *parsed)
+{
+	if (parsed->event.lost.last_seq < state->known_last)
+		return;
+	state->known_last = parsed->event.lost.last_seq;
+	state->known_time = parsed->event.time;
+}
+
 /* `live` and `subscribed` begin a stream, or continue one after a pause. */
 static int begin_stream(struct verify *v, const struct parsed *parsed, bool snapshot)
 {
@@ -140,8 +150,7 @@ static int begin_stream(struct verify *v, const struct parsed *parsed, bool snap
 	state->snapshot |= snapshot;
 	if (!snapshot && parsed->line.data)
 		state->filtered |= has_filter(parsed->line);
-	if (last > state->known_last)
-		state->known_last = last;
+	know_last(state, parsed);
 	/* What was before the first line is no part of the set. */
 	return state->count == 0 ? add_range(stream, last, last, UINT64_MAX, parsed->event.time) : 0;
 }
@@ -152,8 +161,7 @@ static void check_mark(struct verify_stream *stream, const struct parsed *parsed
 	uint64_t count = parsed->event.lost.count;
 
 	state->marked = true;
-	if (parsed->event.lost.last_seq > state->known_last)
-		state->known_last = parsed->event.lost.last_seq;
+	know_last(state, parsed);
 	if (count > state->lines)
 		stream->missing_lines += count - state->lines;
 	state->lines = count;
@@ -175,6 +183,8 @@ static int add_event(struct verify_stream *stream, const struct parsed *parsed)
 	state->lines++;
 	state->marked = false;
 	stream->events += event->type != EVENT_LOST;
+	if (last > stream->last_seq)
+		stream->proved_time = event->time;
 	if (event->time > 0 && (stream->first_time == 0 || event->time < stream->first_time))
 		stream->first_time = event->time;
 	if (event->time > stream->last_time)
@@ -359,6 +369,19 @@ static int end_lines(struct verify_stream *stream)
 	return 0;
 }
 
+/* The last of a stream is the last that is there: what follows nothing names. Only lines that name a later number prove
+ * more. */
+static void set_proved(struct verify_stream *stream)
+{
+	const struct verify_state *state = stream->state;
+
+	stream->proved_seq = stream->is_proved ? stream->last_seq : 0;
+	if (!stream->is_proved || state->chained || state->known_last < stream->last_seq)
+		return;
+	stream->proved_seq = state->known_last;
+	stream->proved_time = state->known_time;
+}
+
 int verify_end(struct verify *v)
 {
 	struct verify_stream *stream;
@@ -374,6 +397,7 @@ int verify_end(struct verify *v)
 		r = stream->state->chained ? find_chained_holes(stream) : end_lines(stream);
 		if (r < 0)
 			return r;
+		set_proved(stream);
 	}
 	return 0;
 }

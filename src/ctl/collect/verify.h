@@ -31,7 +31,9 @@ struct verify_stream {
 	uint64_t repeated;	/* numbers that are there more than once */
 	uint64_t missing_lines; /* by marks */
 	uint64_t starts_after;	/* the first one follows this number, which is not in the set; 0: it follows nothing */
-	bool is_proved;		/* where nothing is missing: nothing can be */
+	bool is_proved;		/* where nothing is missing: nothing can be, up to proved_seq */
+	uint64_t proved_seq;	/* 0: no number is; what came after it would not be noticed */
+	uint64_t proved_time;	/* of that number, or of the line that names it; 0: not known */
 	const char *reason;	/* why not */
 	struct verify_hole *holes;
 	size_t hole_count;

@@ -74,6 +74,14 @@ static void put_missing(const struct terminal *terminal, bool utc, const struct 
 		fprintf(terminal->out, " Missing: %" PRIu64 " lines, as marks count them\n", stream->missing_lines);
 	if (!verify_is_missing(stream) && stream->is_proved)
 		fputs(" Missing: nothing\n", terminal->out);
+	if (stream->proved_seq > 0) {
+		fprintf(terminal->out, "  Proved: up to seq %" PRIu64, stream->proved_seq);
+		if (stream->proved_time > 0) {
+			fputs(", ", terminal->out);
+			put_time(terminal, utc, stream->proved_time);
+		}
+		fputs("; what came after it would not be noticed\n", terminal->out);
+	}
 	if (!stream->is_proved && stream->reason)
 		fprintf(terminal->out, "    Note: %s\n", stream->reason);
 	if (stream->starts_after > 0)
