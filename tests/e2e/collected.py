@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""execsnoopctl verify on what a journald has of a daemon: over restarts, a crash, a loss, and a new series of numbers as after a boot. Entries
+are then removed from a copy, and what it names as missing is compared with them. In a mount namespace of its own, with a journald of its
+own."""
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+
+import e2e
+from e2e import Scratch, check, equal, run, test, until
+from units import Unit
+
+CTL = os.path.join(e2e.BUILD, "src", "execsnoopctl")
+JOURNALD, REMOTE = "/lib/systemd/systemd-journald", "/lib/systemd/systemd-journal-remote"
+JOURNAL = "/run/log/journal"
+SETTINGS = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n"
+MARK = "of-the-journal-of-%d" % os.getpid()
+CONFIG = {"journal": {"enabled": "yes", "args": "*%s*" % MARK, "queue": "64K"}}
+
+
+@contextlib.contextmanager
+def journald():
+    os.makedirs(JOURNAL)
+    os.makedirs("/run/systemd/journald.conf.d")
+    with open("/run/systemd/journald.conf.d/test.conf", "w") as file:
+        file.write(SETTINGS)
+    with subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: os.path.exists("/run/systemd/journal/socket"), "journald's socket")
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+
+
+def journalctl(*args):
+    return subprocess.run(["journalctl", "-q", "-D", JOURNAL, *args], check=True, stdout=subprocess.PIPE).stdout
+
+
+def programs(count, more=""):
+    for i in range(count):
+        run("/bin/true", "%s-%d%s" % (MARK, i, more))
+
+
+def wait_written(name):
+    """One more program; its end is the last entry."""
+    run("/bin/true", "%s-%s" % (MARK, name))
+    until(lambda: ("%s-%s" % (MARK, name)).encode() in journalctl("EXECSNOOP_TYPE=exited", "-o", "export", "-n", "5"), "the entry of " + name)
+
+
+def record(writer):
+    """Two series of numbers; the first one over restarts, a crash, and a time in which journald takes nothing."""
+    unit = Unit(None, CONFIG)
+    unit.start()
+    programs(30)
+    unit.restart()
+    programs(30)
+    wait_written("before-the-crash")
+    unit.kill()
+    programs(30)
+    unit.start()
+    programs(30)
+    wait_written("before-the-loss")
+    writer.send_signal(signal.SIGSTOP)
+    programs(200, "x" * 2000)
+    writer.send_signal(signal.SIGCONT)
+    wait_written("after-the-loss")
+    programs(30)
+    wait_written("at-the-end")
+    unit.stop()
+    unit = Unit(None, CONFIG)
+    unit.start()
+    programs(30)
+    wait_written("of-the-second")
+    unit.stop()
+
+
+class Entry:
+    def __init__(self, text):
+        self.text = text
+        fields = dict(line.split("=", 1) for line in text.decode().split("\n") if "=" in line)
+        self.seq = int(fields.get("EXECSNOOP_SEQ", 0))
+        self.stream = fields.get("EXECSNOOP_STREAM")
+
+
+def verify(folder, status):
+    done = subprocess.run([CTL, "verify", "-D", folder, "--utc"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    out = done.stdout.decode()
+    equal(done.returncode, status, "verify:", out)
+    return out
+
+
+@test
+def verify_names_what_was_removed_from_a_real_journal():
+    with journald() as writer, Scratch() as folder:
+        record(writer)
+        whole = verify(JOURNAL, 0)
+        export = journalctl("-t", "execsnoopd", "-o", "export")
+        equal(whole.count(": complete"), 2, "complete series in", whole)
+        check(int(re.search(r"(\d+) by the journal", whole)[1]) > 0, "nothing was lost by the journal:", whole)
+        entries = [entry for entry in map(Entry, export.split(b"\n\n")) if entry.stream]
+        first = [entry for entry in entries if entry.stream == entries[0].stream]
+        until_loss = next(i for i, entry in enumerate(first) if entry.seq == 0)
+        check(until_loss > 100, "entries before the loss:", until_loss)
+        places = sorted(random.Random(1).sample(range(2, until_loss - 2), 12))
+        removed = {first[i] for i in [*places, 0, len(first) - 1]}
+        for name, kept in (("all", entries), ("less", [entry for entry in entries if entry not in removed])):
+            os.makedirs("%s/%s" % (folder, name), exist_ok=True)
+            subprocess.run([REMOTE, "-o", "%s/%s/a.journal" % (folder, name), "-"], input=b"\n\n".join(entry.text for entry in kept) + b"\n\n", check=True,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        equal(verify(folder + "/all", 0).count(": complete"), 2, "complete series of a copy")
+        less = verify(folder + "/less", 1)
+        found = [int(last or only) for only, last in re.findall(r"Missing: .*?seq (\d+)(?: to (\d+))?", less)]
+        equal(found, [first[i].seq for i in places if i + 1 not in places], "the last of each gap")
+        check("begins after seq %d," % first[0].seq in less, "the first one is not named:", less)
+        check("Proved: up to seq %d, " % first[-2].seq in less, "what is proved without the last one:", less)
+        check(": complete" in less, "the other series is complete:", less)
+
+
+if __name__ == "__main__":
+    if not os.path.exists(JOURNALD) or not os.path.exists(REMOTE):
+        print("1..0 # SKIP there is no %s or %s" % (JOURNALD, REMOTE))
+    elif os.geteuid() == 0 and "EXECSNOOP_PRIVATE" not in os.environ:
+        os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh", sys.executable,
+                               *sys.argv], {**os.environ, "EXECSNOOP_PRIVATE": "1"})
+    else:
+        e2e.main()
