@@ -192,6 +192,39 @@ def tree_of_a_span_has_all_that_lived_in_it(folder):
     assert out.count("cc -O2") == 8 and "exit" not in out, out
 
 
+def life_of(host, boot, second):
+    """A shell and what it ran, with the pids that every host and boot of this test has."""
+    common = {"_HOSTNAME": host, "stream": boot * 2, "uid": 0, "running_time_ns": 1, "exit_code": 0}
+    shell = {"id": f"{boot}-100-1", "pid": 100, "comm": "sh", "args": ["sh", host, boot]}
+    work = {"id": f"{boot}-200-2", "pid": 200, "comm": "work", "args": ["work", host, boot], "parent_id": shell["id"], "ppid": 100}
+    steps = [("started", shell), ("started", work), ("exited", work), ("exited", shell)]
+    return [{"type": kind, "seq": seq, "time": f"2026-11-29T10:00:{second:02}.00{seq}000000Z", "start_time": f"2026-11-29T10:00:{second:02}.000000000Z", **common, **of}
+            for seq, (kind, of) in enumerate(steps, 1)]
+
+
+@test
+def hosts_and_boots_are_not_mixed(folder):
+    """Each has the same pids, at times that overlap."""
+    every = [("alpha", "aaaaaaaaaaaaaaa1", 1), ("beta", "bbbbbbbbbbbbbbb1", 1), ("alpha", "aaaaaaaaaaaaaaa2", 2)]
+    for host, boot, second in every:
+        write(f"{folder}/{host}{boot}.journal", life_of(host, boot, second), boot * 2)
+    shown = [json.loads(line) for line in run("log", "-D", folder, "-o", "json").splitlines()]
+    assert sorted(line["id"] for line in shown) == sorted(f"{boot}-{pid}" for _, boot, _ in every for pid in ("100-1", "200-2"))
+    tree = run("tree", "-D", folder, "-S", "2026-11-29", "-U", "2026-11-30", "--no-legend").splitlines()
+    assert len(tree) == 6, tree
+    for up, down in zip(tree[::2], tree[1::2]):
+        assert up.split()[1:3] == down.split()[1:3] and "work" in down, tree
+    for _, boot, _ in every:
+        out = run("show", "-D", folder, f"{boot}-200-2")
+        assert f"sh {'beta' if boot[0] == 'b' else 'alpha'} {boot}" in out and out.count("sh ") == 1, out
+    stats = run("stats", "-D", folder, "--by=host", "--no-legend").splitlines()
+    assert sorted((line.split()[0], line.split()[-1]) for line in stats) == [("2", "beta"), ("4", "alpha")], stats
+    assert run("verify", "-D", folder).count(": complete") == 3
+    alone = [json.loads(line) for line in run("log", f"--file={folder}/alpha*.journal", "-o", "json").splitlines()]
+    assert len(alone) == 4 and all(line["id"].startswith("a") for line in alone), alone
+    assert "No such file" in run("log", f"--file={folder}/nothing*.journal", status=69)
+
+
 def main():
     if not os.path.exists(REMOTE):
         print(f"1..0 # SKIP there is no {REMOTE}")

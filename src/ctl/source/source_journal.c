@@ -8,6 +8,7 @@
  * What the journal's index can do of the query becomes matches (journal_matches.h), the rest is decided by the caller.
  */
 #include <errno.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -347,6 +348,19 @@ static int journal_wait(struct event_source *source, int timeout_ms)
 
 static const struct source_ops journal_ops = { .next = journal_next, .wait = journal_wait, .free = journal_free };
 
+/* One that matches nothing is taken as a name, as journalctl(1) does: then the error is about it. */
+static int open_files(sd_journal **ret, char *const *globs)
+{
+	glob_t found = { 0 };
+	int flags = GLOB_NOCHECK, r = 0;
+
+	for (; *globs && r == 0; globs++, flags |= GLOB_APPEND)
+		r = glob(*globs, flags, NULL, &found);
+	r = r == 0 ? sd_journal_open_files(ret, (const char **)found.gl_pathv, 0) : r == GLOB_NOSPACE ? -ENOMEM : -EIO;
+	globfree(&found);
+	return r;
+}
+
 static int open_journal(sd_journal **ret, const struct journal_options *options)
 {
 	int flags = options->merge ? 0 : SD_JOURNAL_LOCAL_ONLY;
@@ -354,7 +368,7 @@ static int open_journal(sd_journal **ret, const struct journal_options *options)
 	if (options->directory)
 		return sd_journal_open_directory(ret, options->directory, 0);
 	if (options->files)
-		return sd_journal_open_files(ret, (const char **)options->files, 0);
+		return open_files(ret, options->files);
 	if (options->name_space)
 		return sd_journal_open_namespace(ret, options->name_space, flags);
 	/* The namespace of the shipped drop-in (LogNamespace=execsnoopd), and where the unit has none. */
