@@ -70,8 +70,7 @@ static __always_inline void wake_consumer(bool is_event)
 /*
  * Sends `size` bytes. A record is filled elsewhere first: the consumer stops at one that is
  * reserved and not committed (kernel/bpf/ringbuf.c, BPF_RINGBUF_BUSY_BIT), so all later records
- * would wait for the program that fills it, and that may be preempted. is_event: it makes one, for
- * which a reader may be waiting.
+ * would wait for the program that fills it. is_event: it makes one, for which a reader may be waiting.
  */
 static __always_inline bool emit(void *record, u32 size, u32 kind, bool is_event)
 {
@@ -81,6 +80,27 @@ static __always_inline bool emit(void *record, u32 size, u32 kind, bool is_event
 		lost_count(kind);
 	wake_consumer(is_event);
 	return sent;
+}
+
+/*
+ * A short record may be filled in the ring buffer itself, by a program that is never preempted: then the memory, which
+ * the consumer read last, is fetched while the rest is read. NULL: the record is lost.
+ */
+static __always_inline void *reserve(u32 size, u32 kind)
+{
+	void *record = bpf_ringbuf_reserve(&ring, size, 0);
+
+	if (!record) {
+		lost_count(kind);
+		wake_consumer(false);
+	}
+	return record;
+}
+
+static __always_inline void submit(void *record, bool is_event)
+{
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	wake_consumer(is_event);
 }
 
 #endif

@@ -138,81 +138,103 @@ static __always_inline struct exec_args exec_args_read(bool typed, struct task_s
 #endif
 
 /*
- * The tracepoint just before the point of no return (6.10, 5c5fad46e48c) keeps the path, in an
- * array: a hash would cost every exec five times as much. No entry needs to be deleted, since each
- * exec that comes to that point overwrites its entry, or finds another exec there that does.
+ * The tracepoint just before the point of no return (6.10, 5c5fad46e48c) keeps the path, in an array for each CPU,
+ * since memory that other CPUs write to takes twice as long, and a hash five times. No entry needs to be deleted: the
+ * exec's new memory, and how many execs there were before, tell whether it is this one's.
  */
 struct prepared {
-	u64 task;
-	u64 start;	 /* of the process: its other threads may end meanwhile */
-	u32 begun, done; /* writes: one at a time */
-	s32 dirfd;
+	u64 task;  /* 0: it is being written */
+	u64 mm;	   /* the new one */
+	u64 start; /* of the process */
+	u64 exec_id;
 	u32 early_path_size;
+	u32 spare;
 	char early_path[EARLY_PATH_SIZE];
 };
 
-#define PREPARED_BITS 6 /* few enough for the CPU's caches: with 512 entries the program took half as long again */
+#define PREPARED_BITS 4 /* few enough for the CPU's caches */
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1 << PREPARED_BITS);
 	__type(key, u32);
 	__type(value, struct prepared);
 } prepared SEC(".maps");
 
-/* Of the threads that are in that part of an exec at once and share an entry, only the last one's
- * path is known. */
-static __always_inline struct prepared *prepared_of(u64 task)
+static __always_inline u32 prepared_index(u64 task)
 {
-	u32 index = (task * 0x9e3779b97f4a7c15) >> (64 - PREPARED_BITS);
-
-	return bpf_map_lookup_elem(&prepared, &index);
+	return (task * 0x9e3779b97f4a7c15) >> (64 - PREPARED_BITS);
 }
 
+/* The path is the one that a success reports: the kernel's copy. */
 SEC("?tp_btf/sched_prepare_exec")
-int probe_prepare(void *ctx)
+int BPF_PROG(probe_prepare, struct task_struct *task, struct linux_binprm *bprm)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	u64 address = bpf_get_current_task(); /* a typed pointer is no number to the verifier */
-	struct prepared *p = prepared_of(address);
-	struct exec_args args;
+	u32 index = prepared_index(address);
+	struct prepared *p = bpf_map_lookup_elem(&prepared, &index);
 	long n;
 
 	if (!p)
 		return 0;
-	__sync_fetch_and_add(&p->begun, 1);
-	if (READ_ONCE(p->begun) == READ_ONCE(p->done) + 1) {
-		args = exec_args_read(true, task, (void *)bpf_task_pt_regs(task));
-		p->task = address;
-		p->start = task->group_leader->start_boottime;
-		p->dirfd = args.dirfd;
-		n = user_string(p->early_path, sizeof(p->early_path), (void *)args.filename);
-		p->early_path_size = n > 0 ? n : 0;
-	} else {
-		p->task = 0; /* at worst it was the other thread's, and neither path is known */
-	}
-	__sync_fetch_and_add(&p->done, 1);
+	WRITE_ONCE(p->task, 0);
+	p->mm = (u64)bprm->mm;
+	p->start = task->group_leader->start_boottime;
+	p->exec_id = task->self_exec_id;
+	n = bpf_probe_read_kernel_str(p->early_path, sizeof(p->early_path), bprm->filename);
+	p->early_path_size = n > 0 ? n : 0;
+	WRITE_ONCE(p->task, address);
 	return 0;
 }
 
-/* The path, the only thing that may be known. */
+#define PREPARED_BATCH 64
+#define PREPARED_ROUNDS 128 /* 8,192 CPUs */
+#define PREPARED_NONE (-1)
+
+/* Returns the CPU from `first` on, of one batch, that has the path of this thread's exec; PREPARED_NONE; or, after the
+ * last CPU, less. */
+__noinline int prepared_batch(u32 first)
+{
+	u64 address = bpf_get_current_task(), start, exec_id, mm;
+	struct task_struct *task = (void *)address;
+	u32 index = prepared_index(address);
+	struct prepared *p;
+
+	/* Before 6.8 the verifier also checks global functions that are not called. */
+	if (!settings.prepared)
+		return PREPARED_NONE - 1;
+	mm = (u64)BPF_CORE_READ(task, mm);
+	start = BPF_CORE_READ(task, group_leader, start_boottime);
+	exec_id = BPF_CORE_READ(task, self_exec_id);
+	for (u32 i = 0; i < PREPARED_BATCH; i++) {
+		p = bpf_map_lookup_percpu_elem(&prepared, &index, first + i);
+		if (!p)
+			return PREPARED_NONE - 1;
+		/* begin_new_exec() (fs/exec.c) adds one to the id after it has changed the memory. */
+		if (READ_ONCE(p->task) == address && p->mm == mm && p->start == start && exec_id - p->exec_id <= 1)
+			return first + i;
+	}
+	return PREPARED_NONE;
+}
+
+/*
+ * The path, the only thing that may be known. The thread may have moved to another CPU since, and on the first one
+ * another exec may have overwritten the entry.
+ */
 static __always_inline void prepared_recall(struct pending_call *call)
 {
 	u64 task = bpf_get_current_task();
-	volatile struct prepared *p = prepared_of(task);
-	u32 begun;
+	u32 index = prepared_index(task);
+	int cpu = PREPARED_NONE;
+	struct prepared *p;
 
+	for (u32 i = 0; i < PREPARED_ROUNDS && cpu == PREPARED_NONE; i++)
+		cpu = prepared_batch(i * PREPARED_BATCH);
+	p = cpu >= 0 ? bpf_map_lookup_percpu_elem(&prepared, &index, cpu) : NULL;
 	if (!p)
 		return;
-	begun = p->begun;
-	if (begun != p->done || p->task != task ||
-	    p->start != BPF_CORE_READ((struct task_struct *)task, group_leader, start_boottime))
-		return;
-	bpf_probe_read_kernel(call->early_path, sizeof(call->early_path), (void *)p->early_path);
-	call->early_path_size = p->early_path_size;
-	call->args.dirfd = p->dirfd;
-	if (p->begun != begun)
-		call->early_path_size = 0;
+	bpf_probe_read_kernel(call->early_path, sizeof(call->early_path), p->early_path);
+	call->early_path_size = READ_ONCE(p->task) == task ? p->early_path_size : 0;
 }
 
 /*

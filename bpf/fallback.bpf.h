@@ -13,7 +13,7 @@
 SEC("?raw_tp/sched_process_fork")
 int fallback_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	return fork_emit(false, (void *)ctx->args[0], (void *)ctx->args[1]);
+	return fork_emit(false, false, (void *)ctx->args[0], (void *)ctx->args[1]);
 }
 
 SEC("?raw_tp/sched_process_exec")

@@ -7,7 +7,7 @@ SEC("tp_btf/sched_process_fork")
 int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 {
 	first_running_set(RECORD_FORK, 1);
-	fork_emit(true, parent, child);
+	fork_emit(true, true, parent, child);
 	first_running_set(RECORD_FORK, 0);
 	return 0;
 }
@@ -15,7 +15,7 @@ int BPF_PROG(probe_fork, struct task_struct *parent, struct task_struct *child)
 SEC("?tp_btf/sched_process_fork")
 int BPF_PROG(second_fork, struct task_struct *parent, struct task_struct *child)
 {
-	return take_over(RECORD_FORK) ? fork_emit(true, parent, child) : 0;
+	return take_over(RECORD_FORK) ? fork_emit(true, false, parent, child) : 0;
 }
 
 /* One function for both programs, since it is long; each is verified with its own copy. */

@@ -11,21 +11,41 @@
 #define DEV_MAJOR(dev) ((dev) >> 20) /* include/linux/kdev_t.h */
 #define DEV_MINOR(dev) ((dev) & ((1u << 20) - 1))
 
-static __always_inline int fork_emit(bool typed, struct task_struct *parent, struct task_struct *child)
+static __always_inline void fork_fill(bool typed, struct record_fork *r, const struct record_head *head,
+				      struct task_struct *parent, struct task_struct *child)
 {
-	struct record_fork r;
-	struct task_struct *forker;
+	struct task_struct *forker = PEEK(typed, parent, group_leader);
+
+	r->head = *head;
+	process_fill(typed, &r->process, child);
+	r->forker_tgid = PEEK(typed, parent, tgid);
+	r->forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
+	r->forker_tid = PEEK(typed, parent, pid);
+}
+
+/* in_ring: fill the record there, unless the program may be preempted. */
+static __always_inline int fork_emit(bool typed, bool in_ring, struct task_struct *parent, struct task_struct *child)
+{
 	u32 tgid = PEEK(typed, child, tgid);
+	struct record_fork own, *r;
+	struct record_head head;
+	u64 start;
 
 	if ((u32)PEEK(typed, child, pid) != tgid)
 		return 0; /* a thread */
-	process_fill(typed, &r.process, child);
-	forker = PEEK(typed, parent, group_leader);
-	r.forker_tgid = PEEK(typed, parent, tgid);
-	r.forker_start = forker ? PEEK(typed, forker, start_boottime) : 0;
-	r.forker_tid = PEEK(typed, parent, pid);
-	head_set(&r.head, RECORD_FORK, sizeof(r), bpf_ktime_get_boot_ns(), r.process.start, tgid, tgid);
-	emit(&r, sizeof(r), RECORD_FORK, settings.forks);
+	start = PEEK(typed, child, start_boottime);
+	head_set(&head, RECORD_FORK, sizeof(*r), start, start, tgid, tgid);
+	if (in_ring && !settings.preempted) {
+		r = reserve(sizeof(*r), RECORD_FORK);
+		if (!r)
+			return 0;
+		barrier_var(r); /* clang would compute addresses before the check */
+		fork_fill(typed, r, &head, parent, child);
+		submit(r, settings.forks);
+	} else {
+		fork_fill(typed, &own, &head, parent, child);
+		emit(&own, sizeof(own), RECORD_FORK, settings.forks);
+	}
 	return 0;
 }
 
@@ -109,11 +129,12 @@ static __always_inline void exec_strings(struct fill *f, struct part *part, u64 
 static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *task, pid_t old_pid,
 				     struct linux_binprm *bprm)
 {
+	/* First, since the CPU completes all loads before it reads its clock (rdtsc_ordered()). */
+	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct fill f = fill_begin(typed, slot, sizeof(struct record_exec), task);
 	struct mm_struct *mm = PEEK(typed, task, mm);
 	struct file *file = mm ? PEEK(typed, mm, exe_file) : NULL;
 	struct owner owner = {};
-	u64 time = bpf_ktime_get_boot_ns(), start, size;
 	struct record_exec *r;
 	u32 at;
 
@@ -123,7 +144,9 @@ static __always_inline int exec_emit(bool typed, u32 slot, struct task_struct *t
 	process_fill(typed, &r->process, task);
 	if (typed && bpf_core_field_exists(mm->owner))
 		owner = (struct owner){ mm->owner, r->process.tgid, 0 };
-	r->flags = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec) ? EXEC_F_SECURE : 0;
+	r->flags = (typed ? BPF_CORE_READ_BITFIELD(bprm, secureexec) : BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
+			   ? EXEC_F_SECURE
+			   : 0;
 	r->argc = PEEK(typed, bprm, argc);
 	r->envc = PEEK(typed, bprm, envc);
 	r->old_tid = old_pid;
@@ -310,9 +333,9 @@ static __always_inline void exit_usage(bool typed, u32 slot, struct record_exit 
 
 static __always_inline int exit_emit(bool typed, u32 slot, struct task_struct *task)
 {
+	u64 time = bpf_ktime_get_boot_ns(), flags;
 	struct task_struct *leader = PEEK(typed, task, group_leader);
 	struct signal_struct *signal = PEEK(typed, task, signal);
-	u64 time = bpf_ktime_get_boot_ns(), flags;
 	u32 tgid = PEEK(typed, task, tgid);
 	struct record_exit r;
 

@@ -38,13 +38,16 @@ enum scratch_slot {
 #define SCRATCH_START 24320
 #define SCRATCH_WRITE 8192 /* the longest */
 
+#define NO_MOUNT (~0ull)
+
 /* Where a walk continues. */
 struct walk {
 	u64 dentry;
 	u64 vfsmount;
-	u64 root;  /* of vfsmount */
-	u32 at;	   /* where the next name is written */
-	u32 limit; /* no name may end after it */
+	u64 root;    /* of vfsmount */
+	u64 topmost; /* the vfsmount that was found to be; NO_MOUNT: none yet */
+	u32 at;	     /* where the next name is written */
+	u32 limit;   /* no name may end after it */
 	/* Of cgroups alone: */
 	u64 leaf;
 	u32 begin;
@@ -52,7 +55,7 @@ struct walk {
 	u32 names; /* written */
 	u32 rank;  /* of the hierarchy that was found */
 	u32 ends;  /* a path that is too long: its two ends are written */
-	u32 spare;
+	u32 first; /* position of the first choice's link */
 };
 
 struct scratch {
@@ -87,7 +90,11 @@ struct fill {
 
 static __always_inline struct fill fill_begin(bool typed, u32 slot, u32 at, struct task_struct *task)
 {
-	return (struct fill){ typed, slot, scratch_get(slot), at, typed ? task->nsproxy->mnt_ns->root : NULL };
+	struct fill f = { typed, slot, scratch_get(slot), at, typed ? task->nsproxy->mnt_ns->root : NULL };
+
+	if (f.s)
+		f.s->walk.topmost = NO_MOUNT;
+	return f;
 }
 
 /* An offset with a bound that the verifier knows. In assembly, since clang compares one copy and

@@ -181,7 +181,7 @@ struct sched_entity {
 };
 
 struct list_head {
-	struct list_head *next;
+	struct list_head *next, *prev;
 };
 
 typedef struct seqcount {

@@ -26,12 +26,9 @@ static __always_inline u32 hierarchy_rank(u32 id)
 	return RECORD_HIERARCHIES;
 }
 
-/* The node of the link's cgroup, if its hierarchy's rank is less than `below`, and it is not its
- * root; else NULL. */
-static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u32 *ret_rank)
+/* The node of the cgroup, if its hierarchy's rank is less than `below`, and it is not its root; else NULL. */
+static __always_inline struct kernfs_node *cgroup_of_rank(struct cgroup *cgroup, u32 below, u32 *ret_rank)
 {
-	struct cgrp_cset_link *l = container_of(link, struct cgrp_cset_link, cgrp_link);
-	struct cgroup *cgroup = BPF_CORE_READ(l, cgrp);
 	struct kernfs_node *node;
 
 	*ret_rank = hierarchy_rank(BPF_CORE_READ(cgroup, root, hierarchy_id));
@@ -41,9 +38,21 @@ static __always_inline struct kernfs_node *cgroup_of_link(u64 link, u32 below, u
 	return kernfs_parent(false, node) ? node : NULL;
 }
 
-/* The position among the links at which the first choice was found last: they are in the order in
- * which the hierarchies were mounted. */
-static u32 first_choice_at;
+static __always_inline struct cgroup *cgroup_of_link(u64 link)
+{
+	return BPF_CORE_READ(container_of(link, struct cgrp_cset_link, cgrp_link), cgrp);
+}
+
+/*
+ * Where among the links the first choice was found last: they are in the order in which the hierarchies were mounted,
+ * and the nearer end is that of fewer links, each in a cache line of its own. And its root, if it was found there. That
+ * is a part of struct cgroup_root (kernel/cgroup/cgroup.c, cgroup_setup_root()), so no other cgroup ever has its
+ * address; a hierarchy that is mounted later has another id.
+ */
+static struct {
+	u32 before, after; /* links */
+	u64 root;
+} first_choice;
 
 /* Searches the links from walk.dentry on, up to their head, walk.root; walk.leaf becomes the node
  * in the hierarchy of the lowest rank. */
@@ -52,49 +61,76 @@ __noinline int cgroup_v1_find(u32 slot)
 	struct scratch *s = scratch_get(slot);
 	volatile struct walk *walk;
 	struct kernfs_node *node;
-	u32 rank;
+	struct cgroup *cgroup;
+	u32 rank, i;
 
 	/* Before 6.8 the verifier also checks global functions that are not called. */
 	if (!s || !bpf_core_field_exists(struct task_struct, cgroups))
 		return WALK_CUT;
 	walk = &s->walk;
-	for (u32 i = 0; i < CGROUP_LINKS; i++) {
+	for (i = 0; i < CGROUP_LINKS; i++) {
 		u64 link = walk->dentry;
 
 		if (link == walk->root || !link)
-			return WALK_DONE;
-		node = cgroup_of_link(link, walk->rank, &rank);
+			break;
+		cgroup = cgroup_of_link(link);
+		node = cgroup_of_rank(cgroup, walk->rank, &rank);
 		if (node) {
 			walk->rank = rank;
 			walk->leaf = (u64)node;
 		}
-		if (rank == 0)
-			WRITE_ONCE(first_choice_at, i);
+		if (rank == 0) {
+			WRITE_ONCE(first_choice.before, i);
+			walk->first = i;
+			if (!node)
+				WRITE_ONCE(first_choice.root, (u64)cgroup);
+		}
 		walk->dentry = (u64)BPF_CORE_READ((struct list_head *)link, next);
 	}
+	WRITE_ONCE(first_choice.after, i - 1 - walk->first);
 	return WALK_DONE;
+}
+
+/* The link of the first choice's hierarchy, most likely. */
+static __always_inline const struct list_head *first_choice_link(struct css_set *set)
+{
+	u32 before = READ_ONCE(first_choice.before), after = READ_ONCE(first_choice.after);
+	const struct list_head *link = before <= after ? set->cgrp_links.next : set->cgrp_links.prev;
+
+	if (before <= after)
+		for (u32 i = 0; i < CGROUP_LINKS && i < before && link; i++)
+			link = link->next;
+	else
+		for (u32 i = 0; i < CGROUP_LINKS && i < after && link; i++)
+			link = link->prev;
+	return link;
 }
 
 /* The node in one of the v1 hierarchies; `node`, the root of v2, if it is the root in all of
  * them. */
 static __always_inline struct kernfs_node *cgroup_v1_node(struct fill *f, struct css_set *set, struct kernfs_node *node)
 {
-	const struct list_head *link = PEEK(f->typed, set, cgrp_links.next);
-	u32 at = READ_ONCE(first_choice_at), rank;
 	volatile struct walk *walk = &f->s->walk;
 	struct kernfs_node *found;
+	struct cgroup *cgroup;
+	u32 rank;
 
 	if (f->typed) {
-		for (u32 i = 0; i < CGROUP_LINKS && i < at && link; i++)
-			link = link->next;
-		found = cgroup_of_link((u64)link, 1, &rank);
-		if (found)
-			return found;
+		cgroup = cgroup_of_link((u64)first_choice_link(set));
+		if (cgroup && (u64)cgroup == READ_ONCE(first_choice.root)) {
+			if (!settings.hierarchies[1])
+				return node;
+		} else {
+			found = cgroup_of_rank(cgroup, 1, &rank);
+			if (found)
+				return found;
+		}
 	}
 	walk->dentry = (u64)BPF_CORE_READ(set, cgrp_links.next);
 	walk->root = (u64)&set->cgrp_links;
 	walk->rank = RECORD_HIERARCHIES;
 	walk->leaf = (u64)node;
+	walk->first = 0;
 	cgroup_v1_find(f->slot);
 	return (void *)walk->leaf;
 }
@@ -217,12 +253,19 @@ static __always_inline u32 cgroup_walk(struct fill *f, struct part *part, struct
 	walk->skip = walk->ends = 0;
 	walk->leaf = (u64)node;
 	/* Only in v2's root, v1 may be in use. */
-	if (settings.hierarchies[0] && node && !kernfs_parent(f->typed, node))
-		walk->dentry = walk->leaf = (u64)cgroup_v1_node(f, set, node);
-	else if (f->typed)
+	if (node && !kernfs_parent(f->typed, node)) {
+		if (settings.hierarchies[0])
+			walk->leaf = (u64)cgroup_v1_node(f, set, node);
+		if (walk->leaf == (u64)node)
+			outcome = WALK_DONE;
+		walk->dentry = walk->leaf;
+	} else if (f->typed) {
+		/* clang would leave out the first check and jump into the loop, which 5.10 takes for an endless one. */
+		barrier_var(node);
 		outcome = cgroup_typed(f->s, node);
-	else
+	} else {
 		walk->dentry = (u64)node;
+	}
 	for (int i = 0; i < CGROUP_ROUNDS && outcome == WALK_ON; i++)
 		outcome = cgroup_batch(f->slot);
 	if (outcome != WALK_DONE)

@@ -101,14 +101,20 @@ static __always_inline bool is_topmost(struct scratch *s, struct vfsmount *vfsmo
 {
 	struct mount *mount = real_mount(READ_ONCE(s->walk.vfsmount));
 
-	if (vfsmount == &root->mnt)
+	if (vfsmount == &root->mnt || s->walk.vfsmount == s->walk.topmost)
 		return true;
-	return BPF_CORE_READ(mount, mnt_parent) == root && BPF_CORE_READ(mount, mnt_mountpoint) == root->mnt.mnt_root;
+	if (BPF_CORE_READ(mount, mnt_parent) != root || BPF_CORE_READ(mount, mnt_mountpoint) != root->mnt.mnt_root)
+		return false;
+	s->walk.topmost = s->walk.vfsmount;
+	return true;
 }
 
-/* The same with typed pointers, within the mount that the path begins in. WALK_ON: path_batch()
- * continues. */
-static __always_inline int path_typed(struct fill *f, struct vfsmount *vfsmount, struct dentry *dentry)
+/*
+ * The same with typed pointers, within the mount that the path begins in. WALK_ON: path_batch()
+ * continues. A function of its own, since each program walks two paths. namespace_root: of the task's; NULL: not known.
+ */
+static __noinline int path_typed(struct scratch *s, struct vfsmount *vfsmount, struct dentry *dentry,
+				 struct mount *namespace_root)
 {
 	struct dentry *root = vfsmount->mnt_root, *parent;
 	int outcome = WALK_ON;
@@ -119,15 +125,15 @@ static __always_inline int path_typed(struct fill *f, struct vfsmount *vfsmount,
 			outcome = WALK_DONE;
 			break;
 		}
-		if (!walk_dentry(f->s, dentry)) {
+		if (!walk_dentry(s, dentry)) {
 			outcome = WALK_CUT;
 			break;
 		}
 		dentry = parent;
 	}
-	if (dentry == root && f->root && is_topmost(f->s, vfsmount, f->root))
+	if (dentry == root && namespace_root && is_topmost(s, vfsmount, namespace_root))
 		return WALK_DONE;
-	f->s->walk.dentry = (u64)dentry;
+	s->walk.dentry = (u64)dentry;
 	return outcome;
 }
 
@@ -146,7 +152,7 @@ static __always_inline bool path_walk(struct fill *f, struct part *part, struct 
 	f->s->walk.root = (u64)PEEK(f->typed, vfsmount, mnt_root);
 	walk_begin(f, RECORD_PATH_MAX);
 	if (f->typed)
-		outcome = path_typed(f, vfsmount, dentry);
+		outcome = path_typed(f->s, vfsmount, dentry, f->root);
 	for (int i = 0; i < PATH_ROUNDS && outcome == WALK_ON; i++)
 		outcome = path_batch(f->slot);
 	*part = (struct part){ .offset = f->at };

@@ -369,6 +369,31 @@ def exec_that_fails_after_the_point_of_no_return_is_reported():
 
 
 @test
+def execs_that_fail_after_the_point_of_no_return_at_once_have_their_own_paths():
+    """On all CPUs; and one by descriptor has the filename of a success."""
+    for _, stream in each_way():
+        with Scratch() as folder:
+            path, paths, processes = doomed(folder), [], []
+            for i in range(40):
+                paths.append("%s-%d" % (path, i))
+                os.link(path, paths[-1])
+                processes.append(odd("exec", paths[-1]))
+            if not needs(processes[0].wait() < 0, "the kernel refused it before"):
+                continue
+            for named, process in zip(paths, processes):
+                process.wait()
+                stream.wait_exit(process.pid)
+                equal([e["exe"] for e in stream.of(process.pid, "error")], [named])
+            lives = [odd("at", path, "", str(0x1000), "argv0", "exit", "0") for path in (path, ODD)]
+            for process in lives:
+                process.wait()
+                stream.wait_exit(process.pid)
+            wanted = stream.of(lives[1].pid, "started")[-1]["filename"]
+            check(wanted.startswith("/dev/fd/"), wanted)
+            equal([(e["exe"], e["filename"]) for e in stream.of(lives[0].pid, "error")], [(wanted, wanted)])
+
+
+@test
 def exec_by_a_thread_that_fails_after_the_point_of_no_return_is_reported():
     """It has another id by then."""
     for _, stream in each_way():
