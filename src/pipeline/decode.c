@@ -284,6 +284,10 @@ static int decode_error(struct decoded *d, const struct record_error *record, si
 	if (r < 0)
 		return r;
 	set_incomplete(image, record->flags & ERROR_F_FILENAME_CUT, INCOMPLETE_FILENAME);
+	if (record->flags & ERROR_F_FILENAME_FAULT && d->error != EFAULT) { /* else there is no path */
+		set_incomplete(image, true, INCOMPLETE_EXE);
+		set_incomplete(image, true, INCOMPLETE_FILENAME);
+	}
 	/* An empty path is a path: execve("") fails with ENOENT. */
 	if (!image->filename.data && !(record->flags & ERROR_F_FILENAME_FAULT))
 		image->filename = BYTES("");

@@ -142,6 +142,10 @@ TEST(error_record_is_decoded)
 	record.error.flags = ERROR_F_FILENAME_FAULT;
 	CHECK_INT(decode(record.head.size), 0);
 	CHECK(!d.process.image.filename.data);
+	CHECK_INT(d.process.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_EXE) | INCOMPLETE_BIT(INCOMPLETE_FILENAME));
+	record.error.error = -EFAULT;
+	CHECK_INT(decode(record.head.size), 0);
+	CHECK(!d.process.image.filename.data && d.process.image.incomplete == 0);
 	record.error.error = 0;
 	CHECK_INT(decode(record.head.size), -EBADMSG);
 }
