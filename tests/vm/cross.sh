@@ -31,6 +31,7 @@ mkdir -p "$folder"; cd "$folder"
 export PKG_CONFIG_SYSROOT_DIR=$sysroot PKG_CONFIG_LIBDIR=$sysroot/usr/lib/$triplet/pkgconfig:$sysroot/usr/share/pkgconfig
 {
     [ Makefile -nt "$source/configure" ] || "$source/configure" -q --host=$triplet CC="$triplet-gcc --sysroot=$sysroot"
-    make -s -j"$(nproc)" all tests/e2e/odd tests/e2e/stuck tests/e2e/storm tests/e2e/slow.so tests/e2e/fail tests/e2e/fields tests/bench/load
+    make -s -j"$(nproc)" all # first: it alone makes the skeletons before what includes them
+    make -s -j"$(nproc)" tests/e2e/odd tests/e2e/stuck tests/e2e/storm tests/e2e/slow.so tests/e2e/fail tests/e2e/fields tests/bench/load
 } >&2
 echo "$sysroot"
