@@ -254,7 +254,8 @@ static int merge(struct verify_stream *stream)
 	state->there = calloc(state->count + 1, sizeof(*state->there));
 	if (!state->there)
 		return -ENOMEM;
-	qsort(state->ranges, state->count, sizeof(*state->ranges), compare);
+	if (state->count > 0) /* qsort() takes no null pointer */
+		qsort(state->ranges, state->count, sizeof(*state->ranges), compare);
 	for (size_t i = 0; i < state->count; i++) {
 		struct range *last = n > 0 ? &state->there[n - 1] : NULL, *range = &state->ranges[i];
 
