@@ -397,7 +397,8 @@ TEST(closed_connection_is_an_error)
 TEST(lines_queued_at_a_crash_are_reported_lost)
 {
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };
-	struct checkpoint_stream checkpoint = {}, left;
+	static struct checkpoint_stream checkpoint;
+	struct checkpoint_stream left;
 	struct subscriber *dead;
 	uint64_t told;
 
@@ -496,7 +497,7 @@ TEST(costly_filter_loses_events_of_its_own_stream)
 	static char args[1 << 20];
 	struct process process = large_process(args, sizeof(args), 1, "the-end");
 	struct event event = { .type = EVENT_STARTED, .seq = 7, .process = &process };
-	struct budget budget = { 0 };
+	static struct budget budget = { 0 };
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL, .budget = &budget };
 	struct subscriber *other;
 	struct subscriber_stats stats;
@@ -537,7 +538,7 @@ TEST(snapshot_with_a_costly_filter_takes_turns)
 {
 	static char args[200000];
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID) };
-	struct budget budget = { 0 };
+	static struct budget budget = { 0 };
 	unsigned turns = 0;
 	struct entry *entry;
 	int r;
