@@ -19,7 +19,7 @@ BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 # The script is a file of the name under which it is loaded, first in the shell's own path.
 BASH = """
 . {bash_completion}
-. {source}/shell-completion/bash/execsnoopctl
+. {source}/conf/shell-completion/bash/execsnoopctl
 line={line}
 COMP_LINE=$line COMP_POINT=${{#line}} COMP_TYPE=9 COMP_KEY=9
 # As readline cuts it: COMP_WORDBREAKS has = and :.
@@ -33,7 +33,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 # Whatever is offered goes to a file, too; then the line is done.
 ZSH = """
 PROMPT=
-fpath=({source}/shell-completion/zsh $fpath)
+fpath=({source}/conf/shell-completion/zsh $fpath)
 autoload -Uz compinit && compinit -D -u
 compadd() {{
 	local -a offered
@@ -108,7 +108,7 @@ def zsh(folder, line):
 
 
 def fish(folder, line):
-    done = subprocess.run(["fish", "--no-config", "-c", f"source {shlex.quote(SOURCE)}/shell-completion/fish/execsnoopctl.fish; complete -C {shlex.quote(line)}"],
+    done = subprocess.run(["fish", "--no-config", "-c", f"source {shlex.quote(SOURCE)}/conf/shell-completion/fish/execsnoopctl.fish; complete -C {shlex.quote(line)}"],
                           env={**environment(), "HOME": folder}, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     assert not done.stderr, done.stderr
     return [offer.split("\t")[0] for offer in done.stdout.splitlines()]

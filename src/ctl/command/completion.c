@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What shells complete, as a table that the scripts in shell-completion/ ask for each time, so that they name no option
- * themselves. Each line is a list of parts with a tab between two, "-" for one that is empty:
+ * What shells complete, as a table that the scripts in conf/shell-completion/ ask for each time, so that they name no
+ *option themselves. Each line is a list of parts with a tab between two, "-" for one that is empty:
  *
  *	command NAME ARGUMENTS HELP
  *	option LETTER --NAME ARGUMENT VALUES COMMANDS HELP	an ARGUMENT in brackets may be omitted

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The options of execsnoopctl(1): one table for the parser, for --help, and for the completions of shells
- * (shell-completion/), which ask for it.
+ * (conf/shell-completion/), which ask for it.
  */
 #ifndef EXECSNOOP_OPTIONS_TABLE_H
 #define EXECSNOOP_OPTIONS_TABLE_H
