@@ -152,7 +152,7 @@ struct prepared {
 	char early_path[EARLY_PATH_SIZE];
 };
 
-#define PREPARED_BITS 4 /* few enough for the CPU's caches */
+#define PREPARED_BITS 6 /* 16 KiB for each CPU */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -243,7 +243,7 @@ TEST(starter_is_the_program_that_a_process_came_from)
 	check_starter(child, 7, 100, 55);
 	check_starter(fork_(table, child_of(&p, 10, 103)), 9, 102, 77);
 	/* Of one whose own start was lost it is not known. */
-	check_starter(fork_(table, child_of(&shell->process, 11, 104)), 0, 0, 0);
+	check_starter(fork_(table, child_of(&program, 11, 104)), 0, 0, 0);
 }
 
 TEST(fork_of_an_unknown_parent_has_no_image)

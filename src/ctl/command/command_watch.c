@@ -101,20 +101,19 @@ int command_watch(struct options *options)
 	bool ended;
 	int r = options_add_programs(options);
 
-	if (r == 0)
-		r = lines_open(&lines, options, false);
-	if (r == 0 && options->format == FORMAT_SHORT && !options->events && (options->merge || !options->merge_set) &&
-	    merge_new(&merge) < 0)
-		r = CTL_FAILED;
-	if (r > 0)
-		return r;
-	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
 	options->fold_searches = !options->events && options->format == FORMAT_SHORT;
 	/* Without a snapshot the daemon would not report the end of what runs already: execsnoopd-events(7), "exited".
 	 */
-	r = options_open(options, true, true, &source);
+	if (r == 0)
+		r = options_open(options, true, true, &source);
+	if (r == 0 && options->format == FORMAT_SHORT && !options->events && (options->merge || !options->merge_set) &&
+	    merge_new(&merge) < 0)
+		r = CTL_FAILED;
+	if (r == 0)
+		r = lines_open(&lines, options, false);
 	if (r > 0)
 		return r;
+	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
 	catch_signals();
 	r = follow(&lines, source, merge);
 	ended = r == 0 && source_is_daemon(options);

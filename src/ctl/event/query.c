@@ -227,6 +227,8 @@ static int look_at_time(void *userdata, enum key key, uint64_t ns)
 
 static int look_at_list(void *userdata, enum key key, struct bytes items)
 {
+	if (items.size == 0)
+		return 0;
 	for (const char *item = items.data; item < items.data + items.size; item += strlen(item) + 1)
 		look_at(userdata, key, bytes_of(item));
 	return 0;
