@@ -81,6 +81,7 @@ EXPORTS = {
 # What a daemon answers, and the command that is given the answer.
 ANSWERS = {
     "rejected": (["watch"], '{"type":"rejected","reason":"no \\u001b]0;title\\u0007 here"}'),
+    "watch-idle": (["watch"], '{"type":"subscribed"}\n{"type":"live","time":"2026-11-30T10:00:00Z","stream":"0123456789abcdef","last_seq":0}'),
     "status": (["status"], """{"type":"stats","version":"0.1\\u001b[31m","uptime_s":93784,"events":{"started":12,"exited":10,"error":3},
 "lost":{"fork":0,"exec":2,"exit":0,"error":0,"skipped":1},"probes":{"errors":"k\\u202eprobe","runs":1000,"run_time_ns":2500000,"ring_buffer_bytes":8388608,
 "ring_buffer_used":4096},"table":{"processes":321,"args_bytes":65536},"memory_bytes":7340032,"journal":{"written":25,"lost":4,"queue":0,"queue_peak":1200},

@@ -84,6 +84,9 @@ static int follow(struct lines *lines, struct event_source *source, struct merge
 			break;
 		if (report_rejected(parsed))
 			return -EPROTO;
+		/* On an idle machine, too, it is seen that watch runs. */
+		if (lines->options->format == FORMAT_SHORT)
+			view_line_head(lines->view);
 		r = watch_event(lines, merge, parsed);
 		if (r < 0)
 			return r;
