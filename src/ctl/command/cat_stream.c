@@ -56,7 +56,7 @@ static uint64_t now_ms(void)
 	return clock_ms(CLOCK_MONOTONIC);
 }
 
-/* It goes on for machines, whatever is not there yet. */
+/* For machines it waits until the daemon is there. */
 static bool waits_for_daemon(const struct cat *cat)
 {
 	const struct options *o = cat->options;

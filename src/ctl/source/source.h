@@ -59,7 +59,7 @@ struct journal_options {
 	bool reverse;
 	bool from_start;      /* read from the first entry, also where the query has a beginning */
 	char *const *matches; /* "FIELD=VALUE" for the index, NULL at the end; NULL: none */
-	key_set keys;	      /* that the caller needs, besides those of the query; 0: all */
+	key_set keys;	      /* that the caller needs, in addition to those of the query; 0: all */
 };
 /* Reports files of the journal that this user may not read; false: there are none. */
 bool source_explain_journal(const struct journal_options *options);

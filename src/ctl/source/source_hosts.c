@@ -140,7 +140,7 @@ static bool put_lines(struct host *host, int out)
 	return left <= LINE_LIMIT;
 }
 
-/* Whether it goes on: the reader is there. */
+/* Whether it continues: the reader is still there. */
 static bool read_host(struct host *host, int out)
 {
 	ssize_t n;
