@@ -78,7 +78,7 @@ def unknown_keys_pass(folder):
 
 
 def as_nobody(folder, *arguments):
-    """Its exit status and what it prints. nobody reaches the folder and the program."""
+    """The exit status and the output of the program, run as the user "nobody", who has access to its folder."""
     program = f"{folder}/execsnoopctl"
     if not os.path.exists(program):
         shutil.copy(CTL, program)

@@ -15,9 +15,9 @@ from e2e import BUILD, PATIENCE, SOURCE, check, equal, main, needs, test
 
 
 class Tree:
-    """A checkout whose build is the one under test: nothing is installed or built. stub: the text of another daemon."""
+    """A checkout whose build is the one under test: nothing is installed or built. script: a daemon in place of it."""
 
-    def __init__(self, stub=None):
+    def __init__(self, script=None):
         self.path = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.temporary = f"{self.path}/tmp"
         for folder in ("bin", "build/run", "tmp"):
@@ -37,11 +37,11 @@ class Tree:
         os.chmod(f"{self.path}/bin/dpkg-query", 0o755)
         os.mkdir(f"{self.path}/build/run/src")
         for name in ("execsnoopd", "execsnoopctl"):
-            if not stub or name != "execsnoopd":
+            if not script or name != "execsnoopd":
                 os.symlink(f"{BUILD}/src/{name}", f"{self.path}/build/run/src/{name}")
-        if stub:
+        if script:
             with open(f"{self.path}/build/run/src/execsnoopd", "w", encoding="ascii") as file:
-                file.write(stub)
+                file.write(script)
             os.chmod(f"{self.path}/build/run/src/execsnoopd", 0o755)
 
     def environment(self):

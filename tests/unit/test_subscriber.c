@@ -393,7 +393,7 @@ TEST(closed_connection_is_an_error)
 	CHECK_INT(subscriber_write(subscriber), -EPIPE);
 }
 
-/* A crash: another subscriber goes on with the same socket, over a new table. */
+/* A crash: another subscriber continues with the same socket, over a new table. */
 TEST(lines_queued_at_a_crash_are_reported_lost)
 {
 	struct subscriber_config config = { .queue = 1 << 20, .keys = KEYS_ALL };

@@ -220,7 +220,7 @@ static int run(const char *address, int fd)
 	return 0;
 }
 
-/* Nobody waits for it: the process between the two ends at once. */
+/* The process between the two ends at once, so that init is the parent of ssh and reaps it. */
 int hosts_connect(const char *address, int *ret_fd)
 {
 	int ends[2], status;
