@@ -52,7 +52,7 @@ first_boot() {
 	upgrade
 }
 
-# Each recipe of README.md and execsnoopd(8) prints something; one without an end is stopped.
+# Each recipe of README.md and execsnoopd(8) prints something, or sends it to the collector; one without an end is stopped.
 recipes() {
 	useradd -u 1000 somebody 2>/dev/null || echo 'somebody:x:1000:1000::/:/bin/bash' >>/etc/passwd
 	local recipe command=''
@@ -70,13 +70,17 @@ recipes() {
 	until_true sh -c "journalctl -t execsnoopd EXECSNOOP_COMM=ssh EXECSNOOP_TYPE=exited -o cat | grep -q ." &&
 		until_true sh -c "journalctl -t execsnoopd EXECSNOOP_EXIT_SIGNAL=SIGSEGV -o cat | grep -q ." &&
 		until_true sh -c "journalctl -t execsnoopd EXECSNOOP_UID=1000 -o cat | grep -q ."
+	nc -d -lkU /run/collector.sock >>/tmp/collected 3<&- &
+	collector=$!
+	until_true [ -S /run/collector.sock ]
 	while IFS= read -r -u 3 recipe; do
 		command+=$recipe$'\n'
 		case $recipe in *'|') continue ;; '') command='' && continue ;; esac
 		count=$((count + 1))
 		# A pipe that is cut by the time limit has status 124, and has written before.
+		: >/tmp/collected
 		timeout 4 bash -c "$command" </dev/null >/tmp/out 2>/tmp/log 3<&-
-		[ -s /tmp/out ] && ! grep -q -v '^$' /tmp/log
+		cat /tmp/out /tmp/collected | grep -q . && ! grep -q -v '^$' /tmp/log
 		report "recipe: ${command//$'\n'/ }"
 		command=''
 	done 3</pkg/recipes
@@ -85,6 +89,7 @@ recipes() {
 	journalctl -t execsnoopd -p notice -x --no-pager | grep -q 'Subject: Process [0-9]* could not run a program'
 	report "journalctl -x shows the catalog right after the installation"
 	touch /tmp/recipes-done
+	kill $collector
 	rm /usr/bin/ssh
 }
 
