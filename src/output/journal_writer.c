@@ -14,9 +14,6 @@
  * entry must be sent before the next entry. That is tried for ever, every PAUSE_MS_LONG, while the queue fills up.
  *
  * An entry that is being sent stays in the queue until it is sent: it counts as memory, and as a place for a loss.
- *
- * Entries of the snapshot do not count against the limit of the queue: the table that they are made from is bounded
- * itself, and they would displace the events that follow them.
  */
 #include "output/journal_writer.h"
 
@@ -26,13 +23,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
-#include <sys/queue.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
 
-#define FIRST_LOOKS_MAX 64 /* entries that are searched for the first seq */
 #define WAKE_SIZE (64 * 1024)
 #define TRIES 4
 #define PAUSE_MS 100
@@ -44,44 +39,21 @@
 
 struct journal_writer {
 	pthread_t thread;
-	pthread_mutex_t lock; /* of all that follows */
+	pthread_mutex_t lock; /* of all that follows, also of the queue */
 	pthread_cond_t work;  /* for the thread */
 	pthread_cond_t done;  /* for journal_writer_free and journal_writer_archive */
 	unsigned refs;
 	int (*send)(const struct iovec *iov, int n);
 	uint64_t boot;
 
-	STAILQ_HEAD(journal_entries, journal_entry) entries;
-	size_t limit;
-	size_t size, peak;		      /* bytes in the queue */
-	size_t charged;			      /* of them, those that count against the limit */
-	uint64_t events, last_seq;	      /* of the queue */
-	struct checkpoint_stream *checkpoint; /* not owned; may be NULL */
-	uint64_t previous;		      /* seq of the last entry that was queued */
-	char stream[40];		      /* EXECSNOOP_STREAM, of all entries */
-	struct loss dropped, refused;
-	struct journal_held held; /* by the owner */
-	uint64_t written, lost;
+	struct journal_queue queue;
+	char stream[40]; /* EXECSNOOP_STREAM, of all entries */
+	uint64_t written;
 	bool idle;	/* the thread waits for work */
 	bool stop;	/* when the queue is empty, and without pauses */
 	bool abandoned; /* stop at once */
 	bool ended;
 };
-
-/* Losses. */
-
-static void loss_add(struct loss *loss, const struct loss *more)
-{
-	if (loss->count == 0)
-		loss->previous = more->previous;
-	loss->count += more->count;
-	/* An error that was held for a while is older than what was written since. */
-	if (loss->first_seq == 0 || (more->first_seq != 0 && more->first_seq < loss->first_seq))
-		loss->first_seq = more->first_seq;
-	if (more->last_seq > loss->last_seq)
-		loss->last_seq = more->last_seq;
-	loss->time = more->time;
-}
 
 /* In the thread, with its own builder. */
 static int lost_build(struct journal_entry **ret, struct journal_builder *b, const struct journal_writer *w,
@@ -109,99 +81,24 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 	return 0;
 }
 
-/* The queue; w->lock is held in all of these. */
-
-static void set_last_seq(struct journal_writer *w, const struct loss *loss)
-{
-	if (loss->last_seq > w->last_seq)
-		w->last_seq = loss->last_seq;
-}
-
-/* The first loss there is if nothing more is sent; NULL: none, or the first few entries have no number. */
-static const struct loss *first_loss(const struct journal_writer *w)
-{
-	const struct journal_entry *entry = STAILQ_FIRST(&w->entries);
-
-	if (w->refused.first_seq != 0)
-		return &w->refused;
-	for (unsigned i = 0; entry && entry->loss.first_seq == 0 && i < FIRST_LOOKS_MAX; i++)
-		entry = STAILQ_NEXT(entry, next);
-	return entry ? &entry->loss : NULL;
-}
-
-/* For the daemon that resumes after a crash. */
-static void save_checkpoint(struct journal_writer *w)
-{
-	uint64_t waiting = w->events + w->dropped.count + w->refused.count + w->held.count;
-	const struct loss *loss = first_loss(w);
-	uint64_t first = loss ? loss->first_seq : w->dropped.first_seq;
-
-	if (!w->checkpoint)
-		return;
-	if (w->held.count > 0 && (first == 0 || w->held.first_seq < first))
-		first = w->held.first_seq;
-	w->checkpoint->waiting = waiting;
-	w->checkpoint->first_seq = waiting ? first : 0;
-	w->checkpoint->last_seq = waiting ? w->last_seq : 0;
-	w->checkpoint->previous_seq = loss ? loss->previous : w->previous;
-}
-
-/* is_new: not of the archive, so that it follows what was queued last. */
-static void queue_push(struct journal_writer *w, struct journal_entry *entry, bool is_new)
-{
-	STAILQ_INSERT_TAIL(&w->entries, entry, next);
-	if (entry->loss.first_seq != 0 && is_new) {
-		entry->loss.previous = w->previous;
-		w->previous = entry->loss.last_seq;
-	}
-	w->size += entry->size;
-	if (!entry->is_exempt) {
-		w->charged += entry->size;
-		w->events += entry->loss.count;
-		set_last_seq(w, &entry->loss);
-	}
-	if (w->size > w->peak)
-		w->peak = w->size;
-}
-
-static struct journal_entry *queue_pop(struct journal_writer *w)
-{
-	struct journal_entry *entry = STAILQ_FIRST(&w->entries);
-
-	STAILQ_REMOVE_HEAD(&w->entries, next);
-	w->size -= entry->size;
-	if (!entry->is_exempt) {
-		w->charged -= entry->size;
-		w->events -= entry->loss.count;
-	}
-	return entry;
-}
-
-static void queue_drop(struct journal_writer *w, const struct loss *loss)
-{
-	loss_add(&w->dropped, loss);
-	w->lost += loss->count;
-	set_last_seq(w, loss);
-}
-
 static void wake(struct journal_writer *w)
 {
-	if (w->idle && (!STAILQ_EMPTY(&w->entries) || w->dropped.count > 0 || w->refused.count > 0)) {
+	if (w->idle && (!STAILQ_EMPTY(&w->queue.entries) || w->queue.dropped.count > 0 || w->queue.refused.count > 0)) {
 		w->idle = false;
 		pthread_cond_signal(&w->work);
 	}
 }
 
 /* The `lost` entry goes where the dropped entries would have gone. */
-static int queue_end_dropping(struct journal_writer *w, struct journal_builder *b)
+static int end_dropping(struct journal_writer *w, struct journal_builder *b)
 {
 	struct journal_entry *entry;
-	int r = lost_build(&entry, b, w, &w->dropped);
+	int r = lost_build(&entry, b, w, &w->queue.dropped);
 
 	if (r < 0)
 		return r;
-	w->dropped = (struct loss){ 0 };
-	queue_push(w, entry, true);
+	w->queue.dropped = (struct loss){ 0 };
+	journal_queue_push(&w->queue, entry, true);
 	return 0;
 }
 
@@ -209,8 +106,8 @@ static int queue_end_dropping(struct journal_writer *w, struct journal_builder *
 
 static void journal_writer_destroy(struct journal_writer *w)
 {
-	while (!STAILQ_EMPTY(&w->entries))
-		free(queue_pop(w));
+	while (!STAILQ_EMPTY(&w->queue.entries))
+		free(journal_queue_pop(&w->queue));
 	pthread_cond_destroy(&w->work);
 	pthread_cond_destroy(&w->done);
 	pthread_mutex_destroy(&w->lock);
@@ -274,7 +171,7 @@ static int send_with_retries(struct journal_writer *w, struct journal_entry *ent
 static int send_refused(struct journal_writer *w, struct journal_builder *b)
 {
 	struct journal_entry *entry;
-	int r = lost_build(&entry, b, w, &w->refused);
+	int r = lost_build(&entry, b, w, &w->queue.refused);
 
 	if (r < 0)
 		return r;
@@ -283,25 +180,25 @@ static int send_refused(struct journal_writer *w, struct journal_builder *b)
 	if (r < 0)
 		return r;
 	w->written++;
-	w->refused = (struct loss){ 0 };
-	save_checkpoint(w);
+	w->queue.refused = (struct loss){ 0 };
+	journal_queue_save(&w->queue);
 	return 0;
 }
 
 static void send_first(struct journal_writer *w)
 {
-	int r = send_with_retries(w, STAILQ_FIRST(&w->entries));
-	struct journal_entry *entry = queue_pop(w);
+	int r = send_with_retries(w, STAILQ_FIRST(&w->queue.entries));
+	struct journal_entry *entry = journal_queue_pop(&w->queue);
 
 	if (r == 0) {
 		w->written++;
 	} else {
-		loss_add(&w->refused, &entry->loss);
+		loss_add(&w->queue.refused, &entry->loss);
 		if (!entry->is_lost)
-			w->lost += entry->loss.count;
+			w->queue.lost += entry->loss.count;
 	}
 	free(entry);
-	save_checkpoint(w);
+	journal_queue_save(&w->queue);
 }
 
 static void wait_for_work(struct journal_writer *w)
@@ -317,16 +214,16 @@ static void run_locked(struct journal_writer *w, struct journal_builder *b)
 	while (!w->abandoned) {
 		int r = 0;
 
-		if (w->dropped.count > 0 && w->charged <= w->limit / 2)
-			r = queue_end_dropping(w, b);
-		if (r == 0 && w->refused.count > 0)
+		if (w->queue.dropped.count > 0 && w->queue.charged <= w->queue.limit / 2)
+			r = end_dropping(w, b);
+		if (r == 0 && w->queue.refused.count > 0)
 			r = send_refused(w, b);
 		if (r < 0) {
 			/* No memory, or no journald. */
 			if (w->stop)
 				return;
 			pause_for(w, PAUSE_MS_LONG);
-		} else if (!STAILQ_EMPTY(&w->entries)) {
+		} else if (!STAILQ_EMPTY(&w->queue.entries)) {
 			send_first(w);
 		} else if (w->stop) {
 			return;
@@ -356,20 +253,12 @@ static void *run(void *userdata)
 
 /* The owner's side. */
 
-/* An empty queue accepts any size. */
-static bool fits(const struct journal_writer *w, size_t size)
-{
-	const size_t charged = w->charged + w->held.size;
-
-	return charged == 0 || (charged < w->limit && size <= w->limit - charged);
-}
-
 bool journal_writer_has_room(struct journal_writer *w, size_t size)
 {
 	bool has_room;
 
 	pthread_mutex_lock(&w->lock);
-	has_room = fits(w, size);
+	has_room = journal_queue_fits(&w->queue, size);
 	pthread_mutex_unlock(&w->lock);
 	return has_room;
 }
@@ -377,27 +266,26 @@ bool journal_writer_has_room(struct journal_writer *w, size_t size)
 void journal_writer_set_held(struct journal_writer *w, const struct journal_held *held, struct journal_entry *entry)
 {
 	pthread_mutex_lock(&w->lock);
-	w->held = *held;
-	if (held->last_seq > w->last_seq)
-		w->last_seq = held->last_seq;
+	w->queue.held = *held;
+	journal_queue_set_last(&w->queue, held->last_seq);
 	/* It had its room already, also where entries are dropped now. */
 	if (entry)
-		queue_push(w, entry, true);
-	save_checkpoint(w);
+		journal_queue_push(&w->queue, entry, true);
+	journal_queue_save(&w->queue);
 	pthread_mutex_unlock(&w->lock);
 }
 
 void journal_writer_offer(struct journal_writer *w, struct journal_entry *entry, const struct loss *loss)
 {
 	pthread_mutex_lock(&w->lock);
-	if (!entry || w->dropped.count > 0 || !(entry->is_exempt || fits(w, entry->size))) {
-		queue_drop(w, loss);
+	if (!entry || w->queue.dropped.count > 0 || !(entry->is_exempt || journal_queue_fits(&w->queue, entry->size))) {
+		journal_queue_drop(&w->queue, loss);
 	} else {
-		queue_push(w, TAKE_PTR(entry), true);
-		if (w->size >= WAKE_SIZE)
+		journal_queue_push(&w->queue, TAKE_PTR(entry), true);
+		if (w->queue.size >= WAKE_SIZE)
 			wake(w);
 	}
-	save_checkpoint(w);
+	journal_queue_save(&w->queue);
 	pthread_mutex_unlock(&w->lock);
 	free(entry);
 }
@@ -407,10 +295,10 @@ bool journal_writer_drops(struct journal_writer *w, const struct loss *loss)
 	bool dropping;
 
 	pthread_mutex_lock(&w->lock);
-	dropping = w->dropped.count > 0;
+	dropping = w->queue.dropped.count > 0;
 	if (dropping)
-		queue_drop(w, loss);
-	save_checkpoint(w);
+		journal_queue_drop(&w->queue, loss);
+	journal_queue_save(&w->queue);
 	pthread_mutex_unlock(&w->lock);
 	return dropping;
 }
@@ -418,12 +306,12 @@ bool journal_writer_drops(struct journal_writer *w, const struct loss *loss)
 void journal_writer_lost(struct journal_writer *w, const struct loss *loss)
 {
 	pthread_mutex_lock(&w->lock);
-	loss_add(&w->refused, loss);
-	w->lost += loss->count;
-	set_last_seq(w, loss);
+	loss_add(&w->queue.refused, loss);
+	w->queue.lost += loss->count;
+	journal_queue_set_last(&w->queue, loss->last_seq);
 	if (loss->last_seq != 0)
-		w->previous = loss->last_seq;
-	save_checkpoint(w);
+		w->queue.previous = loss->last_seq;
+	journal_queue_save(&w->queue);
 	wake(w);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -431,8 +319,8 @@ void journal_writer_lost(struct journal_writer *w, const struct loss *loss)
 void journal_writer_continue(struct journal_writer *w, uint64_t previous_seq)
 {
 	pthread_mutex_lock(&w->lock);
-	w->previous = previous_seq;
-	save_checkpoint(w);
+	w->queue.previous = previous_seq;
+	journal_queue_save(&w->queue);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -446,7 +334,7 @@ void journal_writer_wake(struct journal_writer *w)
 void journal_writer_set_queue(struct journal_writer *w, size_t queue)
 {
 	pthread_mutex_lock(&w->lock);
-	w->limit = queue;
+	w->queue.limit = queue;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -455,36 +343,11 @@ void journal_writer_stats(struct journal_writer *w, struct journal_stats *ret)
 	pthread_mutex_lock(&w->lock);
 	*ret = (struct journal_stats){
 		.written = w->written,
-		.lost = w->lost,
-		.queue = w->size,
-		.queue_peak = w->peak,
+		.lost = w->queue.lost,
+		.queue = w->queue.size,
+		.queue_peak = w->queue.peak,
 	};
 	pthread_mutex_unlock(&w->lock);
-}
-
-static int entries_archive(struct journal_writer *w, struct archive *a)
-{
-	struct journal_entry *entry;
-	size_t count = 0;
-
-	STAILQ_FOREACH(entry, &w->entries, next)
-	count++;
-	archive_count(a, &count, SIZE_MAX);
-	if (!archive_is_reading(a)) {
-		STAILQ_FOREACH(entry, &w->entries, next)
-		journal_entry_archive(&entry, a);
-		return 0;
-	}
-	for (size_t i = 0; i < count; i++) {
-		int r;
-
-		entry = NULL;
-		r = journal_entry_archive(&entry, a);
-		if (r < 0)
-			return r;
-		queue_push(w, entry, false);
-	}
-	return 0;
 }
 
 /* Gives the thread some time to send what is queued, and then stops it. */
@@ -494,7 +357,7 @@ static void settle(struct journal_writer *w)
 	int r = 0;
 
 	wake(w);
-	while (!w->ended && !STAILQ_EMPTY(&w->entries) && r != ETIMEDOUT)
+	while (!w->ended && !STAILQ_EMPTY(&w->queue.entries) && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
 	w->abandoned = true;
 }
@@ -506,14 +369,10 @@ int journal_writer_archive(struct journal_writer *w, struct archive *a)
 	pthread_mutex_lock(&w->lock);
 	if (!archive_is_reading(a))
 		settle(w);
-	r = entries_archive(w, a);
-	ARCHIVE(a, w->dropped);
-	ARCHIVE(a, w->refused);
-	ARCHIVE(a, w->last_seq);
-	ARCHIVE(a, w->previous);
+	r = journal_queue_archive(&w->queue, a);
 	ARCHIVE(a, w->written);
-	ARCHIVE(a, w->lost);
-	save_checkpoint(w);
+	ARCHIVE(a, w->queue.lost);
+	journal_queue_save(&w->queue);
 	wake(w);
 	pthread_mutex_unlock(&w->lock);
 	return r < 0 ? r : archive_error(a);
@@ -557,9 +416,9 @@ int journal_writer_new(struct journal_writer **ret, const struct journal_writer_
 	w->send = config->send ? config->send : send_to_journald;
 	w->boot = config->boot;
 	snprintf(w->stream, sizeof(w->stream), "EXECSNOOP_STREAM=%016" PRIx64, config->stream);
-	w->checkpoint = config->checkpoint;
-	w->limit = config->queue;
-	STAILQ_INIT(&w->entries);
+	STAILQ_INIT(&w->queue.entries);
+	w->queue.checkpoint = config->checkpoint;
+	w->queue.limit = config->queue;
 	r = start_thread(w);
 	if (r < 0) {
 		journal_writer_destroy(w);
@@ -585,7 +444,7 @@ struct journal_writer *journal_writer_free(struct journal_writer *w, unsigned ti
 	while (!w->ended && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
 	w->abandoned = true;
-	w->checkpoint = NULL;
+	w->queue.checkpoint = NULL;
 	last = --w->refs == 0;
 	pthread_mutex_unlock(&w->lock);
 	if (last) {

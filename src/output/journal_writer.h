@@ -8,9 +8,7 @@
 #ifndef EXECSNOOP_JOURNAL_WRITER_H
 #define EXECSNOOP_JOURNAL_WRITER_H
 
-#include "handover/archive.h"
-#include "handover/checkpoint.h"
-#include "output/journal_entry.h"
+#include "output/journal_queue.h"
 
 struct journal_writer;
 
@@ -33,12 +31,7 @@ bool journal_writer_drops(struct journal_writer *writer, const struct loss *loss
 void journal_writer_offer(struct journal_writer *writer, struct journal_entry *entry, const struct loss *loss);
 /* There is room for an entry of that size. */
 bool journal_writer_has_room(struct journal_writer *writer, size_t size);
-/* What the owner holds for now, which is charged to the queue, and lost at a crash. first_seq: of the oldest. */
-struct journal_held {
-	size_t size;
-	uint64_t count, first_seq, last_seq;
-};
-/* It is that from now on. entry: one that was held, and is taken over to be sent; NULL: none. */
+/* What the owner holds from now on. entry: one that was held, and is taken over to be sent; NULL: none. */
 void journal_writer_set_held(struct journal_writer *writer, const struct journal_held *held,
 			     struct journal_entry *entry);
 /* A loss that a previous daemon could not report; reported before all entries that follow. */

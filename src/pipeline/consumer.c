@@ -20,6 +20,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "pipeline/epoch.h"
 #include "pipeline/skipped.h"
 #include "pipeline/trim.h"
 #include "util/clock.h"
@@ -45,7 +46,6 @@
 #define RESYNC_PAUSE_US 500000 /* between two comparisons of the table with the kernel's, while loss continues */
 #define RESYNC_DOUBLINGS_MAX 6 /* of that, while each finds something under way: up to half a minute */
 #define DEDUP_US 1000000       /* after the previous source was drained last: then ours has no more duplicates */
-#define EPOCH_STEP_NS 1000000  /* CLOCK_REALTIME moved against CLOCK_BOOTTIME: it was set, not slewed */
 
 struct consumer {
 	sd_event *event;
@@ -76,26 +76,6 @@ struct consumer {
 	unsigned resync_again; /* how many in a row wanted one more */
 };
 
-/* Clocks. */
-
-/* CLOCK_REALTIME - CLOCK_BOOTTIME, read as close together as three tries get. */
-static int64_t read_epoch(void)
-{
-	uint64_t best = UINT64_MAX;
-	int64_t epoch = 0;
-
-	for (int i = 0; i < 3; i++) {
-		uint64_t before = clock_ns(CLOCK_BOOTTIME), real = clock_ns(CLOCK_REALTIME);
-		uint64_t after = clock_ns(CLOCK_BOOTTIME);
-
-		if (after - before < best) {
-			best = after - before;
-			epoch = (int64_t)real - (int64_t)(before + (after - before) / 2);
-		}
-	}
-	return epoch;
-}
-
 static void set_epoch(struct consumer *consumer, int64_t epoch)
 {
 	consumer->epoch = epoch;
@@ -108,18 +88,8 @@ static void set_epoch(struct consumer *consumer, int64_t epoch)
  * had, to the nanosecond. */
 static void take_epoch(struct consumer *consumer, int64_t epoch)
 {
-	if (llabs(epoch - consumer->epoch) < EPOCH_STEP_NS)
+	if (epoch_is_same(epoch, consumer->epoch))
 		set_epoch(consumer, epoch);
-}
-
-/* Both clocks are slewed alike, so their distance changes by steps only; less is noise of the reading. */
-static void check_epoch(struct consumer *consumer)
-{
-	int64_t now = (int64_t)clock_ns(CLOCK_REALTIME) - (int64_t)clock_ns(CLOCK_BOOTTIME);
-
-	if (llabs(now - consumer->epoch) < EPOCH_STEP_NS)
-		return;
-	set_epoch(consumer, read_epoch());
 }
 
 __attribute__((format(printf, 3, 4))) static void send_log(struct consumer *consumer, int level, const char *format,
@@ -296,7 +266,8 @@ int consumer_drain(struct consumer *consumer)
 
 	if (!consumer->source)
 		return 0;
-	check_epoch(consumer);
+	if (!epoch_is_current(consumer->epoch))
+		set_epoch(consumer, epoch_read());
 	boot_time = clock_ns(CLOCK_BOOTTIME);
 	consumer->cut = false;
 	consumer->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
@@ -559,7 +530,7 @@ int consumer_new(struct consumer **ret, sd_event *event, struct pipeline *pipeli
 	consumer->checkpoint = checkpoint;
 	consumer->ops = ops;
 	consumer->userdata = userdata;
-	set_epoch(consumer, read_epoch());
+	set_epoch(consumer, epoch_read());
 	*ret = consumer;
 	return 0;
 }
