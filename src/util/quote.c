@@ -3,7 +3,8 @@
  * Two kinds of quoting, since exact and harmless exclude each other. Exact: '...', which every
  * POSIX shell reads the same, with all bytes as they are. Harmless: no byte that moves a terminal's
  * cursor, ends a line or changes the direction of writing; $'...' can name them all, but only newer
- * shells know it, and it is for people.
+ * shells know it, and it is for people. An older one, such as dash, reads $'...' as a dollar sign and '...', in which
+ * a backslash has no meaning: so no quote may be within, not even after a backslash.
  */
 #include "util/quote.h"
 
@@ -221,8 +222,8 @@ void text_name(struct text *text, struct bytes name)
 
 enum quotes { QUOTES_NONE, QUOTES_PLAIN, QUOTES_DOLLAR };
 
-/* Looks no further than what fits. */
-static enum quotes quotes_needed(const struct text *text, struct bytes arg)
+/* Looks no further than what fits. first: "A=b" as the first word would be an assignment. */
+static enum quotes quotes_needed(const struct text *text, struct bytes arg, bool first)
 {
 	enum quotes quotes = arg.size == 0 ? QUOTES_PLAIN : QUOTES_NONE;
 	size_t space = text_space(text);
@@ -233,16 +234,16 @@ static enum quotes quotes_needed(const struct text *text, struct bytes arg)
 
 		if (!shown)
 			return QUOTES_DOLLAR;
-		if (n == 1 && !safe[(unsigned char)arg.data[i]])
+		if (n == 1 && (!safe[(unsigned char)arg.data[i]] || (first && arg.data[i] == '=')))
 			quotes = QUOTES_PLAIN;
 		i += n;
 	}
 	return quotes;
 }
 
-static void text_arg(struct text *text, struct bytes arg)
+static void text_arg(struct text *text, struct bytes arg, bool first)
 {
-	enum quotes quotes = quotes_needed(text, arg);
+	enum quotes quotes = quotes_needed(text, arg, first);
 
 	if (quotes == QUOTES_NONE) {
 		text_name(text, arg);
@@ -259,7 +260,7 @@ static void text_arg(struct text *text, struct bytes arg)
 		if (!shown)
 			text_escape(text, p, n);
 		else if (*p == '\'')
-			text_put(text, quotes == QUOTES_DOLLAR ? "\\'" : "'\\''", quotes == QUOTES_DOLLAR ? 2 : 4);
+			text_put(text, quotes == QUOTES_DOLLAR ? "\\x27" : "'\\''", 4);
 		else if (*p == '\\' && quotes == QUOTES_DOLLAR)
 			text_put(text, "\\\\", 2);
 		else
@@ -277,6 +278,6 @@ void text_args(struct text *text, struct bytes args)
 	for (size_t at = 0; !text->cut && nulstr_next(args, &at, &arg); n++) {
 		if (n > 0)
 			text_put(text, " ", 1);
-		text_arg(text, arg);
+		text_arg(text, arg, n == 0);
 	}
 }

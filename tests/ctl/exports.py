@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ BEGIN = 1764410400 * 10**9
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "]]>", "<!--", "-->", "&amp;",
     "=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(1)", "\t=1", "\"];\n}", "\\", "a\\\"; x", "\\N", "a;b 7", "\u202eevil", "\u2028",
-    "\x1b[31m", "\x00".replace("\x00", "\x01"), "\uffff", "é漢字", "'", "''", "%s%n", "{{x}}", "${x}", "`x`", "a\r\nb", ",", "", "\x7f", "\x9b"]
+    "\x1b'; echo injected #", "\x1b[31m", "\x00".replace("\x00", "\x01"), "\uffff", "é漢字", "'", "''", "%s%n", "{{x}}", "${x}", "`x`", "a\r\nb", ",", "", "\x7f", "\x9b"]
 
 
 def stamp(ns):
@@ -82,13 +83,13 @@ class Recording:
                                                 "read_bytes": 1, "write_bytes": 2}))
 
 
-def export(recording, *arguments):
+def export(recording, *arguments, note=""):
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
         file.write("".join(line + "\n" for line in recording.lines))
         file.flush()
         done = subprocess.run([CTL, "export", "-i", file.name, "-o", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               check=False)
-    if done.returncode != 0 or done.stderr:
+    if done.returncode != 0 or done.stderr.decode() != note:
         raise AssertionError("exit %d: %s" % (done.returncode, done.stderr.decode()))
     return done.stdout.decode()  # strict: not UTF-8 fails
 
@@ -197,6 +198,44 @@ def sh_runs_the_same(recording):
     check(words.stderr == b"", words.stderr)
     folders = [e[2]["cwd"].encode() for e in recording.events if e[1] == "started"]
     check(words.stdout.split(b"\0")[:-1] == folders, "folders")
+    # A shell without $'...' stops; and without that line it still takes every word for a word.
+    lines = text.splitlines(True)
+    guards = [line for line in lines if line.startswith("[ $'")]
+    check(len(guards) == any("$'" in line for line in lines), guards)
+    for script in (text, "".join(line for line in lines if line not in guards)) if shutil.which("dash") else ():
+        words = subprocess.run(["dash"], input=b"cd() { printf '.'; return 1; }\n" + script.encode(), stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, check=False)
+        stopped = guards and script is text
+        check(not stopped or words.returncode == 1 and words.stdout.endswith(b"this shell has no $'...'\n"), words)
+        check(stopped or words.stdout == b"." * len(folders), words.stdout[:200])
+
+
+def arguments_come_back_through_a_shell(_):
+    recording = Recording(1, 0)
+    arguments = [text for text in HOSTILE if text] + ["", "A=b", "x" * 100000, "\n", "-n", "~", "*"]
+    keys = {"type": "started", "time": stamp(1), "start_time": stamp(1), "id": "b-1-1", "pid": 1, "ppid": 0, "uid": 0, "exe": "/x", "cwd": "/"}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("printf", "a b", "A=b", "it's\x1b"):
+            program = os.path.join(folder, name)
+            with open(program, "w", encoding="ascii") as f:
+                f.write("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
+            os.chmod(program, 0o755)
+            for first in (program, *([name] if name != "printf" else [])):
+                recording.lines = [json.dumps({**keys, "args": [first, *arguments]})]
+                done = subprocess.run(["bash"], input=export(recording, "sh").encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      check=False, env={**os.environ, "PATH": folder + ":" + os.environ["PATH"]})
+                check(done.stderr == b"" and done.stdout.decode().split("\0")[:-1] == arguments, first, done)
+
+
+def what_lacks_arguments_is_not_run(_):
+    recording = Recording(1, 0)
+    recording.lines = [json.dumps({"type": "started", "time": stamp(1), "start_time": stamp(1), "id": "b-1-1", "pid": 1, "ppid": 0, "uid": 0,
+                                   "exe": "/usr/bin/cc", "args": ["cc", "-c", "a.c", "new\nline"], "args_truncated": True, "cwd": "/"})]
+    note = "execsnoopctl: of 1 programs not all arguments are known, see args_limit in execsnoopd.conf(5)\n"
+    for name, wanted in (("sh", "# not all arguments: cd / && cc -c a.c $'new\\nline'\n"), ("compile-commands", "[\n]\n")):
+        text = export(recording, name, note=note)
+        check(text.endswith(wanted), name, text)
+    check("line' ..." in json.loads(export(recording, "chrome", note=note))["traceEvents"][-1]["args"]["command"], "chrome")
 
 
 def svg_is_xml_without_foreign_elements(recording):
@@ -284,6 +323,7 @@ COMPILATIONS = [
      [(["/usr/bin/arm-linux-gnueabi-gcc-12", "-c", "-include", "h.c", "m.c"], "/src/m.c", None)]),
     (["clang", "-cc1", "-emit-obj", "z.c"], None, []),
     (["notacc", "-c", "z.c"], None, []),
+    (["g++", "-o", "h.gch", "h.hpp"], None, [(["/usr/bin/g++", "-o", "h.gch", "h.hpp"], "/src/h.hpp", "/src/h.gch")]),
     (["gcc", "-O2", "-c", "-o", "a.o", "a.c"], None, []),
 ]
 
@@ -303,7 +343,7 @@ def compile_commands_are_those_of_drivers(_):
     check(got == wanted, "got", got, "wanted", wanted)
 
 
-TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, folded_searches_are_counted,
+TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, arguments_come_back_through_a_shell, what_lacks_arguments_is_not_run, folded_searches_are_counted,
          compile_commands_are_those_of_drivers]
 
 

@@ -38,7 +38,7 @@ TEST(long_message_is_cut_between_characters)
 	process.image.args = ARGS("€\xff\x01\"'\\");
 	for (size_t size = 1; size < 100; size++)
 		message_of(&event, size);
-	CHECK_STR(message_of(&event, 100), "curl[22022] started by bash[15785]: $'€\\xff\\x01\"\\'\\\\'");
+	CHECK_STR(message_of(&event, 100), "curl[22022] started by bash[15785]: $'€\\xff\\x01\"\\x27\\\\'");
 }
 
 TEST(message_has_no_terminal_controls)

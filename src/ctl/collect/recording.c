@@ -247,6 +247,7 @@ static int copy_strings(struct program *program, const struct parsed *parsed)
 	const struct image *image = &parsed->process.image;
 
 	free_strings(program);
+	program->args_truncated = image->args_truncated;
 	if (copy(&program->id, parsed->id) < 0 || copy(&program->args, image->args) < 0 ||
 	    copy(&program->exe, image->exe) < 0 || copy(&program->filename, image->filename) < 0 ||
 	    copy(&program->cwd, image->cwd) < 0 || copy(&program->comm, parsed->process.comm) < 0 ||
@@ -339,14 +340,16 @@ static int add_program(struct recording *recording, struct process_entry *entry,
 	program->exec_time = event->type == EVENT_STARTED && !program->background ? event->time : 0;
 	program->start = start_of(entry, event, program);
 	link_program(recording, entry, program);
+	recording->truncated += program->args_truncated;
 	if (program->exec_time > 0)
 		widen(recording, program->start);
 	return 0;
 }
 
 /* The first exec of a process that was reported as `forked`. */
-static int set_program(struct program *program, const struct parsed *parsed)
+static int set_program(struct recording *recording, struct program *program, const struct parsed *parsed)
 {
+	recording->truncated += parsed->process.image.args_truncated;
 	program->has_exec = true;
 	program->exec_time = parsed->event.time;
 	return copy_strings(program, parsed);
@@ -361,7 +364,7 @@ static int add_start(struct recording *recording, struct process_entry *entry, c
 	if (entry->last && (event->snapshot || event->source == SOURCE_PROC || event->type == EVENT_FORKED))
 		return 0;
 	if (entry->last && !entry->last->has_exec)
-		return set_program(entry->last, parsed);
+		return set_program(recording, entry->last, parsed);
 	return add_program(recording, entry, parsed);
 }
 
@@ -404,6 +407,7 @@ static int add_failure(struct recording *recording, struct process_entry *entry,
 	failure->time = parsed->event.time;
 	failure->error = parsed->event.error;
 	failure->pid = parsed->process.tgid;
+	failure->args_truncated = image->args_truncated;
 	entry->failure = failure;
 	STAILQ_INSERT_TAIL(&recording->failures, failure, in_order);
 	recording->failure_count++;
@@ -533,7 +537,16 @@ void program_command(struct text *text, const struct program *program)
 {
 	const struct process process = {
 		.comm = program->comm,
-		.image = { .args = program->args, .exe = program->exe, .filename = program->filename },
+		.image = { .args = program->args, .exe = program->exe, .args_truncated = program->args_truncated },
+	};
+
+	text_command(text, &process);
+}
+
+void failure_command(struct text *text, const struct failure *failure)
+{
+	const struct process process = {
+		.image = { .args = failure->args, .args_truncated = failure->args_truncated },
 	};
 
 	text_command(text, &process);

@@ -35,6 +35,7 @@ struct program {
 	uint32_t pid, ppid, uid;
 	bool has_exec;	 /* else a fork that runs what its parent ran */
 	bool background; /* it was there before, and nothing happened to it */
+	bool args_truncated;
 	uint64_t cpu_user_ns, cpu_system_ns, rss, read_bytes, written_bytes;
 	uint64_t alone_ns;	      /* see alone.h */
 	uint64_t path_ns, path_start; /* see critical_path.h */
@@ -52,6 +53,7 @@ struct failure {
 	int error; /* positive errno */
 	uint32_t pid;
 	bool search; /* another file of that name was tried next: execvp(3) searches PATH */
+	bool args_truncated;
 	struct bytes filename, args, cwd;
 };
 
@@ -62,6 +64,7 @@ struct recording {
 	struct program_list programs; /* parents first, as far as events come in order */
 	struct failure_list failures;
 	size_t count, failure_count, search_count;
+	size_t truncated;    /* programs that have not all of their arguments */
 	uint64_t lost;	     /* events */
 	uint64_t begin, end; /* of all that is in it; 0: nothing is */
 	struct process_table *processes;
@@ -82,6 +85,7 @@ size_t recording_running(const struct recording *recording);
 struct bytes program_name(const struct program *program);
 /* The command line for people. */
 void program_command(struct text *text, const struct program *program);
+void failure_command(struct text *text, const struct failure *failure);
 bool program_failed(const struct program *program);
 
 /* The file name after the last slash. */

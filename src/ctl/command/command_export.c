@@ -21,6 +21,15 @@ static int read_all(const struct options *options, struct event_source *source, 
 	return r;
 }
 
+void warn_truncated(const struct recording *recording)
+{
+	if (recording->truncated > 0)
+		fprintf(stderr,
+			"execsnoopctl: of %zu programs not all arguments are known, see args_limit in "
+			"execsnoopd.conf(5)\n",
+			recording->truncated);
+}
+
 static int print(const struct options *options, export_function *write, struct recording *recording)
 {
 	const struct export_options export = { .weight = (enum weight)options->weight, .utc = options->view.utc };
@@ -61,6 +70,7 @@ static int export(struct options *options, const char *format)
 	recording_close(recording);
 	if (recording->count == 0 && recording->failure_count == 0)
 		return CTL_NOTHING;
+	warn_truncated(recording);
 	r = print(options, write, recording);
 	return r == CTL_OK && source->bad > 0 ? CTL_DATA : r;
 }

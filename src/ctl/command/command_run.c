@@ -238,6 +238,7 @@ static int run_released(struct run *run)
 		read_signals(run);
 	}
 	recording_close(run->recording);
+	warn_truncated(run->recording);
 	write_output(run);
 	if (!run->options->quiet)
 		report(run);

@@ -18,6 +18,10 @@ extern const struct command commands[];
 /* NULL: there is none of this name. */
 const struct command *command_find(const char *name);
 
+struct recording;
+/* On standard error. */
+void warn_truncated(const struct recording *recording);
+
 int command_watch(struct options *options);
 int command_log(struct options *options);
 int command_show(struct options *options);

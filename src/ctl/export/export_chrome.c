@@ -88,7 +88,7 @@ static void put_failure(FILE *out, const struct recording *recording, const stru
 	fprintf(out, ",\"cat\":\"%s\",\"cname\":\"%s\",\"args\":{\"pid\":%" PRIu32,
 		failure->search ? "search" : "failure", failure->search ? "grey" : "yellow", failure->pid);
 	text_begin(&text, words, sizeof(words));
-	text_args(&text, failure->args);
+	failure_command(&text, failure);
 	put_text(out, "command", bytes_of(words));
 	put_text(out, "cwd", failure->cwd);
 	fputs("}}", out);

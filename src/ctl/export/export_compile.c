@@ -2,7 +2,8 @@
 /*
  * compile_commands.json (clang.llvm.org/docs/JSONCompilationDatabase.html): an entry for each source that a compiler's
  * driver was given, with the arguments that it had. What the driver runs (cc1, as, another driver) has none, and a
- * wrapper such as ccache is left out before it. Runs that only preprocess have none.
+ * wrapper such as ccache is left out before it. Runs that only preprocess have none, nor have those of which not all
+ * arguments are known.
  */
 #include <errno.h>
 #include <fnmatch.h>
@@ -96,9 +97,10 @@ static bool is_below_a_compiler(const struct program *program)
 
 static bool is_source(struct bytes argument)
 {
-	static const char *const extensions[] = { "c",	"C", "cc",  "cp",  "cpp", "cxx", "c++", "CPP", "m",
-						  "mm", "M", "i",   "ii",  "mi",  "mii", "S",	"s",   "sx",
-						  "f",	"F", "for", "f90", "F90", "f95", "cu",	NULL };
+	static const char *const extensions[] = { "c",	"C",  "cc",  "cp",  "cpp", "cxx", "c++", "CPP", "m",
+						  "mm", "M",  "i",   "ii",  "mi",  "mii", "S",	 "s",	"sx",
+						  "f",	"F",  "for", "f90", "F90", "f95", "cu",	 "h",	"H",
+						  "hh", "hp", "hpp", "hxx", "HPP", "h++", "tcc", NULL };
 	const char *dot = argument.size > 0 ? memrchr(argument.data, '.', argument.size) : NULL;
 
 	if (!dot || argument.data[0] == '-' || argument.data[0] == '@')
@@ -221,7 +223,7 @@ static int put_program(FILE *out, const struct program *program, size_t *entries
 	struct bytes argument, output;
 	bool is_value = false;
 
-	if (!get_compilation(program, &compilation) || is_below_a_compiler(program) ||
+	if (program->args_truncated || !get_compilation(program, &compilation) || is_below_a_compiler(program) ||
 	    count_sources(&compilation, &output) == 0)
 		return 0;
 	for (size_t at = 0; nulstr_next(compilation.rest, &at, &argument);) {

@@ -83,7 +83,7 @@ static int put_failure(struct html *html, const struct failure *failure)
 	fprintf(html->out, ",%d,", failure->search);
 	put_json(html->out, failure->filename);
 	text_begin(&text, command, sizeof(command));
-	text_args(&text, failure->args);
+	failure_command(&text, failure);
 	fputc(',', html->out);
 	put_json(html->out, bytes_of(command));
 	fputc(']', html->out);

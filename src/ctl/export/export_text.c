@@ -5,6 +5,7 @@
 
 #include "ctl/export/export.h"
 #include "ctl/export/markup.h"
+#include "ctl/text/event_text.h"
 
 /* Each byte of the longest command line of Linux is four when it is shown: more than that is cut. */
 #define COMMAND_SIZE (64U << 10)
@@ -49,7 +50,7 @@ static void put_csv_failure(FILE *out, const struct failure *failure, char *comm
 	struct text text;
 
 	text_begin(&text, command, COMMAND_SIZE);
-	text_args(&text, failure->args);
+	failure_command(&text, failure);
 	event_time_format(time, failure->time);
 	fprintf(out, "%s,%s,0,%" PRIu32 ",,", time, time, failure->pid);
 	put_field(out, bytes_of(name ? name : "error"));
@@ -80,34 +81,18 @@ int export_csv(FILE *out, struct recording *recording, const struct export_optio
 	return ferror(out) ? -EIO : 0;
 }
 
-/* A line that, in a shell, runs the program again where it ran. */
-static int put_sh(FILE *out, const struct program *program)
-{
-	size_t size = 4 * (program->args.size + program->cwd.size) + 64;
-	_cleanup_free_ char *buffer = malloc(size);
-	struct text text;
-
-	if (!buffer)
-		return -ENOMEM;
-	text_begin(&text, buffer, size);
-	if (program->cwd.size > 0) {
-		text_string(&text, "cd ");
-		/* The string has its NUL after it. */
-		text_args(&text, (struct bytes){ program->cwd.data, program->cwd.size + 1 });
-		text_string(&text, " && ");
-	}
-	text_args(&text, program->args);
-	fprintf(out, "%s\n", buffer);
-	return 0;
-}
-
 int export_sh(FILE *out, struct recording *recording, const struct export_options *options)
 {
 	const struct program *program;
+	bool guarded = false;
 
 	STAILQ_FOREACH(program, &recording->programs, in_order)
-	if (program->args.size > 0 && program->exec_time > 0 && put_sh(out, program) < 0)
-		return -ENOMEM;
+	{
+		const struct image image = { .args = program->args, .args_truncated = program->args_truncated };
+
+		if (program->args.size > 0 && program->exec_time > 0 && put_sh(out, program->cwd, &image, &guarded) < 0)
+			return -ENOMEM;
+	}
 	return ferror(out) ? -EIO : 0;
 }
 

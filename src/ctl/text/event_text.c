@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/text/event_text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "util/cleanup.h"
 
 #define USERS_MAX 64
 
@@ -24,6 +27,32 @@ void text_command(struct text *text, const struct process *process)
 		text_name(text, process->comm);
 		text_string(text, "]");
 	}
+}
+
+int put_sh(FILE *out, struct bytes cwd, const struct image *image, bool *guarded)
+{
+	/* Each byte is four at most, and the quotes of an argument are no more than those of its NUL. */
+	size_t size = 4 * (image->args.size + cwd.size) + 64;
+	_cleanup_free_ char *line = malloc(size), *folder = strndup(cwd.size > 0 ? cwd.data : "", cwd.size);
+	struct text text;
+
+	if (!line || !folder)
+		return -ENOMEM;
+	text_begin(&text, line, size);
+	if (image->args_truncated)
+		text_string(&text, "# not all arguments: ");
+	if (cwd.size > 0) {
+		text_string(&text, "cd ");
+		text_args(&text, (struct bytes){ folder, cwd.size + 1 });
+		text_string(&text, " && ");
+	}
+	text_args(&text, image->args);
+	if (!*guarded && strstr(line, "$'")) {
+		fputs("[ $'\\x41' = A ] || { echo \"this shell has no \\$'...'\" >&2; exit 1; }\n", out);
+		*guarded = true;
+	}
+	fprintf(out, "%s\n", line);
+	return 0;
 }
 
 /* getpwuid(3) may read a file each time; most events are of few users. */

@@ -5,12 +5,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "model/process.h"
 #include "util/quote.h"
 
 /* The command line for people, or what there is instead. */
 void text_command(struct text *text, const struct process *process);
+/*
+ * A line that, in a shell, runs the command again where it ran: "cd CWD && ARG ..."; a comment, if not all of its
+ * arguments are known. Before the first line that needs $'...', a shell without it ends with an error. *guarded: that
+ * was written. 0 or -ENOMEM.
+ */
+int put_sh(FILE *out, struct bytes cwd, const struct image *image, bool *guarded);
 /* The name of a user, or the number. */
 void text_user(struct text *text, uint32_t uid, bool numeric);
 /* "2026-11-29 10:02:11.204", local or UTC; date: with the day. */

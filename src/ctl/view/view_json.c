@@ -8,13 +8,14 @@
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
+#include "ctl/text/event_text.h"
 #include "output/json.h"
-#include "util/quote.h"
 #include "util/utf8.h"
 
 struct view_json {
 	const struct terminal *terminal;
 	struct json *json;
+	bool guarded; /* see put_sh() */
 };
 
 int view_json_new(struct view_json **ret, const struct terminal *terminal)
@@ -210,28 +211,10 @@ int view_json_pretty(struct view_json *view, const struct parsed *parsed)
 int view_sh_event(struct view_json *view, const struct parsed *parsed)
 {
 	const struct image *image = &parsed->process.image;
-	size_t size = 4 * (image->args.size + image->cwd.size) + 64;
-	_cleanup_free_ char *buffer = malloc(size);
-	struct text text;
 
-	if (!buffer)
-		return -ENOMEM;
 	if (parsed->event.type == EVENT_LOST)
 		fprintf(view->terminal->out, "# %" PRIu64 " lost\n", parsed->event.lost.count);
-	if (image->args.size == 0)
-		return written(view);
-	text_begin(&text, buffer, size);
-	if (image->cwd.size > 0) {
-		char *cwd = strndup(image->cwd.data, image->cwd.size);
-
-		if (!cwd)
-			return -ENOMEM;
-		text_string(&text, "cd ");
-		text_args(&text, (struct bytes){ cwd, image->cwd.size + 1 });
-		text_string(&text, " && ");
-		free(cwd);
-	}
-	text_args(&text, image->args);
-	fprintf(view->terminal->out, "%s\n", buffer);
+	if (image->args.size > 0 && put_sh(view->terminal->out, image->cwd, image, &view->guarded) < 0)
+		return -ENOMEM;
 	return written(view);
 }
