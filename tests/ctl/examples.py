@@ -59,7 +59,8 @@ def problem(line, folder):
     if code != USAGE:
         return f"with an option that is none, the status is {code}"
     if words and words[0] in READERS:
-        code, message = status([*words, "-D", folder, "--no-pager"], folder)
+        source = [] if "-i" in words else ["-D", folder]
+        code, message = status([*words, *source, "--no-pager"], folder)
         if code == USAGE:
             return message
     return None

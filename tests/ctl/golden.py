@@ -12,9 +12,10 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CTL = os.path.abspath(os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl"))
-STATS = os.path.join(HERE, "stats.json")
-RECORDING = os.path.join(HERE, "recording.json")
-HOSTILE = os.path.join(HERE, "hostile.json")
+# In the folder in which the commands run, so that messages are the same everywhere.
+STATS = "stats.json"
+RECORDING = "recording.json"
+HOSTILE = "hostile.json"
 SINCE = ["-S", "2026-11-29"]
 VIEWS = {
     "watch": ["watch"],
@@ -122,7 +123,8 @@ def answered(command, line, width, locale, color):
 def printed(view, width, locale, color):
     if isinstance(view, tuple):
         return answered(*view, width, locale, color)
-    return run([CTL, view[0], "-i", RECORDING, "--numeric", f"--color={color}", *view[1:]], width, locale)
+    source = [] if view[0] == "diff" or "-i" in view else ["-i", RECORDING]
+    return run([CTL, view[0], *source, "--numeric", f"--color={color}", *view[1:]], width, locale)
 
 
 def cases():

@@ -14,7 +14,8 @@ import journal
 from journal import CTL, recording, run, test, write
 
 GOOD = '{"type":"exited","seq":1,"time":"2026-11-29T10:00:00.000000000Z","pid":1,"uid":0,"comm":"a","exit_code":0,"later_key":{"a":[1]}}\n'
-COMMANDS = (["log"], ["log", "-r", "-n", "2"], ["stats"], ["tree"], ["verify"], ["top", "-b"], ["watch"])
+COMMANDS = (["log"], ["log", "-r", "-n", "2"], ["stats"], ["tree"], ["verify"], ["top", "-b"], ["watch"], ["show", "1"], ["show", "77"], ["cat"], ["plot"],
+            ["export", "-o", "csv"], ["export", "-o", "csv", "nothing-of-this-name"], ["log", "nothing-of-this-name"], ["tree", "-S", "2026-11-29"])
 
 
 def file_of(folder, content):
@@ -67,8 +68,61 @@ def line_that_is_too_long_is_reported(folder):
 @test
 def what_is_no_file_is_reported(folder):
     assert "Is a directory" in run("log", "-i", folder, status=71)
-    assert "No such file" in run("log", "-i", f"{folder}/none", status=None)
+    for command in COMMANDS:
+        assert "No such file" in run(*command, "-i", f"{folder}/none", status=71), command
     assert "Input/output error" in run("log", "-i", "/proc/self/mem", status=65)
+
+
+def unknown(kind, seq):
+    return json.dumps({"type": kind, "seq": seq, "time": "2026-11-29T10:00:00.000000000Z", "pid": 1, "id": "a-1-1"}) + "\n"
+
+
+@test
+def unknown_type_is_reported_once_with_a_count(folder):
+    path = file_of(folder, GOOD + unknown("renamed\033[31m", 2) + GOOD.replace(":1,", ":3,", 1) + unknown("ptraced", 4) + "".join(unknown("ptraced", i) for i in range(5, 41)))
+    for command in COMMANDS:
+        # The only program has no id, and is shown by name only.
+        nothing = "nothing-of-this-name" in command or command[0] in ("show", "tree", "plot", "export")
+        out = run(*command, "-i", path, status=1 if nothing else 0)
+        if command == ["cat"]:
+            assert "no type" not in out and out.count('"ptraced"') == 37, out
+            continue
+        assert out.count("is no type of event") == 2 and f'{path}:4: "ptraced" is no type' in out and f"{path}:2: " in out, (command, out)
+        assert '36 more events of the type "ptraced"' in out and out.count("more event") == 1 and "\033" not in out, (command, out)
+
+
+@test
+def many_unknown_types_are_few_lines(folder):
+    out = run("stats", "-i", file_of(folder, GOOD + "".join(unknown(f"type{i}", i) for i in range(2, 1000))))
+    assert out.count("is no type of event") == 8 and "990 more events of other unknown types" in out, out
+
+
+@test
+def unknown_types_pass_as_json(folder):
+    lines = [GOOD, unknown("ptraced", 2), GOOD.replace(":1,", ":3,", 1)]
+    path = file_of(folder, "".join(lines))
+    for command in (["log"], ["watch"], ["cat"]):
+        assert run(*command, "-i", path, "-o", "json") == "".join(lines), command
+        # No filter can be asked about it.
+        out = run(*command, "-i", path, "-o", "json", "a")
+        assert command == ["cat"] or ("ptraced" in out and '"type":"ptraced"' not in out), (command, out)
+
+
+@test
+def unknown_type_has_a_number_for_verify(folder):
+    lines = ['{"type":"subscribed"}\n', GOOD.replace("1,", '1,"snapshot":true,', 1), '{"type":"live","stream":"a","last_seq":0}\n', GOOD, unknown("ptraced", 2), GOOD.replace(":1,", ":3,", 1)]
+    assert "complete" in run("verify", "-i", file_of(folder, "".join(lines)))
+    assert "seq 2" in run("verify", "-i", file_of(folder, "".join(lines[:4] + lines[5:])), status=1)
+
+
+@test
+def unknown_type_of_a_journal_is_reported(folder):
+    events = [event for event in recording() if event["type"] == "exited"][:4]
+    events[2]["type"] = "ptraced"
+    write(f"{folder}/a.journal", events)
+    for command in (["log"], ["stats"], ["log", "-r"], ["cat"], ["log", "-o", "json"]):
+        out = run(*command, "-D", folder)
+        assert f'{folder}: seq {events[2]["seq"]}: "ptraced" is no type' in out, (command, out)
 
 
 @test

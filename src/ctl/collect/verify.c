@@ -201,9 +201,15 @@ static int add_event(struct verify_stream *stream, const struct parsed *parsed)
 			 event->time);
 }
 
+/* Events of a later version are numbered like all others. */
+static bool has_number(const struct parsed *parsed)
+{
+	return parsed->event.type < EVENT_LIVE || (parsed->event.type == EVENT_TYPE_MAX && parsed_has(parsed, KEY_SEQ));
+}
+
 int verify_add(struct verify *v, const struct parsed *parsed)
 {
-	bool is_entry = parsed->event.type < EVENT_LIVE;
+	bool is_entry = has_number(parsed);
 
 	if (parsed->event.type == EVENT_LIVE)
 		return begin_stream(v, parsed, true);

@@ -39,7 +39,6 @@ struct cat {
 	bool answered;		     /* the daemon has accepted the subscription */
 	bool was_answered;	     /* it once did */
 	bool drained;		     /* all that could be read was read */
-	size_t bad;
 	struct retry daemon, peer;
 	/* What waits for the reader: it has arrived when so many bytes have. */
 	struct cat_position sent, arrived, stored;
@@ -66,8 +65,6 @@ static bool waits_for_daemon(const struct cat *cat)
 
 static void disconnect(struct cat *cat)
 {
-	if (cat->source)
-		cat->bad += cat->source->bad;
 	cat->source = source_free(cat->source);
 	cat->answered = false;
 	cat->ack_size = 0;
@@ -123,6 +120,7 @@ static int connect_daemon(struct cat *cat)
 	r = source_subscribe(&cat->source, cat->options->socket, request);
 	if (r < 0)
 		return daemon_failed(cat, r);
+	cat->source->passes_unknown = cat->options->format == FORMAT_JSON;
 	cat->drained = true;
 	return 0;
 }
@@ -464,7 +462,7 @@ static int exit_status(const struct cat *cat, int r)
 		return CTL_USAGE;
 	if (r != -EINTR && r != -EPIPE)
 		return options_status(r);
-	return cat->bad > 0 ? CTL_DATA : CTL_OK;
+	return CTL_OK;
 }
 
 int cat_stream(struct options *options)

@@ -19,6 +19,7 @@ static int cat_source(struct options *options)
 		r = options_open(options, true, true, &source);
 	if (r > 0)
 		return r;
+	source->passes_unknown = !options->from_journal && options->format == FORMAT_JSON;
 	catch_signals();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (!interrupted && (r = source_next(source, &parsed)) > 0) {
@@ -26,13 +27,13 @@ static int cat_source(struct options *options)
 			r = -EPROTO;
 			break;
 		}
-		if (parsed->event.type != EVENT_TYPE_MAX && !query_pass(options->query, parsed))
+		if (parsed->event.type == EVENT_TYPE_MAX ? !parsed->line.data : !query_pass(options->query, parsed))
 			continue;
 		r = lines_print(&lines, parsed);
 		if (r < 0)
 			break;
 	}
-	r = lines_close(&lines, source, r);
+	r = lines_close(&lines, r);
 	return r == CTL_NOTHING && interrupted ? CTL_OK : r;
 }
 

@@ -69,7 +69,7 @@ static int choose(const char *name, struct options *side, char *match, size_t si
 }
 
 /* An exit status, or 0. */
-static int read_side(const struct options *options, const char *name, struct groups *groups, bool *bad_lines)
+static int read_side(const struct options *options, const char *name, struct groups *groups)
 {
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	struct options side = *options;
@@ -87,7 +87,6 @@ static int read_side(const struct options *options, const char *name, struct gro
 		if (groups_add(groups, parsed) < 0)
 			return CTL_FAILED;
 	}
-	*bad_lines |= source->bad > 0;
 	return r < 0 ? CTL_FAILED : 0;
 }
 
@@ -123,7 +122,6 @@ int command_diff(struct options *options)
 						  .max = GROUPS };
 	struct groups *groups[2] = { NULL, NULL };
 	char **names = options->arguments;
-	bool bad_lines = false;
 	int r = 0;
 
 	if (!names[0] || !names[1]) {
@@ -133,10 +131,10 @@ int command_diff(struct options *options)
 	options->arguments += 2;
 	r = options_add_programs(options);
 	for (int i = 0; i < 2 && r == 0; i++)
-		r = groups_new(&groups[i], &by) < 0 ? CTL_FAILED : read_side(options, names[i], groups[i], &bad_lines);
+		r = groups_new(&groups[i], &by) < 0 ? CTL_FAILED : read_side(options, names[i], groups[i]);
 	if (r == 0)
 		r = show(options, groups, names);
 	groups_free(groups[0]);
 	groups_free(groups[1]);
-	return bad_lines && r <= CTL_NOTHING ? CTL_DATA : r;
+	return r;
 }

@@ -71,8 +71,7 @@ static int export(struct options *options, const char *format)
 	if (recording->count == 0 && recording->failure_count == 0)
 		return CTL_NOTHING;
 	warn_truncated(recording);
-	r = print(options, write, recording);
-	return r == CTL_OK && source->bad > 0 ? CTL_DATA : r;
+	return print(options, write, recording);
 }
 
 int command_export(struct options *options)

@@ -73,7 +73,9 @@ static bool has_line(const struct options *options, const struct parsed *parsed)
 {
 	enum event_type type = parsed->event.type;
 
-	return options->events ? type != EVENT_LIVE : type == EVENT_EXITED || type == EVENT_ERROR || type == EVENT_LOST;
+	return options->events
+		       ? type != EVENT_LIVE
+		       : type == EVENT_EXITED || type == EVENT_ERROR || type == EVENT_LOST || type == EVENT_TYPE_MAX;
 }
 
 /* Those that have started and not ended. Read backwards, a start comes after its end. */
@@ -125,8 +127,12 @@ static int read_event(struct reading *reading, const struct parsed *parsed)
 	struct lines *lines = reading->lines;
 	int r;
 
-	if (!query_pass(lines->options->query, parsed) || parsed->event.snapshot)
+	if (source_is_unknown(parsed)) {
+		if (!reading->source->passes_unknown || !parsed->line.data)
+			return 0;
+	} else if (!query_pass(lines->options->query, parsed) || parsed->event.snapshot) {
 		return 0;
+	}
 	if (reading->running) {
 		r = remember(reading->running, parsed);
 		if (r < 0)
@@ -219,13 +225,14 @@ int command_log(struct options *options)
 		r = lines_open(&lines, options, !options->follow);
 	if (r > 0)
 		return r;
+	source->passes_unknown = stream && lines_pass_unknown(options);
 	if (!options->events && !options->follow && history_new(&running, true) < 0)
 		return CTL_FAILED;
 	if (options->format == FORMAT_SHORT)
 		view_line_head(lines.view);
 	reading = (struct reading){ .lines = &lines, .source = source, .running = running };
 	r = print_log(&reading, stream, reverse);
-	r = lines_close(&lines, source, r);
+	r = lines_close(&lines, r);
 	die_of_signal();
 	return r;
 }

@@ -343,7 +343,7 @@ static int show_one(struct show *show, const char *name)
 	int r = find(show, name, &life, &others);
 
 	if (r < 0)
-		return CTL_FAILED;
+		return options_file_status(r);
 	if (!life || !life->json) {
 		fprintf(stderr, "execsnoopctl: no event of a process %s is known\n", name);
 		return CTL_NOTHING;
@@ -389,7 +389,7 @@ int command_show(struct options *options)
 		if (terminal_close(&show.terminal) < 0)
 			status = CTL_FAILED;
 	} else {
-		status = r == -EACCES ? CTL_NOPERM : CTL_UNAVAILABLE;
+		status = options->input ? options_file_status(r) : options_status(r);
 	}
 	history_free(show.history);
 	event_parser_free(show.parser);

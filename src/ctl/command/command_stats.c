@@ -89,7 +89,5 @@ int command_stats(struct options *options)
 		fprintf(stderr, "execsnoopctl: standard output: %s\n", strerror(-closed));
 		return CTL_FAILED;
 	}
-	if (source->bad > 0)
-		return CTL_DATA;
 	return stats.first_ns > 0 ? CTL_OK : CTL_NOTHING;
 }

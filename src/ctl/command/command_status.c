@@ -29,7 +29,7 @@ int command_status(struct options *options)
 	int r = source_open_socket(&source, options->socket, "{\"stats\":true}\n");
 
 	if (r < 0)
-		return r == -EACCES ? CTL_NOPERM : CTL_UNAVAILABLE;
+		return options_status(r);
 	terminal_open(&terminal, options->color, false, options->full);
 	while (shown < hosts && (r = source_next(source, &parsed)) > 0 && bytes_equal(parsed->type, BYTES("stats"))) {
 		r = show(options, &terminal, parsed);

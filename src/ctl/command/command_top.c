@@ -348,7 +348,7 @@ static int run_file(struct top *top)
 			return CTL_FAILED;
 		print(top, n == 0);
 	}
-	return top->source->bad > 0 ? CTL_DATA : last > 0 ? CTL_OK : CTL_NOTHING;
+	return last > 0 ? CTL_OK : CTL_NOTHING;
 }
 
 int command_top(struct options *options)

@@ -96,7 +96,5 @@ int command_tree(struct options *options)
 		fprintf(stderr, "execsnoopctl: %s\n", strerror(r < 0 ? -r : -closed));
 		return CTL_FAILED;
 	}
-	if (source->bad > 0)
-		return CTL_DATA;
 	return r > 0 ? CTL_OK : CTL_NOTHING;
 }

@@ -36,10 +36,13 @@ static int show_due(struct lines *lines, struct merge *merge, uint64_t now_ns)
 	return r;
 }
 
-static int watch_event(struct lines *lines, struct merge *merge, const struct parsed *parsed)
+static int watch_event(struct lines *lines, const struct event_source *source, struct merge *merge,
+		       const struct parsed *parsed)
 {
 	int r = 0;
 
+	if (source_is_unknown(parsed))
+		return source->passes_unknown ? lines_print(lines, parsed) : 0;
 	query_follow(lines->options->query, parsed);
 	if (parsed->event.type == EVENT_LIVE || parsed->event.type == EVENT_TYPE_MAX || parsed->event.snapshot)
 		return 0;
@@ -87,7 +90,7 @@ static int follow(struct lines *lines, struct event_source *source, struct merge
 		/* On an idle machine, too, it is seen that watch runs. */
 		if (lines->options->format == FORMAT_SHORT)
 			view_line_head(lines->view);
-		r = watch_event(lines, merge, parsed);
+		r = watch_event(lines, source, merge, parsed);
 		if (r < 0)
 			return r;
 	}
@@ -116,11 +119,12 @@ int command_watch(struct options *options)
 		r = lines_open(&lines, options, false);
 	if (r > 0)
 		return r;
+	source->passes_unknown = !options->from_journal && lines_pass_unknown(options);
 	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
 	catch_signals();
 	r = follow(&lines, source, merge);
 	ended = r == 0 && source_is_daemon(options);
-	r = lines_close(&lines, source, r);
+	r = lines_close(&lines, r);
 	die_of_signal();
 	if (ended)
 		fputs("execsnoopctl: the daemon ended the connection\n", stderr);

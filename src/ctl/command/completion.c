@@ -5,7 +5,7 @@
  *
  *	command NAME ARGUMENTS HELP
  *	option LETTER --NAME ARGUMENT VALUES COMMANDS HELP	an ARGUMENT in brackets may be omitted
- *	formats COMMAND VALUES					of --output, where they are not those of the option
+ *	formats COMMAND VALUES					of --output, of commands that have any
  *	key NAME						of KEY=VALUE
  *
  * COMMANDS: those that take the option; "-": all. VALUES: words, or one of @file, @directory, @user, @unit, @host.
@@ -14,66 +14,12 @@
 #include <string.h>
 
 #include "ctl/command/commands.h"
+#include "ctl/command/option_commands.h"
 #include "ctl/command/options_table.h"
 #include "ctl/export/export.h"
 #include "ctl/view/view_line.h"
 
-#define EVENTS "watch log top stats run export plot diff cat"
-#define PAST "log show tree stats export plot diff verify"
-#define LINES "watch log cat"
 #define EXPORTS "run export plot"
-
-/* All others are for every command. */
-static const struct {
-	const char *options, *commands;
-} restricted[] = {
-	{ "directory file namespace merge-hosts since until boot", PAST },
-	{ "input", "watch top " PAST " metrics" },
-	{ "socket", "watch log show tree top run cat status metrics" },
-	{ "host", "watch top tree status cat" },
-	{ "type unit uid pid tree container args grep failed slower cpu", EVENTS " tree" },
-	{ "lines", "watch log top stats diff" },
-	{ "reverse follow", "log" },
-	{ "at", "tree" },
-	{ "output", "watch log top stats status metrics cat " EXPORTS },
-	{ "by sort", "top stats" },
-	{ "delay batch", "top" },
-	{ "weight", EXPORTS },
-	{ "write", EXPORTS },
-	{ "wait scope", "run" },
-	{ "columns", LINES },
-	{ "merge", "watch" },
-	{ "json", "status" },
-	{ "http", "metrics" },
-	{ "name connect cursor-file", "cat" },
-};
-
-static const struct {
-	const char *command, *values;
-} formats[] = {
-	{ "stats", "json csv" },
-	{ "top", "json" },
-	{ "status", "json" },
-	{ "metrics", "@file" },
-};
-
-static bool has_word(const char *words, const char *word)
-{
-	size_t size = strlen(word);
-
-	for (const char *at = words; (at = strstr(at, word)); at += size)
-		if ((at == words || at[-1] == ' ') && (at[size] == ' ' || at[size] == '\0'))
-			return true;
-	return false;
-}
-
-static const char *commands_of(const char *option)
-{
-	for (size_t i = 0; i < sizeof(restricted) / sizeof(restricted[0]); i++)
-		if (has_word(restricted[i].options, option))
-			return restricted[i].commands;
-	return "-";
-}
 
 static void print_values(const struct option_row *row)
 {
@@ -94,9 +40,11 @@ static void print_formats(void)
 {
 	const char *name;
 
-	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
-		printf("formats\t%s\t%s\n", formats[i].command, formats[i].values);
 	for (const struct command *command = commands; command->name; command++) {
+		const char *values = command_formats(command->name);
+
+		if (values)
+			printf("formats\t%s\t%s\n", command->name, values);
 		if (!has_word(EXPORTS, command->name))
 			continue;
 		printf("formats\t%s\t", command->name);
@@ -129,7 +77,7 @@ int options_print_table(struct options *options, const struct option_row *unused
 		printf("option\t%c\t--%s\t%s", row->letter ? row->letter : '-', row->name,
 		       row->argument ? row->argument : "-");
 		print_values(row);
-		printf("\t%s\t%s\n", commands_of(row->name), row->help);
+		printf("\t%s\t%s\n", option_commands(row->name) ?: "-", row->help);
 	}
 	print_formats();
 	print_keys();

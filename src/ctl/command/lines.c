@@ -47,6 +47,14 @@ static int print_message(const struct terminal *terminal, const struct parsed *p
 	return ferror(terminal->out) ? -EIO : 0;
 }
 
+bool lines_pass_unknown(const struct options *options)
+{
+	bool is_json = options->format == FORMAT_JSON || options->format == FORMAT_JSON_PRETTY ||
+		       options->format == FORMAT_VERBOSE;
+
+	return is_json && query_takes_all(options->query) && options->since == 0 && options->until == 0;
+}
+
 int lines_print(struct lines *lines, const struct parsed *parsed)
 {
 	int r;
@@ -111,7 +119,7 @@ int lines_open(struct lines *lines, struct options *options, bool pager)
 	return 0;
 }
 
-int lines_close(struct lines *lines, const struct event_source *source, int r)
+int lines_close(struct lines *lines, int r)
 {
 	int closed = terminal_close(&lines->terminal);
 
@@ -126,8 +134,6 @@ int lines_close(struct lines *lines, const struct event_source *source, int r)
 		return CTL_USAGE;
 	if (r < 0 || closed < 0)
 		return CTL_FAILED;
-	if (source && source->bad > 0)
-		return CTL_DATA;
 	return lines->shown > 0 ? CTL_OK : CTL_NOTHING;
 }
 

@@ -26,10 +26,11 @@ void die_of_signal(void);
 
 /* 0, or an exit status. */
 int lines_open(struct lines *lines, struct options *options, bool pager);
+/* Whether events of unknown types are printed: a line of JSON is, as it came, if no filter is to be asked about it. */
+bool lines_pass_unknown(const struct options *options);
 int lines_print(struct lines *lines, const struct parsed *parsed);
-/* The exit status. r: what reading ended with, 0 or -errno, -EPROTO: the daemon rejects the request. source may be
- * NULL. */
-int lines_close(struct lines *lines, const struct event_source *source, int r);
+/* The exit status. r: what reading ended with, 0 or -errno, -EPROTO: the daemon rejects the request. */
+int lines_close(struct lines *lines, int r);
 
 /* The daemon's answer is a refusal, which is printed. */
 bool report_rejected(const struct parsed *parsed);

@@ -5,9 +5,25 @@
 #include "ctl/command/commands.h"
 #include "ctl/source/source_hosts.h"
 
+static int run(struct options *options)
+{
+	const struct command *command = options->command;
+	int status;
+
+	if (options->hosts && hosts_count(options->hosts) > command->hosts) {
+		fprintf(stderr, "execsnoopctl: --host: \"%s\" asks one host only\n", command->name);
+		return CTL_USAGE;
+	}
+	status = command->run(options);
+	/* That of `run` is the status of what it runs. */
+	if (command->runs_program || sources_bad() == 0)
+		return status;
+	return status == CTL_OK || status == CTL_NOTHING ? CTL_DATA : status;
+}
+
 int main(int argc, char *argv[])
 {
-	const struct command *command = commands;
+	const struct command *command = NULL;
 	struct options options;
 	int at = options_command(argc, argv), status;
 
@@ -20,18 +36,9 @@ int main(int argc, char *argv[])
 		memmove(argv + at, argv + at + 1, sizeof(argv[0]) * (size_t)(argc - at));
 		argc--;
 	}
-	status = options_parse(&options, argc, argv, command->runs_program);
-	if (status < 0 && options.format == FORMAT_OTHER && !command->own_formats) {
-		fprintf(stderr, "execsnoopctl: --output %s: no such format, see execsnoopctl --help\n", options.output);
-		status = CTL_USAGE;
-	}
-	if (status < 0 && options.hosts && hosts_count(options.hosts) > command->hosts) {
-		fprintf(stderr, "execsnoopctl: --host: \"%s\" asks %s\n", command->name,
-			command->hosts == 0 ? "this machine only" : "one host only");
-		status = CTL_USAGE;
-	}
+	status = options_parse(&options, argc, argv, command);
 	if (status < 0)
-		status = command->run(&options);
+		status = run(&options);
 	options_finish(&options);
 	return status;
 }

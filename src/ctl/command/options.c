@@ -5,12 +5,21 @@
 #include <getopt.h>
 #include <stdlib.h>
 
+#include "ctl/command/commands.h"
+#include "ctl/command/option_commands.h"
 #include "ctl/command/options_table.h"
 #include "ctl/source/source_hosts.h"
 #include "ctl/source/boots.h"
 
 #define ROWS_MAX 128
 #define FOLLOW_LINES 10 /* as journalctl(1) */
+#define IDLE_MAX 16
+
+/* Options that the command has no use for. */
+struct idle {
+	const char *names[IDLE_MAX];
+	size_t count;
+};
 
 /* For getopt_long(3): each long option is its row's number + 256, each letter itself. */
 static size_t make_tables(struct option *longs, char *shorts, bool runs_program)
@@ -90,17 +99,31 @@ static int use_hosts(struct options *o)
 	return -1;
 }
 
-int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
+/* An exit status, or -1. */
+static int set(struct options *o, const struct option_row *row, char *value, struct idle *idle)
+{
+	switch (option_use(row->name, o->command->name)) {
+	case OPTION_REFUSED:
+		fprintf(stderr, "execsnoopctl: --%s is no option of \"%s\", see execsnoopctl %s --help\n", row->name,
+			o->command->name, o->command->name);
+		return CTL_USAGE;
+	case OPTION_IDLE:
+		if (idle->count < IDLE_MAX)
+			idle->names[idle->count++] = row->name;
+		break;
+	case OPTION_TAKEN:
+		break;
+	}
+	return row->set(o, row, value);
+}
+
+static int read_options(struct options *o, int argc, char *argv[], struct idle *idle)
 {
 	struct option longs[ROWS_MAX + 1] = { 0 };
 	char shorts[3 * ROWS_MAX + 2];
 	int id, r;
 
-	*o = (struct options){ .socket = "/run/execsnoopd/events.sock", .lines = UINT64_MAX, .view.legend = true };
-	r = query_new(&o->query);
-	if (r < 0)
-		return CTL_FAILED;
-	make_tables(longs, shorts, runs_program);
+	make_tables(longs, shorts, o->command->runs_program);
 	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
 		const struct option_row *row = row_of(id);
 
@@ -108,10 +131,78 @@ int options_parse(struct options *o, int argc, char *argv[], bool runs_program)
 			return CTL_USAGE;
 		if (takes_next(row, argc, argv))
 			optarg = argv[optind++];
-		r = row->set(o, row, optarg);
+		r = set(o, row, optarg, idle);
 		if (r >= 0)
 			return r;
 	}
+	return -1;
+}
+
+/* Events come from one place. An exit status, or -1. */
+static int check_sources(const struct options *o)
+{
+	const struct journal_options *journal = &o->journal;
+	const char *names[] = { o->input ? "--input" : NULL,
+				o->from_socket && o->hosts    ? "--host"
+				: o->from_socket && o->socket ? "--socket"
+							      : NULL,
+				journal->directory ? "--directory" : NULL,
+				journal->files ? "--file" : NULL,
+				journal->name_space ? "--namespace" : NULL,
+				NULL };
+	const char *first = NULL;
+
+	if (!journal->directory && !journal->files && !journal->name_space)
+		names[5] = journal->boot ? "--boot" : journal->merge ? "--merge-hosts" : NULL;
+	/* A boot of `top` is --batch. */
+	if (option_use("directory", o->command->name) != OPTION_TAKEN)
+		names[5] = NULL;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (first && names[i]) {
+			fprintf(stderr, "execsnoopctl: %s and %s are two sources, and events come from one\n", first,
+				names[i]);
+			return CTL_USAGE;
+		}
+		first = first ?: names[i];
+	}
+	return -1;
+}
+
+/* An exit status, or -1. */
+static int check_format(const struct options *o)
+{
+	const char *formats = command_formats(o->command->name);
+
+	if (!o->output || o->command->own_formats || strcmp(o->output, "short") == 0 ||
+	    (formats && has_word(formats, o->output)))
+		return -1;
+	fprintf(stderr, "execsnoopctl: --output %s: no such format; \"%s\" has: %s\n", o->output, o->command->name,
+		formats ?: "short");
+	return CTL_USAGE;
+}
+
+int options_parse(struct options *o, int argc, char *argv[], const struct command *command)
+{
+	struct idle idle = { 0 };
+	int r;
+
+	*o = (struct options){ .command = command ?: commands,
+			       .has_command = command != NULL,
+			       .socket = "/run/execsnoopd/events.sock",
+			       .lines = UINT64_MAX,
+			       .view.legend = true };
+	r = query_new(&o->query);
+	if (r < 0)
+		return CTL_FAILED;
+	r = read_options(o, argc, argv, &idle);
+	if (r < 0)
+		r = check_sources(o);
+	if (r < 0)
+		r = check_format(o);
+	if (r >= 0)
+		return r;
+	for (size_t i = 0; i < idle.count && !o->quiet; i++)
+		fprintf(stderr, "execsnoopctl: \"%s\" has no use for --%s\n", o->command->name, idle.names[i]);
 	if (o->follow && !o->lines_set)
 		o->lines = FOLLOW_LINES;
 	query_set_times(o->query, o->since, o->until);
@@ -155,6 +246,19 @@ int options_status(int error)
 	}
 }
 
+int options_file_status(int error)
+{
+	switch (error) {
+	case -EACCES:
+	case -EPERM:
+		return CTL_NOPERM;
+	case -ENODATA: /* the journal has no such boot */
+		return CTL_NOTHING;
+	default:
+		return CTL_FAILED;
+	}
+}
+
 /* Of a request, a JSON object. */
 static int add_folding(char **request)
 {
@@ -175,7 +279,7 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 
 	if (o->input) {
 		r = source_open_file(ret, o->input);
-		return r < 0 ? options_status(r) : 0;
+		return r < 0 ? options_file_status(r) : 0;
 	}
 	if (o->from_journal || (!live && !o->from_socket)) {
 		journal.reverse = o->reverse;
@@ -185,7 +289,7 @@ int options_open(const struct options *o, bool live, bool snapshot, struct event
 		}
 		journal.from_start |= query_has_tree(o->query);
 		r = source_open_journal(ret, &journal, o->query);
-		return r < 0 ? options_status(r) : 0;
+		return r < 0 ? options_file_status(r) : 0;
 	}
 	r = query_request(o->query, snapshot, &request);
 	if (r >= 0 && o->fold_searches)

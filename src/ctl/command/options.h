@@ -30,7 +30,11 @@ enum format {
 	FORMAT_OTHER
 };
 
+struct command;
+
 struct options {
+	const struct command *command;
+	bool has_command; /* it was named */
 	const char *socket;
 	const char *hosts; /* NULL: this one */
 	char *remote;	   /* then `socket` is this */
@@ -61,16 +65,18 @@ struct options {
 /* Index of the first argument that is no option and no option's value: the command. 0: there is none. */
 int options_command(int argc, char *argv[]);
 
-/* The exit status to end with, or -1: the command is to run. Errors and --help are printed. runs_program: options end
- * at the first argument. */
-int options_parse(struct options *options, int argc, char *argv[], bool runs_program);
+/* The exit status to end with, or -1: the command is to run. Errors and --help are printed.
+ * command NULL: the default one. */
+int options_parse(struct options *options, int argc, char *argv[], const struct command *command);
 void options_finish(struct options *options);
 
 /* The arguments, as programs and pairs. An exit status, or 0. */
 int options_add_programs(const struct options *options);
 
-/* The exit status for what source_open_socket() and the like return. */
+/* The exit status for what source_open_socket() returns. */
 int options_status(int error);
+/* The same of source_open_file() and source_open_journal(). */
+int options_file_status(int error);
 
 /* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.
  */

@@ -8,11 +8,11 @@
 #include <time.h>
 
 #include "config.h"
+#include "ctl/source/boots.h"
 #include "ctl/source/source_hosts.h"
 #include "ctl/text/time_spec.h"
 
 #define FILES_MAX 64
-#define FORMATS "short json json-pretty sh cat verbose csv"
 #define BY "exe unit user spawner container args comm status host program command"
 #define SORT "started ended failed cpu longest rss running short mean read write name io"
 #define COLORS "auto always never"
@@ -45,18 +45,30 @@ static int set_text(struct options *o, const struct option_row *row, const char 
 	return -1;
 }
 
-/* The same, of an option that chooses the journal. */
-static int set_journal_text(struct options *o, const struct option_row *row, const char *value)
+/* The same, of a source: there is one. */
+static int set_source(struct options *o, const struct option_row *row, const char *value)
+{
+	const char **at = (const char **)((char *)o + row->detail);
+
+	if (*at)
+		return options_bad(row, value, "it is given twice, and events come from one source");
+	return *value ? set_text(o, row, value) : options_bad(row, value, "an empty name");
+}
+
+static int set_journal(struct options *o, const struct option_row *row, const char *value)
 {
 	o->from_journal = true;
-	return set_text(o, row, value);
+	return set_source(o, row, value);
 }
 
 static int set_boot(struct options *o, const struct option_row *row, const char *value)
 {
 	/* For `top`, which has no boots. */
 	o->batch |= !value;
-	return set_journal_text(o, row, value ? value : "0");
+	if (value && !is_boot_name(value) && (!*value || strspn(value, "0123456789") < strlen(value)))
+		return options_bad(row, value, "not the name of a boot, see journalctl(1), --boot");
+	o->from_journal = true;
+	return set_text(o, row, value ? value : "0");
 }
 
 static int set_socket(struct options *o, const struct option_row *row, const char *value)
@@ -281,11 +293,11 @@ _Static_assert(sizeof(enum format) == sizeof(unsigned) && sizeof(enum color_mode
 const struct option_row option_rows[] = {
 	{ 0,   "socket", "PATH", "@file", "Ask the daemon at this socket", set_socket, OF(socket) },
 	{ 'H', "host", "HOST", "@host", "Ask the daemons of these hosts, by ssh", set_hosts, 0 },
-	{ 'i', "input", "FILE", "@file", "Read lines of JSON from a file; - is standard input", set_text, OF(input) },
-	{ 'D', "directory", "DIR", "@directory", "Read the journal files of a directory", set_journal_text,
+	{ 'i', "input", "FILE", "@file", "Read lines of JSON from a file; - is standard input", set_source, OF(input) },
+	{ 'D', "directory", "DIR", "@directory", "Read the journal files of a directory", set_journal,
 	  OF(journal.directory) },
 	{ 0,   "file", "GLOB", "@file", "Read these journal files", add_file, 0 },
-	{ 0,   "namespace", "NAMESPACE", NULL, "Read the journal of this namespace", set_journal_text,
+	{ 0,   "namespace", "NAMESPACE", NULL, "Read the journal of this namespace", set_journal,
 	  OF(journal.name_space) },
 	{ 'm', "merge-hosts", NULL, NULL, "Read the journals of all machines", set_all_hosts, 0 },
 	{ 'S', "since", "TIME", "today yesterday -1h -5min", "Show what happened from this time on", set_time, OF(since) },

@@ -8,6 +8,9 @@
 
 #include "ctl/command/options.h"
 
+/* In the order of enum format. */
+#define FORMATS "short json json-pretty sh cat verbose csv"
+
 struct option_row {
 	char letter; /* '\0': none */
 	const char *name;

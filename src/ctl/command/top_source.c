@@ -47,7 +47,7 @@ int top_source_open(struct event_source **ret, const struct options *options, co
 	*ret_local = options->input || query_is_local(options->query);
 	if (options->input) {
 		r = source_open_file(ret, options->input);
-		return r < 0 ? options_status(r) : 0;
+		return r < 0 ? options_file_status(r) : 0;
 	}
 	r = query_request(options->query, true, &request);
 	if (r == 0)

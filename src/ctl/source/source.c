@@ -1,9 +1,85 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/source/source.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/quote.h"
+
+static uint64_t bad;
+
+uint64_t sources_bad(void)
+{
+	return bad;
+}
+
+void sources_add_bad(void)
+{
+	bad++;
+}
+
+bool source_is_unknown(const struct parsed *parsed)
+{
+	static const char *const others[] = { "subscribed", "rejected", "stats", "mark" };
+
+	if (parsed->event.type != EVENT_TYPE_MAX)
+		return false;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (bytes_equal(parsed->type, bytes_of(others[i])))
+			return false;
+	return true;
+}
+
+static void report_unknown(struct event_source *source, const struct parsed *parsed)
+{
+	struct unknown_types *types = &source->types;
+	char name[sizeof(types->list[0].name)];
+	struct text text;
+	size_t i;
+
+	text_begin(&text, name, sizeof(name));
+	text_name(&text, parsed->type);
+	for (i = 0; i < types->count && strcmp(types->list[i].name, name) != 0; i++)
+		;
+	if (i == UNKNOWN_TYPES_MAX) {
+		types->list[i - 1].count++;
+		return;
+	}
+	if (i == types->count) {
+		types->count++;
+		strcpy(types->list[i].name, i + 1 < UNKNOWN_TYPES_MAX ? name : "");
+		fputs(source->name, stderr);
+		if (source->line > 0)
+			fprintf(stderr, ":%" PRIu64, source->line);
+		else if (parsed->event.seq > 0)
+			fprintf(stderr, ": seq %" PRIu64, parsed->event.seq);
+		fprintf(stderr, ": \"%s\" is no type of event that this version knows\n", name);
+	}
+	types->list[i].count++;
+}
+
+/* Those after the first. */
+static void report_counts(const struct event_source *source)
+{
+	for (size_t i = 0; i < source->types.count; i++) {
+		uint64_t more = source->types.list[i].count - 1;
+		const char *name = source->types.list[i].name;
+
+		if (more > 0)
+			fprintf(stderr, "%s: %" PRIu64 " more event%s of %s%s%s\n", source->name, more,
+				more == 1 ? "" : "s", *name ? "the type \"" : "other unknown types", name,
+				*name ? "\"" : "");
+	}
+}
+
 int source_next(struct event_source *source, const struct parsed **ret)
 {
-	return source->ops->next(source, ret);
+	int r = source->ops->next(source, ret);
+
+	if (r > 0 && !source->passes_unknown && source_is_unknown(*ret))
+		report_unknown(source, *ret);
+	return r;
 }
 
 int source_wait(struct event_source *source, int timeout_ms)
@@ -13,7 +89,9 @@ int source_wait(struct event_source *source, int timeout_ms)
 
 struct event_source *source_free(struct event_source *source)
 {
-	if (source)
-		source->ops->free(source);
+	if (!source)
+		return NULL;
+	report_counts(source);
+	source->ops->free(source);
 	return NULL;
 }

@@ -7,6 +7,17 @@
 
 struct event_source;
 
+#define UNKNOWN_TYPES_MAX 8
+
+/* Types of events that this version does not know: each is reported at the first, and counted. */
+struct unknown_types {
+	struct {
+		char name[32]; /* as for a terminal */
+		uint64_t count;
+	} list[UNKNOWN_TYPES_MAX]; /* the last one is that of all others */
+	size_t count;
+};
+
 struct source_ops {
 	int (*next)(struct event_source *source, const struct parsed **ret);
 	int (*wait)(struct event_source *source, int timeout_ms);
@@ -16,10 +27,18 @@ struct source_ops {
 /* The beginning of each kind of source. */
 struct event_source {
 	const struct source_ops *ops;
-	const char *name; /* for messages */
-	size_t bad;	  /* lines or entries that were reported and passed over */
-	int fd;		  /* readable when there is more; -1: there is none */
+	const char *name;	    /* for messages */
+	uint64_t line;		    /* of the last event; 0: what is read has no lines */
+	int fd;			    /* readable when there is more; -1: there is none */
+	bool passes_unknown;	    /* events of unknown types are shown as they are: they are not reported */
+	struct unknown_types types; /* those that were */
 };
+
+/* An event of a type that this version does not know. */
+bool source_is_unknown(const struct parsed *parsed);
+/* Of all sources: lines and entries that could not be read, each of which was reported and passed over. */
+uint64_t sources_bad(void);
+void sources_add_bad(void);
 
 /* 1: *ret is the next event, or another line of the daemon's, valid until the next call. 0: there are no more. -EINTR:
  * a signal came. Other errors were reported on standard error. What cannot be read is reported and passed over. */
@@ -63,7 +82,8 @@ struct journal_options {
 };
 /* Reports files of the journal that this user may not read; false: there are none. */
 bool source_explain_journal(const struct journal_options *options);
-/* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. */
+/* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. -ENODATA: there is
+ * no such boot. */
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);
 /* Of a journal that was read backwards: from now on source_next() returns what was written after the first entry that
  * it read, and waits for more. */

@@ -213,7 +213,7 @@ static int read_entry(struct journal_source *s)
 	if (r < 0)
 		return r;
 	r = make_parsed(s);
-	return r < 0 ? r : s->parsed.event.type != EVENT_TYPE_MAX;
+	return r < 0 ? r : s->parsed.type.data != NULL;
 }
 
 /* sd_journal_wait(3) continues after a signal; this returns -EINTR. */
@@ -295,11 +295,11 @@ static int journal_next(struct event_source *source, const struct parsed **ret)
 			*ret = &s->parsed;
 		if (r > 0)
 			return r;
-		if (r == -EBADMSG || r == -EPROTONOSUPPORT || r == 0) {
-			if (r < 0) {
-				fprintf(stderr, "%s: an entry cannot be read: %s\n", s->source.name, strerror(-r));
-				s->source.bad++;
-			}
+		if (r == 0)
+			continue;
+		if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
+			fprintf(stderr, "%s: an entry cannot be read: %s\n", s->source.name, strerror(-r));
+			sources_add_bad();
 			continue;
 		}
 		break;
@@ -396,9 +396,9 @@ static int add_matches(sd_journal *journal, const struct journal_options *option
 		r = boot_find(journal, options->boot, this_machine, boot + strlen(boot));
 	if (r < 0)
 		fprintf(stderr, "execsnoopctl: --boot %s: %s, see journalctl --list-boots\n", options->boot,
-			r == -ENOENT   ? "the journal has no such boot"
-			: r == -EINVAL ? "not a boot"
-				       : strerror(-r));
+			r == -ENOENT ? "the journal has no such boot" : strerror(-r));
+	if (r == -ENOENT)
+		return -ENODATA;
 	if (r >= 0 && options->boot)
 		r = sd_journal_add_match(journal, boot, 0);
 	if (r >= 0)

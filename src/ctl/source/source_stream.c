@@ -25,7 +25,7 @@ struct stream {
 	struct bytebuf buffer;
 	size_t begin;	 /* of what was read and not yet taken */
 	size_t searched; /* from begin on there is no newline up to here */
-	uint64_t line;
+	size_t bad;	 /* lines that were reported and passed over */
 	bool eof, too_long;
 	bool waits;	      /* for the answer to the request */
 	bool is_subscription; /* as source_subscribe() */
@@ -37,8 +37,9 @@ struct stream {
 
 static void report(struct stream *s, const char *reason)
 {
-	if (s->source.bad++ < REPORTS_MAX)
-		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->line, reason);
+	sources_add_bad();
+	if (s->bad++ < REPORTS_MAX)
+		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->source.line, reason);
 }
 
 /* A file is read to its end. */
@@ -47,8 +48,8 @@ static void report_end(struct stream *s)
 	if (!s->is_file)
 		return;
 	s->is_file = false;
-	if (s->source.bad > REPORTS_MAX)
-		fprintf(stderr, "%s: %zu more lines cannot be read\n", s->source.name, s->source.bad - REPORTS_MAX);
+	if (s->bad > REPORTS_MAX)
+		fprintf(stderr, "%s: %zu more lines cannot be read\n", s->source.name, s->bad - REPORTS_MAX);
 	if (!s->has_events)
 		fprintf(stderr, "%s: there are no events in it, which would be lines of JSON\n", s->source.name);
 }
@@ -93,7 +94,7 @@ static int next_line(struct stream *s, struct bytes *ret)
 
 			s->begin += length + (newline != NULL);
 			s->searched = 0;
-			s->line++;
+			s->source.line++;
 			*ret = (struct bytes){ from, length };
 			return 1;
 		}
@@ -158,7 +159,7 @@ static int stream_next(struct event_source *source, const struct parsed **ret)
 			return r;
 		if (r < 0 && !s->is_subscription) {
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
-			s->source.bad++;
+			sources_add_bad();
 		} else if (r == 0) {
 			report_end(s);
 		}
