@@ -9,13 +9,13 @@ import subprocess
 import unicodedata
 
 import e2e
-from e2e import ODD, Scratch, check, equal, live, main, odd, start_and_end, test, unescape
+from e2e import ODD, Scratch, check, equal, live, main, odd, shared_stream, start_and_end, test, unescape
 from truth import Subject, compare
 
 
 @test
 def arguments_of_every_shape_are_exact():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         everything = bytes(range(1, 256))
         for extra in ([], [b""], [b"", b"", b"x", b""], [b"a" * 131071 ], [everything], [b"%d" % i for i in range(5000)],
                       [b"x" * 100000] * 12, [b"\xff" * 4095, b"y"], [b"\xed\xa0\x80", b"\n", b"\xf0\x9f\x98\x80"]):
@@ -25,7 +25,7 @@ def arguments_of_every_shape_are_exact():
 
 @test
 def empty_argv_has_one_empty_argument():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         process = odd("no-argument", "/bin/true")
         process.wait()
         stream.wait_exit(process.pid)

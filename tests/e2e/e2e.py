@@ -11,7 +11,7 @@ tests/vm read it, needs nothing but Python's standard library, which is all that
 daemon's log. A test is a function with @test; `FILE NAME...` runs some of a file.
 
 Environment: builddir (where src/execsnoopd and tests/e2e/odd are; default "."), top_srcdir, CI (a skip fails),
-EXECSNOOP_CHECK=unit (skip), SLOW (an emulated machine).
+EXECSNOOP_CHECK=unit (skip), SLOW (an emulated machine), LONG (whole series).
 """
 import base64
 import contextlib
@@ -46,6 +46,7 @@ os.environ.update(LISTEN_FDS=str(end - 1), LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[end + 1], sys.argv[end + 1:])
 """
 SLOW = bool(os.environ.get("SLOW"))  # an emulated machine: storms are smaller there
+LONG = bool(os.environ.get("LONG")) and not SLOW  # make check-long: each case of a long series, larger storms
 PATIENCE = 120 * (3 if SLOW else 1)  # seconds until something that must come is given up
 
 
@@ -339,6 +340,24 @@ def live(config=None, **more):
         yield daemon, daemon.connect()
 
 
+shared = None  # what shared_stream() is of
+
+
+@contextlib.contextmanager
+def shared_stream():
+    """A reader, without what happened before, of a daemon that the tests before had too; a start takes longer than most of them."""
+    global shared
+    if shared is None:
+        shared = Daemon()
+    try:
+        with shared.connect() as stream:
+            yield stream
+    except BaseException:
+        broken, shared = shared, None
+        with broken:
+            raise
+
+
 class Scratch:
     """A temporary folder that every user can reach, unlike a checkout below /root; removed at the end."""
 
@@ -567,4 +586,7 @@ def main():
                 print("# line %s: %s" % (where[-1].lineno if where else "?", str(error).replace("\n", "\n# ")[:3000]))
             print("not ok %d - %s" % (number, name), flush=True)
             kill_children()
+    if shared and shared.stop() != 0:
+        print("Bail out! the shared daemon failed")
+        failed += 1
     sys.exit(failed > 0)

@@ -14,8 +14,7 @@ import tempfile
 
 import e2e
 from btf import write_other_ids
-from e2e import (FAIL, ODD, Scratch, check, equal, live, main, needs, odd, run, test,
-                 unescape)
+from e2e import FAIL, ODD, Scratch, check, equal, live, main, needs, odd, run, shared_stream, test, unescape
 from truth import compare, read, truth_of
 
 WAYS = ("kprobe-multi", "fexit", "kprobe", "tracepoint")
@@ -108,7 +107,7 @@ def every_step_of_a_path_search_is_reported():
 def failed_execveat_has_the_filename_of_a_success():
     """The kernel names a script that it runs by a descriptor: the script's own argument says how (execveat(2))."""
     syscall = ctypes.CDLL(None, use_errno=True).syscall
-    with live() as (_, stream), tempfile.TemporaryDirectory() as folder:
+    with shared_stream() as stream, tempfile.TemporaryDirectory() as folder:
         script = os.path.join(folder, "script")
         with open(script, "w") as f:
             f.write("#!/bin/echo\n")
@@ -165,7 +164,7 @@ def failing(stream, command, **more):
 
 @test
 def every_errno_of_execve_is_reported():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         def make(name, data=b"", mode=0o755):
             path = os.path.join(folder, name)
             with open(path, "wb") as f:
@@ -225,7 +224,7 @@ def every_errno_of_execve_is_reported():
 
 @test
 def failed_exec_has_all_keys_of_its_process():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         deep = os.path.join(folder, *["deeper"] * 20)
         os.makedirs(deep)
         nested = ["sh", "-c", '"$@"; exit $?', "nested"]
@@ -265,7 +264,7 @@ def failed_execs_are_reported_without_typed_reads():
 
 @test
 def invalid_argv_pointers_are_reported_truncated():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         for what, exe in (("filename", None), ("argv", "/bin/true"), ("argument", "/bin/true")):
             process = odd("bad", what)
             equal(process.wait(), errno.EFAULT)
@@ -340,7 +339,7 @@ def doomed(folder):
 @test
 def blocked_sigsegv_hides_no_failed_exec():
     """An exec that fails after the point of no return ends in SIGSEGV; a pending, blocked SIGSEGV is no such failure."""
-    with live() as (_, stream):
+    with shared_stream() as stream:
         pid = os.fork()
         if pid == 0:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGSEGV])
@@ -357,7 +356,7 @@ def blocked_sigsegv_hides_no_failed_exec():
 
 @test
 def exec_that_fails_after_the_point_of_no_return_is_reported():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         path = doomed(folder)
         process = odd("exec", path, "secret")
         status = process.wait()

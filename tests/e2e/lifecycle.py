@@ -7,13 +7,13 @@ import signal
 import struct
 import subprocess
 
-from e2e import ODD, SLOW, Scratch, check, equal, live, main, needs, odd, run, start_and_end, test
+from e2e import LONG, ODD, SLOW, Scratch, check, equal, live, main, needs, odd, run, shared_stream, start_and_end, test
 from truth import Subject, read
 
 
 @test
 def exec_by_a_thread_has_one_end():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         subject = Subject(ODD, "thread-exec", ODD, "wait", "0")
         subject.finish(stream)
         equal(len(stream.of(subject.pid, "exited")), 1)
@@ -21,7 +21,7 @@ def exec_by_a_thread_has_one_end():
 
 @test
 def fifty_execs_have_one_id():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         process = odd("chain", "50")
         process.wait()
         stream.wait_exit(process.pid)
@@ -42,7 +42,7 @@ def program32(code):
 
 @test
 def thirty_two_bit_programs_are_reported():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         path = os.path.join(folder, "small")
         with open(path, "wb") as f:
             # exit(7): mov $1,%eax; mov $7,%ebx; int $0x80
@@ -113,7 +113,7 @@ def forks_of_every_kind_are_reported_once():
 
 @test
 def orphan_has_its_subreaper_as_parent():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         process = odd("orphan", "14", stdout=subprocess.PIPE)
         child = int(process.stdout.read().split()[0])
         process.wait()
@@ -125,7 +125,7 @@ def orphan_has_its_subreaper_as_parent():
 
 @test
 def comm_is_that_of_the_last_exec():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         process = odd("rename", "other-name", stdout=subprocess.DEVNULL)
         process.wait()
         started, exited = start_and_end(stream, process)
@@ -139,7 +139,7 @@ def comm_is_that_of_the_last_exec():
 
 @test
 def exit_codes_and_signals_match_wait():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         processes = [(run(ODD, "exit", str(code)), code) for code in range(0, 256, 5)]
         for process, code in processes:
             exited = stream.wait_exit(process.pid)
@@ -159,7 +159,7 @@ def exit_codes_and_signals_match_wait():
 
 @test
 def core_dumped_matches_wait():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         def cores():
             resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20))
         for core in ("core", None):
@@ -174,7 +174,7 @@ def core_dumped_matches_wait():
 
 @test
 def process_with_threads_has_one_end():
-    with live() as (_, stream):
+    with shared_stream() as stream:
         for deed, status in ((["leader-first"], None), (["thread-exit"], 7), (["threads", "200"], 5)):
             process = odd(*deed)
             code = process.wait()
@@ -207,7 +207,7 @@ def usage_includes_all_threads():
         return (abs(sum(ours) - sum(truth)) <= (0.04 if SLOW else 0.008) and
                 all(abs(a - b) <= 0.02 + b * 0.05 for a, b in zip(ours, truth)))
 
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         for together in ([], ["together"]):
             for left in reversed(range(3 if SLOW else 1)):
                 # The exit continues after the probe has run; where an emulator is slow, that is CPU time too.
@@ -221,7 +221,7 @@ def usage_includes_all_threads():
 def thread_released_during_the_exit_is_counted_once():
     """Of two threads that end together one is being released while the probe adds up what both used."""
     with live({"probes": {"forks": "yes"}}) as (_, stream), Scratch() as folder:
-        process = odd("release", "1000" if SLOW else "4000", folder, stdout=subprocess.PIPE)
+        process = odd("release", "4000" if LONG else "1000", folder, stdout=subprocess.PIPE)
         truth = [tuple(map(int, line.split())) for line in process.stdout]
         equal(process.wait(), 0)
         stream.wait_exit(process.pid)

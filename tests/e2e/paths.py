@@ -8,14 +8,14 @@ import subprocess
 import tempfile
 
 from btf import write_without
-from e2e import (ODD, Daemon, Scratch, cgroup_roots, check, equal, live, main, needs, odd,
+from e2e import (ODD, Daemon, Scratch, cgroup_roots, check, equal, live, main, needs, odd, shared_stream,
                  start_and_end, test, until)
 from truth import Subject, compare, copy_of_odd, in_snapshot, read, truth_of
 
 
 @test
 def links_and_odd_names_have_their_exe_and_filename():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         for name in (b"new\nline", b"\xff\xfe not utf8", b"a (deleted)", b"q'\"\\", b"fifteen-bytes-and-more"):
             path = copy_of_odd(folder, name)
             os.symlink(path, path + b".link")
@@ -29,7 +29,7 @@ def links_and_odd_names_have_their_exe_and_filename():
 
 @test
 def deleted_exe_and_moved_cwd_have_their_paths():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         path = copy_of_odd(folder)
         child = os.path.join(folder, "sub")
         os.mkdir(child)
@@ -45,7 +45,7 @@ def deleted_exe_and_moved_cwd_have_their_paths():
 
 @test
 def memfd_and_execveat_have_their_paths():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         process = odd("memfd")
         equal(process.wait(), 4)
         started = [e for e in stream.of(process.pid, "started") or [stream.wait_exit(process.pid)] and
@@ -60,7 +60,7 @@ def memfd_and_execveat_have_their_paths():
 
 @test
 def nested_scripts_have_the_last_interpreter_as_exe():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         previous = ODD
         for depth in range(3):
             script = os.path.join(folder, "script%d" % depth)
@@ -145,7 +145,7 @@ def pass_tick(folder):
 
 @test
 def change_of_the_program_changes_its_exe_ctime():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         program = copy_of_odd(folder)
         changes = (lambda: os.chmod(program, 0o711), lambda: os.rename(program, program + b"2"), lambda: os.rename(program + b"2", program),
                    lambda: os.link(program, program + b"3"), lambda: os.utime(program, ns=(1, 1)))
@@ -271,7 +271,7 @@ def deep_folder(folder, depth):
 
 @test
 def paths_that_are_too_long_are_marked_incomplete():
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         for depth in (18, 25):
             top = os.path.join(folder, str(depth))
             os.mkdir(top)
@@ -308,7 +308,7 @@ def longest_paths_fit_in_one_record():
     roots = cgroup_roots(" - cgroup2 ")
     if not needs(roots, "there is no cgroup2 to be written to"):
         return
-    with live() as (_, stream), Scratch() as folder:
+    with shared_stream() as stream, Scratch() as folder:
         exe = copy_of_odd(folder_of_length(folder, 4050, "e"))
         cwd = folder_of_length(folder, 4080, "c")
         os.symlink(exe, os.path.join(cwd, "link"))

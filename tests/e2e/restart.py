@@ -4,6 +4,7 @@
 of the file descriptor store meanwhile."""
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import tempfile
 import threading
 import time
 
-from e2e import (ODD, PATIENCE, SLOW, Client, Daemon, check, check_seq, equal, is_sanitized, live,
+from e2e import (LONG, ODD, PATIENCE, Client, Daemon, check, check_seq, equal, is_sanitized, live,
                  main, needs, run, start_and_end, status, test, until, worst_subscribers)
 from units import SHORT, Listener, Unit, again_if_blamed, subscribers_of
 
@@ -20,6 +21,8 @@ from units import SHORT, Listener, Unit, again_if_blamed, subscribers_of
 # Others may run these tests as well, on the same kernel.
 STORM = "storm-of-%d" % os.getpid()
 MISSING = "/nonexistent/of-%d" % os.getpid()
+# A daemon is killed at each third message, from one of the first on; at each of them in long.
+STEP = 1 if LONG else 3
 
 
 @test
@@ -126,19 +129,20 @@ def stream_is_another_only_where_seq_begins_again():
 
 @test
 def restarts_in_a_storm_lose_and_repeat_nothing():
+    times = 3000 if LONG else 1500
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
-        storm = subprocess.Popen(["sh", "-c", "for i in $(seq 3000); do /bin/true %s $i; %s/x 2>/dev/null; done; true" %
-                                  (STORM, MISSING)])
+        storm = subprocess.Popen(["sh", "-c", "for i in $(seq %d); do /bin/true %s $i; %s/x 2>/dev/null; done; true" %
+                                  (times, STORM, MISSING)])
         for _ in range(3):
             unit.restart()
         equal(storm.wait(), 0)
         client.wait_exit(storm.pid)
         args = [e["args"][2] for e in client.events if e["type"] == "started" and e.get("args", [])[1:2] == [STORM]]
-        equal(sorted(args, key=int), [str(i + 1) for i in range(3000)], "started")
+        equal(sorted(args, key=int), [str(i + 1) for i in range(times)], "started")
         ends = [e["args"][2] for e in client.events if e["type"] == "exited" and e.get("args", [])[1:2] == [STORM]]
-        equal(sorted(ends, key=int), [str(i + 1) for i in range(3000)], "exited")
+        equal(sorted(ends, key=int), [str(i + 1) for i in range(times)], "exited")
         failed = [e for e in client.events if e["type"] == "error" and e["exe"] == MISSING + "/x"]
-        equal(len(failed), 3000, "failed")
+        equal(len(failed), times, "failed")
         whole(client)
 
 
@@ -460,7 +464,7 @@ def kill_during_a_takeover_reports_the_loss():
     with Listener() as listener, Unit(listener) as unit, listener.connect(**SHORT) as client:
         unit.wait_kept(1)
         programs = []
-        for i, delay in enumerate((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)):
+        for i, delay in enumerate((0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)[::1 if LONG else 3]):
             # After an end in order, and after a kill.
             unit.stop() if i % 2 else unit.kill()
             programs.append(run(ODD, "exit", "0", "while-none"))
@@ -516,16 +520,16 @@ def kill_at_any_message_reports_the_loss():
                 return unit.daemon.process.wait() == 0
 
         for end in (unit.stop, unit.kill):
-            message, whole = 0, False
+            message, whole = random.randrange(STEP) if STEP > 1 else 0, False
             while not whole:
-                message += 3 if SLOW else 1
+                message += STEP
                 loses()
                 end()
                 programs.append(run(ODD, "exit", "0", "while-none"))
                 whole = starts(message)
                 unit.kill()
                 comes_back()
-            print("# killed at each of %d messages" % message)
+            print("# killed at each of %d messages, in steps of %d" % (message, STEP))
             check(message > 15, "so few are not all")
         message, whole = 0, False
         while not whole:

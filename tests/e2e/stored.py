@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 
-from e2e import ODD
+from e2e import LONG, ODD
 
 # Others may run these tests as well, on the same kernel.
 OWN = "durable-of-%d" % os.getpid()
 # More of all: DURABLE="1000000 100 10 3".
-EVENTS, READER_KILLS, RESTARTS, CRASHES = map(int, os.environ.get("DURABLE", "20000 20 3 2").split())
+EVENTS, READER_KILLS, RESTARTS, CRASHES = map(int, os.environ.get("DURABLE", "20000 20 3 2" if LONG else "6000 8 2 1").split())
 
 
 class Stored:

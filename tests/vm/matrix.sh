@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# matrix.sh [-v] [-s SUITE[,SUITE...]] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
+# matrix.sh [-v] [-g GUEST[,GUEST...] | -s SUITE[,SUITE...]] [RELEASE[/ARCH]...]: the daemon on Debian's kernels, in qemu, without KVM: 5.10 6.1 6.12 latest, and the
 # same with /arm64 where there are a cross compiler and qemu for it, and with PREEMPT_RT: 5.10-rt, which is to be refused (realtime.sh), 6.1-rt, 6.12-rt, latest-rt; or those named. Fetches kernels through apt the first time,
 # and builds for arm64 with cross.sh in cross-arm64. Prints a line for each kernel: what passed, and what a system call takes
-# with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -s the end-to-end tests of
+# with the daemon ÷ without, by each way to see failed execs; with -v all that the guests say. With -g only those of the guests inside, attack, refusal, bystander. With -s the end-to-end tests of
 # these names (tests/e2e/SUITE.py: paths, delivery, ...; paths:NAME: one of them) instead, in guests with Python; on x86-64 if
 # no kernel is named.
 # Environment: builddir; VMLAB: where kernels are kept.
@@ -12,9 +12,9 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd) build=$(cd "${builddir:-.}" && pwd)
 VMLAB=${VMLAB:-${XDG_CACHE_HOME:-$HOME/.cache}/execsnoopd-vm}
 . "$here/apt-private.sh"
-verbose='' suites=''
-while getopts vs: o; do
-	case $o in v) verbose=1 ;; s) suites=$OPTARG ;; *) exit 2 ;; esac
+verbose='' suites='' guests=inside,attack,refusal,bystander,realtime
+while getopts vg:s: o; do
+	case $o in v) verbose=1 ;; g) guests=$OPTARG ;; s) suites=$OPTARG ;; *) exit 2 ;; esac
 done
 shift $((OPTIND - 1))
 if [ $# = 0 ]; then
@@ -65,6 +65,7 @@ PYTHON
 boot() {
 	local script=$1 status=0
 	shift
+	case ,$guests, in *,"${script%.sh}",*) ;; *) return ;; esac
 	# A guest that ended without a result (125) did so in the emulator, not in a test: once more.
 	for _ in 1 2; do
 		status=0
