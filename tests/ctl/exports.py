@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -145,6 +146,35 @@ def chrome_nests_and_has_all(recording):
         check(lane.get(e["args"]["ppid"], 0) <= e["tid"], "a parent lies below its child", e)
     failures = [e for e in exact["traceEvents"] if e["ph"] == "i"]
     check(len(failures) == sum(e[1] == "error" for e in recording.events), "instants", len(failures))
+
+
+def many(count, at_once):
+    """A program, and what it starts: all of them at once, or one after another."""
+    recording = Recording(1, 0)
+    keys = {"uid": 0, "exe": "/bin/p", "args": ["p"], "cwd": "/"}
+    events = [(0, {"type": "started", "id": "b-1-1", "pid": 1, "ppid": 0, "start_time": stamp(0), **keys})]
+    for i in range(2, count + 2):
+        start = i * 10000
+        end = (count + i) * 10000 if at_once else start + 5000
+        life = {"id": "b-%d-1" % i, "pid": i, "ppid": 1, "parent_id": "b-1-1", "start_time": stamp(start), **keys}
+        events += [(start, {"type": "started", **life}), (end, {"type": "exited", "exit_code": 0, **life})]
+    events.sort(key=lambda e: e[0])
+    recording.lines = [json.dumps({"time": stamp(time), **event}) for time, event in events]
+    return recording
+
+
+def cpu_of_export(recording, name):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    export(recording, name)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def programs_at_once_cost_as_others(_):
+    for name in ("chrome", "svg", "html"):
+        cost = [cpu_of_export(recording, name) for recording in (MANY_IN_TURN, MANY_AT_ONCE)]
+        print("# %s: %.2f s in turn, %.2f s at once" % (name, *cost))
+        check(cost[1] < 5 * cost[0], name, cost)
 
 
 def critical_path_is_not_longer_than_the_time(recording):
@@ -343,8 +373,10 @@ def compile_commands_are_those_of_drivers(_):
     check(got == wanted, "got", got, "wanted", wanted)
 
 
-TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, arguments_come_back_through_a_shell, what_lacks_arguments_is_not_run, folded_searches_are_counted,
-         compile_commands_are_those_of_drivers]
+MANY_IN_TURN, MANY_AT_ONCE = many(20000, False), many(20000, True)
+ONCE = [programs_at_once_cost_as_others, arguments_come_back_through_a_shell, what_lacks_arguments_is_not_run, folded_searches_are_counted,
+        compile_commands_are_those_of_drivers]
+TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, *ONCE]
 
 
 def main():
@@ -354,7 +386,7 @@ def main():
     for number, test in enumerate(TESTS, 1):
         wrong = None
         try:
-            for recording in recordings:
+            for recording in recordings[:1] if test in ONCE else recordings:
                 test(recording)
         except (AssertionError, ValueError) as error:
             wrong = str(error)

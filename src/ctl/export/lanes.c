@@ -14,9 +14,14 @@ struct lane {
 	size_t deepest;
 };
 
+/* There are as many lanes as programs; count: those that were used. */
 struct layout {
 	struct lane *lanes;
-	size_t count, size;
+	size_t count;
+	/* A heap of minima over the lanes, to find an empty one among thousands: that of lane i is at [leaves + i],
+	 * that of two is above them, at half their index. */
+	uint64_t *empty_from;
+	size_t leaves;
 };
 
 static int compare(const void *a, const void *b)
@@ -28,15 +33,47 @@ static int compare(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
+static uint64_t lasts_until(const struct program *program)
+{
+	uint64_t least = program->start + BAR_MIN_NS;
+
+	return program->end > least ? program->end : least;
+}
+
 static void drop_ended(struct lane *lane, uint64_t now)
 {
 	while (lane->depth > 0) {
-		const struct program *top = lane->stack[lane->depth - 1];
-
-		if (top->end > now || top->start + BAR_MIN_NS > now)
+		if (lasts_until(lane->stack[lane->depth - 1]) > now)
 			break;
 		lane->depth--;
 	}
+}
+
+static void set_empty_from(struct layout *layout, size_t lane, uint64_t time)
+{
+	uint64_t *heap = layout->empty_from;
+	size_t i = layout->leaves + lane;
+
+	heap[i] = time;
+	while (i /= 2)
+		heap[i] = heap[2 * i] < heap[2 * i + 1] ? heap[2 * i] : heap[2 * i + 1];
+}
+
+/* The first lane from there on that is empty at this time. There is one: a program needs no more than one. */
+static size_t find_empty(const struct layout *layout, size_t from, uint64_t now)
+{
+	size_t i = layout->leaves + from;
+
+	while (layout->empty_from[i] > now) {
+		while (i % 2 == 1)
+			i /= 2;
+		i++;
+	}
+	while (i < layout->leaves) {
+		i *= 2;
+		i += layout->empty_from[i] > now;
+	}
+	return i - layout->leaves;
 }
 
 static void draw(struct program *program, const struct program *around)
@@ -67,24 +104,14 @@ static int push(struct layout *layout, size_t number, struct program *program)
 	draw(program, lane->depth > 0 ? lane->stack[lane->depth - 1] : NULL);
 	program->lane = number;
 	program->depth = lane->depth;
+	/* What lies within a bar ends before it. */
+	if (lane->depth == 0)
+		set_empty_from(layout, number, lasts_until(program));
+	if (number >= layout->count)
+		layout->count = number + 1;
 	lane->stack[lane->depth++] = program;
 	if (lane->depth > lane->deepest)
 		lane->deepest = lane->depth;
-	return 0;
-}
-
-static int add_lane(struct layout *layout)
-{
-	if (layout->count == layout->size) {
-		size_t size = layout->size ? 2 * layout->size : 16;
-		struct lane *lanes = reallocarray(layout->lanes, size, sizeof(*lanes));
-
-		if (!lanes)
-			return -ENOMEM;
-		layout->lanes = lanes;
-		layout->size = size;
-	}
-	layout->lanes[layout->count++] = (struct lane){ 0 };
 	return 0;
 }
 
@@ -116,18 +143,23 @@ static bool fits(struct layout *layout, const struct program *program)
 static int place(struct layout *layout, struct program *program)
 {
 	const struct program *near = program->previous ? program->previous : program->parent;
-	size_t i = near ? near->lane + 1 : 0;
+	size_t i;
 
 	if (fits(layout, program))
 		return push(layout, near->lane, program);
-	for (; i < layout->count; i++) {
-		drop_ended(&layout->lanes[i], program->start);
-		if (layout->lanes[i].depth == 0)
-			break;
-	}
-	if (i == layout->count && add_lane(layout) < 0)
-		return -ENOMEM;
+	i = find_empty(layout, near ? near->lane + 1 : 0, program->start);
+	drop_ended(&layout->lanes[i], program->start);
 	return push(layout, i, program);
+}
+
+static int layout_make(struct layout *ret, size_t programs)
+{
+	*ret = (struct layout){ .leaves = 1 };
+	while (ret->leaves <= programs)
+		ret->leaves *= 2;
+	ret->lanes = calloc(ret->leaves, sizeof(*ret->lanes));
+	ret->empty_from = calloc(2 * ret->leaves, sizeof(*ret->empty_from));
+	return ret->lanes && ret->empty_from ? 0 : -ENOMEM;
 }
 
 static int place_all(struct layout *layout, const struct recording *recording)
@@ -147,20 +179,29 @@ static int place_all(struct layout *layout, const struct recording *recording)
 	return r;
 }
 
+static void layout_done(struct layout *layout)
+{
+	for (size_t i = 0; layout->lanes && i < layout->count; i++)
+		free(layout->lanes[i].stack);
+	free(layout->lanes);
+	free(layout->empty_from);
+}
+
 int lanes_make(struct lanes *ret, const struct recording *recording)
 {
-	struct layout layout = { 0 };
-	int r = place_all(&layout, recording);
-	size_t *rows = r == 0 ? calloc(layout.count + 1, sizeof(*rows)) : NULL;
+	_cleanup_(layout_done) struct layout layout = { 0 };
+	size_t *rows;
+	int r = layout_make(&layout, recording->count);
 
-	for (size_t i = 0; i < layout.count; i++) {
-		if (rows)
-			rows[i + 1] = rows[i] + layout.lanes[i].deepest;
-		free(layout.lanes[i].stack);
-	}
-	free(layout.lanes);
+	if (r == 0)
+		r = place_all(&layout, recording);
+	if (r < 0)
+		return r;
+	rows = calloc(layout.count + 1, sizeof(*rows));
 	if (!rows)
 		return -ENOMEM;
+	for (size_t i = 0; i < layout.count; i++)
+		rows[i + 1] = rows[i] + layout.lanes[i].deepest;
 	*ret = (struct lanes){ .count = layout.count, .rows = rows };
 	return 0;
 }
