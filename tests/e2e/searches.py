@@ -352,7 +352,7 @@ class Storm(threading.Thread):
 
     def __init__(self, path):
         super().__init__()
-        self.path, self.ended, self.count = path, threading.Event(), 0
+        self.path, self.ended = path, threading.Event()
 
     def run(self):
         while not self.ended.is_set():
@@ -365,7 +365,6 @@ for i in range(20):
         except OSError:
             pass
 """], env={**os.environ, "PATH": self.path}, check=True)
-            self.count += 1
 
     def __enter__(self):
         self.start()
