@@ -17,7 +17,8 @@ from truth import Subject, compare
 def arguments_of_every_shape_are_exact():
     with shared_stream() as stream:
         everything = bytes(range(1, 256))
-        for extra in ([], [b""], [b"", b"", b"x", b""], [b"a" * 131071 ], [everything], [b"%d" % i for i in range(5000)],
+        for extra in ([], [b""], [b"", b"", b"x", b""], [b"a" * 131071 ], [everything], [b"%d" % i for i in range(20000)],
+                      [b""] * 3000, [b"a" * 8170], [b"a" * 8171], [b"a" * 16384],
                       [b"x" * 100000] * 12, [b"\xff" * 4095, b"y"], [b"\xed\xa0\x80", b"\n", b"\xf0\x9f\x98\x80"]):
             subject = Subject(ODD.encode(), b"wait", b"3", *extra, status=3)
             subject.finish(stream, args=[ODD.encode(), b"wait", b"3", *extra], filename=ODD.encode())
