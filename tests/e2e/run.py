@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl run: what a command ran, against strace(1) and wait4(2); and the command is as it is without it."""
 import collections
+import fcntl
 import glob
 import grp
 import json
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 
 from e2e import BUILD, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
 
@@ -269,6 +271,41 @@ def signals_reach_the_command_and_the_report_comes():
         report = process.communicate(timeout=PATIENCE)[1].decode()
         equal(process.returncode, -signal.SIGINT, report)
         check("SIGINT after" in report, report)
+
+
+def state_of(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rsplit(")", 1)[1].split()[0]
+
+
+@test
+def command_that_stops_itself_gives_the_terminal_back():
+    with Daemon() as daemon:
+        master, slave = os.openpty()
+        process = subprocess.Popen([*command_line(daemon), "sh", "-c", "kill -STOP $$; exit 7"], stdin=slave, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, start_new_session=True,
+                                   preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        # As a shell sees it.
+        until(lambda: os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)[1]), "it does not stop")
+        process.send_signal(signal.SIGCONT)
+        report = process.communicate(timeout=PATIENCE)[1].decode()
+        equal(process.returncode, 7, report)
+        check("exit 7 after" in report, report)
+        os.close(master)
+        os.close(slave)
+        # Without a terminal others stop and continue the command.
+        with Scratch() as folder:
+            process = start_held(daemon, folder, "trap 'exit 5' TERM; ", start_new_session=True)
+            with open("/proc/%d/task/%d/children" % (process.pid, process.pid)) as f:
+                child = int(f.read())
+            os.kill(child, signal.SIGSTOP)
+            until(lambda: state_of(child) == "T", "it does not stop")
+            process.send_signal(signal.SIGTERM)
+            # It reads both signals.
+            until(lambda: int(re.search(r"^ShdPnd:\t(\w+)", open("/proc/%d/status" % child).read(), re.M).group(1), 16) & 1 << 14, "SIGTERM")
+            os.kill(child, signal.SIGCONT)
+            report = process.communicate(timeout=PATIENCE)[1].decode()
+            equal(process.returncode, 5, report)
 
 
 @test

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "util/cleanup.h"
 
@@ -56,6 +57,45 @@ int run_child_start(struct run_child *ret, char *const argv[])
 		return 0;
 	run_child_finish(ret);
 	return -EAGAIN;
+}
+
+/* This process, or the command, which has a process group of its own if it is a shell. */
+static bool has_terminal(const struct run_child *child)
+{
+	_cleanup_close_ int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	pid_t group = fd >= 0 ? tcgetpgrp(fd) : -1;
+
+	return group > 0 && (group == getpgrp() || group == getpgid(child->pid));
+}
+
+/* The signal by which the command is stopped now; 0: it is not. */
+static int read_stop(const struct run_child *child, int option)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PID, (id_t)child->pid, &info, WSTOPPED | WNOHANG | option) < 0)
+		return 0;
+	return info.si_pid != 0 ? info.si_status : 0;
+}
+
+/*
+ * A command that stops itself, as ssh's ~^Z does, gives the terminal back to the shell: so this process has to stop,
+ * too. ^Z stops the whole process group, and when that continues, the command does a moment before or after this
+ * process. A command without the terminal is stopped and continued by others, and this process waits.
+ */
+static void stop_with(const struct run_child *child)
+{
+	const struct timespec moment = { .tv_nsec = 20000000 };
+	int number;
+
+	if (read_stop(child, WNOWAIT) == 0 || !has_terminal(child))
+		return;
+	nanosleep(&moment, NULL);
+	number = read_stop(child, 0);
+	if (number == 0)
+		return;
+	raise(number);
+	kill(child->pid, SIGCONT);
 }
 
 static void reap(struct run_child *child)
@@ -123,8 +163,11 @@ int run_signals_read(int fd, struct run_child *child)
 
 	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return 0;
-	if (info.ssi_signo == SIGCHLD)
+	if (info.ssi_signo == SIGCHLD) {
 		reap(child);
+		if (!child->ended)
+			stop_with(child);
+	}
 	/* The terminal sends to the whole process group, and so to the command as well. */
 	else if (info.ssi_code != SI_KERNEL && !child->ended)
 		kill(child->pid, (int)info.ssi_signo);
