@@ -3,6 +3,7 @@
  * Lines of JSON through the reader's parser and each of its views, in three widths and two locales: whatever an event
  * holds, what is printed is valid UTF-8 in which nothing acts on a terminal, and a line is no wider than the terminal.
  */
+#include <locale.h>
 #include <stdint.h>
 
 #include "ctl/collect/groups.h"
@@ -39,6 +40,12 @@ struct output {
 	char *data;
 	size_t size;
 };
+
+/* libsmartcols reads text by the locale, as terminal_open() sets it. */
+__attribute__((constructor)) static void set_locale(void)
+{
+	ASSERT(setlocale(LC_CTYPE, "C.UTF-8"));
+}
 
 static void output_open(struct output *output, unsigned width, bool utf8)
 {

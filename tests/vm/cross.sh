@@ -13,7 +13,7 @@ arm64) triplet=aarch64-linux-gnu ;;
 *) die "no cross build for $arch" ;;
 esac
 command -v $triplet-gcc >/dev/null || die "there is no $triplet-gcc: apt-get install gcc-$triplet libc6-dev-$arch-cross"
-sysroot=$VMLAB/sysroot-$arch-2 # the number changes with the packages
+sysroot=$VMLAB/sysroot-$arch-3 # the number changes with the packages
 source=$(cd "$HERE/../.." && pwd)
 make_sysroot() {
     local mirror
@@ -21,7 +21,7 @@ make_sysroot() {
     rm -rf "$sysroot"
     # Only unpacked: nothing of the other architecture runs here.
     mmdebstrap --quiet --mode=root --architectures="$arch" --variant=extract \
-        --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev \
+        --include=libc6-dev,libgcc-12-dev,libbpf-dev,libelf-dev,libsystemd-dev,libyajl-dev,libinih-dev,libsmartcols-dev \
         --setup-hook='mkdir -p "$1"/usr/bin "$1"/usr/sbin "$1"/usr/lib; for d in bin sbin lib; do ln -s usr/$d "$1"/$d; done' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         bookworm "$sysroot" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm main"

@@ -3,12 +3,14 @@
  * Folded, siblings of the same shape (history_set_shapes()) are one line: their number, and the sums of their time and
  * CPU. Below it are the children of all of them, folded again. So a build of a million programs is a page.
  *
- * Rows are collected first, since a column is as wide as its longest text; the command has the rest of the line.
+ * Rows are collected first, since a column is as wide as its longest text, and the command has the rest of the line;
+ * libsmartcols aligns them and draws the lines of the tree.
  */
 #include "ctl/view/view_tree.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libsmartcols.h>
 #include <stdlib.h>
 
 #include "ctl/text/event_text.h"
@@ -17,14 +19,19 @@
 #define COMMAND_MIN 20
 #define CELL_SIZE 768
 
-enum { COL_PID, COL_USER, COL_STATUS, COL_TOOK, COL_CPU, COL_RSS, COLS };
+enum { COL_COMMAND, COL_PID, COL_USER, COL_STATUS, COL_TOOK, COL_CPU, COL_RSS, COLS };
 
 static const struct {
 	const char *title;
-	bool right;
+	int flags;
 } columns[COLS] = {
-	[COL_PID] = { "PID", true },   [COL_USER] = { "USER", false }, [COL_STATUS] = { "STATUS", false },
-	[COL_TOOK] = { "TOOK", true }, [COL_CPU] = { "CPU", true },    [COL_RSS] = { "RSS", true },
+	[COL_COMMAND] = { "COMMAND", SCOLS_FL_TREE },
+	[COL_PID] = { "PID", SCOLS_FL_RIGHT },
+	[COL_USER] = { "USER", 0 },
+	[COL_STATUS] = { "STATUS", 0 },
+	[COL_TOOK] = { "TOOK", SCOLS_FL_RIGHT },
+	[COL_CPU] = { "CPU", SCOLS_FL_RIGHT },
+	[COL_RSS] = { "RSS", SCOLS_FL_RIGHT },
 };
 
 /* Deeper ones are left out, as a line says. */
@@ -45,7 +52,6 @@ struct fold {
 struct row {
 	struct fold fold;
 	size_t depth;
-	bool last; /* of its parent's children */
 };
 
 struct tree {
@@ -53,9 +59,13 @@ struct tree {
 	const struct terminal *terminal;
 	struct row *rows;
 	size_t count, size;
-	size_t widths[COLS]; /* 0: no row has anything there */
+	size_t widths[COLS]; /* 0: no row has anything there; the command has one of its own */
 	size_t command_width;
-	bool *lasts; /* of the row that is printed and its ancestors, by their depth */
+	struct libscols_table *table;
+	struct libscols_line *lines[DEPTH_MAX + 1]; /* the last one of each depth */
+	FILE *fitted;				    /* writes to text */
+	char *text;
+	size_t text_size;
 };
 
 static int add_row(struct tree *tree, const struct row *row)
@@ -138,9 +148,9 @@ static size_t count_alike(const struct life **lives, size_t n)
 
 static int add_children(struct tree *tree, const struct slice *parents, size_t depth);
 
-static int add_slice(struct tree *tree, const struct slice *slice, size_t depth, bool last)
+static int add_slice(struct tree *tree, const struct slice *slice, size_t depth)
 {
-	struct row row = { .fold = fold_of(slice), .depth = depth, .last = last };
+	struct row row = { .fold = fold_of(slice), .depth = depth };
 	int r;
 
 	row.fold.cut = depth == DEPTH_MAX && has_children(row.fold.life);
@@ -164,7 +174,7 @@ static int add_lives(struct tree *tree, const struct life **lives, size_t n, siz
 	}
 	qsort(slices, count, sizeof(*slices), compare_slice);
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = add_slice(tree, &slices[i], depth, i + 1 == count);
+		r = add_slice(tree, &slices[i], depth);
 	return r;
 }
 
@@ -257,12 +267,12 @@ static void measure(struct tree *tree)
 
 		format_command(tree, &row->fold, cell, sizeof(cell));
 		raise_to(&tree->command_width, 2 * row->depth + terminal_columns(terminal, cell));
-		for (int column = 0; column < COLS; column++) {
+		for (int column = COL_PID; column < COLS; column++) {
 			format_cell(tree, &row->fold, column, cell, sizeof(cell));
 			raise_to(&tree->widths[column], terminal_columns(terminal, cell));
 		}
 	}
-	for (int column = 0; column < COLS; column++) {
+	for (int column = COL_PID; column < COLS; column++) {
 		if (tree->widths[column] == 0)
 			continue;
 		raise_to(&tree->widths[column], strlen(columns[column].title));
@@ -272,82 +282,110 @@ static void measure(struct tree *tree)
 		tree->command_width = terminal->width > others + COMMAND_MIN ? terminal->width - others : COMMAND_MIN;
 }
 
-static size_t put_branch(const struct tree *tree, bool own, bool last)
+/* The text of a cell as the terminal gets it, cut to `width` columns; valid until the next call. NULL: no memory. */
+static const char *fit(struct tree *tree, const char *cell, size_t width)
 {
-	static const char *const lines[2][2][2] = { { { "| ", "  " }, { "|-", "`-" } },
-						    { { "│ ", "  " }, { "├─", "└─" } } };
+	struct terminal to_memory = *tree->terminal;
 
-	fputs(lines[tree->terminal->utf8][own][last], tree->terminal->out);
-	return 2;
+	to_memory.out = tree->fitted;
+	rewind(tree->fitted);
+	terminal_put(&to_memory, cell, width);
+	fputc('\0', tree->fitted);
+	return fflush(tree->fitted) == 0 ? tree->text : NULL;
 }
 
-/* The lines from its ancestors, as far as they fit; rows come depth first. Returns the columns taken. */
-static size_t put_branches(const struct tree *tree, const struct row *row)
+static int set_cell(struct tree *tree, struct libscols_line *line, int column, const char *cell, size_t width)
 {
-	size_t used = 0;
+	const char *text = fit(tree, cell, width);
 
-	tree->lasts[row->depth] = row->last;
-	for (size_t i = 1; i <= row->depth && used + 2 < tree->command_width; i++)
-		used += put_branch(tree, i == row->depth, tree->lasts[i]);
-	return used;
+	return text ? scols_line_set_data(line, (size_t)column, text) : -ENOMEM;
 }
 
-static void put_cells(const struct tree *tree, const struct row *row)
+/* The library draws two columns of lines for each ancestor. Deeper rows than have a place are drawn as siblings. */
+static size_t drawn_depth(const struct tree *tree, const struct row *row)
+{
+	size_t places = (tree->command_width - 1) / 2;
+
+	return row->depth < places ? row->depth : places;
+}
+
+static int fill_line(struct tree *tree, struct libscols_line *line, const struct row *row)
 {
 	char cell[CELL_SIZE];
+	int r;
 
-	for (int column = 0; column < COLS; column++) {
-		if (tree->widths[column] == 0)
-			continue;
-		fputc(' ', tree->terminal->out);
-		if (row)
-			format_cell(tree, &row->fold, column, cell, sizeof(cell));
-		terminal_cell(tree->terminal, row ? cell : columns[column].title, tree->widths[column],
-			      columns[column].right);
-	}
-	fputc('\n', tree->terminal->out);
-}
-
-static void put_head(const struct tree *tree)
-{
-	terminal_color(tree->terminal, COLOR_BOLD);
-	terminal_cell(tree->terminal, "COMMAND", tree->command_width, false);
-	put_cells(tree, NULL);
-	terminal_color(tree->terminal, COLOR_NONE);
-}
-
-static void put_row(const struct tree *tree, const struct row *row)
-{
-	char cell[CELL_SIZE];
-	bool failed = row->fold.life->has_failed;
-	size_t used = put_branches(tree, row);
-
-	if (failed)
-		terminal_color(tree->terminal, COLOR_RED);
 	format_command(tree, &row->fold, cell, sizeof(cell));
-	terminal_cell(tree->terminal, cell, tree->command_width - used, false);
-	put_cells(tree, row);
-	if (failed)
-		terminal_color(tree->terminal, COLOR_NONE);
+	r = set_cell(tree, line, COL_COMMAND, cell, tree->command_width - 2 * drawn_depth(tree, row));
+	for (int column = COL_PID; column < COLS && r == 0; column++) {
+		format_cell(tree, &row->fold, column, cell, sizeof(cell));
+		if (cell[0])
+			r = set_cell(tree, line, column, cell, tree->widths[column]);
+	}
+	return r == 0 && row->fold.life->has_failed ? scols_line_set_color(line, "red") : r;
+}
+
+/* Rows come depth first. */
+static int add_line(struct tree *tree, const struct row *row)
+{
+	size_t depth = drawn_depth(tree, row);
+	struct libscols_line *line = scols_table_new_line(tree->table, depth > 0 ? tree->lines[depth - 1] : NULL);
+
+	tree->lines[depth] = line;
+	return line ? fill_line(tree, line, row) : -ENOMEM;
+}
+
+static int add_columns(struct tree *tree)
+{
+	for (int i = 0; i < COLS; i++) {
+		struct libscols_column *column =
+			scols_table_new_column(tree->table, columns[i].title, 1, columns[i].flags);
+
+		if (!column)
+			return -ENOMEM;
+		if (i != COL_COMMAND && tree->widths[i] == 0)
+			scols_column_set_flags(column, columns[i].flags | SCOLS_FL_HIDDEN);
+		scols_cell_set_color(scols_column_get_header(column), "bold");
+	}
+	return 0;
+}
+
+/*
+ * The cells have their widths already, and are safe: the library is to change nothing. It measures what it changes by
+ * another rule than what it prints, and it has no mark for text that was cut. Text must be valid in the locale: at a
+ * byte that is not, mbs_nwidth() of util-linux 2.38 can loop for ever.
+ */
+static int fill_table(struct tree *tree)
+{
+	int r = add_columns(tree);
+
+	scols_table_enable_noencoding(tree->table, 1);
+	scols_table_enable_noheadings(tree->table, !tree->options->legend);
+	scols_table_enable_colors(tree->table, tree->terminal->colors);
+	scols_table_enable_ascii(tree->table, !tree->terminal->utf8);
+	scols_table_set_termforce(tree->table, SCOLS_TERMFORCE_NEVER);
+	scols_table_set_stream(tree->table, tree->terminal->out);
+	for (size_t i = 0; i < tree->count && r == 0; i++)
+		r = add_line(tree, &tree->rows[i]);
+	return r;
 }
 
 /* Errors of writing are found when the terminal is closed. */
 static int put_rows(struct tree *tree)
 {
-	size_t depth = 0;
+	int r = -ENOMEM;
 
-	for (size_t i = 0; i < tree->count; i++)
-		raise_to(&depth, tree->rows[i].depth);
-	tree->lasts = calloc(depth + 1, sizeof(*tree->lasts));
-	if (!tree->lasts)
-		return -ENOMEM;
 	measure(tree);
-	if (tree->options->legend)
-		put_head(tree);
-	for (size_t i = 0; i < tree->count; i++)
-		put_row(tree, &tree->rows[i]);
-	free(tree->lasts);
-	return 1;
+	tree->table = scols_new_table();
+	tree->fitted = open_memstream(&tree->text, &tree->text_size);
+	if (tree->table && tree->fitted)
+		r = fill_table(tree);
+	if (r == 0)
+		r = scols_print_table(tree->table);
+	if (tree->fitted)
+		fclose(tree->fitted);
+	free(tree->text);
+	scols_unref_table(tree->table);
+	return r < 0 ? r : 1;
 }
 
 static int add_roots(struct tree *tree, const struct history *history)
