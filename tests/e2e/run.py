@@ -16,6 +16,7 @@ import sys
 import termios
 
 from e2e import BUILD, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
+from units import Listener, Unit, again_if_blamed
 
 CTL = os.path.join(BUILD, "src", "execsnoopctl")
 PYTHON = os.path.realpath(sys.executable)
@@ -376,6 +377,35 @@ def end_of_the_daemon_is_reported():
         report = process.communicate(timeout=PATIENCE)[1].decode()
         equal(process.returncode, -signal.SIGINT, report)
         check("the daemon has gone" in report and "end unseen" in report and "still runs" not in report, report)
+
+
+@test
+@again_if_blamed
+def restart_of_the_daemon_loses_nothing_and_a_crash_is_reported():
+    for how in ("restart", "kill"):
+        with Listener() as listener, Unit(listener) as unit, Scratch() as folder:
+            mark, out = os.path.join(folder, "mark"), os.path.join(folder, "events")
+            code = "i=0; while [ $i -lt 50 ]; do /bin/true $i; i=$((i + 1)); done; touch %s; while [ -e %s ]; do sleep 0.05; done; " \
+                   "/bin/true last; exit 4" % (mark, mark)
+            process = subprocess.Popen([*command_line(listener, "-w", out), "sh", "-c", code], stderr=subprocess.PIPE)
+            until(lambda: os.path.exists(mark), "the command does not start")
+            if how == "kill":
+                # The ring buffer has what happened since, and what was in it.
+                unit.wait_kept(1)
+                unit.kill()
+                unit.start()
+            else:
+                unit.restart()
+            os.unlink(mark)
+            report = process.communicate(timeout=PATIENCE)[1].decode()
+            equal(process.returncode, 4, report)
+            check("exit 4 after" in report and "still runs" not in report, report)
+            events = events_of(out)
+            numbers = [e["args"][1] for e in events if e["type"] == "exited" and e.get("args", [""])[0] == "/bin/true"]
+            lost = sum(e["count"] for e in events if e["type"] == "lost")
+            check(len(numbers) + lost >= 51 and numbers[-1] == "last", how, numbers, lost)
+            equal(bool(lost), "not complete" in report, report)
+            check(how == "kill" or not lost, report)
 
 
 @test

@@ -185,7 +185,8 @@ static void put_head(const struct svg *svg, const struct export_options *options
 	text_printf(&text, ", %s; %zu program%s, %zu failed exec%s", span, svg->recording->count,
 		    svg->recording->count == 1 ? "" : "s", failures, failures == 1 ? "" : "s");
 	if (svg->recording->lost > 0)
-		text_printf(&text, "; %" PRIu64 " events were lost", svg->recording->lost);
+		text_printf(&text, "; %" PRIu64 " event%s lost", svg->recording->lost,
+			    svg->recording->lost == 1 ? "" : "s");
 	put_text(svg, MARGIN, 34, "dim", words);
 	for (size_t i = 0; i < sizeof(legend) / sizeof(legend[0]); i++) {
 		double x = WIDTH - 640 + 100 * (double)i + (i == 5 ? 40 : 0);

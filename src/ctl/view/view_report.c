@@ -116,7 +116,8 @@ static void put_lost(const struct report *report)
 	if (report->recording->lost == 0)
 		return;
 	text_begin(&text, line, sizeof(line));
-	text_printf(&text, "%llu events: this report is not complete", (unsigned long long)report->recording->lost);
+	text_printf(&text, "%llu event%s: this report is not complete", (unsigned long long)report->recording->lost,
+		    report->recording->lost == 1 ? "" : "s");
 	row(report, "lost", &text, COLOR_RED);
 }
 
@@ -394,6 +395,8 @@ static void put_failures(const struct report *report)
 
 static void put_running(const struct report *report)
 {
+	/* An end may be among the lost events. */
+	bool ends_early = report->facts->ends_early || report->recording->lost > 0;
 	const struct program *program;
 	size_t count = 0;
 	char line[LINE_SIZE];
@@ -408,11 +411,7 @@ static void put_running(const struct report *report)
 		text_begin(&text, line, sizeof(line));
 		text_printf(&text, "%u  ", program->pid);
 		program_command(&text, program);
-		row(report,
-		    count > 1			? ""
-		    : report->facts->ends_early ? "end unseen"
-						: "still runs",
-		    &text, COLOR_YELLOW);
+		row(report, count > 1 ? "" : ends_early ? "end unseen" : "still runs", &text, COLOR_YELLOW);
 	}
 	if (count <= ROWS_SHOWN)
 		return;
