@@ -30,6 +30,7 @@
 #define RETRY_DAEMON_MS 1000
 #define RETRY_PEER_MS 10000
 #define END_MS 1000
+#define ANSWER_MS 5000 /* after this time it is reported that there is none */
 
 struct cat {
 	struct options *options;
@@ -38,7 +39,9 @@ struct cat {
 	struct event_source *source; /* NULL: not connected */
 	bool answered;		     /* the daemon has accepted the subscription */
 	bool was_answered;	     /* it once did */
-	bool drained;		     /* all that could be read was read */
+	bool is_late;		     /* it has not, and that was reported */
+	uint64_t asked_ms;
+	bool drained; /* all that could be read was read */
 	struct retry daemon, peer;
 	/* What waits for the reader: it has arrived when so many bytes have. */
 	struct cat_position sent, arrived, stored;
@@ -121,6 +124,7 @@ static int connect_daemon(struct cat *cat)
 	if (r < 0)
 		return daemon_failed(cat, r);
 	cat->source->passes_unknown = cat->options->format == FORMAT_JSON;
+	cat->asked_ms = now_ms();
 	cat->drained = true;
 	return 0;
 }
@@ -170,6 +174,7 @@ static void on_answer(struct cat *cat)
 		fprintf(stderr, "%s: connected again\n", cat->options->socket);
 	retry_succeeded(&cat->daemon, now_ms());
 	cat->answered = cat->was_answered = true;
+	cat->is_late = false;
 	cat->first_change = position->changes;
 	/* The first one begins here: what comes after this can be missing. */
 	if (cat->arrived.stream[0] == '\0')
@@ -183,7 +188,7 @@ static int take_line(struct cat *cat, const struct parsed *parsed)
 	if (bytes_equal(parsed->type, BYTES("rejected"))) {
 		/* A limit of the daemon may be reached for a while; what was accepted once is not wrong. */
 		if (!cat->daemon.reported)
-			report_rejected(parsed);
+			source_report_rejected(parsed);
 		return cat->was_answered ? daemon_failed(cat, -EBUSY) : -EPROTO;
 	}
 	r = cat_lines_take(cat->lines, parsed);
@@ -334,6 +339,21 @@ static int connect_both(struct cat *cat)
 	return r;
 }
 
+/* Of hosts, the process in between reports it (source_hosts.c). */
+static bool waits_for_answer(const struct cat *cat)
+{
+	return cat->source && !cat->answered && !cat->is_late && !cat->options->hosts;
+}
+
+static void report_late(struct cat *cat)
+{
+	if (!waits_for_answer(cat) || now_ms() < cat->asked_ms + ANSWER_MS)
+		return;
+	cat->is_late = true;
+	if (!cat->options->quiet)
+		fprintf(stderr, "%s: no answer yet, waiting\n", cat->options->socket);
+}
+
 /* ms; -1: nothing is due. */
 static int next_due(const struct cat *cat)
 {
@@ -352,6 +372,8 @@ static int next_due(const struct cat *cat)
 		at = now + COMMIT_MS;
 	if (!is_cursor_stored(cat) && now + CURSOR_MS < at)
 		at = now + CURSOR_MS;
+	if (waits_for_answer(cat) && cat->asked_ms + ANSWER_MS < at)
+		at = cat->asked_ms + ANSWER_MS;
 	return at == UINT64_MAX ? -1 : at > now ? (int)(at - now) : 0;
 }
 
@@ -403,6 +425,7 @@ static int run(struct cat *cat)
 	while (!is_signal_pending()) {
 		int r = connect_both(cat);
 
+		report_late(cat);
 		if (r >= 0 && cat_output_is_open(cat->output))
 			r = pump(cat);
 		if (r >= 0) {

@@ -23,10 +23,6 @@ static int cat_source(struct options *options)
 	catch_signals();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (!interrupted && (r = source_next(source, &parsed)) > 0) {
-		if (report_rejected(parsed)) {
-			r = -EPROTO;
-			break;
-		}
 		if (parsed->event.type == EVENT_TYPE_MAX ? !parsed->line.data : !query_pass(options->query, parsed))
 			continue;
 		r = lines_print(&lines, parsed);

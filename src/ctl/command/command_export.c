@@ -10,8 +10,6 @@ static int read_all(const struct options *options, struct event_source *source, 
 	int r;
 
 	while ((r = source_next(source, &parsed)) > 0) {
-		if (parsed->event.type == EVENT_LIVE && options->from_socket)
-			return 0;
 		if (!query_pass(options->query, parsed))
 			continue;
 		r = recording_add(recording, parsed);

@@ -155,8 +155,6 @@ static int read_log(struct reading *reading)
 		r = source_next(reading->source, &parsed);
 		if (r <= 0)
 			return r;
-		if (report_rejected(parsed))
-			return -EPROTO;
 		r = read_event(reading, parsed);
 	}
 	return r;

@@ -41,7 +41,7 @@ static int read_into(struct show *show, struct event_source *source, bool until_
 		if (r < 0)
 			return r;
 	}
-	return r;
+	return r == 0 && until_live ? source_broken(source) : r;
 }
 
 /* What the journal's index has of one value. */

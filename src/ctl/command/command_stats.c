@@ -16,8 +16,6 @@ static int read_all(struct options *options, struct event_source *source, struct
 	int r;
 
 	while ((r = source_next(source, &parsed)) > 0) {
-		if (parsed->event.type == EVENT_LIVE && options->from_socket)
-			return 0;
 		if (!query_pass(options->query, parsed))
 			continue;
 		if (parsed->event.type == EVENT_LOST)

@@ -76,7 +76,9 @@ static int top_open(struct top *top)
 	}
 	top->begin_ns = clock_ns(CLOCK_MONOTONIC);
 	top->lost = 0;
-	return r > 0 ? 0 : CTL_UNAVAILABLE;
+	if (r == 0)
+		r = source_broken(top->source);
+	return r > 0 ? 0 : options_status(r);
 }
 
 /* Reads what is there. 0 or -errno. */

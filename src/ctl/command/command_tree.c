@@ -18,9 +18,9 @@ static int read_all(struct options *options, struct event_source *source, struct
 			continue;
 		r = history_add(history, parsed);
 		if (r < 0)
-			break;
+			return r;
 	}
-	return r;
+	return r == 0 && until_live ? source_broken(source) : r;
 }
 
 static int parse_root(const struct options *options, struct tree_options *tree)
@@ -64,7 +64,7 @@ static int open_past(struct options *options, struct history *history, struct ev
 		r = read_all(options, daemon, history, true);
 		options->journal.from_start = false;
 	}
-	return r < 0 ? CTL_FAILED : options_open(options, false, true, ret);
+	return r < 0 ? options_status(r) : options_open(options, false, true, ret);
 }
 
 int command_tree(struct options *options)
@@ -85,7 +85,7 @@ int command_tree(struct options *options)
 		return r;
 	r = read_all(options, source, history, !past && !options->input);
 	if (r < 0)
-		return CTL_FAILED;
+		return options_status(r);
 	history_mark_shown(history, !past || options->at);
 	if (tree.fold && history_set_shapes(history) < 0)
 		return CTL_FAILED;

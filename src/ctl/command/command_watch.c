@@ -85,8 +85,6 @@ static int follow(struct lines *lines, struct event_source *source, struct merge
 			r = source_next(source, &parsed);
 		if (r <= 0)
 			break;
-		if (report_rejected(parsed))
-			return -EPROTO;
 		/* On an idle machine, too, it is seen that watch runs. */
 		if (lines->options->format == FORMAT_SHORT)
 			view_line_head(lines->view);

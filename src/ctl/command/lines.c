@@ -136,16 +136,3 @@ int lines_close(struct lines *lines, int r)
 		return CTL_FAILED;
 	return lines->shown > 0 ? CTL_OK : CTL_NOTHING;
 }
-
-bool report_rejected(const struct parsed *parsed)
-{
-	char reason[256];
-	struct text text;
-
-	if (!bytes_equal(parsed->type, BYTES("rejected")))
-		return false;
-	text_begin(&text, reason, sizeof(reason));
-	text_name(&text, parsed->reason);
-	fprintf(stderr, "execsnoopctl: the daemon rejects the request: %s\n", reason);
-	return true;
-}

@@ -32,7 +32,4 @@ int lines_print(struct lines *lines, const struct parsed *parsed);
 /* The exit status. r: what reading ended with, 0 or -errno, -EPROTO: the daemon rejects the request. */
 int lines_close(struct lines *lines, int r);
 
-/* The daemon's answer is a refusal, which is printed. */
-bool report_rejected(const struct parsed *parsed);
-
 #endif

@@ -15,8 +15,8 @@
 static const struct {
 	const char *options, *commands;
 } uses[] = {
-	{ "socket", "watch log show tree top stats run status metrics cat bridge " EXPORTS },
-	{ "host", "watch show tree top stats status metrics cat " EXPORTS },
+	{ "socket", "watch log show tree top run status metrics cat bridge" },
+	{ "host", "watch show tree top status metrics cat" },
 	{ "input", "watch log show tree top stats verify metrics cat " EXPORTS },
 	{ "directory file namespace merge-hosts", JOURNAL },
 	{ "boot since until", JOURNAL " top" },

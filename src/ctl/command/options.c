@@ -237,10 +237,14 @@ int options_status(int error)
 	switch (error) {
 	case -ENOENT:
 	case -ECONNREFUSED:
+	case -ECONNRESET:
+	case -EPIPE:
 		return CTL_UNAVAILABLE;
 	case -EACCES:
 	case -EPERM:
 		return CTL_NOPERM;
+	case -EPROTO:
+		return CTL_USAGE;
 	default:
 		return CTL_FAILED;
 	}

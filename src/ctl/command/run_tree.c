@@ -71,8 +71,6 @@ static int open_tree(struct run_tree *tree, const char *socket)
 	snprintf(request, sizeof(request),
 		 "{\"tree\":%u,\"snapshot\":false,\"fields\":[\"all\",\"starter_id\",\"starter_exec_time\"]}\n", pid);
 	r = source_open_socket(&tree->source, socket, request);
-	if (r >= 0)
-		r = source_await_answer(tree->source);
 	return r < 0 ? options_status(r) : 0;
 }
 

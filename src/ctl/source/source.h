@@ -52,9 +52,10 @@ DEFINE_CLEANUP(struct event_source *, source_free);
 int source_open_file(struct event_source **ret, const char *path);
 
 /*
- * The daemon's socket; request: sent at once (query_request). All lines up to its answer are left out. The errors are
- * reported with the command that mends them: -ECONNREFUSED or -ENOENT where there is no daemon, -EACCES where this user
- * may not read.
+ * The daemon's socket; request: sent at once (query_request), NULL: none. All lines up to its answer are left out. The
+ * errors are reported with the command that mends them: -ECONNREFUSED or -ENOENT where there is no daemon or no answer
+ * of one, -EACCES where this user may not read, -EPROTO where the daemon rejects the request, which source_next() may
+ * return later, too, of several hosts.
  */
 int source_open_socket(struct event_source **ret, const char *path, const char *request);
 
@@ -63,10 +64,15 @@ int source_open_socket(struct event_source **ret, const char *path, const char *
  * is not whole is left out, and source_next() returns -EAGAIN instead of waiting. The descriptor is source->fd.
  */
 int source_subscribe(struct event_source **ret, const char *path, const char *request);
+/* Reports that the connection ended before all of a snapshot came; returns -ECONNRESET. */
+int source_broken(const struct event_source *source);
+/* An answer `rejected`, with its reason. */
+void source_report_rejected(const struct parsed *parsed);
 /* What source_open_socket() reports. */
 void source_explain_socket(const char *path, int error);
 
-/* Reads up to the answer to the request. 0: it was accepted; -errno, reported. */
+/* The same in two steps: several daemons can be asked before the first answer is there. */
+int source_ask(struct event_source **ret, const char *path, const char *request);
 int source_await_answer(struct event_source *source);
 
 struct journal_options {

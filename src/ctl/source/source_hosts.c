@@ -17,10 +17,12 @@
 
 #include "util/bytebuf.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #define READ_SIZE (1U << 16)
 #define LINE_LIMIT (64U << 20)
+#define ANSWER_MS 5000 /* after this time it is reported that there is none */
 
 struct host {
 	char name[256];
@@ -169,9 +171,19 @@ static bool send_request(struct host *hosts, size_t count, int in)
 	return n > 0;
 }
 
+/* ssh(1) may ask for a password, and there may be no route to the host. */
+static void report_silent(const struct host *hosts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (hosts[i].fd >= 0 && !hosts[i].has_replied)
+			fprintf(stderr, "execsnoopctl: %s: no answer yet, waiting\n", hosts[i].name);
+}
+
 static void carry(struct host *hosts, size_t count, int fd)
 {
+	uint64_t patience_end = clock_ns(CLOCK_MONOTONIC) + ANSWER_MS * 1000000ULL;
 	struct pollfd fds[HOSTS_MAX + 1];
+	bool was_reported = false;
 
 	for (;;) {
 		bool any = false;
@@ -181,7 +193,11 @@ static void carry(struct host *hosts, size_t count, int fd)
 			any |= hosts[i].fd >= 0;
 		}
 		fds[count] = (struct pollfd){ .fd = fd, .events = POLLIN };
-		if (!any || (poll(fds, count + 1, -1) < 0 && errno != EINTR))
+		if (!was_reported && clock_ns(CLOCK_MONOTONIC) >= patience_end) {
+			report_silent(hosts, count);
+			was_reported = true;
+		}
+		if (!any || (poll(fds, count + 1, was_reported ? -1 : ANSWER_MS) < 0 && errno != EINTR))
 			return;
 		if (fds[count].revents && !send_request(hosts, count, fd))
 			return;

@@ -13,11 +13,13 @@
 #include "ctl/source/source.h"
 #include "ctl/source/source_hosts.h"
 #include "util/bytebuf.h"
+#include "util/quote.h"
 
 #define READ_SIZE (1U << 16)
 /* Two MiB of arguments (execve(2)), each byte six in JSON, as text and as base64, and room to spare. */
 #define LINE_LIMIT (64U << 20)
 #define REPORTS_MAX 20 /* of lines; the others are counted */
+#define ANSWER_MS 5000 /* after this time it is reported that there is none */
 
 struct stream {
 	struct event_source source;
@@ -28,8 +30,13 @@ struct stream {
 	size_t bad;	 /* lines that were reported and passed over */
 	bool eof, too_long;
 	bool waits;	      /* for the answer to the request */
+	bool is_late;	      /* which was reported */
+	bool is_pending;      /* the answer is the next event */
 	bool is_subscription; /* as source_subscribe() */
 	bool is_file;	      /* or a pipe */
+	bool has_request;     /* by source_ask() */
+	bool is_remote;	      /* ssh(1) and the process in between report what fails */
+	char *name;
 	bool has_events;
 	struct event_parser *parser;
 	struct parsed parsed;
@@ -54,6 +61,18 @@ static void report_end(struct stream *s)
 		fprintf(stderr, "%s: there are no events in it, which would be lines of JSON\n", s->source.name);
 }
 
+/* What listens may be another program, or stopped. */
+static void wait_for_answer(struct stream *s)
+{
+	struct pollfd poll_fd = { .fd = s->fd, .events = POLLIN };
+
+	if (!s->waits || s->is_subscription || s->is_late || s->is_remote)
+		return;
+	s->is_late = poll(&poll_fd, 1, ANSWER_MS) == 0;
+	if (s->is_late)
+		fprintf(stderr, "%s: no answer yet, waiting\n", s->source.name);
+}
+
 /* 1: there is more; 0: there is not. */
 static int fill(struct stream *s)
 {
@@ -69,6 +88,7 @@ static int fill(struct stream *s)
 	r = bytebuf_reserve(b, READ_SIZE);
 	if (r < 0)
 		return r;
+	wait_for_answer(s);
 	n = read(s->fd, b->data + b->size, b->capacity - b->size);
 	if (n < 0)
 		return -errno;
@@ -103,6 +123,8 @@ static int next_line(struct stream *s, struct bytes *ret)
 		if (size > LINE_LIMIT) {
 			s->begin = s->buffer.size = s->searched = 0;
 			s->too_long = true;
+			if (s->waits && !s->is_subscription)
+				return -EBADMSG;
 		}
 		r = fill(s);
 		if (r < 0)
@@ -116,6 +138,16 @@ static bool is_blank(struct bytes line)
 		if (!memchr(" \t\r", line.data[i], 3))
 			return false;
 	return true;
+}
+
+void source_report_rejected(const struct parsed *parsed)
+{
+	char reason[256];
+	struct text text;
+
+	text_begin(&text, reason, sizeof(reason));
+	text_name(&text, parsed->reason);
+	fprintf(stderr, "execsnoopctl: the daemon rejects the request: %s\n", reason);
 }
 
 /* 1: an event; 0: nothing that counts. */
@@ -136,15 +168,18 @@ static int take(struct stream *s, struct bytes line)
 		report(s, reason);
 		return 0;
 	}
+	if (r >= 0 && s->has_request && bytes_equal(s->parsed.type, BYTES("rejected"))) {
+		source_report_rejected(&s->parsed);
+		return -EPROTO;
+	}
 	if (r < 0 || !s->waits)
 		return r < 0 ? r : 1;
 	if (bytes_equal(s->parsed.type, BYTES("subscribed"))) {
 		s->waits = false;
 		return s->is_subscription;
 	}
-	if (bytes_equal(s->parsed.type, BYTES("rejected")) || bytes_equal(s->parsed.type, BYTES("stats")))
-		return 1;
-	return 0;
+	return s->is_subscription ? bytes_equal(s->parsed.type, BYTES("rejected"))
+				  : bytes_equal(s->parsed.type, BYTES("stats"));
 }
 
 static int stream_next(struct event_source *source, const struct parsed **ret)
@@ -153,13 +188,19 @@ static int stream_next(struct event_source *source, const struct parsed **ret)
 	struct bytes line;
 	int r;
 
+	if (s->is_pending) {
+		s->is_pending = false;
+		*ret = &s->parsed;
+		return 1;
+	}
 	for (;;) {
 		r = next_line(s, &line);
 		if (r == -EINTR)
 			return r;
 		if (r < 0 && !s->is_subscription) {
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
-			sources_add_bad();
+			if (s->is_file)
+				sources_add_bad();
 		} else if (r == 0) {
 			report_end(s);
 		}
@@ -182,6 +223,7 @@ static void stream_free(struct event_source *source)
 		close(s->fd);
 	event_parser_free(s->parser);
 	bytebuf_free(&s->buffer);
+	free(s->name);
 	free(s);
 }
 
@@ -191,8 +233,9 @@ static int stream_wait(struct event_source *source, int timeout_ms)
 	struct pollfd poll_fd = { .fd = s->fd, .events = POLLIN };
 	int n;
 
-	if (s->eof || (s->buffer.size > s->begin + s->searched &&
-		       memchr(s->buffer.data + s->begin, '\n', s->buffer.size - s->begin)))
+	if (s->is_pending || s->eof ||
+	    (s->buffer.size > s->begin + s->searched &&
+	     memchr(s->buffer.data + s->begin, '\n', s->buffer.size - s->begin)))
 		return 1;
 	n = poll(&poll_fd, 1, timeout_ms);
 	return n < 0 ? -errno : n;
@@ -210,9 +253,11 @@ static int stream_new(struct event_source **ret, int fd, const char *name)
 		close(fd);
 		return -ENOMEM;
 	}
-	s->source = (struct event_source){ .ops = &stream_ops, .name = name, .fd = fd };
+	s->name = strdup(name);
+	s->source = (struct event_source){ .ops = &stream_ops, .name = s->name, .fd = fd };
 	s->fd = fd;
-	r = event_parser_new(&s->parser);
+	s->is_remote = strncmp(name, HOSTS_PREFIX, strlen(HOSTS_PREFIX)) == 0;
+	r = s->name ? event_parser_new(&s->parser) : -ENOMEM;
 	if (r < 0) {
 		stream_free(&s->source);
 		return r;
@@ -277,27 +322,53 @@ static int send_all(int fd, const char *data)
 	return 0;
 }
 
-int source_await_answer(struct event_source *source)
+/* Lines before the answer are those of a connection without a request, which it was at first. */
+static int read_answer(struct stream *s)
 {
-	struct stream *s = (struct stream *)source;
 	struct bytes line;
 
-	while (s->waits) {
+	while (s->waits && !s->is_pending) {
 		int r = next_line(s, &line);
 
+		if (r == -EINTR)
+			continue;
+		if (r == 0)
+			return -EPIPE;
 		if (r > 0)
-			r = take(s, line) == 0 ? 0 : -EPROTO;
-		else if (r == 0)
-			r = -EPIPE;
-		if (r < 0) {
-			fprintf(stderr, "%s: the daemon does not answer: %s\n", s->source.name, strerror(-r));
+			r = take(s, line);
+		if (r < 0)
 			return r;
-		}
+		s->is_pending = r > 0;
+		if (s->bad >= REPORTS_MAX)
+			return -EBADMSG;
 	}
+	s->waits = false;
 	return 0;
 }
 
-int source_open_socket(struct event_source **ret, const char *path, const char *request)
+int source_await_answer(struct event_source *source)
+{
+	struct stream *s = (struct stream *)source;
+	int r = read_answer(s);
+
+	if (r == -EPROTO)
+		return r;
+	if (r < 0 && !s->is_remote)
+		fprintf(stderr, "%s: %s\n", source->name,
+			r == -EPIPE	? "the connection ended without an answer; is it execsnoopd's socket?"
+			: r == -EBADMSG ? "this is not execsnoopd's socket"
+					: strerror(-r));
+	return r < 0 ? -ECONNREFUSED : 0;
+}
+
+int source_broken(const struct event_source *source)
+{
+	if (!((const struct stream *)source)->is_remote)
+		fprintf(stderr, "%s: the daemon ended the connection\n", source->name);
+	return -ECONNRESET;
+}
+
+int source_ask(struct event_source **ret, const char *path, const char *request)
 {
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	int fd = connect_to(path), r;
@@ -312,11 +383,25 @@ int source_open_socket(struct event_source **ret, const char *path, const char *
 	if (request) {
 		r = send_all(fd, request);
 		if (r < 0) {
-			source_explain_socket(path, r);
+			if (!((struct stream *)source)->is_remote)
+				source_explain_socket(path, r);
 			return r;
 		}
-		((struct stream *)source)->waits = true;
+		((struct stream *)source)->waits = ((struct stream *)source)->has_request = true;
 	}
+	*ret = TAKE_PTR(source);
+	return 0;
+}
+
+int source_open_socket(struct event_source **ret, const char *path, const char *request)
+{
+	_cleanup_(source_free_p) struct event_source *source = NULL;
+	int r = source_ask(&source, path, request);
+
+	if (r >= 0 && request)
+		r = source_await_answer(source);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(source);
 	return 0;
 }

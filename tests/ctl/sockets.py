@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What listens on the socket, or answers by ssh, is not always the daemon, and not always well: no command waits without a word, takes
+garbage for an answer, or ends as if all were well."""
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+import journal
+from journal import CTL, test
+
+READERS = (["status"], ["top", "-b", "-n1"], ["tree"], ["show", "1"], ["metrics"], ["watch"], ["run", "--", "true"])
+HOSTS = (["status"], ["top", "-b", "-n1"], ["tree"], ["show", "1"], ["metrics"], ["watch"], ["cat"])
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+case $2 in
+refused*) echo "ssh: connect to host $2 port 22: Connection refused" >&2; exit 255 ;;
+old*) echo "sh: execsnoopctl: command not found" >&2; exit 127 ;;
+mute*) exec sleep 300 ;;
+esac
+exec sh -c "$3"
+"""
+SUBSCRIBED = b'{"type":"subscribed","snapshot":true,"stream":"a","last_seq":2}\n'
+STARTED = b'{"type":"started","seq":1,"time":"2026-11-30T10:00:00.000000000Z","snapshot":true,"id":"a-1-1","start_time":"2026-11-30T10:00:00.000000000Z","pid":1,"comm":"init"}\n'
+LIVE = b'{"type":"live","time":"2026-11-30T10:00:00.000000000Z","stream":"a","last_seq":2}\n'
+STATS = b'{"type":"stats","version":"0.1","uptime_s":5}\n'
+
+
+@contextlib.contextmanager
+def listening(folder, serve):
+    """A socket; serve(connection, request) for each connection, until the end of the test."""
+    path = tempfile.mktemp(dir=folder)
+
+    def run_one(connection):
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(60)
+            serve(connection, connection.recv(65536))
+
+    def accept():
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=run_one, args=(server.accept()[0],), daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield path
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+def wait(connection, _=None):
+    """Until the other side closes."""
+    while connection.recv(65536):
+        pass
+
+
+def daemon(connection, request):
+    """A daemon on which nothing happens."""
+    if b'"stats"' in request:
+        connection.sendall(STATS)
+    else:
+        connection.sendall(STARTED + SUBSCRIBED + STARTED + LIVE)
+    wait(connection)
+
+
+def start(*arguments, environment=None):
+    return subprocess.Popen([CTL, *arguments], env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **(environment or {})}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE)
+
+
+def finish(process):
+    out, error = process.communicate(timeout=60)
+    return process.returncode, (out + error).decode()
+
+
+def ends(folder, serve, readers=READERS):
+    with listening(folder, serve) as path:
+        for process in [start(command[0], f"--socket={path}", *command[1:]) for command in readers]:
+            yield process.args[1], *finish(process)
+
+
+def check_words(processes, text):
+    """Each says it, and waits on."""
+    for process in processes:
+        line = process.stderr.readline().decode()
+        assert text in line, (process.args, line)
+        assert process.poll() is None, process.args
+        process.kill()
+        process.communicate()
+
+
+@test
+def silent_socket_is_reported(folder):
+    with listening(folder, wait) as path:
+        check_words([start(command[0], f"--socket={path}", *command[1:]) for command in (*READERS, ["cat"])], f"{path}: no answer yet")
+
+
+@test
+def socket_of_another_program_is_reported(folder):
+    def http(connection, _):
+        connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n<html>\x1b[31m\r\n")
+
+    def garbage(connection, _):
+        while True:
+            connection.sendall(os.urandom(4096))
+
+    def endless(connection, _):
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    def half(connection, _):
+        connection.sendall(SUBSCRIBED[:20])
+
+    for serve in (http, garbage, endless, half, lambda connection, _: None):
+        for command, status, out in ends(folder, serve):
+            assert status == 69 and ("socket" in out or "Connection reset" in out), (serve, command, status, out)
+            assert "\x1b" not in out and out.count("\n") < 30, (serve, command, out)
+
+
+@test
+def snapshot_that_breaks_off_is_no_answer(folder):
+    def breaks(connection, request):
+        connection.sendall(STATS[:30] if b'"stats"' in request else SUBSCRIBED + STARTED)
+
+    for command, status, out in ends(folder, breaks):
+        if command != "run":
+            assert status == 69 and out.count("\n") > 0, (command, status, out)
+
+
+@test
+def rejection_is_printed(folder):
+    for command, status, out in ends(folder, lambda connection, _: connection.sendall(b'{"type":"rejected","reason":"not\\u001b[31m here"}\n')):
+        assert status == 2 and "rejects the request: not\\x1b[31m here" in out, (command, status, out)
+
+
+def remote(folder, hosts, path, command):
+    """One that asks hosts by ssh(1), which is a shell here."""
+    if not os.path.exists(f"{folder}/ssh"):
+        with open(f"{folder}/ssh", "w", encoding="utf-8") as file:
+            file.write(SSH)
+        os.chmod(f"{folder}/ssh", 0o755)
+        os.symlink(os.path.abspath(CTL), f"{folder}/execsnoopctl")
+    return start(command[0], "-H", hosts, f"--socket={path}", *command[1:], environment={"PATH": f"{folder}:{os.environ['PATH']}"})
+
+
+@test
+def hosts_answer(folder):
+    """One host, with each command that can ask it; several, with those that can; and one of them is not there."""
+    with listening(folder, daemon) as path:
+        for command in (["status"], ["top", "-b", "-n1"], ["tree"], ["show", "1"], ["metrics"]):
+            status, out = finish(remote(folder, "one", path, command))
+            assert status == 0 and out, (command, status, out)
+        status, out = finish(remote(folder, "one,two", path, ["status"]))
+        assert status == 0 and out.index("one:") < out.index("two:"), out
+        for missing in ("refused", "old"):
+            status, out = finish(remote(folder, f"{missing},one", path, ["status"]))
+            assert status == 69 and "one:\n" in out and f"{missing}: the connection ended" in out, out
+            status, out = finish(remote(folder, f"one,{missing}", path, ["top", "-b", "-n1", "-d", "100ms"]))
+            assert status == 0 and "RUNNING" in out and f"{missing}: the connection ended" in out, out
+        for command in (["tree"], ["show", "1"], ["metrics"]):
+            assert finish(remote(folder, "one,two", path, command))[0] == 2, command
+
+
+@test
+def lines_of_hosts_name_them(folder):
+    with listening(folder, daemon) as path:
+        for command in (["cat"], ["watch", "-o", "json", "-t", "started"]):
+            process = remote(folder, "one,two", path, command)
+            if command == ["cat"]:
+                lines = [json.loads(process.stdout.readline()) for _ in range(5)]
+                assert {line["host"] for line in lines if line["type"] == "started"} == {"one", "two"}, lines
+            process.kill()
+            process.communicate()
+
+
+@test
+def host_that_is_not_there_is_reported(folder):
+    for host in ("refused", "old"):
+        for command in HOSTS:
+            status, out = finish(remote(folder, host, "/nonexistent", command))
+            assert status == 69 and f"{host}: the connection ended" in out, (command, status, out)
+    check_words([remote(folder, "mute", "/nonexistent", command) for command in HOSTS], "mute: no answer yet")
+
+
+if __name__ == "__main__":
+    sys.exit(journal.main())
