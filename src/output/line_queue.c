@@ -168,7 +168,7 @@ static void uncount_unwritten(struct line_queue *queue, const struct line *line)
 	queue->mid_lines -= is_mid_line(line);
 }
 
-int line_queue_push_always(struct line_queue *queue, struct line *line)
+int line_queue_push(struct line_queue *queue, struct line *line)
 {
 	int r = queue->count == queue->capacity ? grow(queue) : 0;
 
@@ -187,13 +187,6 @@ size_t line_queue_cost(const struct line_queue *queue, const struct line *line)
 	if (queue->count < queue->capacity)
 		return line->held;
 	return line->held + lines_cost(grown(queue)) - lines_cost(queue->capacity);
-}
-
-int line_queue_push(struct line_queue *queue, struct line *line)
-{
-	if (queue->held > queue->limit || line_queue_cost(queue, line) > queue->limit - queue->held)
-		return LINE_QUEUE_E_FULL;
-	return line_queue_push_always(queue, line);
 }
 
 /* Drops the reference to the line at that place; the lines before it move up. */
@@ -267,7 +260,7 @@ int line_queue_move(struct line_queue *to, struct line_queue *from)
 	while (from->count > 0) {
 		struct line *line = *line_queue_place(from, 0);
 		size_t written = from->written;
-		int r = line_queue_push_always(to, line);
+		int r = line_queue_push(to, line);
 
 		if (r < 0)
 			return r;

@@ -48,24 +48,21 @@ DEFINE_CLEANUP(struct line *, line_unref);
 size_t line_memory(void);
 
 enum {
-	LINE_QUEUE_E_FULL = 1,	  /* the line was not added */
-	LINE_QUEUE_E_BLOCKED = 2, /* the descriptor would block */
-	LINE_QUEUE_E_MORE = 3,	  /* `max` bytes were written; there is more to write */
+	LINE_QUEUE_E_BLOCKED = 1, /* the descriptor would block */
+	LINE_QUEUE_E_MORE = 2,	  /* `max` bytes were written; there is more to write */
 };
 
 struct line_queue;
 
-/* limit: bytes of memory. A line that takes more is never added. */
+/* limit: bytes of memory. */
 int line_queue_new(struct line_queue **ret, size_t limit);
 struct line_queue *line_queue_free(struct line_queue *queue);
 DEFINE_CLEANUP(struct line_queue *, line_queue_free);
 
 void line_queue_set_limit(struct line_queue *queue, size_t limit);
 
-/* Adds a reference to the line. LINE_QUEUE_E_FULL; -ENOMEM. */
+/* Adds a reference to the line, whatever the limit: that is the owner's to keep (line_queue_cost()). -ENOMEM. */
 int line_queue_push(struct line_queue *queue, struct line *line);
-/* The same without the limit, for the few lines that must not be lost (replies, `lost`). */
-int line_queue_push_always(struct line_queue *queue, struct line *line);
 
 /* Appends all lines of `from` to `to`, whatever its limit. The first of `from` must not be partly
  * written unless `to` is empty. -ENOMEM: some may have been moved, in order. */

@@ -118,7 +118,7 @@ static int read_next(struct line_queue *queue, struct archive *a, struct line_se
 	_cleanup_(line_unref_p) struct line *line = NULL;
 	int r = read_line(&line, a, set);
 
-	return r < 0 ? r : line_queue_push_always(queue, line);
+	return r < 0 ? r : line_queue_push(queue, line);
 }
 
 /* How far the lines that were read are written. */

@@ -94,7 +94,7 @@ int subscriber_push_own(struct subscriber *s, struct line_queue *buffer, struct 
 	if (r < 0)
 		return r;
 	s->lines += line->events > 0;
-	return line_queue_push_always(buffer, line);
+	return line_queue_push(buffer, line);
 }
 
 int subscriber_push_lost(struct subscriber *s)
@@ -209,7 +209,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
 	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
-	    line_queue_push_always(s->queue, line) != 0)
+	    line_queue_push(s->queue, line) != 0)
 		subscriber_lose(s, event->seq);
 	else {
 		s->events++;
@@ -358,7 +358,7 @@ static int push_live(struct subscriber *s, size_t missing)
 
 	if (r == 0)
 		r = stream_live(s->config.stream, s->snapshot_seq, &line);
-	return r < 0 ? r : line_queue_push_always(subscriber_before(s), line);
+	return r < 0 ? r : line_queue_push(subscriber_before(s), line);
 }
 
 void subscriber_end_snapshot(struct subscriber *s)

@@ -21,7 +21,7 @@ void subscriber_hold(struct subscriber *s, const struct event *event, struct enc
 /* It had its room already, also where events are dropped now. */
 static void send_held(struct subscriber *s, struct line *line)
 {
-	if (line_queue_push_always(s->queue, line) < 0) {
+	if (line_queue_push(s->queue, line) < 0) {
 		subscriber_lose(s, line->seq);
 		return;
 	}

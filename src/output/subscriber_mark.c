@@ -21,7 +21,7 @@ void subscriber_mark(struct subscriber *s)
 		subscriber_push_lost(s);
 	if (s->dropping || stream_mark(s->config.stream, s->lines, &line) < 0)
 		return;
-	if (subscriber_has_room(s, line) && line_queue_push_always(s->queue, line) == 0)
+	if (subscriber_has_room(s, line) && line_queue_push(s->queue, line) == 0)
 		s->mark = line;
 	else
 		line_unref(line);

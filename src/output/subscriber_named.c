@@ -17,7 +17,7 @@ int subscriber_set_named(struct subscriber *s, struct line *line)
 
 	if (r < 0)
 		return r;
-	r = line_queue_push_always(s->before, line);
+	r = line_queue_push(s->before, line);
 	if (r < 0)
 		return r;
 	line_queue_set_passed(s->queue, s->config.stream->last_seq);
@@ -109,7 +109,7 @@ static int take_rest(struct subscriber *s, const struct subscriber *other)
 	if (!line_queue_is_mid_line(queue))
 		return 0;
 	r = line_queue_rest(queue, &rest);
-	return r < 0 ? r : line_queue_push_always(s->before, rest);
+	return r < 0 ? r : line_queue_push(s->before, rest);
 }
 
 int subscriber_replace(struct subscriber *s, const struct subscriber *other)
@@ -129,7 +129,7 @@ int subscriber_attach(struct subscriber *s, const struct subscriber *other, stru
 
 	if (r < 0)
 		return r;
-	r = line_queue_push_always(s->before, line);
+	r = line_queue_push(s->before, line);
 	if (r < 0) {
 		/* The connection is lost with it. */
 		subscriber_detach(s);

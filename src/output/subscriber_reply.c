@@ -32,7 +32,7 @@ static int push_reply(struct subscriber *s, struct line *line)
 {
 	int r = s->lost_count > 0 && !s->cursor ? subscriber_push_lost(s) : 0;
 
-	return r < 0 ? r : line_queue_push_always(s->cursor ? subscriber_before(s) : s->queue, line);
+	return r < 0 ? r : line_queue_push(s->cursor ? subscriber_before(s) : s->queue, line);
 }
 
 int subscriber_reply(struct subscriber *s, struct line *line)
