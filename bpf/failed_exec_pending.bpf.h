@@ -140,7 +140,7 @@ static __always_inline struct exec_args exec_args_read(bool typed, struct task_s
 /*
  * The tracepoint just before the point of no return (6.10, 5c5fad46e48c) keeps the path, in an array for each CPU,
  * since memory that other CPUs write to takes twice as long, and a hash five times. No entry needs to be deleted: the
- * exec's new memory, and how many execs there were before, tell whether it is this one's.
+ * exec's new memory, and how many execs there were before, show whether it is this one's.
  */
 struct prepared {
 	u64 task;  /* 0: it is being written */

@@ -5,7 +5,7 @@
  * btrfs_getattr()), and a file of overlayfs has that of its layer where the layers are of several
  * file systems (fs/overlayfs/inode.c, ovl_getattr() and ovl_map_dev_ino()). Without that two
  * programs would be one: the first file of every subvolume has inode 257. An overlay's file has the times of the
- * file that it stands for, which its own inode may have missed: a copy into the upper layer has a new one.
+ * file that it represents, which its own inode may have missed: a copy into the upper layer has a new one.
  *
  * Their types may be in modules, which may be loaded later than the probes. So the daemon fills in
  * where the members are (layout.h), when it starts or when a probe has met the first such file.

@@ -6,7 +6,7 @@
  * one attached after it, which does its work if the first one is running on this CPU: then the
  * kernel has just skipped it.
  *
- * The second one cannot tell when its own task was preempted between the two and finds another
+ * The second one cannot see when its own task was preempted between the two and finds another
  * task's first one running. Then it sends the same record again, which the pipeline recognizes, and
  * one skipped run is taken for made up. That takes two task switches within some ten nanoseconds
  * and a microsecond. A run where both are skipped is reported as lost.

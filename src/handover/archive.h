@@ -4,7 +4,7 @@
  * in order, and the archive writes them or sets them. So what is written and what is read cannot differ.
  *
  * Written, it is a file in memory that cannot be changed any more (memfd_create(2), sealed). Read, it comes from a
- * daemon of this version and this boot, but nothing in it is taken for granted: sizes are checked, and behind the first
+ * daemon of this version and this boot, but nothing in it is taken for granted: sizes are checked, and after the first
  * thing that does not fit, everything reads as zero and archive_error() returns an error.
  */
 #ifndef EXECSNOOP_ARCHIVE_H

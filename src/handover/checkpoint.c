@@ -127,7 +127,7 @@ struct checkpoint_page *checkpoint_previous(struct checkpoint *checkpoint)
 	return checkpoint->has_previous ? &checkpoint->memory->pages[1 - checkpoint->own] : NULL;
 }
 
-/* A compiler barrier is enough: who reads it comes after this process. */
+/* A compiler barrier is enough: it is read after the end of this process. */
 void checkpoint_commit(struct checkpoint *checkpoint)
 {
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -141,7 +141,7 @@ static void on_fault(int number)
 
 	if (work)
 		work->fault = true;
-	/* By SA_RESETHAND, it is fatal now; one that somebody sent would not come again by itself. */
+	/* By SA_RESETHAND, it is fatal now; one that was sent would not come again by itself. */
 	raise(number);
 }
 

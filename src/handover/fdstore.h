@@ -26,7 +26,7 @@ struct fdstore *fdstore_free(struct fdstore *store);
 DEFINE_CLEANUP(struct fdstore *, fdstore_free);
 
 /* *ret: the listening stream socket, the caller's from now on; -1: none was passed. -EINVAL: what was passed is
- * something else, or more than one; *ret_count says how many. */
+ * something else, or more than one; *ret_count is how many. */
 int fdstore_take_listening(struct fdstore *store, int *ret, size_t *ret_count);
 
 /*

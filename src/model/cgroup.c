@@ -6,7 +6,7 @@
  * The unit is that of sd_pid_get_user_unit(3) or, without one, of sd_pid_get_unit(3), as seen from
  * the host:
  *
- *  - Slices stand first in a path; the name after them is the unit if it is a valid name of one. What stands
+ *  - Slices come first in a path; the name after them is the unit if it is a valid name of one. What stands
  *    below belongs to the unit itself (Delegate=): the sub-cgroups of a service, or a whole second systemd in a
  *    container, whose own units are not the host's: /machine.slice/machine-x.scope/payload/system.slice/foo.service is
  *    machine-x.scope.
@@ -20,7 +20,7 @@
  * The container is the innermost name on the path that one of these rules knows. A name that a
  * container's root made up below its own cgroup is believed too: the path holds no more than names.
  *
- *  - 64 hexadecimal digits, alone or behind '-' or ':', with or without ".scope": docker, podman (libpod-,
+ *  - 64 hexadecimal digits, alone or after '-' or ':', with or without ".scope": docker, podman (libpod-,
  *    libpod-payload-), containerd (cri-containerd-, nerdctl-), cri-o (crio-), kubepods/.../pod<uid>/<id>. No list of
  *    runtimes, so that one of next year is known as well. Not PREFIXconmon-<id>: that monitors the container from
  *    outside; nor <id>.service: podman's health checks run on the host too.
@@ -32,7 +32,7 @@
  *    it has a folder "payload". What is in the folder "supervisor" is systemd-nspawn itself, outside. Machines
  *    of libvirt's qemu driver are no containers: what runs there is the hypervisor.
  *
- * A name that its user chose, in a folder that does not tell (/default/NAME of ctr(8), /NAME of
+ * A name that its user chose, in a folder that does not show it (/default/NAME of ctr(8), /NAME of
  * runc(8)), is not known.
  *
  * The pod is the innermost name that kubelet gives to the cgroup of one (GetPodCgroupNameSuffix() and ToSystemd() in

@@ -168,7 +168,7 @@ struct event {
 		uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes, read_bytes, write_bytes;
 	} end;	   /* EVENT_EXITED */
 	int error; /* EVENT_ERROR: positive errno */
-	/* Of a search along $PATH (pipeline/path_search.h): the execs that this one stands for, 0: of none; and in an
+	/* Of a search along $PATH (pipeline/path_search.h): the execs that this one represents, 0: of none; and in an
 	 * error the search that it leaves open, 1 to SEARCHES_MAX, 0: none. */
 	uint32_t path_tries;
 	unsigned search;

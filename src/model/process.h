@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What user space knows of a process: who it is (struct process) and what it runs (struct image,
+ * What user space knows of a process: its identity (struct process) and what it runs (struct image,
  * which a fork shares and an exec replaces). Both are views that own nothing: decode makes them
  * over a record, proctable over its own copies. How long one is valid is up to the function that
  * passes it on.
@@ -44,7 +44,7 @@ struct image {
 	struct bytes args;     /* every argument with its NUL, all that is held; data NULL: not known */
 	uint32_t argc;	       /* of the whole list, held or not */
 	uint64_t args_size;    /* bytes of the whole list, each with its NUL; 0 and args_truncated: not known */
-	bool args_truncated;   /* args holds less than argc and args_size say */
+	bool args_truncated;   /* args holds less than argc and args_size */
 	bool exe_deleted;
 	bool exe_memfd;
 	bool exe_upper; /* in the upper layer of an overlay */
@@ -68,7 +68,7 @@ struct process {
 	uint32_t tgid;	     /* initial pid namespace */
 	uint64_t start;	     /* ns, CLOCK_BOOTTIME: start_boottime of the group leader */
 	uint64_t start_time; /* ns since the epoch, fixed when the process became known */
-	uint64_t exec_id;    /* grows at each exec: tells an old image from a new one */
+	uint64_t exec_id;    /* grows at each exec: distinguishes an old image from a new one */
 
 	uint32_t ppid;		/* real parent's tgid; 0: none */
 	uint64_t parent_start;	/* its start; 0: not known */

@@ -542,7 +542,7 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
 {
 	struct version *version;
 
-	/* const for the user, who sees no change by sorting. */
+	/* const for the user, to whom sorting changes nothing. */
 	if (!entry)
 		list_order((struct proctable *)table);
 	version = entry ? version_of(entry)->next : table->first;

@@ -78,7 +78,7 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
 size_t proctable_ancestors(const struct proctable *table, const struct process *process, char *ret, size_t size);
 
 /*
- * Calls change() once for each image, which says whether it changed it; all versions then have the
+ * Calls change() once for each image, which returns whether it changed it; all versions then have the
  * new one, retained ones too. What it points to is copied before the next call. If there is no
  * memory for the copy, the process has neither arguments (args_truncated) nor environment any more.
  */

@@ -31,7 +31,7 @@
  * once. An empty value is masked too, since its emptiness is information.
  *
  * The list is copied from the first change on. The copy stays in the object, for the next list; a
- * large one is freed soon. Each argument is decided alone, so none can be hidden behind others.
+ * large one is freed soon. Each argument is decided alone, so none can be hidden by others.
  */
 #include "model/redact.h"
 

@@ -173,7 +173,7 @@ static char quote_at(struct text *text, size_t to)
 
 /*
  * The end of the value that begins at `at`: a blank outside the quotes that the value itself opens,
- * or the quote in which it stands. Where that is not clear it is what ends later.
+ * or the quote in which it is. Where that is not clear it is what ends later.
  */
 static size_t value_end(struct bytes arg, size_t at, char outer)
 {

@@ -104,7 +104,8 @@ void server_log_refusal(struct server *server, const struct ucred *cred, const c
 
 /* Access. */
 
-/* The file of the socket; false: there is none, or an access control list says more than its mode (acl(5)). */
+/* The file of the socket; false: there is none, or an access control list grants other rights than its mode (acl(5)).
+ */
 static bool read_file(const struct server *server, struct stat *ret)
 {
 	struct sockaddr_un address = {};
@@ -123,7 +124,7 @@ static bool is_in_group(const struct peer *peer, gid_t gid)
 
 	if (peer->cred.gid == gid)
 		return true;
-	/* ERANGE says how much room there must be. */
+	/* With ERANGE it is the size that is needed. */
 	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || size == 0)
 		return false;
 	groups = malloc(size);

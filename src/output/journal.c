@@ -73,7 +73,7 @@ static struct journal *journal_of(struct sink *sink)
 	return (struct journal *)((char *)sink - offsetof(struct journal, sink));
 }
 
-/* An earlier error of the search is not held any more: what follows stands for it. */
+/* An earlier error of the search is not held any more: what follows represents it. */
 static void drop_held(struct journal *journal, unsigned search)
 {
 	struct journal_entry *entry = search_hold_take(&journal->hold, search);

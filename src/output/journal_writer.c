@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The thread may block in sending for ever: a stopped journald leaves its socket full. Nothing can
- * end the thread then (cancellation would leave locks of the library behind). So the journal writer
+ * end the thread then (cancellation would leave locks of the library held). So the journal writer
  * has two references, its owner's and the thread's, and the last one to drop its reference frees
  * it.
  *

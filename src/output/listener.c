@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The listening socket: who comes is let in, or told that there are too many. */
+/* The listening socket: a connection is accepted, or rejected since there are too many. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -93,7 +93,7 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /* Out of descriptors or memory: the backlog waits, and the loop does not spin. The timer is there since the beginning:
- * now it could not be made. It is said once, until somebody could be accepted again. */
+ * now it could not be made. It is logged once, until a connection is accepted again. */
 static int pause_accepting(struct server *server, int error)
 {
 	int r = sd_event_source_set_time_relative(server->pause, PAUSE_US);
@@ -147,7 +147,7 @@ static int on_listen(sd_event_source *source, int fd, uint32_t revents, void *us
 	return r;
 }
 
-/* Systemd has the listening socket, too, and the checkpoint says which file it is. */
+/* Systemd has the listening socket, too, and the checkpoint has which file it is. */
 static void keep_listener(struct server *server, bool is_kept)
 {
 	struct checkpoint_page *page = server->config.checkpoint ? checkpoint_page(server->config.checkpoint) : NULL;

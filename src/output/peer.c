@@ -147,7 +147,7 @@ int peer_set_deadline(struct peer *peer)
 	return r < 0 ? r : 0;
 }
 
-/* Debug only: who sends nonsense shall not fill the log with it, and gets the reason itself. */
+/* Debug only: bad requests shall not fill the log, and the peer gets the reason itself. */
 int peer_reject(struct peer *peer, const char *reason)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;

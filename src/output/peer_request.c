@@ -6,7 +6,7 @@
 #include "output/named.h"
 #include "output/reply.h"
 
-/* What the request does not say is as the settings have it. */
+/* What is not in the request is as the settings have it. */
 static void set_defaults(const struct server *server, struct request *request)
 {
 	const struct settings *settings = server->config.settings;

@@ -75,7 +75,7 @@ static struct bytes subscription_text(yajl_gen gen, const struct peer *peer)
 
 /* In the checkpoint. */
 
-/* A compiler barrier is enough: who reads it comes after this process. */
+/* A compiler barrier is enough: it is read after the end of this process. */
 static void set_size(struct checkpoint_subscriber *place, uint32_t size)
 {
 	__atomic_store_n(&place->subscription_size, size, __ATOMIC_RELEASE);

@@ -118,7 +118,7 @@ static inline void server_worked(struct server *server, struct peer *peer)
 		peer->place->deaths = 0;
 }
 
-/* listener.c: over listen_fd, which is taken over on success, or where the settings say (-1). 0 or -errno. */
+/* listener.c: over listen_fd, which is taken over on success, or at the path of the settings (-1). 0 or -errno. */
 int server_listen(struct server *server, int listen_fd);
 /* Raises the limit of open files to what max_subscribers may need; logs where that fails. */
 void server_allow_files(struct server *server);

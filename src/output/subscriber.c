@@ -329,7 +329,7 @@ bool subscriber_snapshot_moved(const struct subscriber *s, uint64_t *ret)
 	return s->cursor;
 }
 
-/* What is queued, as a loss: it may be about processes that are not told of any more. */
+/* What is queued, as a loss: it may be about processes that are not reported any more. */
 static void lose_queue(struct subscriber *s)
 {
 	uint64_t first = 0, count = line_queue_events(s->queue, &first);
@@ -345,7 +345,7 @@ static void lose_queue(struct subscriber *s)
 	line_queue_clear(s->queue);
 }
 
-/* `live`, behind what is missing. */
+/* `live`, after what is missing. */
 static int push_live(struct subscriber *s, size_t missing)
 {
 	_cleanup_(line_unref_p) struct line *line = NULL;

@@ -7,7 +7,7 @@ void subscriber_hold(struct subscriber *s, const struct event *event, struct enc
 {
 	struct line *line;
 
-	/* This one stands for those before it, also if it is lost. */
+	/* This one represents those before it, also if it is lost. */
 	line_unref(search_hold_take(&s->hold, event->search));
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);

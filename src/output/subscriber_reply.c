@@ -27,7 +27,7 @@ bool subscriber_takes_replies(struct subscriber *s)
 	return reply_place(s);
 }
 
-/* Between two lines of a snapshot, or behind the events that came before it. */
+/* Between two lines of a snapshot, or after the events that came before it. */
 static int push_reply(struct subscriber *s, struct line *line)
 {
 	int r = s->lost_count > 0 && !s->cursor ? subscriber_push_lost(s) : 0;

@@ -2,7 +2,7 @@
 /*
  * Taking over from another daemon. Our probes are attached while the other's still are, so nothing
  * is missed; for a short time both see everything. First the previous source is drained to its end,
- * then it is let go, then ours is drained, without what the previous one had already (dedup.h). A
+ * then it is released, then ours is drained, without what the previous one had already (dedup.h). A
  * call that began before our probes were attached and fails after the previous source was drained
  * for the last time is seen by neither; our programs count it, so it is reported as lost.
  *

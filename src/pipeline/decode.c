@@ -38,7 +38,7 @@ static struct bytes comm_bytes(const char *comm)
 	return (struct bytes){ comm, strnlen(comm, RECORD_COMM_SIZE) };
 }
 
-/* cut: an empty component stands for those that are left out, and becomes "..", which is no cgroup's name. */
+/* cut: an empty component is in place of those that are left out, and becomes "..", which is no cgroup's name. */
 static int join(struct bytes components, bool cut, char *ret, size_t size, struct bytes *ret_path)
 {
 	size_t at = size, left = components.size;

@@ -4,10 +4,10 @@
  * the searches that are open: of a thread whose last exec failed with an error after which execvp(3) tries the next
  * folder. The next exec of that thread belongs to the search if the last component of its path is the same.
  *
- *  - It succeeds: the program was found. Its `started` stands for all tries.
- *  - It fails with an error that ends execvp(3): the search ends too, and that error stands for all tries.
+ *  - It succeeds: the program was found. Its `started` represents all tries.
+ *  - It fails with an error that ends execvp(3): the search ends too, and that error represents all tries.
  *  - Another component, a fork of the thread, an exec or the end of the process, PATH_SEARCH_NS after the last try, a
- *    lost event (it may have been the one that decides): the search failed. Its last error stands for all tries.
+ *    lost event (it may have been the one that decides): the search failed. Its last error represents all tries.
  *
  * The owner gets the end before the event that causes it. Outputs that fold hold the last error of each open search
  * until then (search_hold.h). The number of searches is bounded; the one with the oldest try ends for a new one. So is
@@ -37,7 +37,7 @@ struct path_search_call {
 	struct bytes path;
 };
 
-/* The end of a search. found: a program was started, or the error that follows stands for it. */
+/* The end of a search. found: a program was started, or the error that follows represents it. */
 typedef void (*path_search_end)(void *userdata, unsigned search, bool found);
 
 int path_searches_new(struct path_searches **ret, path_search_end end, void *userdata);

@@ -3,8 +3,8 @@
  * One record in, at most two events out (a loss before it, and its own).
  *
  * Numbers: every event but snapshot lines gets the next seq, before any filter. An exit is an event only if
- * somebody can have been told of the process: by an event, or by a snapshot that was begun while it was in the
- * table. So a process that never execs is silent (unless forks = yes); and where only snapshots told of it, its end
+ * a reader can know of the process: by an event, or by a snapshot that was begun while it was in the
+ * table. So a process that never execs is silent (unless forks = yes); and where only snapshots had it, its end
  * has no number: in streams that had no such snapshot it would be missing.
  *
  * Time: a process keeps the start_time that it was given when it became known; its end_time is that plus the
@@ -89,7 +89,7 @@ static struct path_search_call call_of(const struct decoded *d)
 
 /* Records. */
 
-/* Somebody can have been told of it: by an event, or by a snapshot. */
+/* A reader can know of it: by an event, or by a snapshot. */
 static bool is_public(const struct pipeline *p, const struct entry *entry)
 {
 	return entry->announced || entry->born <= proctable_last_snapshot(p->table) || entry->process.start <= p->shown;
@@ -143,7 +143,7 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	end_stale(p, child.tgid, child.start, child.start);
 	child.ancestors = ancestors_of(p, &child, ancestors, sizeof(ancestors));
 	r = proctable_fork(p->table, &entry, &child);
-	/* A fork that waited over a crash is not told, though the table may have found the child since. */
+	/* A fork that waited over a crash is not reported, though the table may have found the child since. */
 	if (r == PROCTABLE_E_KNOWN && p->mode == REPLAY)
 		entry = proctable_find(p->table, child.tgid, child.start);
 	else if (r != 0)
@@ -155,7 +155,7 @@ static int fork_record(struct pipeline *p, const struct decoded *d)
 	return 0;
 }
 
-/* Is that exec in already: told by two probes, or seen by the list? */
+/* Is that exec known already: reported by two probes, or found in the list? */
 static bool is_exec_known(const struct pipeline *p, const struct process *known, const struct process *process)
 {
 	if (p->mode == REPLAY || known->exec_id < process->exec_id)
@@ -211,7 +211,7 @@ static void unknown_exit(struct pipeline *p, const struct decoded *d)
 	bool is_kept_out = d->exit->flags & EXIT_F_KTHREAD && !p->config.kernel_threads;
 
 	path_search_stop(p->searches, process.tgid, process.start, 0);
-	/* For who may have it in a list that was read before. */
+	/* It may be in a list that was read before. */
 	sinks_exit(&p->sinks, &process);
 	if (makes_events(p) && is_event && !is_kept_out && process.start >= p->listed &&
 	    !ended_has(&p->ended, process.tgid, process.start))

@@ -79,7 +79,7 @@ void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
 void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
 
 /*
- * A process that runs already (process.source says how it was found). Live, it is announced: as `started`, or
+ * A process that runs already (process.source is how it was found). Live, it is announced: as `started`, or
  * `forked` where it never called exec and those are asked for. If it is in the table, only an exec that was
  * missed changes anything. 0 or -errno.
  */
@@ -91,7 +91,7 @@ int pipeline_found(struct pipeline *pipeline, const struct process *process, uin
  */
 void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
 
-/* A process of the table that is no more there: its end was lost. */
+/* A process of the table that does not exist any more: its end was lost. */
 void pipeline_gone(struct pipeline *pipeline, struct entry *entry, uint64_t boot_time);
 
 /* The end of loading or of a replay. */

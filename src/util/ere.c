@@ -235,7 +235,7 @@ static void step_back(const struct ere *ere, const word *state, word *alive)
 	memcpy(alive, new, ere->words * sizeof(word));
 }
 
-/* Walks over the symbols of one block; state becomes the one behind it. each: BLOCK sets for those
+/* Walks over the symbols of one block; state becomes the one after it. each: BLOCK sets for those
  * after each symbol. */
 static void walk_block(const struct ere *ere, struct bytes text, size_t from, size_t to, word *state, word *each)
 {

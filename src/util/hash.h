@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF"), with a key that is random in each process:
- * one who chooses the bytes cannot choose which of them share a place in a table. The order of hashes differs from run
+ * whatever chooses the bytes cannot choose which of them share a place in a table. The order of hashes differs from run
  * to run, so nothing that is printed may depend on it.
  */
 #ifndef EXECSNOOP_HASH_H

@@ -19,7 +19,7 @@ static size_t sequence(uint8_t lead, uint8_t *ret_low, uint8_t *ret_high)
 	return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-/* The bytes at data that are a sequence or a beginning of one; *ret_whole says which. */
+/* The bytes at data that are a sequence or a beginning of one; *ret_whole is which. */
 static size_t match(const uint8_t *data, size_t size, bool *ret_whole)
 {
 	uint8_t low, high;

@@ -112,7 +112,7 @@ class Nothing(contextlib.AbstractContextManager):
         pass
 
 
-# Where nobody mounted tracefs, for the peer alone; all look for it in one of these two places.
+# Where tracefs is not mounted, for the peer alone; all look for it in one of these two places.
 TRACEFS = """mount -t tracefs tracefs /sys/kernel/tracing
 mount -t debugfs debugfs /sys/kernel/debug && mount -t tracefs tracefs /sys/kernel/debug/tracing
 exec "$@\""""
@@ -168,7 +168,7 @@ def program(name):
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
-# The least that anybody pays who sees failed execs by a tracepoint: every system call takes the kernel's slow way. All that it
+# The least price of seeing failed execs by a tracepoint: every system call takes the kernel's slow way. All that it
 # tells is that it is there.
 SYSCALL_TRACEPOINT = """tracepoint:syscalls:sys_exit_execve /comm == "true"/ { printf("%64d\\n", pid) }"""
 

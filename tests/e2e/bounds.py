@@ -16,7 +16,7 @@ SECONDS = float(os.environ.get("BOUNDS_SECONDS", 3))
 MIB = 1 << 20
 CONFIG = {"probes": {"table_memory": "16M", "ring_buffer": "32M"},
           "socket": {"queue": "512K", "max_subscribers": "60", "snapshot_memory": "16M"}}
-# execsnoopd(8), RESOURCES: what may come on top of what the daemon has at its start.
+# execsnoopd(8), RESOURCES: by how much the daemon may grow after its start.
 MOST = 16 * MIB + 16 * MIB + 61 * MIB + 24 * 2 * MIB + 4 * MIB
 
 
@@ -109,7 +109,7 @@ def worst_subscribers_stay_within_the_documented_memory():
         for subscriber in stats["subscribers"]:
             check(subscriber["queue"] <= subscriber["queue_limit"] + 256 * 1024, subscriber)
         check(stats["snapshots"]["memory"] <= stats["snapshots"]["memory_limit"], stats["snapshots"])
-        check(sum(s["lost"] for s in stats["subscribers"]) > 0, "nobody was slow")
+        check(sum(s["lost"] for s in stats["subscribers"]) > 0, "no subscriber was slow")
         if not is_sanitized():
             check(peak - base <= MOST, "it holds", peak - base, "of", MOST)
             grown = status(pid, "RssAnon") - base

@@ -363,7 +363,7 @@ def cat_whose_reader_stands_still_is_bounded_and_ends_when_asked_to():
                     over.set()
                     marks.join()
                 check(lost >= 1, "nothing is reported as lost")
-                # It stands still again: a signal ends it all the same.
+                # It reads nothing again: a signal ends it all the same.
                 Workload(2000)
                 time.sleep(1)
                 began = time.monotonic()

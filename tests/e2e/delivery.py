@@ -138,7 +138,7 @@ def seq_has_no_gap_for_any_subscriber():
             stream.wait_exit(last.pid)
             check_stream(stream.events)
             ends = [e for e in stream.events if e["type"] == "exited" and e["pid"] in shown and e["ppid"] == os.getpid()]
-            equal({e["pid"] for e in ends}, shown, "ends of who was in the snapshot")
+            equal({e["pid"] for e in ends}, shown, "ends of those in the snapshot")
             equal([e for e in ends if "seq" in e], [], "with a number")
             stream.close()
 

@@ -302,7 +302,7 @@ static int exec_too_long(char **argv)
 	return errno;
 }
 
-/* Arguments and the array of pointers to them are in pages that nobody has touched. */
+/* Arguments and the array of pointers to them are in pages that were never touched. */
 static int exec_untouched(char **argv)
 {
 	int fd = open(argv[2], O_RDONLY | O_CLOEXEC);
@@ -461,7 +461,8 @@ static int released(char **argv)
 	return 0;
 }
 
-/* A thread becomes nobody's child's parent: its process goes on as a subreaper's grandchild. Says the orphan's pid. */
+/* A thread becomes nobody's child's parent: its process continues as a subreaper's grandchild. Prints the orphan's pid.
+ */
 static int orphan(char **argv)
 {
 	const pid_t reaper = getpid();

@@ -92,14 +92,14 @@ def paths_match_proc_in_mounts_chroots_and_namespaces():
             *([pivot + "cd /usr; exec %(f)s/copy wait 0"] if needs(has_pivot, "the root is the kernel's first file system") else []),
             # A root above the root.
             "mount --rbind / /; exec nsenter --mount=/proc/self/ns/mnt sh -c 'cd /usr; exec %(f)s/copy wait 0'",
-            # A program and a folder that are in another namespace than who runs it there; and in none any more.
+            # A program and a folder that are in another namespace than the process that runs it there; and in none any more.
             *("mount -t tmpfs x %(i)s; cp %(f)s/copy %(i)s/c; mkdir %(i)s/d; exec " + held + " 9<%(i)s/c; cd %(i)s/d; "
               "exec nsenter --mount=%(n)s --wd=. /proc/self/fd/9 wait 0" for held in ("8</proc/self/ns/mnt", "")),
             *([overlay + "cd %(i)s/o; exec ./copy wait 0"] if needs(has_overlay, "the kernel has no overlayfs") else []),
         ):
             subject = Subject("unshare", "-m", "sh", "-c",
                               script % {"f": folder, "i": inside, "n": "/proc/%d/ns/mnt" % os.getpid()})
-            # /proc/PID/exe is by the root of who reads; one in another mount namespace has none in common, and shows
+            # /proc/PID/exe is by the root of the reader; one in another mount namespace has none in common, and shows
             # the path from its namespace's root, as the stream does.
             subject.finish(stream)
         subject = Subject("unshare", "-p", "-f", "--mount-proc", ODD, "wait", "0")
@@ -140,7 +140,7 @@ def pass_tick(folder):
         with open(os.path.join(folder, "tick"), "w") as f:
             return os.fstat(f.fileno()).st_ctime_ns
     before = touch()
-    until(lambda: touch() != before, "the clock stands")
+    until(lambda: touch() != before, "the clock does not move")
 
 
 @test

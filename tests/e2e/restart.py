@@ -43,7 +43,7 @@ def fdstore_entries_of_another_version_are_discarded():
                   ("kept-ring-77", ring.fileno())]
         with Daemon(passed=passed, wait=False) as daemon:
             for name in ("kept-state-77", "kept-ring-77"):
-                equal(daemon.wait_note("FDNAME=" + name), "FDSTOREREMOVE=1\nFDNAME=" + name, "what systemd is told")
+                equal(daemon.wait_note("FDNAME=" + name), "FDSTOREREMOVE=1\nFDNAME=" + name, "what systemd gets")
             daemon.wait_note("READY=1")
             client = listener.connect()
             start_and_end(client, run(ODD, "exit", "0"))
@@ -181,7 +181,7 @@ def restart_delivers_more_than_a_queue_holds():
             marker = run("/bin/true", STORM)
             reader.wait(lambda e, pid=marker.pid: e["type"] == "exited" and e["pid"] == pid)
             events = reader.events()
-            equal(len([e for e in events if e["type"] == "exited" and e["ppid"] == storm.pid and len(e["args"]) == 4]), 600, "told")
+            equal(len([e for e in events if e["type"] == "exited" and e["ppid"] == storm.pid and len(e["args"]) == 4]), 600, "reported")
             equal([e for e in events if e["type"] == "lost" and e["where"] == "subscriber"], [], "lost")
         reader.close()
 
@@ -289,7 +289,7 @@ def accounted(stream):
     check(not missing, "missing:", missing)
     for kind in ("started", "exited"):
         execs = [(e["id"], e["time"]) for e in stream.events if e["type"] == kind and not e.get("snapshot")]
-        equal(len(execs), len(set(execs)), kind, "told twice")
+        equal(len(execs), len(set(execs)), kind, "reported twice")
     return lost
 
 
@@ -360,8 +360,8 @@ def kills_in_a_storm_report_their_exact_loss():
         lost = accounted(client)
         for kind in ("started", "exited"):
             args = [e["args"][2] for e in client.events if e["type"] == kind and e.get("args", [])[1:2] == [STORM]]
-            equal(len(args), len(set(args)), kind, "told twice")
-            check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are told as lost")
+            equal(len(args), len(set(args)), kind, "reported twice")
+            check(count - len(args) <= lost, kind, count - len(args), "are missing, and", lost, "are reported as lost")
         equal(sum(e["type"] == "live" for e in client.events), 1, "snapshots")
 
 
@@ -484,7 +484,7 @@ def kill_during_a_takeover_reports_the_loss():
 @again_if_blamed
 def kill_at_any_message_reports_the_loss():
     """At each sendmsg(2), and what it says to systemd is one, of its start and of its end. What its probes had lost before is
-    told once."""
+    reported once."""
     if not needs(shutil.which("strace"), "there is no strace"):
         return
     with Listener() as listener, Unit(listener, {"probes": {"ring_buffer": "64K"}}) as unit:

@@ -24,7 +24,7 @@ LONGEST_NS = 10**9
 
 
 def folded(calls):
-    """Of the execs of one thread, (time, path, error or None): those that a folding stream has, with how many each stands for."""
+    """Of the execs of one thread, (time, path, error or None): those that a folding stream has, with how many each represents."""
     result, tries, first = [], 0, 0
     for i, (when, path, error) in enumerate(calls):
         def joins(a, b):
@@ -179,7 +179,7 @@ def searches_are_folded_as_strace_sees_them():
                 saved += len(calls) - len(wanted)
             check(saved > 60, "so few were folded:", saved)
         equal([e for e in fold.events + plain.events if e["type"] == "lost"], [])
-        # Every number is that of a line, or one of those that another stands for.
+        # Every number is that of a line, or one of those that another represents.
         ours = {e["seq"]: e for e in fold.events if e["type"] in ("started", "error") and "seq" in e}
         for event in plain.events:
             if event.get("seq") in ours:

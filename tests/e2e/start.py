@@ -165,16 +165,16 @@ def wrongs_of_stream(events, storm):
     for marker, (begin, _, until, _, stays) in storm.execs().items():
         count = started.pop(marker, 0)
         if count > 1 or count == 0 and begin > went_live:
-            wrong.append("%s is told %d times" % (marker, count))
+            wrong.append("%s is reported %d times" % (marker, count))
         elif count == 0 and (until > went_live or stays and until == 0) and marker not in shown:
-            wrong.append("%s ran when the stream began, and is neither in the snapshot nor told" % marker)
+            wrong.append("%s ran when the stream began, and is neither in the snapshot nor reported" % marker)
     try:
         check_seq(events)
     except Failure as failure:
         wrong.append(str(failure))
     known = {e["id"] for e in events if e["type"] == "started"}
     ends = [e["id"] for e in events if e["type"] == "exited"]
-    wrong += ["%d ends are told twice" % (len(ends) - len(set(ends)))] if len(ends) != len(set(ends)) else []
+    wrong += ["%d ends are reported twice" % (len(ends) - len(set(ends)))] if len(ends) != len(set(ends)) else []
     wrong += ["%d ends of nothing" % len(set(ends) - known)] if set(ends) - known else []
     return wrong
 
@@ -268,7 +268,7 @@ def resync_in_a_storm_is_exact():
                     check(not wrong, *(line[:300] for line in wrong[:5]))
                     told = own_starts(client.events, storm)
                     twice = {marker for marker in told if told.count(marker) > 1}
-                    equal(twice, set(), "told twice")
+                    equal(twice, set(), "reported twice")
                 finally:
                     storm.end()
             client.close()

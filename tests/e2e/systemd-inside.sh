@@ -149,7 +149,7 @@ filled old && filled new && grep -q 'another stream' /tmp/filled.log &&
 report "execsnoopctl cat fills the gap between two streams from the journal"
 
 setpriv --reuid=65534 --regid=65534 --clear-groups execsnoopctl status 2>/tmp/shown; [ $? = 77 ] && grep -q usermod /tmp/shown
-report "execsnoopctl tells who may not read how to get there"
+report "execsnoopctl names the group to a user without access"
 setpriv --reuid=65534 --regid="$(getent group execsnoopd | cut -d: -f3)" --clear-groups execsnoopctl status >/tmp/shown
 report "execsnoopctl needs no root, only the group"
 execsnoopctl status --socket=/nonexistent 2>/tmp/shown; [ $? = 69 ] && grep -q 'systemctl start' /tmp/shown
@@ -451,7 +451,7 @@ echo "# $(cat /tmp/accepted) connected"
 [ "$(cat /tmp/accepted)" -gt 3 ] && [ ! -s /tmp/refused ] && [ "$(stat -c %i $socket)" = "$made" ]
 report "connections made during a restart are served"
 
-# One that stands still is found by the watchdog, one that is killed is started again; a subscriber may come again at once.
+# One that hangs is found by the watchdog, one that is killed is started again; a subscriber may come again at once.
 printf '[Service]\nWatchdogSec=4\n' >/run/systemd/system/$unit.d/watchdog.conf
 systemctl daemon-reload
 systemctl restart $unit

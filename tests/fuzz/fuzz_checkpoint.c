@@ -4,7 +4,7 @@
  * subscribers asked for and where their streams were, and then any changes of the memory, whose
  * header is changed too. Another daemon opens it and resumes, crashes before its own page counts,
  * and a third one resumes from the same page. Always: what is not a checkpoint is refused; the
- * old page is not changed but for who is to blame; a client gets whole lines, or its connection
+ * old page is not changed but for the subscriber to blame; a client gets whole lines, or its connection
  * ends.
  */
 #include <stdio.h>

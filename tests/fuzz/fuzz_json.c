@@ -272,7 +272,7 @@ static void check_list(const struct seen *s, enum key key, struct bytes items, b
 	ASSERT(!raw == (good || !key_has_raw(key)));
 }
 
-/* Each name once, and its first value. Names and values are told by the first '=' of the text. */
+/* Each name once, and its first value. The first '=' of the text is between name and value. */
 static void check_env(const struct seen *s, struct bytes items, bool there)
 {
 	const struct member *m = find(s, "env", "");

@@ -4,7 +4,7 @@
  * half-close, read a little, and go; processes fork, exec and exit; the settings change; one
  * daemon ends and another reads its archive, or one crashes, maybe while it works for a client,
  * and another resumes from its checkpoint, which may crash too. What clients read is checked in
- * client.h. At the end, nobody is connected and no line is held.
+ * client.h. At the end, no connection is open and no line is held.
  */
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Whatever is taken can be written, and reads back to the same; whatever is wrong is told with its place. */
+/* Whatever is taken can be written, and reads back to the same; whatever is wrong is reported with its place. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * Bytes as what happens to three subscribers: they come and go, ask for something, read or do not; processes begin,
  * exec and end; snapshots end for the memory that they take; a daemon goes, and another one reads its archive, once
  * with some bytes of it changed. Always: whole lines; every number once, in order, or in a `lost`, but for ends of what
- * the stream was not told of; what is held is charged.
+ * the stream does not have; what is held is charged.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -88,7 +88,7 @@ TEST(other_files_are_refused)
 	close(ends[1]);
 }
 
-/* Lengths and counts that somebody made up. */
+/* Lengths and counts that are made up. */
 TEST(invalid_bytes_read_as_zero_and_fail)
 {
 	_cleanup_(archive_free_p) struct archive *w = NULL, *a = NULL, *b = NULL;

@@ -18,7 +18,7 @@
 
 #define BIT(n) (UINT64_C(1) << (n))
 
-/* A machine on which nothing stands in the way. */
+/* A machine on which nothing prevents the start. */
 static struct bpf_facts sound(int error)
 {
 	return (struct bpf_facts){
@@ -134,7 +134,7 @@ TEST(old_kernel_is_named_by_what_it_lacks)
 	strcpy(facts.release, "5.4.0-42-generic");
 	facts.ring = EINVAL;
 	decides(&facts, BPF_DIAGNOSE_E_UNSUPPORTED, "Linux 5.4.0-42-generic, has no BPF ring buffer");
-	/* Before the type information, which it may lack besides. */
+	/* Before the type information, which it may lack as well. */
 	facts.needs_btf = true;
 	facts.has_btf = false;
 	facts.error = ESRCH;

@@ -206,7 +206,7 @@ TEST(components_become_a_path)
 
 TEST(records_have_no_padding)
 {
-	/* What crosses from the kernel has no byte that nobody set. */
+	/* What crosses from the kernel has no byte that was not set. */
 	CHECK_INT(sizeof(struct record_head), 4 + 4 + 8 + 8 + 4 + 4 + 4 + 4);
 	CHECK_INT(sizeof(struct record_process), 6 * 8 + 22 * 4 + 2 * RECORD_COMM_SIZE);
 	CHECK_INT(sizeof(struct record_fork), sizeof(struct record_head) + sizeof(struct record_process) + 16);

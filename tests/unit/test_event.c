@@ -318,7 +318,7 @@ TEST(argc_only_where_arguments_are_missing)
 	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ARGC), "");
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
-	/* Some are missing, and nobody knows how many. */
+	/* Some are missing; how many is unknown. */
 	p.image.args_truncated = true;
 	p.image.args_size = 0;
 	visit(&event, KEYS_ALL);

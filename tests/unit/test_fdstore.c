@@ -105,7 +105,7 @@ TEST(passed_descriptors_are_taken)
 	CHECK_INT(count, 1);
 	fdstore_free(store);
 	CHECK(is_open(4));
-	/* Nobody who is started from here has it. */
+	/* No process that is started from here has it. */
 	CHECK(fcntl(4, F_GETFD) & FD_CLOEXEC);
 }
 

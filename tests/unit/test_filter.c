@@ -761,7 +761,7 @@ TEST(tree_grows_with_forks_and_keeps_orphans)
 	CHECK(!process_passes(filter, namesake));
 	namesake = child_of(11, 1);
 	CHECK(!process_passes(filter, namesake));
-	/* A child that has the dead root's pid as its ppid, of another process that had it: nobody's tree. */
+	/* A child that has the dead root's pid as its ppid, of another process that had it: in no tree. */
 	namesake = child_of(40, 10);
 	namesake.parent_start = 5;
 	CHECK(!process_passes(filter, namesake));
@@ -774,7 +774,7 @@ TEST(tree_includes_a_process_whose_fork_was_lost)
 	fork_(filter, 10, 1);
 	CHECK(process_passes(filter, child_of(11, 10)));
 	CHECK(!process_passes(filter, child_of(12, 11)));
-	fork_(filter, 11, 10); /* told late, by a resync */
+	fork_(filter, 11, 10); /* reported late, by a resync */
 	CHECK(process_passes(filter, child_of(12, 11)));
 }
 

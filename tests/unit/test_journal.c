@@ -81,7 +81,7 @@ TEST(exited_is_written_only_for_announced_processes)
 	CHECK_STR(field(&sent[1], "EXECSNOOP_TYPE"), "exited");
 }
 
-/* A crash, with a journald that stands still: the next one says what waited, and knows who was told of. */
+/* A crash, with a stopped journald: the next daemon reports what waited, and knows which processes were reported. */
 TEST(entries_queued_at_a_crash_are_reported_lost)
 {
 	struct checkpoint_stream checkpoint = {}, left;
@@ -346,7 +346,7 @@ TEST(journald_receives_the_entries)
 		usleep(1000);
 		journal_stats(journal, &stats);
 	} while (stats.lost == 0);
-	/* It comes back: first is told what was lost, with no event in between. */
+	/* It comes back: the loss is reported first, with no event in between. */
 	CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
 	size = receive(fd, &data);
 	CHECK(memmem(data, size, "EXECSNOOP_TYPE=lost\n", 20) != NULL);

@@ -33,7 +33,7 @@ TEST(connection_above_the_limit_is_rejected_with_a_reason)
 	a = client();
 	take(a);
 	CHECK(!ended && strstr(text, "\"live\""));
-	/* It may be changed; who is there stays. */
+	/* It may be changed; connections stay. */
 	more = settings_of("max_subscribers = 1\n");
 	CHECK_INT(server_reload(server, more), 0);
 	settings_free(settings);

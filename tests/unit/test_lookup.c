@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A tree of files that looks like /proc, in which some are FIFOs: who opens one waits for ever. */
+/* A tree of files that looks like /proc, in which some are FIFOs: opening one waits for ever. */
 #include "kernel/lookup.h"
 
 #include <errno.h>

@@ -63,7 +63,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	/* A crash in here has this number come again. */
 	if (watched && event->seq != 0)
 		CHECK_INT(watched->seq, event->seq - 1);
-	/* Encoded once, shared by all who want the same. */
+	/* Encoded once, shared by all that want the same. */
 	CHECK_INT(encoder_line(encoder, KEYS_ALL, &line), 0);
 	CHECK_INT(encoder_line(encoder, KEYS_ALL, &again), 0);
 	CHECK(line == again && line->data[line->size - 1] == '\n');
@@ -388,7 +388,7 @@ TEST(loading_sends_no_events_and_repeats_nothing)
 	pipeline_go_live(pipeline);
 	make_exit(12, 1500, 3000, 0);
 	feed();
-	CHECK_INT(count, 0); /* told to nobody */
+	CHECK_INT(count, 0); /* reported to none */
 }
 
 /* Of one whose exec was recorded and listed too, what the probe saw is kept. */
@@ -407,7 +407,7 @@ TEST(record_replaces_what_proc_had_while_loading)
 	pipeline_go_live(pipeline);
 	feed();
 	CHECK_INT(count, 0);
-	/* Live, what was told stays. */
+	/* Live, what was reported stays. */
 	found.tgid = 11;
 	CHECK_INT(pipeline_found(pipeline, &found, 0), 0);
 	CHECK_INT(count, 1);
@@ -435,7 +435,7 @@ TEST(exit_of_a_process_that_was_ending_at_the_start_is_no_loss)
 	CHECK_INT(stats.unreported, 1);
 }
 
-/* A crash: another pipeline knows who ran then as they are now, and is given what waited. */
+/* A crash: another pipeline has the processes that ran then as they are now, and is given what waited. */
 TEST(replay_continues_after_a_crash)
 {
 	struct process found = {
@@ -482,7 +482,7 @@ TEST(replay_continues_after_a_crash)
 	feed();
 	CHECK_INT(count, 3);
 	CHECK_INT(seen[2].type, EVENT_EXITED);
-	/* Its start was told; nobody knows any more what it ran. */
+	/* Its start was reported; what it ran is unknown by now. */
 	make_exit(12, 1200, 3000, 0);
 	record.exit.flags |= EXIT_F_EXECED;
 	record.head.lost_events = 5;
@@ -670,7 +670,7 @@ TEST(missed_process_is_reported_by_a_resync)
 	CHECK_INT(seen[2].type, EVENT_EXITED);
 	CHECK_INT(seen[2].source, SOURCE_RESYNC);
 	CHECK(!seen[2].status_known);
-	/* A mere fork is known, and not told. */
+	/* A mere fork is known, and not reported. */
 	found.tgid = 11;
 	found.execed = false;
 	CHECK_INT(pipeline_found(pipeline, &found, 9000), 0);

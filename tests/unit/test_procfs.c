@@ -854,7 +854,7 @@ TEST(kernel_thread_has_no_image)
 	CHECK(!p.image.exe.data && !p.image.args.data && !p.image.cwd.data && !p.image.cgroup.data);
 	p.start += TICK_NS;
 	CHECK_INT(read_at("/proc", LIMIT, &p), -ESRCH);
-	/* One that nobody said to be one: there is nothing to find. (Pid 2, unless this is a container.) */
+	/* One that was not reported as one: there is nothing to find. (Pid 2, unless this is a container.) */
 	if (access("/proc/2/status", R_OK) == 0 && readlink("/proc/2/exe", (char[1]){ 0 }, 1) < 0 && errno == ENOENT) {
 		p = read_real(2, LIMIT);
 		CHECK(!p.image.exe.data && !p.image.args.data);

@@ -49,7 +49,7 @@ TEST(processes_are_found_by_tgid_and_start)
 	CHECK(!proctable_find(table, 7, 0));
 	CHECK_INT(proctable_count(table), 0);
 	CHECK_INT(proctable_clock(table), 2);
-	/* The pid is somebody else's now. */
+	/* The pid is another process's now. */
 	e = add(table, some(7, 200));
 	CHECK(proctable_find(table, 7, 200) == e);
 	CHECK_INT(e->born, 3);
@@ -574,7 +574,7 @@ static bool change(void *userdata, struct image *image)
 	return true;
 }
 
-/* Of those who share it, of what is kept for a snapshot, and of nobody else. */
+/* Of those that share it, of what is kept for a snapshot, and of no other. */
 TEST(changed_image_is_changed_for_all_its_processes)
 {
 	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);

@@ -378,7 +378,7 @@ TEST(unread_snapshots_end_when_their_memory_is_used_up)
 		CHECK(snapshots_take() <= (1 << 20) + (64 << 10));
 	}
 	CHECK(stats().snapshots_ended > 0 && stats().snapshots_ended < 10);
-	/* Ends are told to nobody who may not know of the beginning. */
+	/* An end is not reported to a subscriber that may not see the beginning. */
 	late = client();
 	take(late);
 	CHECK_INT(count_of("\"snapshot\":true"), 300);
@@ -485,7 +485,7 @@ static unsigned count_fds(void)
 	return n;
 }
 
-/* A descriptor that nobody asked for. */
+/* A descriptor that was not asked for. */
 static void send_descriptor(int fd)
 {
 	union {

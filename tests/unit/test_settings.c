@@ -412,7 +412,7 @@ TEST(dropins_are_read_in_order_of_names)
 	CHECK(!s->redact.pattern[2]);
 	settings_free(s);
 	s = NULL;
-	/* Wrong in two files: both are told, each with its name. */
+	/* Wrong in two files: both are reported, each with its name. */
 	write_file("e.conf.d/10.conf", "[x]\n");
 	write_file("e.conf.d/20.conf", "\n[y]\n");
 	CHECK_INT(settings_load(&s, path, true, complain, NULL), -EINVAL);
@@ -481,7 +481,7 @@ TEST(installed_file_shows_every_default)
 	while (fgets(line, sizeof(line), f)) {
 		size_t name = strspn(line + 1, "abcdefghijklmnopqrstuvwxyz_");
 
-		/* What is in force as it stands is nothing. */
+		/* As shipped, the file sets nothing. */
 		CHECK(line[0] == '#' || line[0] == '[' || line[0] == '\n');
 		if (line[0] == '#' && name > 0 && strncmp(line + 1 + name, " =", 2) == 0) {
 			size += (size_t)snprintf(text + size, sizeof(text) - size, "%s", line + 1);

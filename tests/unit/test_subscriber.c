@@ -106,7 +106,7 @@ TEST(loss_is_counted_in_its_place)
 	CHECK(stats.lost > 0 && stats.queue <= 20000);
 	CHECK_INT(stats.events + stats.lost, 300);
 	take_all();
-	/* It came out of it, and goes on. */
+	/* The subscriber recovers, and continues. */
 	exec_of(1000);
 	take_all();
 	CHECK_INT(count_of("\"type\":\"lost\""), 1);
@@ -118,7 +118,7 @@ TEST(loss_is_counted_in_its_place)
 	CHECK_INT(told + lost, 301);
 	CHECK_INT(last - first + 1, lost);
 	CHECK_INT(first, stats.events + 1);
-	/* What stands before the loss came before it, what stands behind it after. */
+	/* What is before the loss came before it, what is after it later. */
 	CHECK(!strstr(at, "\"seq\":1,") && strstr(at, "\"pid\":1000,"));
 	CHECK(!strstr(text, "\"seq\":0"));
 }
@@ -197,7 +197,7 @@ TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 		exec_of(pid);
 	join(1 << 20, true, NULL);
 	CHECK(subscriber_write(subscriber) > 0);
-	/* As a reload does: it goes on. */
+	/* As a reload does: it continues. */
 	CHECK_INT(subscriber_configure(subscriber, KEYS_BASIC, NULL, false), 0);
 	take_all();
 	CHECK_INT(count_of("\"type\":\"started\""), 500);
@@ -217,7 +217,7 @@ TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 	CHECK_INT(count_of("\"type\":\"live\""), 1);
 	CHECK(count_of("\"type\":\"started\"") < 1000);
 	CHECK_INT(count_of("\"type\":\"exited\""), 1);
-	/* Everything again; but of what the filter kept from it, the end is not told. */
+	/* Everything again; but of what the filter left out, the end is not reported. */
 	exec_of(700);
 	CHECK_INT(subscriber_configure(subscriber, KEYS_ALL, NULL, true), 0);
 	exit_of(700);
@@ -420,7 +420,7 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	CHECK_INT(checkpoint.waiting, 99 - told);
 	CHECK_INT(checkpoint.first_seq, 1 + told + 1);
 	CHECK_INT(checkpoint.last_seq, 100);
-	/* One that goes on from there, and dies at once, has nothing else to tell. */
+	/* One that continues from there, and dies at once, has nothing else to report. */
 	left = checkpoint;
 	CHECK_INT(subscriber_new(&dead, fds[0], &config, pipeline_table(pipeline)), 0);
 	CHECK_INT(subscriber_resume(dead, &left), 0);

@@ -25,7 +25,7 @@ TEST(job_is_unknown_without_a_bus)
 	CHECK(asked_for_ms() < 1000);
 }
 
-/* As at the end of a shutdown: the socket is there, and nobody accepts. */
+/* As at the end of a shutdown: the socket is there, and nothing accepts. */
 TEST(unresponsive_bus_does_not_block)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };

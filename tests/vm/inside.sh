@@ -71,7 +71,7 @@ for errors in kprobe-multi fexit kprobe tracepoint; do
 		until_true has '"type":"error".*"exe":"/no/such".*"args":\["/no/such","x32"\].*"error":"ENOENT"'
 		report "a failed exec of a 32-bit program is reported by $errors"
 	fi
-	# What nobody has touched can be read where the kernel has task work for BPF (6.18).
+	# Pages that were never touched can be read where the kernel has task work for BPF (6.18).
 	if grep -q ' bpf_task_work_schedule_signal' /proc/kallsyms; then
 		/odd untouched /tmp/strings
 		until_true has '"type":"error".*"args":\["first","","third"\].*"error":"ENOENT"'

@@ -31,7 +31,7 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # fail32 ARCH: a 32-bit program that execs /no/such, and ends with 0; and far32, that execs /no/far, whose path, arguments and pointers to
-# them are so far from each other that nobody has touched them.
+# them are so far from each other that they were never touched.
 fail32() {
 	python3 - "$1" "$work/fail32" 0 <<<"$fail32"
 	python3 - "$1" "$work/far32" 0x10000 <<<"$fail32"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Processes that events told of, the dead ones too, with their parents and children. */
+/* Processes that events reported, the dead ones too, with their parents and children. */
 #ifndef EXECSNOOP_HISTORY_H
 #define EXECSNOOP_HISTORY_H
 

@@ -11,7 +11,7 @@
 /* Numbers that are there, or reported as lost. */
 struct range {
 	uint64_t first, last;
-	uint64_t previous; /* what it follows; UINT64_MAX: it does not say */
+	uint64_t previous; /* what it follows; UINT64_MAX: unknown */
 	uint64_t time;
 };
 
@@ -21,8 +21,8 @@ struct verify_state {
 	struct range *there; /* the same, sorted, without overlap */
 	size_t there_count;
 	uint64_t known_last; /* there were events up to this number */
-	uint64_t known_time; /* of the line that says so */
-	bool chained;	     /* entries say what they follow */
+	uint64_t known_time; /* of the line that shows it */
+	bool chained;	     /* entries have the number of the one before */
 	bool snapshot;	     /* it began with one */
 	bool filtered;	     /* lines were left out on purpose */
 	bool marked;	     /* marks counted its lines up to its end */

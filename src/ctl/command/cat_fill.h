@@ -24,7 +24,7 @@ DEFINE_CLEANUP(struct cat_fill *, cat_fill_free);
 /* 1: *ret is an event, valid until the next call; *ret_begins: it is of another stream than the one before it. 0: there
  * are no more; -EAGAIN: not yet. */
 int cat_fill_next(struct cat_fill *fill, const struct parsed **ret, bool *ret_begins);
-/* Numbers of the stream that is continued that are missing, and of which the journal says no reason. */
+/* Numbers of the stream that is continued that are missing, and for which the journal has no reason. */
 uint64_t cat_fill_missing(const struct cat_fill *fill);
 
 #endif

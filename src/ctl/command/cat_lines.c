@@ -177,7 +177,7 @@ bool cat_lines_is_filling(const struct cat_lines *l)
 	return l->fill;
 }
 
-/* What the next lines are of: as the daemon says it where a stream begins. */
+/* The stream of the next lines, as the daemon names it where one begins. */
 static int put_stream(struct cat_lines *l, struct bytes stream)
 {
 	char line[128];

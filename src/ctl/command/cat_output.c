@@ -293,8 +293,8 @@ uint64_t cat_output_written(const struct cat_output *output)
 
 /*
  * What is on its way is asked for first, then whether the reader is there: a Unix socket that is closed with unread
- * data throws it away, after it has told its peer (unix_release_sock() in net/unix/af_unix.c). SIOCOUTQ is tcp(7); of a
- * Unix socket it is memory, which is more than bytes.
+ * data throws it away, after it has reported to its peer (unix_release_sock() in net/unix/af_unix.c). SIOCOUTQ is
+ * tcp(7); of a Unix socket it is memory, which is more than bytes.
  */
 int cat_output_arrived(struct cat_output *output, uint64_t *ret)
 {

@@ -20,7 +20,7 @@ DEFINE_CLEANUP(struct cat_output *, cat_output_free);
 const char *cat_output_name(const struct cat_output *output);
 /* Another attempt may help. */
 bool cat_output_is_peer(const struct cat_output *output);
-/* *ret_reason is a static string, or NULL: -errno says it. -EINTR: a signal waits. */
+/* *ret_reason is a static string, or NULL: -errno is the reason. -EINTR: a signal waits. */
 int cat_output_open(struct cat_output *output, const char **ret_reason);
 /* What waits is dropped. */
 void cat_output_close(struct cat_output *output);

@@ -8,7 +8,7 @@
 struct cat_position {
 	char stream[33];  /* "": none yet */
 	uint64_t max;	  /* all up to this number has come, or was reported as lost */
-	uint64_t last;	  /* number of the last line that has one: what the daemon is to be told; 0: none */
+	uint64_t last;	  /* number of the last line that has one: sent to the daemon; 0: none */
 	uint64_t time;	  /* of the event `max`; 0: not known */
 	uint64_t changes; /* another one than before */
 };

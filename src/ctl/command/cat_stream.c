@@ -108,7 +108,7 @@ static int make_request(const struct cat *cat, char **ret)
 	request[strlen(request) - 2] = '\0';
 	n = asprintf(ret, "%s%s%s%s%s}\n", request, o->name ? ",\"ack\":0,\"name\":\"" : "", o->name ?: "",
 		     o->name ? "\"" : "",
-		     /* Marks say how far a stream has come whose filter passes little. */
+		     /* Marks show how far a stream has come whose filter passes little. */
 		     is_filtered && waits_for_daemon(cat) ? ",\"mark\":10" : "");
 	return n < 0 ? -ENOMEM : 0;
 }

@@ -40,7 +40,7 @@ struct options {
 	char *remote;	   /* then `socket` is this */
 	const char *input; /* a file of JSON lines; NULL: none */
 	struct journal_options journal;
-	bool from_journal; /* an option says so */
+	bool from_journal; /* by an option */
 	bool from_socket;
 	bool fold_searches; /* along PATH, by the daemon: one event for what was found */
 	uint64_t lines;	    /* UINT64_MAX: all */

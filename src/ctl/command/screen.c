@@ -159,7 +159,7 @@ void screen_size(unsigned *ret_width, unsigned *ret_lines)
 	*ret_lines = size.ws_row;
 }
 
-/* Each line is cleared behind its text, and the screen below the last one: what was there before does not flicker. */
+/* Each line is cleared after its text, and the screen below the last one: what was there before does not flicker. */
 int screen_draw(const char *text, size_t size)
 {
 	_cleanup_(bytebuf_free) struct bytebuf out = { 0 };

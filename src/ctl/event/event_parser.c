@@ -276,7 +276,7 @@ static int bad(struct event_parser *p, const char *reason, const char **ret_reas
 	return -EBADMSG;
 }
 
-/* What stopped yajl, without the text around it: that is of somebody else, and may hold anything. */
+/* What stopped yajl, without the text around it, which comes from outside and may hold anything. */
 static int bad_json(struct event_parser *p, struct bytes line, const char **ret_reason)
 {
 	size_t at = yajl_get_bytes_consumed(p->yajl);
@@ -313,7 +313,7 @@ int event_parser_line(struct event_parser *p, struct bytes line, struct parsed *
 	p->parsed = ret;
 	parsed_begin(ret);
 	ret->line = line;
-	/* The newline ends a number that stands alone. */
+	/* The newline ends a number that is all of the text. */
 	if (yajl_parse(p->yajl, (const unsigned char *)line.data, line.size) != yajl_status_ok ||
 	    yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok)
 		return bad_json(p, line, ret_reason);

@@ -332,7 +332,8 @@ static bool passes_cost(const struct query *query, const struct parsed *parsed)
 				   event->end.cpu_user_ns + event->end.cpu_system_ns >= query->cpu);
 }
 
-/* An end says when the process began and ended, whenever that was; other events are of before the end of the time. */
+/* An end has the times of the beginning and the end, whenever these were; other events are of before the end of the
+ * time. */
 static bool passes_lived(const struct query *query, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;

@@ -69,7 +69,7 @@ static void write_parent(struct event_csv *csv, const struct parsed *parsed)
 	put_text(csv);
 }
 
-/* Of a loss, how many are missing: a file of CSV has nothing else to say so. */
+/* Of a loss, how many are missing: a CSV file has no other place for it. */
 static void write_status(struct event_csv *csv, const struct parsed *parsed)
 {
 	struct text text = begin(csv);

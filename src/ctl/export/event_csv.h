@@ -14,7 +14,7 @@
 struct event_csv;
 
 /* columns: names of columns (view_line.h) or keys, separated by commas; NULL: the usual ones. numeric: numbers instead
- * of names of users. -EINVAL: *ret_reason says what is no column. */
+ * of names of users. -EINVAL: *ret_reason names what is no column. */
 int event_csv_new(struct event_csv **ret, FILE *const *out, const char *columns, bool numeric, const char **ret_reason);
 struct event_csv *event_csv_free(struct event_csv *csv);
 DEFINE_CLEANUP(struct event_csv *, event_csv_free);

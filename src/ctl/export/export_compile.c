@@ -36,7 +36,7 @@ static bool is_one_of(struct bytes name, const char *const *globs)
 	return false;
 }
 
-/* Also with a target before it and a version behind it. */
+/* Also with a target before it and a version after it. */
 static bool is_compiler(struct bytes path)
 {
 	static const char *const names[] = { "cc",  "gcc", "g++", "c++", "clang",    "clang++", "c89",

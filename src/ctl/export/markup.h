@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Bytes of processes within JSON, XML and HTML, CSV, and DOT. What is written is valid UTF-8 and holds no control
- * character and nothing that ends the place where it stands.
+ * character and nothing that ends the place where it is.
  */
 #ifndef EXECSNOOP_MARKUP_H
 #define EXECSNOOP_MARKUP_H

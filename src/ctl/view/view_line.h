@@ -19,7 +19,7 @@ struct view_options {
 	const char *columns; /* "time,pid,command"; names of columns or keys; NULL: the usual ones */
 };
 
-/* The terminal and the options are borrowed. -EINVAL: *ret_reason says what is no column. */
+/* The terminal and the options are borrowed. -EINVAL: *ret_reason names what is no column. */
 int view_line_new(struct view_line **ret, const struct terminal *terminal, const struct view_options *options,
 		  const char **ret_reason);
 struct view_line *view_line_free(struct view_line *view);

@@ -34,7 +34,7 @@ static const struct {
 	[COL_RSS] = { "RSS", SCOLS_FL_RIGHT },
 };
 
-/* Deeper ones are left out, as a line says. */
+/* Deeper ones are left out, and a line reports it. */
 #define DEPTH_MAX 256
 
 /* Fewer siblings with children are not folded. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What verify says of a stream. */
+/* The report of verify about a stream. */
 #ifndef EXECSNOOP_VIEW_VERIFY_H
 #define EXECSNOOP_VIEW_VERIFY_H
 
