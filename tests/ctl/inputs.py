@@ -73,6 +73,27 @@ def what_is_no_file_is_reported(folder):
     assert "Input/output error" in run("log", "-i", "/proc/self/mem", status=65)
 
 
+@test
+def name_of_a_file_is_escaped(folder):
+    path = f"{folder}/a\x1b[31m"
+    for content in ("bad\n", None):
+        if content:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(content)
+        for command in COMMANDS:
+            out = run(*command, "-i", path, status=65 if content else 71)
+            assert "\x1b" not in out and "a\\x1b[31m: " in out, (command, out)
+        if content:
+            os.unlink(path)
+
+
+@test
+def deep_nesting_is_shown_as_it_came(folder):
+    line = GOOD.replace('{"a":[1]}', "[" * 5000 + "]" * 5000)
+    for form in ("json", "json-pretty", "verbose"):
+        assert "[" * 5000 in run("log", "-i", file_of(folder, line), "-o", form), form
+
+
 def unknown(kind, seq):
     return json.dumps({"type": kind, "seq": seq, "time": "2026-11-29T10:00:00.000000000Z", "pid": 1, "id": "a-1-1"}) + "\n"
 

@@ -109,5 +109,14 @@ def format_of_another_command_is_refused(_):
                 assert f'"{command}" has: ' in out and out.count("\n") == 1, (command, name, out)
 
 
+@test
+def value_that_is_none_is_refused_in_one_line(_):
+    for command, option in [("log", "--since=2026-02-30"), ("log", "--since=Mon 2026-11-29"), ("log", "--since=\x1b[31m"), ("log", "--uid=nobody-of-this-name"),
+                            ("log", "--boot=yesterday"), ("log", "--lines=-1"), ("log", "--slower=soon"), ("log", "--grep=("), ("log", "--type=born"), ("log", "--columns=a,b"),
+                            ("top", "--delay=1ms"), ("top", "--delay=0"), ("log", "--input="), ("log", "--color=red"), ("watch", "--merge=maybe"), ("cat", "--name=a b")]:
+        out = run(command, option, "-q", *([] if "--input" in option else ["-i", "/dev/null"]), status=2)
+        assert out.count("\n") == 1 and option[2:].split("=")[0] in out and "\x1b" not in out, (option, out)
+
+
 if __name__ == "__main__":
     sys.exit(journal.main())

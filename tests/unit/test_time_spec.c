@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tap.h"
 
@@ -54,6 +55,26 @@ TEST(time_is_local_unless_it_says_utc)
 	CHECK_INT(parsed("today"), NOW - (5 * 3600 + 2 * 60 + 11) * S - S / 2);
 }
 
+TEST(time_has_a_weekday_an_offset_or_a_zone)
+{
+	set_zone("EST5");
+	CHECK_INT(parsed("Sun 2026-11-29 05:02:11.5"), NOW);
+	CHECK_INT(parsed("sunday 2026-11-29 05:02:11.5"), NOW);
+	CHECK_INT(parsed("Sun 2026-11-29 10:02:11.5 UTC"), NOW);
+	CHECK_INT(parsed("2026-11-29T12:02:11.5+02:00"), NOW);
+	CHECK_INT(parsed("2026-11-29T04:32:11.5-05:30"), NOW);
+	CHECK_INT(parsed("2h left"), NOW + 7200 * S);
+	CHECK_INT(parsed("2028-02-29"), parsed("2028-02-28") + 86400 * S);
+	if (access("/usr/share/zoneinfo/Asia/Tokyo", R_OK) < 0)
+		return;
+	CHECK_INT(parsed("2026-11-29 19:02:11.5 Asia/Tokyo"), NOW);
+	CHECK_INT(parsed("Sun 2026-11-29 19:02:11.5 Asia/Tokyo"), NOW);
+	CHECK_INT(parsed("today Asia/Tokyo"), NOW - (19 * 3600 + 2 * 60 + 11) * S - S / 2);
+	/* The zone of the user is as it was. */
+	CHECK_STR(getenv("TZ"), "EST5");
+	CHECK_INT(parsed("2026-11-29 05:02:11.5"), NOW);
+}
+
 TEST(time_that_is_none_is_refused)
 {
 	static const char *const bad[] = { "",
@@ -68,7 +89,17 @@ TEST(time_that_is_none_is_refused)
 					   "-5 parsecs",
 					   "@",
 					   "@x",
-					   "2026-11-29 10:02:11.5 CET",
+					   "2026-11-29 10:02:11.5 Nowhere/Land",
+					   "2026-11-29 10:02:11.5 ../../etc/passwd",
+					   "2026-11-29 10:02:11.5 Europe",
+					   "2026-02-30",
+					   "2025-02-29",
+					   "Mon 2026-11-29",
+					   "Sun",
+					   "Sunday 2h ago",
+					   "2026-11-29T10:02:11+25:00",
+					   "2026-11-29T10:02:11+2",
+					   "5min left ago",
 					   "10:02:11 ago",
 					   "yesterdays",
 					   "-99999999999999y",

@@ -97,7 +97,7 @@ static int open_columns(struct lines *lines)
 	else
 		r = view_line_new(&lines->view, &lines->terminal, view, &reason);
 	if (r < 0) {
-		fprintf(stderr, "execsnoopctl: --columns: %s\n", reason);
+		fprintf(stderr, "execsnoopctl: --columns: %s, see execsnoopctl(1) and execsnoopd-events(7)\n", reason);
 		return CTL_USAGE;
 	}
 	if (csv && view->legend)

@@ -11,15 +11,22 @@
 #include "ctl/source/boots.h"
 #include "ctl/source/source_hosts.h"
 #include "ctl/text/time_spec.h"
+#include "util/quote.h"
 
 #define FILES_MAX 64
+#define DELAY_MIN_NS 10000000
 #define BY "exe unit user spawner container args comm status host program command"
 #define SORT "started ended failed cpu longest rss running short mean read write name io"
 #define COLORS "auto always never"
 
 int options_bad(const struct option_row *row, const char *value, const char *reason)
 {
-	fprintf(stderr, "execsnoopctl: --%s%s%s: %s\n", row->name, *value ? " " : "", value, reason);
+	char safe[256];
+	struct text text;
+
+	text_begin(&text, safe, sizeof(safe));
+	text_name(&text, bytes_of(value));
+	fprintf(stderr, "execsnoopctl: --%s%s%s: %s\n", row->name, *value ? " " : "", *value ? safe : "", reason);
 	return CTL_USAGE;
 }
 
@@ -138,6 +145,8 @@ static int set_user(struct options *o, const struct option_row *row, const char 
 	const struct passwd *user = strspn(name, "0123456789") == strlen(name) ? NULL : getpwnam(name);
 	char number[16];
 
+	if (!user && *name && (strspn(name, "0123456789") < strlen(name)))
+		return options_bad(row, value, "no such user");
 	if (user) {
 		snprintf(number, sizeof(number), "%s%u", *value == '!' ? "!" : "", user->pw_uid);
 		value = number;
@@ -197,6 +206,8 @@ static int set_delay(struct options *o, const struct option_row *row, const char
 {
 	if (!time_span_parse(value, &o->delay_ns) || o->delay_ns == 0)
 		return options_bad(row, value, "not a time span, see systemd.time(7)");
+	if (o->delay_ns < DELAY_MIN_NS)
+		return options_bad(row, value, "less than 10ms");
 	return -1;
 }
 

@@ -243,6 +243,20 @@ static int stream_wait(struct event_source *source, int timeout_ms)
 
 static const struct source_ops stream_ops = { .next = stream_next, .wait = stream_wait, .free = stream_free };
 
+/* For messages on a terminal: a file's name may be somebody else's. NULL: no memory. */
+static char *safe_name(const char *name)
+{
+	size_t size = 4 * strlen(name) + 16;
+	char *safe = malloc(size);
+	struct text text;
+
+	if (!safe)
+		return NULL;
+	text_begin(&text, safe, size);
+	text_name(&text, bytes_of(name));
+	return safe;
+}
+
 /* Takes the descriptor. */
 static int stream_new(struct event_source **ret, int fd, const char *name)
 {
@@ -253,7 +267,7 @@ static int stream_new(struct event_source **ret, int fd, const char *name)
 		close(fd);
 		return -ENOMEM;
 	}
-	s->name = strdup(name);
+	s->name = safe_name(name);
 	s->source = (struct event_source){ .ops = &stream_ops, .name = s->name, .fd = fd };
 	s->fd = fd;
 	s->is_remote = strncmp(name, HOSTS_PREFIX, strlen(HOSTS_PREFIX)) == 0;
@@ -273,8 +287,11 @@ int source_open_file(struct event_source **ret, const char *path)
 	if (strcmp(path, "-") != 0) {
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0) {
+			_cleanup_free_ char *safe = NULL;
+
 			r = -errno;
-			fprintf(stderr, "%s: %s\n", path, strerror(errno));
+			safe = safe_name(path);
+			fprintf(stderr, "%s: %s\n", safe ?: "-", strerror(-r));
 			return r;
 		}
 	} else {

@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "util/cleanup.h"
 #include "util/time_span.h"
 
+#define ZONES "/usr/share/zoneinfo/"
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -26,9 +29,9 @@ static bool relative(const char *s, uint64_t now, uint64_t *ret)
 	if (!time_span_at(&s, &span))
 		return false;
 	if (sign == '\0') {
-		if (strcmp(s, "ago") != 0)
+		if (strcmp(s, "ago") != 0 && strcmp(s, "left") != 0)
 			return false;
-		sign = '-';
+		sign = *s == 'a' ? '-' : '+';
 	} else if (*s != '\0') {
 		return false;
 	}
@@ -97,39 +100,79 @@ static bool clock_at(const char **text, struct tm *tm, uint64_t *ret_fraction)
 	return true;
 }
 
-static bool ends_in_utc(const char **text)
+/* "Z", "UTC", or "+02:00", of RFC 3339. ret_offset: seconds east of Greenwich. */
+static bool ends_in_offset(const char **text, time_t *ret_offset)
 {
-	if (strcmp(*text, "Z") != 0 && strcmp(skip_blanks(*text), "UTC") != 0)
+	const char *s = *text;
+	int hours, minutes, sign = *s == '-' ? -1 : 1;
+
+	*ret_offset = 0;
+	if (strcmp(s, "Z") == 0 || strcmp(skip_blanks(s), "UTC") == 0) {
+		*text += strlen(s);
+		return true;
+	}
+	if ((*s != '+' && *s != '-') || (s++, !field(&s, 2, 2, &hours)) || *s++ != ':' || !field(&s, 2, 2, &minutes) ||
+	    *s != '\0' || !is_in(hours, 0, 14) || !is_in(minutes, 0, 59))
 		return false;
-	*text += strlen(*text);
+	*ret_offset = sign * (hours * 3600 + minutes * 60);
+	*text = s;
 	return true;
 }
 
+/* -1: there is none. */
+static int weekday_at(const char **text)
+{
+	static const char *const days[] = {
+		"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"
+	};
+	size_t size = strcspn(*text, " \t");
+
+	for (int day = 0; day < 7; day++) {
+		if ((size != 3 && size != strlen(days[day])) || strncasecmp(*text, days[day], size) != 0)
+			continue;
+		*text = skip_blanks(*text + size);
+		return day;
+	}
+	return -1;
+}
+
 /* A date, a time of day, or both. */
+static bool date_and_clock(const char **text, struct tm *tm, uint64_t *ret_fraction)
+{
+	const char *s = *text;
+
+	if (!date_at(&s, tm)) {
+		if (!clock_at(&s, tm, ret_fraction))
+			return false;
+	} else if ((*s == ' ' || *s == 'T') && isdigit((unsigned char)s[1])) {
+		s++;
+		if (!clock_at(&s, tm, ret_fraction))
+			return false;
+	}
+	*text = s;
+	return true;
+}
+
 static bool absolute(const char *s, uint64_t now, uint64_t *ret)
 {
-	time_t seconds = (time_t)(now / NS_PER_S);
+	time_t seconds = (time_t)(now / NS_PER_S), offset;
+	int weekday = weekday_at(&s), day;
 	uint64_t fraction = 0;
 	struct tm tm, today;
-	bool utc;
+	bool has_offset;
 
 	if (!localtime_r(&seconds, &today))
 		return false;
 	tm = (struct tm){ .tm_year = today.tm_year, .tm_mon = today.tm_mon, .tm_mday = today.tm_mday, .tm_isdst = -1 };
-	if (date_at(&s, &tm)) {
-		if ((*s == ' ' || *s == 'T') && isdigit((unsigned char)s[1])) {
-			s++;
-			if (!clock_at(&s, &tm, &fraction))
-				return false;
-		}
-	} else if (!clock_at(&s, &tm, &fraction)) {
+	if (!date_and_clock(&s, &tm, &fraction))
 		return false;
-	}
-	utc = ends_in_utc(&s);
+	has_offset = ends_in_offset(&s, &offset);
 	if (*s != '\0')
 		return false;
-	seconds = utc ? timegm(&tm) : mktime(&tm);
-	if (seconds < 0)
+	day = tm.tm_mday;
+	seconds = has_offset ? timegm(&tm) - offset : mktime(&tm);
+	/* The 30th of February is a day in March for mktime(3). */
+	if (seconds < 0 || tm.tm_mday != day || (weekday >= 0 && weekday != tm.tm_wday))
 		return false;
 	*ret = (uint64_t)seconds * NS_PER_S + fraction;
 	return true;
@@ -162,11 +205,58 @@ static bool named(const char *s, uint64_t now, uint64_t *ret)
 	return false;
 }
 
-bool time_spec_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+static bool parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
-	text = skip_blanks(text);
 	return named(text, now_ns, ret_ns) || since_epoch(text, ret_ns) || relative(text, now_ns, ret_ns) ||
 	       absolute(text, now_ns, ret_ns);
+}
+
+/* A name of tzdata, such as Europe/Berlin. */
+static bool is_zone(const char *name)
+{
+	char path[256];
+	struct stat st;
+
+	if (!isupper((unsigned char)*name) || strstr(name, "..") || strlen(name) > 64)
+		return false;
+	snprintf(path, sizeof(path), ZONES "%s", name);
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void set_zone(const char *name)
+{
+	if (name)
+		setenv("TZ", name, 1);
+	else
+		unsetenv("TZ");
+	tzset();
+}
+
+/* "TIME ZONE": the environment says the zone to mktime(3). */
+static bool parse_in_zone(const char *text, const char *zone, uint64_t now_ns, uint64_t *ret_ns)
+{
+	_cleanup_free_ char *time = strndup(text, (size_t)(zone - 1 - text)), *was = NULL;
+	const char *old = getenv("TZ");
+	bool parsed;
+
+	was = old ? strdup(old) : NULL;
+	if (!time || (old && !was))
+		return false;
+	set_zone(zone);
+	parsed = named(time, now_ns, ret_ns) || absolute(time, now_ns, ret_ns);
+	set_zone(was);
+	return parsed;
+}
+
+bool time_spec_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+{
+	const char *space;
+
+	text = skip_blanks(text);
+	if (parse(text, now_ns, ret_ns))
+		return true;
+	space = strrchr(text, ' ');
+	return space && is_zone(space + 1) && parse_in_zone(text, space + 1, now_ns, ret_ns);
 }
 
 void time_span_format(char *ret, size_t size, uint64_t ns)

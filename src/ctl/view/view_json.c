@@ -180,6 +180,11 @@ static int print_pretty(const struct view_json *view, struct bytes line)
 	if (r == 0 && (yajl_parse(parser, (const unsigned char *)line.data, line.size) != yajl_status_ok ||
 		       yajl_gen_get_buf(gen, &data, &size) != yajl_gen_status_ok))
 		r = -EBADMSG;
+	/* Deeper than yajl nests what it writes: then it stays one line. */
+	if (r == -EBADMSG) {
+		put_safe(out, line);
+		fputc('\n', out);
+	}
 	for (size_t i = 0; r == 0 && i < size; i++) {
 		if (data[i] != '\n')
 			continue;
@@ -191,7 +196,7 @@ static int print_pretty(const struct view_json *view, struct bytes line)
 		yajl_free(parser);
 	if (gen)
 		yajl_gen_free(gen);
-	return r < 0 ? r : written(view);
+	return r == -ENOMEM ? r : written(view);
 }
 
 int view_json_pretty(struct view_json *view, const struct parsed *parsed)
