@@ -190,35 +190,6 @@ def snapshot_during_a_storm_has_every_process():
 
 
 @test
-def subscribers_do_not_affect_each_other():
-    with Daemon({"socket": {"queue": "8M"}}) as daemon:
-        stuck, good = daemon.connect(), daemon.connect()
-        stuck.wait_live()
-        good.wait_live()
-        pids = []
-        for _ in range(300):
-            pids.append(run(ODD, "exit", "0", "z" * 30000).pid)
-            good.wait_exit(pids[-1])
-        check(not [e for e in good.events if e["type"] == "lost"], "the good one lost nothing")
-        check_stream(good.events)
-        for pid in pids:
-            equal(len(good.of(pid)), 2)
-        stuck.wait(lambda e: e["type"] == "lost", "lost line")
-        last = run(ODD, "exit", "0")
-        stuck.wait_exit(last.pid)
-        expected = None
-        for event in stuck.events:
-            if event["type"] == "lost":
-                equal(event["where"], "subscriber")
-                equal(event["first_seq"], expected, "the gap begins after what came")
-                check(event["last_seq"] - event["first_seq"] + 1 <= event["count"], "count")  # some have no number
-                expected = event["last_seq"] + 1
-            elif "seq" in event:
-                check(expected is None or event["seq"] == expected, "a silent gap before", event["seq"])
-                expected = event["seq"] + 1
-
-
-@test
 def thousands_of_programs_lose_nothing():
     times = 20000 if LONG else 2000 if SLOW else 5000
     with live({"socket": {"queue": "64M"}}, plain=True) as (_, stream):
