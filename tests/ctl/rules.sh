@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The example alerts, and the text that they are about, by promtool (Debian's package prometheus, which bootstrap does not install).
+# The example alerts, and the text that they are about, by promtool (fetch-promtool.sh).
 set -u
 command -v promtool >/dev/null || { echo "1..0 # SKIP no promtool"; exit 0; }
 here=$(dirname "$0")
