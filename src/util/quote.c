@@ -190,14 +190,14 @@ static void text_escape(struct text *text, const char *p, size_t size)
 	}
 }
 
-/* How much of it is printable ASCII, to be copied at once. */
-static size_t plain_run(const struct text *text, const char *p, size_t size)
+/* How much of it is printable ASCII, to be copied at once; quoted: without what quotes cannot hold as it is. */
+static size_t plain_run(const struct text *text, const char *p, size_t size, bool quoted)
 {
 	size_t max = text_space(text), n = 0;
 
 	if (size < max)
 		max = size;
-	while (n < max && p[n] >= 0x20 && p[n] < 0x7f)
+	while (n < max && p[n] >= 0x20 && p[n] < 0x7f && (!quoted || (p[n] != '\'' && p[n] != '\\')))
 		n++;
 	return n;
 }
@@ -205,7 +205,7 @@ static size_t plain_run(const struct text *text, const char *p, size_t size)
 void text_name(struct text *text, struct bytes name)
 {
 	for (size_t i = 0; i < name.size && !text->cut;) {
-		size_t run = plain_run(text, name.data + i, name.size - i), n;
+		size_t run = plain_run(text, name.data + i, name.size - i, false), n;
 		bool shown;
 
 		if (run > 0) {
@@ -230,11 +230,16 @@ static enum quotes quotes_needed(const struct text *text, struct bytes arg, bool
 
 	for (size_t i = 0; i < arg.size && i <= space;) {
 		bool shown;
-		size_t n = character(arg.data + i, arg.size - i, &shown);
+		size_t n;
 
+		if (safe[(unsigned char)arg.data[i]] && !(first && arg.data[i] == '=')) {
+			i++;
+			continue;
+		}
+		n = character(arg.data + i, arg.size - i, &shown);
 		if (!shown)
 			return QUOTES_DOLLAR;
-		if (n == 1 && (!safe[(unsigned char)arg.data[i]] || (first && arg.data[i] == '=')))
+		if (n == 1)
 			quotes = QUOTES_PLAIN;
 		i += n;
 	}
@@ -254,8 +259,9 @@ static void text_arg(struct text *text, struct bytes arg, bool first)
 	text_put(text, "'", 1);
 	for (size_t i = 0; i < arg.size && !text->cut;) {
 		const char *p = arg.data + i;
-		bool shown;
-		size_t n = character(p, arg.size - i, &shown);
+		bool shown = true;
+		size_t run = plain_run(text, p, arg.size - i, true);
+		size_t n = run > 0 ? run : character(p, arg.size - i, &shown);
 
 		if (!shown)
 			text_escape(text, p, n);

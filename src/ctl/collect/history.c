@@ -17,10 +17,12 @@
 #define COMMAND_SIZE 512
 #define TABLE_FIRST 1024
 #define ANCESTORS_MAX 4096
+#define RECENT 1024 /* a power of two */
 
 struct history {
 	struct life **table;
-	size_t size, count; /* size: a power of two */
+	struct life *recent[RECENT]; /* by hash, those last looked for: the table does not fit a CPU's cache */
+	size_t size, count;	     /* size: a power of two */
 	STAILQ_HEAD(, life) order;
 	struct json *json; /* NULL: lines are not kept */
 	uint64_t since, until;
@@ -69,11 +71,16 @@ struct history *history_free(struct history *h)
 	return NULL;
 }
 
+static bool is_life(const struct life *life, struct bytes id, uint64_t hash)
+{
+	return life->hash == hash && bytes_equal(id, bytes_of(life->id));
+}
+
 static struct life *find(const struct history *h, struct bytes id, uint64_t hash)
 {
 	struct life *life = h->table[hash & (h->size - 1)];
 
-	while (life && (life->hash != hash || !bytes_equal(id, bytes_of(life->id))))
+	while (life && !is_life(life, id, hash))
 		life = life->next_of_hash;
 	return life;
 }
@@ -105,8 +112,11 @@ static int grow(struct history *h)
 static struct life *get(struct history *h, struct bytes id)
 {
 	uint64_t hash = bytes_hash(id);
-	struct life *life = find(h, id, hash), **head;
+	struct life **recent = &h->recent[hash & (RECENT - 1)], *life = *recent, **head;
 
+	if (life && is_life(life, id, hash))
+		return life;
+	life = *recent = find(h, id, hash);
 	if (life)
 		return life;
 	if (h->count >= h->size && grow(h) < 0)
@@ -123,6 +133,7 @@ static struct life *get(struct history *h, struct bytes id)
 	life->next_of_hash = *head;
 	*head = life;
 	life->order = h->count++;
+	*recent = life;
 	return life;
 }
 

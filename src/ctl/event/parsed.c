@@ -137,7 +137,8 @@ static void have(struct parsed *parsed, enum key key)
 
 void parsed_begin(struct parsed *parsed)
 {
-	*parsed = (struct parsed){ .event.type = EVENT_TYPE_MAX };
+	memset(parsed, 0, sizeof(*parsed));
+	parsed->event.type = EVENT_TYPE_MAX;
 	parsed->process.loginuid = parsed->process.session_id = PROCESS_UNSET;
 }
 
@@ -204,9 +205,9 @@ static bool digits(struct bytes text, unsigned base, uint64_t *ret)
 	for (size_t i = 0; i < text.size; i++) {
 		unsigned digit = digit_of(text.data[i]);
 
-		if (digit >= base || value > (UINT64_MAX - digit) / base)
+		if (digit >= base || __builtin_mul_overflow(value, base, &value) ||
+		    __builtin_add_overflow(value, digit, &value))
 			return false;
-		value = value * base + digit;
 	}
 	*ret = value;
 	return text.size > 0;

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Events out of the journal's entries (execsnoopd(8), "The journal"). A field holds exact bytes, so what JSON would
- * need twins for is here as it was. EXECSNOOP_ARGS has all arguments, quoted for a shell; the repeated fields are not
- * used, since a journal file keeps neither the order of fields nor a second one with the same value
- * (journal_file_append_entry() in systemd).
- *
- * What the journal's index can do of the query becomes matches (journal_matches.h), the rest is decided by the caller.
+ * Which entries of the journal are read (execsnoopd(8), "The journal"). What the journal's index can do of the query
+ * becomes matches (journal_matches.h), the rest is decided by the caller.
  */
 #include <errno.h>
 #include <glob.h>
@@ -19,22 +15,14 @@
 #include "ctl/source/boots.h"
 #include "ctl/source/journal_matches.h"
 #include "ctl/source/journal_memory.h"
+#include "ctl/source/journal_record.h"
 #include "ctl/source/source.h"
-#include "ctl/text/shell_words.h"
-#include "output/message_id.h"
-#include "util/bytebuf.h"
 
 #define PREFIX "EXECSNOOP_"
-#define FIELDS_MAX 1100
 #define US 1000ULL
 #define RELEASE_ENTRIES 16384 /* some 40 MiB of a file */
 /* An entry is written after its event: by the journal's queue, and by journald when it is busy. */
 #define LATE_US (300 * 1000000ULL)
-
-struct field {
-	enum key key;
-	size_t at, size;
-};
 
 struct journal_source {
 	struct event_source source;
@@ -44,176 +32,30 @@ struct journal_source {
 	bool lived;		     /* as query_lived() */
 	uint64_t since_us, until_us; /* 0: no bound */
 	char *newest;		     /* the cursor of the first entry that was read backwards */
-	struct bytebuf text;	     /* of the fields, each with a NUL */
-	struct field fields[FIELDS_MAX];
-	size_t count;
-	uint64_t entries; /* that were read */
-	key_set keys;	  /* of interest */
-	struct bytebuf args, parent_args;
-	struct bytebuf lists; /* of the repeated fields whose order does not matter */
-	struct parsed parsed;
-	struct bytebuf ancestors;
-	char host[65], stream[33];
-	int64_t seq_step;
+	uint64_t entries;	     /* that were read */
+	struct journal_fields wanted;
+	struct journal_record record;
 };
-
-static int put(struct journal_source *s, const void *data, size_t size, size_t *ret_at)
-{
-	int r = bytebuf_reserve(&s->text, size + 1);
-
-	if (r < 0)
-		return r;
-	*ret_at = s->text.size;
-	bytebuf_put(&s->text, data, size);
-	bytebuf_put(&s->text, "", 1);
-	return 0;
-}
-
-static bool key_of(const char *name, size_t size, enum key *ret)
-{
-	char lower[64];
-
-	if (size >= sizeof(lower))
-		return false;
-	for (size_t i = 0; i < size; i++)
-		lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
-	return key_by_name((struct bytes){ lower, size }, ret);
-}
-
-/* Those that are no key of an event. */
-static bool take_own_field(struct journal_source *s, struct bytes name, struct bytes value)
-{
-	char number[24];
-
-	if (bytes_equal(name, BYTES("_HOSTNAME"))) {
-		snprintf(s->host, sizeof(s->host), "%.*s", (int)value.size, value.data);
-	} else if (bytes_equal(name, BYTES(PREFIX "ANCESTOR"))) {
-		if (bytebuf_reserve(&s->ancestors, value.size + 1) == 0) {
-			bytebuf_put(&s->ancestors, value.data, value.size);
-			bytebuf_put(&s->ancestors, "", 1);
-		}
-	} else if (bytes_equal(name, BYTES(PREFIX "STREAM"))) {
-		snprintf(s->stream, sizeof(s->stream), "%.*s", (int)value.size, value.data);
-	} else if (bytes_equal(name, BYTES(PREFIX "SEQ_STEP"))) {
-		snprintf(number, sizeof(number), "%.*s", (int)value.size, value.data);
-		s->seq_step = strtoll(number, NULL, 10);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static int take_field(struct journal_source *s, const char *data, size_t size)
-{
-	const char *equals;
-	struct field *field = &s->fields[s->count];
-	size_t name;
-	int r;
-
-	/* Most others are journald's own. */
-	if (size <= strlen(PREFIX) || (memcmp(data, PREFIX, strlen(PREFIX)) != 0 && data[1] != 'H'))
-		return 0;
-	equals = memchr(data, '=', size);
-	if (!equals || s->count == FIELDS_MAX)
-		return 0;
-	name = (size_t)(equals - data);
-	if (take_own_field(s, (struct bytes){ data, name }, (struct bytes){ equals + 1, size - name - 1 }))
-		return 0;
-	if (name <= strlen(PREFIX) || !key_of(data + strlen(PREFIX), name - strlen(PREFIX), &field->key) ||
-	    !(s->keys >> field->key & 1))
-		return 0;
-	field->size = size - name - 1;
-	r = put(s, equals + 1, field->size, &field->at);
-	if (r < 0)
-		return r;
-	s->count++;
-	return 0;
-}
-
-static int take_args(struct journal_source *s, enum key key, struct bytebuf *to, struct bytes quoted)
-{
-	struct bytes args;
-	int r;
-
-	to->size = 0;
-	r = bytebuf_reserve(to, quoted.size + 1);
-	if (r < 0)
-		return r;
-	if (shell_words(quoted, to->data, &args))
-		parsed_list(&s->parsed, key, args);
-	return 0;
-}
-
-/* The items of a repeated field; ancestors, whose order is lost, are only there for the query. */
-static void take_list(struct journal_source *s, enum key key)
-{
-	size_t begin = s->lists.size;
-
-	for (size_t i = 0; i < s->count; i++) {
-		if (s->fields[i].key != key)
-			continue;
-		bytebuf_put(&s->lists, s->text.data + s->fields[i].at, s->fields[i].size + 1);
-	}
-	if (s->lists.size > begin)
-		parsed_list(&s->parsed, key, (struct bytes){ s->lists.data + begin, s->lists.size - begin });
-}
-
-static int make_parsed(struct journal_source *s)
-{
-	int r;
-
-	parsed_begin(&s->parsed);
-	for (size_t i = 0; i < s->count; i++) {
-		struct bytes value = { s->text.data + s->fields[i].at, s->fields[i].size };
-
-		r = 0;
-		if (s->fields[i].key == KEY_ARGS)
-			r = take_args(s, KEY_ARGS, &s->args, value);
-		else if (s->fields[i].key == KEY_PARENT_ARGS)
-			r = take_args(s, KEY_PARENT_ARGS, &s->parent_args, value);
-		else if (parsed_kind(s->fields[i].key) != PARSED_LIST && parsed_kind(s->fields[i].key) != PARSED_OBJECT)
-			parsed_value(&s->parsed, s->fields[i].key, value);
-		if (r < 0)
-			return r;
-	}
-	s->lists.size = 0;
-	r = bytebuf_reserve(&s->lists, s->text.size);
-	if (r < 0)
-		return r;
-	take_list(s, KEY_ENV);
-	take_list(s, KEY_INCOMPLETE);
-	if (s->host[0])
-		s->parsed.host = bytes_of(s->host);
-	if (s->stream[0])
-		s->parsed.stream = bytes_of(s->stream);
-	s->parsed.ancestors = (struct bytes){ s->ancestors.data, s->ancestors.size };
-	s->parsed.seq_step = s->seq_step;
-	parsed_end(&s->parsed);
-	return 0;
-}
 
 /* 1: an event; 0: an entry that is none. */
 static int read_entry(struct journal_source *s)
 {
+	struct journal_record *record = &s->record;
 	const void *data;
 	size_t size;
 	int r;
 
-	if (++s->entries % RELEASE_ENTRIES == 0)
-		journal_memory_release();
-	s->text.size = s->count = s->ancestors.size = 0;
-	s->host[0] = s->stream[0] = '\0';
-	s->seq_step = 1;
+	journal_record_begin(record);
 	sd_journal_restart_data(s->journal);
 	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
-		r = take_field(s, data, size);
+		r = journal_record_add(record, &s->wanted, data, size);
 		if (r < 0)
 			return r;
 	}
 	if (r < 0)
 		return r;
-	r = make_parsed(s);
-	return r < 0 ? r : s->parsed.type.data != NULL;
+	r = journal_record_end(record);
+	return r < 0 ? r : record->parsed.type.data != NULL;
 }
 
 /* sd_journal_wait(3) continues after a signal; this returns -EINTR. */
@@ -274,9 +116,8 @@ static bool is_of_later_process(struct journal_source *s)
 		start / US > s->until_us - LATE_US);
 }
 
-static int journal_next(struct event_source *source, const struct parsed **ret)
+static int read_next(struct journal_source *s)
 {
-	struct journal_source *s = (struct journal_source *)source;
 	int r;
 
 	for (;;) {
@@ -292,8 +133,6 @@ static int journal_next(struct event_source *source, const struct parsed **ret)
 			continue;
 		r = read_entry(s);
 		if (r > 0)
-			*ret = &s->parsed;
-		if (r > 0)
 			return r;
 		if (r == 0)
 			continue;
@@ -306,6 +145,18 @@ static int journal_next(struct event_source *source, const struct parsed **ret)
 	}
 	if (r < 0 && r != -EINTR)
 		fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
+	return r;
+}
+
+static int journal_next(struct event_source *source, const struct parsed **ret)
+{
+	struct journal_source *s = (struct journal_source *)source;
+	int r = read_next(s);
+
+	if (r > 0)
+		*ret = &s->record.parsed;
+	if (++s->entries % RELEASE_ENTRIES == 0)
+		journal_memory_release();
 	return r;
 }
 
@@ -333,11 +184,7 @@ static void journal_free(struct event_source *source)
 		report_empty(s);
 	sd_journal_close(s->journal);
 	free(s->newest);
-	bytebuf_free(&s->text);
-	bytebuf_free(&s->args);
-	bytebuf_free(&s->parent_args);
-	bytebuf_free(&s->lists);
-	bytebuf_free(&s->ancestors);
+	journal_record_finish(&s->record);
 	free(s);
 }
 
@@ -434,7 +281,7 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
 	s->lived = query_lived(query);
-	s->keys = options->keys && query_takes_all(query) ? options->keys : ~(key_set)0;
+	journal_fields_set(&s->wanted, options->keys && query_takes_all(query) ? options->keys : ~(key_set)0);
 	r = open_journal(&s->journal, options);
 	if (r >= 0)
 		list_again(s->journal);
