@@ -10,6 +10,7 @@
 
 #include "output/message_id.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/nulstr.h"
 #include "util/quote.h"
 
@@ -264,6 +265,21 @@ int journal_entry_new(struct journal_entry **ret, struct journal_builder *b, con
 	/* A long command line now and then shall not be held for ever. */
 	bytebuf_reset(&b->text, SCRATCH_MAX);
 	return r;
+}
+
+int journal_entry_mark(struct journal_entry **ret, struct journal_builder *b, uint64_t last_seq)
+{
+	char message[96];
+
+	pthread_once(&names_once, make_names);
+	b->text.size = b->n = b->repeated = 0;
+	snprintf(message, sizeof(message), "MESSAGE=execsnoopd stops; the last event is number %" PRIu64, last_seq);
+	if (builder_text(b, message) < 0 || builder_text(b, "MESSAGE_ID=" MESSAGE_ID_MARK) < 0 ||
+	    builder_text(b, "PRIORITY=6") < 0 || builder_text(b, "SYSLOG_IDENTIFIER=execsnoopd") < 0 ||
+	    on_text(b, KEY_TYPE, "mark") < 0 || on_time(b, KEY_TIME, clock_ns(CLOCK_REALTIME)) < 0 ||
+	    on_number(b, KEY_LAST_SEQ, (int64_t)last_seq) < 0)
+		return -ENOMEM;
+	return entry_new(ret, b);
 }
 
 int journal_entry_chain(struct journal_entry *entry, const char *stream)

@@ -50,6 +50,9 @@ void journal_builder_finish(struct journal_builder *builder);
 int journal_entry_new(struct journal_entry **ret, struct journal_builder *builder, const struct event *event,
 		      key_set keys);
 
+/* The `mark` entry: the stream has been written up to this number, and the daemon stops. -ENOMEM. */
+int journal_entry_mark(struct journal_entry **ret, struct journal_builder *builder, uint64_t last_seq);
+
 /* Adds the fields that chain the entry to the one before it, by loss.previous: EXECSNOOP_STREAM (borrowed, the whole
  * field) and EXECSNOOP_SEQ_STEP, which is absent where it is 1 or the entry has no number. Returns how many fields
  * there are. */

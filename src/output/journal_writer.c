@@ -50,7 +50,9 @@ struct journal_writer {
 	char stream[40]; /* EXECSNOOP_STREAM, of all entries */
 	uint64_t written;
 	bool idle;	/* the thread waits for work */
-	bool stop;	/* when the queue is empty, and without pauses */
+	bool settling;	/* nothing is queued any more: a mark follows the last entry */
+	bool marked;	/* that was tried */
+	bool stop;	/* when the queue is empty, and without pauses; settling too */
 	bool abandoned; /* stop at once */
 	bool ended;
 };
@@ -201,6 +203,18 @@ static void send_first(struct journal_writer *w)
 	journal_queue_save(&w->queue);
 }
 
+/* All that was queued is in the journal. A mark is no event: without it, verify proves less. */
+static void send_mark(struct journal_writer *w, struct journal_builder *b)
+{
+	struct journal_entry *entry;
+
+	w->marked = true;
+	if (w->queue.previous == 0 || w->queue.held.count > 0 || journal_entry_mark(&entry, b, w->queue.previous) < 0)
+		return;
+	send_once(w, entry);
+	free(entry);
+}
+
 static void wait_for_work(struct journal_writer *w)
 {
 	w->idle = true;
@@ -225,6 +239,8 @@ static void run_locked(struct journal_writer *w, struct journal_builder *b)
 			pause_for(w, PAUSE_MS_LONG);
 		} else if (!STAILQ_EMPTY(&w->queue.entries)) {
 			send_first(w);
+		} else if (w->settling && !w->marked) {
+			send_mark(w, b);
 		} else if (w->stop) {
 			return;
 		} else {
@@ -350,14 +366,15 @@ void journal_writer_stats(struct journal_writer *w, struct journal_stats *ret)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* Gives the thread some time to send what is queued, and then stops it. */
+/* Gives the thread some time to send what is queued and the mark, and then stops it. */
 static void settle(struct journal_writer *w)
 {
 	struct timespec deadline = deadline_in(SETTLE_MS);
 	int r = 0;
 
-	wake(w);
-	while (!w->ended && !STAILQ_EMPTY(&w->queue.entries) && r != ETIMEDOUT)
+	w->settling = true;
+	pthread_cond_signal(&w->work);
+	while (!w->ended && !(STAILQ_EMPTY(&w->queue.entries) && w->marked) && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
 	w->abandoned = true;
 }
@@ -439,7 +456,7 @@ struct journal_writer *journal_writer_free(struct journal_writer *w, unsigned ti
 		return NULL;
 	pthread_mutex_lock(&w->lock);
 	thread = w->thread;
-	w->stop = true;
+	w->settling = w->stop = true;
 	pthread_cond_signal(&w->work);
 	while (!w->ended && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);

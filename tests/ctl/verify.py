@@ -174,6 +174,41 @@ def end_of_the_proof_is_named(folder):
     assert "Proved: up to seq 5, 2026-11-29 10:00:00.005" in run("verify", "-D", folder)
 
 
+def stop(last_seq):
+    return {"type": "mark", "time": "2026-11-29T10:01:00.000000000Z", "last_seq": last_seq, "stream": STREAM}
+
+
+@test
+def removed_last_entries_are_named(folder):
+    """The mark of the daemon's stop names the last number, whatever is left before it."""
+    for name, removed in (("none", 0), ("one", 1), ("many", 17)):
+        path = f"{folder}/{name}"
+        os.mkdir(path)
+        write(f"{path}/a.journal", chained(range(1, 201))[:200 - removed] + [stop(200)])
+        out = run("verify", "-D", path, status=1 if removed else 0)
+        assert missing(out) == runs(range(201 - removed, 201)), out
+        assert "Proved: up to seq 200, 2026-11-29 10:01:00.000, where the daemon stopped" in out, out
+
+
+@test
+def entries_after_a_mark_continue_the_stream(folder):
+    entries = chained(range(1, 100))
+    write(f"{folder}/a.journal", entries[:50] + [stop(50)] + entries[50:])
+    out = run("verify", "-D", folder)
+    assert ": complete" in out and "Events: 99" in out and out.count("stream") == 1 and "up to seq 99" in out and "would not be noticed" in out, out
+    os.unlink(f"{folder}/a.journal")
+    write(f"{folder}/a.journal", entries[:47] + [stop(50)] + entries[50:])
+    assert missing(run("verify", "-D", folder, status=1)) == [(48, 50)]
+
+
+@test
+def marks_of_a_journal_are_no_events(folder):
+    write(f"{folder}/a.journal", chained(range(1, 6)) + [stop(5)])
+    assert run("log", "-q", "-D", folder, "-t", "exited", "-o", "json").count("\n") == 5
+    assert run("log", "-q", "-D", folder).count("true") == 5
+    assert "mark" not in run("stats", "-D", folder) + run("tree", "-D", folder, "-S", "2026-11-29 10:00 UTC")
+
+
 @test
 def mark_proves_what_came_before_it(folder):
     events = [live(0), *(event(seq) for seq in range(1, 10))]

@@ -85,6 +85,7 @@ class Entry:
         self.text = text
         fields = dict(line.split("=", 1) for line in text.decode().split("\n") if "=" in line)
         self.seq = int(fields.get("EXECSNOOP_SEQ", 0))
+        self.is_mark = fields.get("EXECSNOOP_TYPE") == "mark"
         self.stream = fields.get("EXECSNOOP_STREAM")
 
 
@@ -104,12 +105,15 @@ def verify_names_what_was_removed_from_a_real_journal():
         equal(whole.count(": complete"), 2, "complete series in", whole)
         check(int(re.search(r"(\d+) by the journal", whole)[1]) > 0, "nothing was lost by the journal:", whole)
         entries = [entry for entry in map(Entry, export.split(b"\n\n")) if entry.stream]
-        first = [entry for entry in entries if entry.stream == entries[0].stream]
+        first = [entry for entry in entries if entry.stream == entries[0].stream and not entry.is_mark]
+        marks = [entry for entry in entries if entry.stream == entries[0].stream and entry.is_mark]
         until_loss = next(i for i, entry in enumerate(first) if entry.seq == 0)
         check(until_loss > 100, "entries before the loss:", until_loss)
         places = sorted(random.Random(1).sample(range(2, until_loss - 2), 12))
         removed = {first[i] for i in [*places, 0, len(first) - 1]}
-        for name, kept in (("all", entries), ("less", [entry for entry in entries if entry not in removed])):
+        sets = {"all": entries, "less": [entry for entry in entries if entry not in removed | {marks[-1]}],
+                "shorter": [entry for entry in entries if entry not in first[-5:]]}
+        for name, kept in sets.items():
             os.makedirs("%s/%s" % (folder, name), exist_ok=True)
             subprocess.run([REMOTE, "-o", "%s/%s/a.journal" % (folder, name), "-"], input=b"\n\n".join(entry.text for entry in kept) + b"\n\n", check=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -118,8 +122,12 @@ def verify_names_what_was_removed_from_a_real_journal():
         found = [int(last or only) for only, last in re.findall(r"Missing: .*?seq (\d+)(?: to (\d+))?", less)]
         equal(found, [first[i].seq for i in places if i + 1 not in places], "the last of each gap")
         check("begins after seq %d," % first[0].seq in less, "the first one is not named:", less)
-        check("Proved: up to seq %d, " % first[-2].seq in less, "what is proved without the last one:", less)
+        check(re.search(r"Proved: up to seq %d, .*would not be noticed" % first[-2].seq, less), "what is proved without the last one:", less)
         check(": complete" in less, "the other series is complete:", less)
+        equal(whole.count(", where the daemon stopped"), 2, "ends that are proved in", whole)
+        shorter = verify(folder + "/shorter", 1)
+        found = [tuple(map(int, hole)) for hole in re.findall(r"Missing: .*?seq (\d+) to (\d+)", shorter)]
+        equal(found, [(first[-6].seq + 1, first[-1].seq)], "what is missing at the end")
 
 
 if __name__ == "__main__":

@@ -275,13 +275,13 @@ TEST(entry_with_empty_fields_is_read_from_an_archive)
 
 TEST(catalog_explains_every_message_id)
 {
-	static const char *const ids[] = { MESSAGE_ID_STARTED, MESSAGE_ID_EXITED, MESSAGE_ID_ERROR, MESSAGE_ID_FORKED,
-					   MESSAGE_ID_LOST };
+	static const char *const ids[] = { MESSAGE_ID_STARTED, MESSAGE_ID_EXITED, MESSAGE_ID_ERROR,
+					   MESSAGE_ID_FORKED,  MESSAGE_ID_LOST,	  MESSAGE_ID_MARK };
 	const char *top = getenv("top_srcdir");
 	_cleanup_fclose_ FILE *f = NULL;
 	_cleanup_free_ char *line = NULL;
 	char path[4096];
-	bool seen[5] = { false }, subject = true;
+	bool seen[6] = { false }, subject = true;
 	size_t room = 0, n = 0;
 
 	snprintf(path, sizeof(path), "%s/systemd/execsnoopd.catalog", top ? top : ".");
@@ -308,7 +308,7 @@ TEST(catalog_explains_every_message_id)
 		CHECK(subject);
 		subject = false;
 		CHECK_INT(strlen(line), 3 + 32 + 1);
-		for (size_t i = 0; i < 5; i++) {
+		for (size_t i = 0; i < 6; i++) {
 			if (strncmp(line + 3, ids[i], 32) == 0) {
 				CHECK(!seen[i]);
 				seen[i] = true;
@@ -317,7 +317,7 @@ TEST(catalog_explains_every_message_id)
 		}
 	}
 	CHECK(subject);
-	CHECK_INT(n, 5);
+	CHECK_INT(n, 6);
 }
 
 TAP_MAIN

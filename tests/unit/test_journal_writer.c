@@ -178,6 +178,36 @@ TEST(free_writes_the_queue)
 	CHECK(journal_free(NULL, 0) == NULL);
 }
 
+TEST(stop_marks_the_last_number)
+{
+	struct journal *journal = joined(1 << 20);
+	struct archive *archive;
+
+	write_started(journal, 100);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(marked, number(&sent[99], "EXECSNOOP_SEQ"));
+
+	/* So does a stop that hands over what is left. */
+	journal = joined(1 << 20);
+	write_started(journal, 3);
+	flush(journal);
+	wait_for_sent(103);
+	CHECK_INT(archive_new(&archive), 0);
+	CHECK_INT(journal_archive(journal, table, archive), 0);
+	CHECK(journal_free(journal, 0) == NULL);
+	archive_free(archive);
+	CHECK_INT(marked, number(&sent[102], "EXECSNOOP_SEQ"));
+
+	/* Nothing was written, or not all of it. */
+	marked = 0;
+	CHECK(journal_free(joined(1 << 20), 10000) == NULL);
+	journal = joined(1 << 20);
+	write_started(journal, 1);
+	refuse(1000);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(marked, 0);
+}
+
 TEST(free_leaves_a_blocked_sender)
 {
 	struct journal *journal = joined(1 << 20);

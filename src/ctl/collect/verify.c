@@ -162,7 +162,7 @@ static void check_mark(struct verify_stream *stream, const struct parsed *parsed
 
 	state->marked = true;
 	know_last(state, parsed);
-	if (count > state->lines)
+	if (count > state->lines && !state->chained)
 		stream->missing_lines += count - state->lines;
 	state->lines = count;
 }
@@ -209,7 +209,7 @@ static bool has_number(const struct parsed *parsed)
 
 int verify_add(struct verify *v, const struct parsed *parsed)
 {
-	bool is_entry = has_number(parsed);
+	bool is_entry = has_number(parsed), is_mark = bytes_equal(parsed->type, BYTES("mark"));
 
 	if (parsed->event.type == EVENT_LIVE)
 		return begin_stream(v, parsed, true);
@@ -218,7 +218,7 @@ int verify_add(struct verify *v, const struct parsed *parsed)
 	/* A snapshot comes before the line that names its stream. */
 	if (is_entry && parsed->event.snapshot && !parsed->stream.data)
 		return 0;
-	if (is_entry && (parsed->stream.data || !v->current)) {
+	if ((is_entry && (parsed->stream.data || !v->current)) || (is_mark && parsed->stream.data)) {
 		v->current = get(v, parsed->host, parsed->stream);
 		if (!v->current)
 			return -ENOMEM;
@@ -226,7 +226,7 @@ int verify_add(struct verify *v, const struct parsed *parsed)
 	}
 	if (is_entry)
 		return add_event(v->current, parsed);
-	if (v->current && bytes_equal(parsed->type, BYTES("mark")))
+	if (v->current && is_mark)
 		check_mark(v->current, parsed);
 	return 0;
 }
@@ -293,35 +293,43 @@ static const struct range *range_at(const struct verify_state *state, uint64_t s
 	return low > 0 ? &state->there[low - 1] : NULL;
 }
 
-/* What each entry follows must be there. Where events are left out on purpose, what was before it may be missing, too.
- */
+/* All that is there up to this number, or a hole before `time`, that of what follows it. */
+static int check_previous(struct verify_stream *stream, uint64_t previous, uint64_t time)
+{
+	const struct range *before = range_at(stream->state, previous);
+	struct verify_hole hole;
+
+	if (!before) {
+		stream->starts_after = previous;
+		return 0;
+	}
+	if (before->last >= previous)
+		return 0;
+	hole = (struct verify_hole){
+		.first = before->last + 1, .last = previous, .after = before->time, .before = time
+	};
+	hole.exact = hole.first == hole.last;
+	hole.count = hole.exact ? 1 : 0;
+	return add_hole(stream, &hole);
+}
+
+/* What each entry, and the last mark, follows must be there. Where events are left out on purpose, what was before it
+ * may be missing, too. */
 static int find_chained_holes(struct verify_stream *stream)
 {
-	struct verify_state *state = stream->state;
+	const struct verify_state *state = stream->state;
 
 	for (size_t i = 0; i < state->count; i++) {
-		const struct range *range = &state->ranges[i], *before = range_at(state, range->previous);
-		struct verify_hole hole;
+		const struct range *range = &state->ranges[i];
 		int r;
 
 		if (range->previous == 0 || range->previous == UINT64_MAX)
 			continue;
-		if (!before) {
-			stream->starts_after = range->previous;
-			continue;
-		}
-		if (before->last >= range->previous)
-			continue;
-		hole = (struct verify_hole){
-			.first = before->last + 1, .last = range->previous, .after = before->time, .before = range->time
-		};
-		hole.exact = hole.first == hole.last;
-		hole.count = hole.exact ? 1 : 0;
-		r = add_hole(stream, &hole);
+		r = check_previous(stream, range->previous, range->time);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return state->known_last > stream->last_seq ? check_previous(stream, state->known_last, state->known_time) : 0;
 }
 
 /* Every number must be there. */
@@ -376,15 +384,16 @@ static int end_lines(struct verify_stream *stream)
 	return 0;
 }
 
-/* The last of a stream is the last that is there: what follows nothing names. Only lines that name a later number prove
- * more. */
+/* The last of a stream is the last that is there: what follows nothing names. Only lines and marks that name a later
+ * number prove more. */
 static void set_proved(struct verify_stream *stream)
 {
 	const struct verify_state *state = stream->state;
 
 	stream->proved_seq = stream->is_proved ? stream->last_seq : 0;
-	if (!stream->is_proved || state->chained || state->known_last < stream->last_seq)
+	if (!stream->is_proved || state->known_last < stream->last_seq)
 		return;
+	stream->is_ended = state->chained;
 	stream->proved_seq = state->known_last;
 	stream->proved_time = state->known_time;
 }

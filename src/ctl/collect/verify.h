@@ -3,9 +3,10 @@
  * Whether a set of events is complete, stream by stream (execsnoopd-events(7), `seq`, `lost`, `live`, `mark`).
  *
  * An entry of the journal names the entry that it follows (EXECSNOOP_SEQ_STEP), also where events in between were left
- * out on purpose: what an entry follows must be there, or be reported as lost. A stream of lines without a filter that
- * began with a snapshot has every number, or a `lost`; only the steps of folded searches have none. Of other streams
- * only marks prove something: they count the lines.
+ * out on purpose: what an entry follows must be there, or be reported as lost. A mark, which the daemon writes when it
+ * stops, names the last one. A stream of lines without a filter that began with a snapshot has every number, or a
+ * `lost`; only the steps of folded searches have none. Of other streams only marks prove something: they count the
+ * lines.
  */
 #ifndef EXECSNOOP_VERIFY_H
 #define EXECSNOOP_VERIFY_H
@@ -33,6 +34,7 @@ struct verify_stream {
 	uint64_t starts_after;	/* the first one follows this number, which is not in the set; 0: it follows nothing */
 	bool is_proved;		/* where nothing is missing: nothing can be, up to proved_seq */
 	uint64_t proved_seq;	/* 0: no number is; what came after it would not be noticed */
+	bool is_ended;		/* a mark in the journal follows the last one: the daemon stopped there */
 	uint64_t proved_time;	/* of that number, or of the line that names it; 0: not known */
 	const char *reason;	/* why not */
 	struct verify_hole *holes;

@@ -37,7 +37,7 @@ struct journal_source {
 	struct journal_record record;
 };
 
-/* 1: an event; 0: an entry that is none. */
+/* 1: an event or a mark; 0: another entry. */
 static int read_entry(struct journal_source *s)
 {
 	struct journal_record *record = &s->record;

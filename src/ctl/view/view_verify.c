@@ -80,7 +80,8 @@ static void put_missing(const struct terminal *terminal, bool utc, const struct 
 			fputs(", ", terminal->out);
 			put_time(terminal, utc, stream->proved_time);
 		}
-		fputs("; what came after it would not be noticed\n", terminal->out);
+		fputs(stream->is_ended ? ", where the daemon stopped\n" : "; what came after it would not be noticed\n",
+		      terminal->out);
 	}
 	if (!stream->is_proved && stream->reason)
 		fprintf(terminal->out, "    Note: %s\n", stream->reason);
