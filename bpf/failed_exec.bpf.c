@@ -7,4 +7,9 @@ static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret
 	return false;
 }
 
+static u64 lost_path_find(void)
+{
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

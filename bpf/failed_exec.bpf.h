@@ -180,17 +180,18 @@ static __always_inline u32 failed_exec_fill(u32 slot, u32 at, struct scratch *s,
 	r->error = ret;
 	r->dirfd = call->args.dirfd;
 	r->filename = (struct part){ .offset = at };
-	if (same_mm) {
+	if (same_mm || settings.exits_only) {
 		n = user_string(&s->bytes[bounded(at)], RECORD_PATH_MAX, (void *)call->args.filename);
 		if (n == RECORD_PATH_MAX)
 			r->flags |= ERROR_F_FILENAME_CUT; /* ENAMETOOLONG: as much as fits */
 	} else {
 		n = call->early_path_size;
 		bpf_probe_read_kernel(&s->bytes[bounded(at)], sizeof(call->early_path), call->early_path);
-		r->flags |= ERROR_F_ARGS_FAULT;
 		if (n == EARLY_PATH_SIZE)
 			r->flags |= ERROR_F_FILENAME_CUT;
 	}
+	if (!same_mm)
+		r->flags |= ERROR_F_ARGS_FAULT;
 	if (n > 0) {
 		r->filename.size = n - 1;
 		at += n - 1;
@@ -284,7 +285,7 @@ __noinline int failed_exec_check(u32 often, u32 slot, s64 ret, u64 registers)
 		at = often && settings.typed ? failed_exec_caller_typed(slot) : 0;
 		if (!at)
 			at = failed_exec_caller(slot);
-	} else if (settings.prepared) {
+	} else if (settings.exits_only) {
 		return 0;
 	}
 	return failed_exec_record(slot, at, ret);
@@ -295,7 +296,7 @@ static __always_inline int failed_exec_return(bool often, u32 slot, s64 ret, u64
 {
 	u64 task = bpf_get_current_task();
 	struct pending_call *call;
-	u32 at = ret < 0 || !settings.prepared ? failed_exec_check(often, slot, ret, registers) : 0;
+	u32 at = ret < 0 || !settings.exits_only ? failed_exec_check(often, slot, ret, registers) : 0;
 
 	if (at == 0)
 		return 0;

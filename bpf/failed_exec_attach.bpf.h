@@ -53,7 +53,7 @@ int probe_exec_expect(void *ctx)
 	u64 task = bpf_get_current_task();
 	u8 one = 1;
 
-	if (!settings.prepared)
+	if (!settings.exits_only)
 		pending_call_forget();
 	/* A task that has become a 32-bit program does not pass the tracepoints
 	 * (kernel/trace/trace_syscalls.c, trace_get_syscall_nr()). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Failed execs, for kernels that have task work for BPF (6.18).
+ * Failed execs, for kernels since 6.10: the path of one that has lost its memory is found, and where the kernel has
+ * task work for BPF (6.18), arguments are deferred.
  *
  * A failed exec need not have touched its arguments (a path that does not exist is found missing
  * before), and a probe may not read pages that are not in memory. So where they are not, the rest
@@ -8,14 +9,15 @@
  * for no other process. Nothing can have changed by then: it is the same thread, still in the same
  * system call.
  *
- * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object.
- * So there is an object without any (failed_exec.bpf.c), and the kfunc that has several forms is
- * not declared at all: see task_work_schedule().
+ * A kfunc that the kernel does not have, or has with other arguments, fails the whole BPF object, and so does a
+ * function that is passed to a helper (before 5.13). So there is an object without any (failed_exec.bpf.c), and the
+ * kfunc that came later, in several forms, is not declared at all: see task_work_schedule().
  */
 #ifndef EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
 #define EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
 
 #include "failed_exec_attach.bpf.h"
+#include "failed_exec_path.bpf.h"
 
 #define BPF_F_NO_PREALLOC 1
 #define FAULT_IN_PART 256
@@ -213,6 +215,9 @@ static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret
 	u64 task = bpf_get_current_task();
 	struct deferred_call *deferred;
 
+	/* To the verifier all of this is dead code then. */
+	if (!settings.task_work)
+		return false;
 	/* Its memory is gone: no page of it can come. */
 	if (call->mm != (u64)BPF_CORE_READ((struct task_struct *)task, mm))
 		return false;

@@ -7,11 +7,11 @@
  *   that it succeeded. Threads are known by their task_struct: one that calls exec takes its
  *   leader's id on the way.
  * - The entry was not seen: they are in the registers that the system call saved. This is so for
- *   all calls where the kernel has a tracepoint before the point of no return (sched_prepare_exec,
- *   6.10): then no program runs at an entry.
+ *   all calls where the program at the return can find the path of a call that has lost its memory
+ *   (failed_exec_path.bpf.h): then no program runs at an entry.
  *
- * An exec that fails after the point of no return has lost the memory that it was called with: of
- * the path, what could be read before is reported, and of the arguments nothing.
+ * An exec that fails after the point of no return has lost the memory that it was called with: the
+ * path is reported, or as much as was read at the entry, and of the arguments nothing.
  */
 #ifndef EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
 #define EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
@@ -137,109 +137,13 @@ static __always_inline struct exec_args exec_args_read(bool typed, struct task_s
 }
 #endif
 
-/*
- * The tracepoint just before the point of no return (6.10, 5c5fad46e48c) keeps the path, in an array for each CPU,
- * since memory that other CPUs write to takes twice as long, and a hash five times. No entry needs to be deleted: the
- * exec's new memory, and how many execs there were before, show whether it is this one's.
- */
-struct prepared {
-	u64 task;  /* 0: it is being written */
-	u64 mm;	   /* the new one */
-	u64 start; /* of the process */
-	u64 exec_id;
-	u32 early_path_size;
-	u32 spare;
-	char early_path[EARLY_PATH_SIZE];
-};
-
-#define PREPARED_BITS 6 /* 16 KiB for each CPU */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1 << PREPARED_BITS);
-	__type(key, u32);
-	__type(value, struct prepared);
-} prepared SEC(".maps");
-
-static __always_inline u32 prepared_index(u64 task)
-{
-	return (task * 0x9e3779b97f4a7c15) >> (64 - PREPARED_BITS);
-}
-
-/* The path is the one that a success reports: the kernel's copy. */
-SEC("?tp_btf/sched_prepare_exec")
-int BPF_PROG(probe_prepare, struct task_struct *task, struct linux_binprm *bprm)
-{
-	u64 address = bpf_get_current_task(); /* a typed pointer is no number to the verifier */
-	u32 index = prepared_index(address);
-	struct prepared *p = bpf_map_lookup_elem(&prepared, &index);
-	long n;
-
-	if (!p)
-		return 0;
-	WRITE_ONCE(p->task, 0);
-	p->mm = (u64)bprm->mm;
-	p->start = task->group_leader->start_boottime;
-	p->exec_id = task->self_exec_id;
-	n = bpf_probe_read_kernel_str(p->early_path, sizeof(p->early_path), bprm->filename);
-	p->early_path_size = n > 0 ? n : 0;
-	WRITE_ONCE(p->task, address);
-	return 0;
-}
-
-#define PREPARED_BATCH 64
-#define PREPARED_ROUNDS 128 /* 8,192 CPUs */
-#define PREPARED_NONE (-1)
-
-/* Returns the CPU from `first` on, of one batch, that has the path of this thread's exec; PREPARED_NONE; or, after the
- * last CPU, less. */
-__noinline int prepared_batch(u32 first)
-{
-	u64 address = bpf_get_current_task(), start, exec_id, mm;
-	struct task_struct *task = (void *)address;
-	u32 index = prepared_index(address);
-	struct prepared *p;
-
-	/* Before 6.8 the verifier also checks global functions that are not called. */
-	if (!settings.prepared)
-		return PREPARED_NONE - 1;
-	mm = (u64)BPF_CORE_READ(task, mm);
-	start = BPF_CORE_READ(task, group_leader, start_boottime);
-	exec_id = BPF_CORE_READ(task, self_exec_id);
-	for (u32 i = 0; i < PREPARED_BATCH; i++) {
-		p = bpf_map_lookup_percpu_elem(&prepared, &index, first + i);
-		if (!p)
-			return PREPARED_NONE - 1;
-		/* begin_new_exec() (fs/exec.c) adds one to the id after it has changed the memory. */
-		if (READ_ONCE(p->task) == address && p->mm == mm && p->start == start && exec_id - p->exec_id <= 1)
-			return first + i;
-	}
-	return PREPARED_NONE;
-}
-
-/*
- * The path, the only thing that may be known. The thread may have moved to another CPU since, and on the first one
- * another exec may have overwritten the entry.
- */
-static __always_inline void prepared_recall(struct pending_call *call)
-{
-	u64 task = bpf_get_current_task();
-	u32 index = prepared_index(task);
-	int cpu = PREPARED_NONE;
-	struct prepared *p;
-
-	for (u32 i = 0; i < PREPARED_ROUNDS && cpu == PREPARED_NONE; i++)
-		cpu = prepared_batch(i * PREPARED_BATCH);
-	p = cpu >= 0 ? bpf_map_lookup_percpu_elem(&prepared, &index, cpu) : NULL;
-	if (!p)
-		return;
-	bpf_probe_read_kernel(call->early_path, sizeof(call->early_path), p->early_path);
-	call->early_path_size = READ_ONCE(p->task) == task ? p->early_path_size : 0;
-}
+/* The address of the path of an exec that has lost the memory that it was called with; 0: it cannot be found. Each
+ * object has its own. */
+static u64 lost_path_find(void);
 
 /*
  * Adds a call that has failed, if it is not there, with what can be known of it. Its entry was not
- * seen where no program runs at an entry (settings.prepared); where a seccomp filter refused the
+ * seen where no program runs at an entry (settings.exits_only); where a seccomp filter refused the
  * call, which it does before the tracepoint (kernel/entry/, syscall_trace_enter()); and if the call
  * began before the probes were attached. registers: the caller's, where the kernel cannot be asked
  * for them (bpf_task_pt_regs(), 5.15); 0: not known. A function of its own, since it is long.
@@ -250,15 +154,15 @@ __noinline int pending_call_complete(u64 registers)
 	struct task_struct *task = (void *)address;
 	struct pending_call call = { .args = { .dirfd = AT_FDCWD, .width = 8 } };
 
-	if (!settings.prepared && bpf_map_lookup_elem(&pending_calls, &address))
+	if (!settings.exits_only && bpf_map_lookup_elem(&pending_calls, &address))
 		return 0;
 	call.mm = (u64)BPF_CORE_READ(task, mm);
 	if (call.mm && !(BPF_CORE_READ(task, mm, start_code) | BPF_CORE_READ(task, mm, end_code))) {
 		/* After the point of no return: the new memory, of which fs/binfmt_elf.c,
 		 * load_elf_binary(), sets last where the code is. */
 		call.mm = 0;
-		if (settings.prepared)
-			prepared_recall(&call);
+		if (settings.exits_only)
+			call.args.filename = lost_path_find();
 	} else if (settings.registers) {
 		struct task_struct *self = bpf_get_current_task_btf();
 

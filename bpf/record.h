@@ -263,9 +263,11 @@ struct record_settings {
 	/* Of failed execs: */
 	__u32 typed;		 /* there is bpf_get_current_task_btf() (5.11) */
 	__u32 registers;	 /* there is bpf_task_pt_regs() (5.15) */
-	__u32 prepared;		 /* the entries of the calls are not seen (6.10, bpf/failed_exec_pending.bpf.h) */
+	__u32 exits_only;	 /* the entries of the calls are not seen (bpf/failed_exec_pending.bpf.h) */
 	__u32 preempted_returns; /* the kernel may skip runs at returns: RECORD_x (bpf/failed_exec_attach.bpf.h) */
-	__u32 forks;		 /* events are made of them */
+	__u32 task_work;	 /* arguments may be deferred (6.18, bpf/failed_exec_deferred.bpf.h) */
+	__u32 spare;
+	__u32 forks; /* events are made of them */
 	/* Ids of the cgroup v1 hierarchies, the first choice first; then 0. */
 	__u32 hierarchies[RECORD_HIERARCHIES];
 };

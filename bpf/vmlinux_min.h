@@ -340,6 +340,7 @@ struct vm_userfaultfd_ctx {
 };
 
 struct vm_area_struct {
+	unsigned long vm_end;
 	unsigned long vm_flags;
 	struct file *vm_file;
 	struct vm_userfaultfd_ctx vm_userfaultfd_ctx;
@@ -418,7 +419,6 @@ struct pt_regs { /* arch/arm64/include/asm/ptrace.h */
 
 struct linux_binprm {
 	unsigned int secureexec : 1;
-	struct mm_struct *mm;
 	int argc, envc;
 	const char *filename;
 };

@@ -70,8 +70,9 @@ struct failed_exec {
 struct kernel_features {
 	bool typed;	/* the programs may read the current task by its type */
 	bool registers; /* and ask for the registers of its system call */
-	bool prepares;	/* the tracepoint sched_prepare_exec */
-	int call;	/* the function of task work whose call is put into the programs; 0: none */
+	bool deferred;	/* and call what failed_exec_deferred.bpf.c does, but for: */
+	int call;	/* the function of task work whose call is put into the programs; 0: none, and arguments that
+			   are not in memory are reported as truncated */
 };
 
 struct attempt {
@@ -121,11 +122,11 @@ static int use_map(struct failed_exec *e, const char *name, int fd)
 	return map ? bpf_map__reuse_fd(map, fd) : -ENOENT;
 }
 
-/* Whether a method can do without the entries of calls (bpf/failed_exec_pending.bpf.h), and read
- * the registers of those that failed. */
+/* Whether a method can do without the entries of calls (bpf/failed_exec_pending.bpf.h): it can read the registers of
+ * those that failed, and find the path of one that has lost its memory (bpf/failed_exec_path.bpf.h). */
 static bool sees_exits_only(const struct attempt *a)
 {
-	return a->features.prepares && a->features.registers;
+	return a->features.registers && a->features.deferred;
 }
 
 static int open_object(struct failed_exec *e, const struct attempt *a, bool exits_only)
@@ -137,13 +138,14 @@ static int open_object(struct failed_exec *e, const struct attempt *a, bool exit
 	size_t size;
 	int r;
 
-	bytes = a->features.call ? failed_exec_deferred_bpf__elf_bytes(&size) : failed_exec_bpf__elf_bytes(&size);
+	bytes = a->features.deferred ? failed_exec_deferred_bpf__elf_bytes(&size) : failed_exec_bpf__elf_bytes(&size);
 	e->object = bpf_object__open_mem(bytes, size, &options);
 	if (!e->object)
 		return -errno;
 	config.typed = a->features.typed;
 	config.registers = a->features.registers;
-	config.prepared = exits_only;
+	config.exits_only = exits_only;
+	config.task_work = a->features.call != 0;
 	config.preempted_returns = a->preempted;
 	settings = bpf_object__find_map_by_name(e->object, ".rodata.settings");
 	r = settings ? bpf_map__set_initial_value(settings, &config, sizeof(config)) : -ENOENT;
@@ -155,9 +157,7 @@ static int open_object(struct failed_exec *e, const struct attempt *a, bool exit
 	r = use_map(e, ".data.shared", record_source_fd(a->source, ROLE_SHARED));
 	if (r < 0)
 		return r;
-	if (exits_only) {
-		e->trackers[0] = enable(e, "probe_prepare");
-	} else if (!a->preempted) {
+	if (!exits_only && !a->preempted) {
 		e->trackers[0] = enable(e, "probe_exec_forget");
 		e->trackers[1] = enable(e, "probe_exit_abandon");
 	}
@@ -436,7 +436,10 @@ static struct kernel_features features_of(const struct btf *btf)
 	struct kernel_features features = { .typed = function_of(btf, "bpf_get_current_task_btf") >= 0 };
 
 	features.registers = features.typed && function_of(btf, "bpf_task_pt_regs") >= 0;
-	features.prepares = btf && btf__find_by_name_kind(btf, "btf_trace_sched_prepare_exec", BTF_KIND_TYPEDEF) >= 0;
+	/* The newest is of 6.10. */
+	features.deferred = features.registers && function_of(btf, "bpf_preempt_disable") >= 0;
+	if (!features.deferred)
+		return features;
 	/* In the form that the kernel has. */
 	features.call = function_of(btf, "bpf_task_work_schedule_signal");
 	if (features.call < 0)
@@ -446,18 +449,16 @@ static struct kernel_features features_of(const struct btf *btf)
 	return features;
 }
 
-/*
- * With task work; without it, arguments that are not in memory are reported as truncated. What a
- * verifier knows of the kernel's types differs: what it refuses is tried without.
- */
+/* What a verifier knows of the kernel's types differs: what it refuses is tried without. */
 static int try_method(struct failed_exec *e, struct attempt a,
 		      int (*attach_method)(struct failed_exec *e, const struct attempt *a))
 {
 	struct kernel_features forms[] = { a.features, a.features, {} };
 	int r = -ENOSYS;
 
+	forms[1].deferred = false;
 	forms[1].call = 0;
-	for (size_t i = a.features.call ? 0 : a.features.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
+	for (size_t i = a.features.deferred ? 0 : a.features.typed ? 1 : 2; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		reset(e);
 		a.features = forms[i];
 		r = attach_method(e, &a);
