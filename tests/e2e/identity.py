@@ -188,6 +188,40 @@ def cgroup_and_unit_match_proc_also_once_removed():
 
 
 @contextlib.contextmanager
+@test
+def cgroup_that_is_renamed_or_removed_is_that_of_each_exec():
+    """Those of v1 may be renamed, and keep their number; each of the others lives as long as one program."""
+    with live() as (_, stream):
+        for root in cgroup_roots(" - cgroup2 ") + cgroup_roots("name=systemd"):
+            base = os.path.join(root, "execsnoopd-test-%s" % uuid.uuid4().hex[:8])
+            paths, processes = ["%s-%d" % (base, i) for i in range(50)], []
+            for path in paths:
+                try:
+                    os.mkdir(path)
+                except OSError as e:
+                    needs(False, "cgroups: %s" % e)
+                    return
+                script = "echo $$ >%s/cgroup.procs && exec %s exit 0" % (path, ODD)
+                processes.append(subprocess.Popen(["sh", "-c", script]))
+                processes[-1].wait()
+                os.rmdir(path)
+            for path, process in zip(paths, processes):
+                stream.wait_exit(process.pid)
+                equal(stream.of(process.pid, "started")[-1]["cgroup"], "/" + os.path.basename(path))
+            if not os.path.exists(os.path.join(root, "notify_on_release")):
+                continue  # v2 has no rename
+            os.mkdir(base)
+            script = "echo $$ >%s/cgroup.procs && %s exit 0; mv %s %s-2; exec %s exit 0" % (base, ODD, base, base, ODD)
+            process = subprocess.Popen(["sh", "-c", script])
+            process.wait()
+            os.rmdir(base + "-2")
+            stream.wait_exit(process.pid)
+            first, = [e for e in stream.events if e["type"] == "started" and e["ppid"] == process.pid and e["exe"] == ODD]
+            second = stream.of(process.pid, "started")[-1]
+            name = "/" + os.path.basename(base)
+            equal((first["cgroup"], second["cgroup"]), (name, name + "-2"))
+
+
 def cgroups_below(root, names):
     """Makes one below the other, however long the path; a descriptor of the last."""
     made = [os.open(root, os.O_RDONLY)]

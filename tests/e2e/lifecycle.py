@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Forks, execs and exits of every kind."""
+import ctypes
 import os
 import resource
 import signal
@@ -8,7 +9,9 @@ import struct
 import subprocess
 
 from e2e import LONG, ODD, SLOW, Scratch, check, equal, live, main, needs, odd, run, shared_stream, start_and_end, test
-from truth import Subject, read
+from truth import Subject, ancestors_of, comm_of, read
+
+PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 
 
 @test
@@ -123,6 +126,44 @@ def orphan_has_its_subreaper_as_parent():
         equal(exited["exit_code"], 14)
         # The one of the exec, before which the subreaper had become its parent.
         equal(exited["ppid"], process.pid, "not the subreaper")
+
+
+def exec_after_all_has_changed(folder):
+    """Of four processes, each forked by the one before, the second ends, so that the first becomes parent of the third; the first
+    has another comm since, and the folder of all another name, when the last execs. Returns the status."""
+    first = os.fork()
+    if first == 0:
+        os.chdir(folder)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ready, go = os.pipe()
+        second = os.fork()
+        if second == 0:
+            if os.fork() == 0:  # the third
+                if os.fork() == 0:
+                    os.read(ready, 1)
+                    os.execv(ODD, [ODD, "exit", "0"])
+                os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+            os._exit(0)
+        os.waitpid(second, 0)
+        with open("/proc/self/comm", "w") as f:
+            f.write("changed")
+        os.rename(folder, folder + "-2")
+        os.write(go, b"1")
+        os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+    return os.waitpid(first, 0)[1]
+
+
+@test
+def place_of_an_exec_is_that_of_its_moment():
+    """Not that of the fork: the daemon's table cannot know of the changes since."""
+    with live() as (_, stream), Scratch() as folder:
+        status = exec_after_all_has_changed(folder)
+        os.rename(folder + "-2", folder)
+        equal(status, 0)
+        started = stream.wait(lambda e: e["type"] == "started" and e.get("cwd") == folder + "-2")
+        equal(started["exe"], ODD)
+        wanted = [comm_of(os.getpid()), b"changed", comm_of(os.getpid()), *ancestors_of(os.getpid())]
+        equal([name.encode() for name in started["ancestors"]][:len(wanted)], wanted)
 
 
 @test
