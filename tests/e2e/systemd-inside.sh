@@ -89,12 +89,13 @@ execsnoopctl log --args="$mark" --failed --no-legend | grep -q 'SIGKILL' && exec
 report "execsnoopctl log shows what was killed and what could not be executed"
 execsnoopctl log --no-legend of-ctl-that-never-ran; [ $? = 1 ]
 report "execsnoopctl log ends with status 1 where nothing matches"
-pid=$(execsnoopctl log --args="$mark" -n 1 --no-legend --columns=pid | tr -d ' ')
-execsnoopctl show "$pid" >/tmp/shown
+# By id: other containers of this machine may give its pid to another process meanwhile.
+id=$(execsnoopctl log --args="$mark" -n 1 --no-legend --columns=id | tr -d ' ')
+execsnoopctl show "$id" >/tmp/shown
 grep -q "ended: success" /tmp/shown && grep -q "Why: .*script" /tmp/shown && grep -q "Command: sh -c .*$mark" /tmp/shown || { say </tmp/shown; false; }
 report "execsnoopctl show says why a dead process ran"
 execsnoopctl log --args="$mark" -n 1 -o json | jq -cS 'del(.ancestors)' >/tmp/shown
-journalctl -t execsnoopd EXECSNOOP_PID="$pid" EXECSNOOP_TYPE=exited -o json | jq -r .EXECSNOOP_ID >/tmp/expected
+journalctl -t execsnoopd EXECSNOOP_ID="$id" EXECSNOOP_TYPE=exited -o json | jq -r .EXECSNOOP_ID >/tmp/expected
 [ "$(jq -r .id /tmp/shown)" = "$(cat /tmp/expected)" ] && jq -e '.args[0] == "sh" and .exit_code == 0 and .cpu_user_ns >= 0' /tmp/shown >/dev/null
 report "execsnoopctl log -o json makes the daemon's line of a journal entry"
 running=$(find /proc -maxdepth 1 -name '[0-9]*' | wc -l)
@@ -158,15 +159,21 @@ mkdir -p /tmp/foreign && cp -r /run/log/journal/* /var/log/journal/* /tmp/foreig
 [ "$(execsnoopctl log -D /tmp/foreign/"$(cat /etc/machine-id)" --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl log reads the journal of a folder"
 foreign=/tmp/foreign/$(cat /etc/machine-id)
-execsnoopctl show -D "$foreign" "$pid" >/tmp/shown && grep -q "Command: sh -c .*$mark" /tmp/shown &&
+execsnoopctl show -D "$foreign" "$id" >/tmp/shown && grep -q "Command: sh -c .*$mark" /tmp/shown &&
 	execsnoopctl tree -D "$foreign" -S -10min --no-pager >/tmp/shown && grep -q 'sh ×[0-9]' /tmp/shown || { say </tmp/shown; false; }
 report "execsnoopctl show and tree read the journal of a folder"
 # The group reads the daemon, and with systemd-journal the journal.
 gid() { getent group "$1" | cut -d: -f3; }
 as_member() { setpriv --reuid=65534 --regid="$(gid execsnoopd)" --groups="$(gid systemd-journal)" "$@"; }
-as_member execsnoopctl tree | grep -q execsnoopd && as_member execsnoopctl show "$pid" | grep -q "Command: sh -c .*$mark" &&
+as_member execsnoopctl tree | grep -q execsnoopd && as_member execsnoopctl show "$id" | grep -q "Command: sh -c .*$mark" &&
 	[ "$(as_member execsnoopctl log --args="$mark" --no-legend | grep -c .)" -ge 52 ]
 report "execsnoopctl tree, show and log need no root, only the groups"
+as_member execsnoopctl watch --no-legend --args="$mark-watched" -n 1 >/tmp/watched 2>&1 &
+watch=$!
+seen() { /bin/true "$mark-watched"; [ -s /tmp/watched ]; }
+until_true seen && wait "$watch" && grep -q "/bin/true $mark-watched" /tmp/watched && as_member execsnoopctl status | grep -q 'execsnoopd is running' ||
+	{ say </tmp/watched; kill "$watch" 2>/dev/null; false; }
+report "execsnoopctl watch and status need no root, only the group"
 # Searches are folded there, and ends of processes that ran before are left out: the numbers have gaps, the chain has none.
 journalctl --sync
 execsnoopctl verify --no-pager >/tmp/shown && grep -q ': complete' /tmp/shown && grep -q 'Missing: nothing' /tmp/shown || { say </tmp/shown; false; }
