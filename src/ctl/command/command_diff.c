@@ -107,10 +107,10 @@ static int show(const struct options *options, struct groups *groups[2], char *c
 	terminal_open(&terminal, options->color, !options->no_pager, options->full);
 	r = view_diff(&terminal, groups[0], groups[1], &diff);
 	closed = terminal_close(&terminal);
-	if (r < 0 || closed < 0) {
-		fprintf(stderr, "execsnoopctl: %s\n", strerror(r < 0 ? -r : -closed));
+	if (r < 0)
+		fprintf(stderr, "execsnoopctl: %s\n", strerror(-r));
+	if (r < 0 || closed < 0)
 		return CTL_FAILED;
-	}
 	/* As diff(1). */
 	return r > 0 ? CTL_NOTHING : CTL_OK;
 }

@@ -83,9 +83,7 @@ int command_stats(struct options *options)
 	terminal_open(&terminal, options->color, !options->no_pager, options->full);
 	show(&terminal, options, groups, &stats);
 	closed = terminal_close(&terminal);
-	if (closed < 0) {
-		fprintf(stderr, "execsnoopctl: standard output: %s\n", strerror(-closed));
+	if (closed < 0)
 		return CTL_FAILED;
-	}
 	return stats.first_ns > 0 ? CTL_OK : CTL_NOTHING;
 }

@@ -92,9 +92,9 @@ int command_tree(struct options *options)
 	terminal_open(&terminal, options->color, !options->no_pager, options->full);
 	r = view_tree(&terminal, history, &tree);
 	closed = terminal_close(&terminal);
-	if (r < 0 || closed < 0) {
-		fprintf(stderr, "execsnoopctl: %s\n", strerror(r < 0 ? -r : -closed));
+	if (r < 0)
+		fprintf(stderr, "execsnoopctl: %s\n", strerror(-r));
+	if (r < 0 || closed < 0)
 		return CTL_FAILED;
-	}
 	return r > 0 ? CTL_OK : CTL_NOTHING;
 }

@@ -128,8 +128,6 @@ int lines_close(struct lines *lines, int r)
 	event_csv_free(lines->csv);
 	if (r == -EINTR || r == -EIO)
 		r = 0;
-	if (closed < 0)
-		fprintf(stderr, "execsnoopctl: standard output: %s\n", strerror(-closed));
 	if (r == -EPROTO)
 		return CTL_USAGE;
 	if (r < 0 || closed < 0)

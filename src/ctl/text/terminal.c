@@ -159,15 +159,22 @@ void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool f
 
 int terminal_close(struct terminal *terminal)
 {
-	int r = fflush(terminal->out) == 0 && !ferror(terminal->out) ? 0 : -errno;
+	int r = 0;
 
+	errno = 0;
+	if (fflush(terminal->out) != 0 || ferror(terminal->out))
+		r = errno ? -errno : -EIO;
 	if (pager_pid > 0) {
 		close(STDOUT_FILENO);
 		while (waitpid(pager_pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		pager_pid = 0;
 	}
-	return r == -EPIPE ? 0 : r;
+	if (r == -EPIPE)
+		return 0;
+	if (r < 0)
+		fprintf(stderr, "execsnoopctl: standard output: %s\n", strerror(-r));
+	return r;
 }
 
 void terminal_color(const struct terminal *terminal, enum color color)

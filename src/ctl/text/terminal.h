@@ -33,7 +33,7 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full);
 /* The width is what the terminal has now. */
 void terminal_resize(struct terminal *terminal);
-/* Flushes, and waits for the pager. -errno of a failed write; EPIPE is none: the reader has seen enough. */
+/* Flushes, and waits for the pager. -errno of a failed write, reported; EPIPE is none: the reader has seen enough. */
 int terminal_close(struct terminal *terminal);
 
 enum color { COLOR_NONE, COLOR_RED, COLOR_YELLOW, COLOR_GREEN, COLOR_GREY, COLOR_BOLD };
