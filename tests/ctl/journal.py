@@ -114,6 +114,22 @@ def last_lines_are_the_last_of_all(folder):
 
 
 @test
+def damaged_files_are_reported(folder):
+    events = recording()
+    half = len(events) // 2
+    write(f"{folder}/whole.journal", events[:half])
+    write(f"{folder}/cut.journal", events[half:], first=half)
+    assert len(seqs("log", "-D", folder, "-t", "!forked")) == sum("seq" in event for event in events)
+    os.truncate(f"{folder}/cut.journal", os.stat(f"{folder}/cut.journal").st_size // 2)
+    with open(f"{folder}/foreign.journal~", "wb") as out:
+        out.write(b"no journal\n" * 1000)
+    for command in (["log", "-o", "json"], ["verify"], ["tree", "-S", "2026-11-29"]):
+        said = run(*command, "-D", folder, status=65)
+        reported = [line.split(":")[0] for line in said.splitlines() if "the file is not read" in line]
+        assert sorted(reported) == [f"{folder}/cut.journal", f"{folder}/foreign.journal~"], said
+
+
+@test
 def boot_is_chosen_by_number_and_id(folder):
     events = recording()
     third = len(events) // 3

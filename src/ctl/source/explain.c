@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include "ctl/source/source.h"
@@ -42,8 +43,9 @@ void source_explain_socket(const char *path, int error)
 	}
 }
 
-/* Journals of users hold nothing of the daemon's (journald.conf(5), SplitMode=). */
-static bool is_unreadable(const char *pattern)
+/* Calls see with each file of the pattern until it returns true; true: it did. Journals of users hold nothing of the
+ * daemon's (journald.conf(5), SplitMode=). */
+static bool any_file(const char *pattern, bool (*see)(const char *path))
 {
 	glob_t files;
 	bool found = false;
@@ -53,30 +55,65 @@ static bool is_unreadable(const char *pattern)
 	for (size_t i = 0; i < files.gl_pathc && !found; i++) {
 		const char *name = strrchr(files.gl_pathv[i], '/');
 
-		found = name && strncmp(name, "/user-", 6) != 0 && access(files.gl_pathv[i], R_OK) < 0 &&
-			errno == EACCES;
+		found = name && strncmp(name, "/user-", 6) != 0 && see(files.gl_pathv[i]);
 	}
 	globfree(&files);
 	return found;
 }
 
-/* sd_journal_open(3) passes over files that may not be read. */
-bool source_explain_journal(const struct journal_options *options)
+static bool any_file_of(const struct journal_options *options, const char *suffix, bool (*see)(const char *path))
 {
 	static const char *const everywhere[] = { "/var/log/journal", "/run/log/journal" };
 	bool found = false;
 
-	for (char *const *file = options->files; file && *file && !found; file++)
-		found = is_unreadable(*file);
-	for (size_t i = 0; !options->files && i < 2 && !found; i++) {
+	for (size_t i = 0; i < (options->directory ? 1 : 2) && !found; i++) {
 		const char *directory = options->directory ?: everywhere[i];
 		char pattern[4096];
 
 		for (unsigned depth = 0; depth < 2 && !found; depth++) {
-			snprintf(pattern, sizeof(pattern), "%s%s/*.journal", directory, depth ? "/*" : "");
-			found = is_unreadable(pattern);
+			snprintf(pattern, sizeof(pattern), "%s%s/*.journal%s", directory, depth ? "/*" : "", suffix);
+			found = any_file(pattern, see);
 		}
 	}
+	return found;
+}
+
+static bool is_unreadable(const char *path)
+{
+	return access(path, R_OK) < 0 && errno == EACCES;
+}
+
+static bool report_damaged(const char *path)
+{
+	const char *paths[] = { path, NULL };
+	sd_journal *journal;
+	int r = access(path, R_OK) < 0 ? -ENOENT : sd_journal_open_files(&journal, paths, 0);
+
+	if (r >= 0) {
+		sd_journal_close(journal);
+	} else if (r != -ENOENT) {
+		fprintf(stderr, "%s: the file is not read: %s; journalctl --verify says more\n", path, strerror(-r));
+		sources_add_bad();
+	}
+	return false;
+}
+
+void source_report_damaged_files(const struct journal_options *options)
+{
+	/* Named ones are an error of sd_journal_open_files(3). */
+	if (options->files)
+		return;
+	any_file_of(options, "", report_damaged);
+	any_file_of(options, "~", report_damaged);
+}
+
+/* sd_journal_open(3) passes over files that may not be read. */
+bool source_explain_journal(const struct journal_options *options)
+{
+	bool found = !options->files && any_file_of(options, "", is_unreadable);
+
+	for (char *const *file = options->files; file && *file && !found; file++)
+		found = any_file(*file, is_unreadable);
 	if (!found)
 		return false;
 	fprintf(stderr, "%s: Permission denied\n", options->directory ?: "journal");

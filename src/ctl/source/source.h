@@ -88,6 +88,9 @@ struct journal_options {
 };
 /* Reports files of the journal that this user may not read; false: there are none. */
 bool source_explain_journal(const struct journal_options *options);
+/* Reports files that are cut, damaged or none of the journal, over which sd_journal_open_directory(3) passes in
+ * silence; each counts as in sources_bad(). */
+void source_report_damaged_files(const struct journal_options *options);
 /* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. -ENODATA: there is
  * no such boot. */
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);

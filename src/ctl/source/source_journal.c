@@ -297,6 +297,7 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 		journal_free(&s->source);
 		return r;
 	}
+	source_report_damaged_files(options);
 	s->is_open = true;
 	s->is_local = !options->directory && !options->files;
 	*ret = &s->source;
