@@ -30,8 +30,15 @@ size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int
 	uint64_t rest = negative ? -(uint64_t)value : (uint64_t)value;
 	/* The digits end in the middle, at the NUL, so that a copy of constant size has all of
 	 * them. */
-	char digits[2 * EVENT_NUMBER_SIZE] = { 0 }, *end = digits + EVENT_NUMBER_SIZE, *begin = end;
+	char digits[2 * EVENT_NUMBER_SIZE], *end = digits + EVENT_NUMBER_SIZE, *begin = end;
 
+	/* Most are. */
+	if (rest < 10 && !negative) {
+		ret[0] = (char)('0' + rest);
+		ret[1] = '\0';
+		return 1;
+	}
+	memset(end, 0, EVENT_NUMBER_SIZE);
 	for (; rest >= 10; rest /= 100, begin -= 2)
 		two_digits(begin, (unsigned)(rest % 100));
 	/* The last digit of an odd number of them; 0 has one. */

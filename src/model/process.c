@@ -2,13 +2,34 @@
 /* Helpers for the views of process.h. */
 #include "model/process.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+/* The eight digits of value, the first one in the lowest address of the result. */
+static uint64_t hex_digits(uint32_t value)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t digits = value;
+
+	/* Each half of a part becomes a part of its own, until each is of four bits in a byte. */
+	digits = (digits << 16 | digits) & UINT64_C(0x0000ffff0000ffff);
+	digits = (digits << 8 | digits) & UINT64_C(0x00ff00ff00ff00ff);
+	digits = (digits << 4 | digits) & 0x0f * each;
+	digits += '0' * each + ((digits + 6 * each) >> 4 & each) * ('a' - '0' - 10);
+	return htobe64(digits);
+}
+
+/* The last `width` digits; writes 16 bytes. */
 static char *put_hex(char *to, uint64_t value, int width)
 {
-	for (int i = width; i-- > 0; value >>= 4)
-		to[i] = "0123456789abcdef"[value & 15];
+	uint64_t digits[2];
+
+	value <<= 64 - 4 * width;
+	digits[0] = hex_digits((uint32_t)(value >> 32));
+	digits[1] = hex_digits((uint32_t)value);
+	memcpy(to, digits, sizeof(digits));
 	return to + width;
 }
 
