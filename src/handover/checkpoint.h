@@ -19,7 +19,9 @@
 
 #include "util/cleanup.h"
 
+#ifndef CHECKPOINT_SUBSCRIBERS	   /* fuzzers have fewer */
 #define CHECKPOINT_SUBSCRIBERS 400 /* more are not kept over a crash: systemd's store has room for 512 descriptors */
+#endif
 #define CHECKPOINT_SUBSCRIPTION_MAX 3584
 
 /* One output's place in the stream. */

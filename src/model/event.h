@@ -142,7 +142,9 @@ bool event_type_by_name(struct bytes name, enum event_type *ret);
 const char *result_name(enum result result);
 bool result_by_name(struct bytes name, enum result *ret);
 
+#ifndef SEARCHES_MAX	  /* fuzzers have fewer */
 #define SEARCHES_MAX 1024 /* that are open at a time */
+#endif
 
 struct event {
 	enum event_type type;

@@ -11,9 +11,13 @@
 /* Arguments and environments of as many execs as can be under way, and one more. */
 static size_t chunks_max(uint64_t args_limit)
 {
+	static size_t cpus; /* get_nprocs_conf(3) reads a file; the number never changes */
 	const size_t one = args_limit + RECORD_CHUNK;
-	const size_t most = 2 * ((size_t)get_nprocs_conf() + 1) * one;
+	size_t most;
 
+	if (cpus == 0)
+		cpus = (size_t)get_nprocs_conf();
+	most = 2 * (cpus + 1) * one;
 	return most < ARG_CHUNKS_MAX ? most : ARG_CHUNKS_MAX < 4 * one ? 4 * one : ARG_CHUNKS_MAX;
 }
 

@@ -29,7 +29,9 @@ static void check_safe(const char *text, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		unsigned char c = (unsigned char)text[i];
 
-		ASSERT(c == '\n' || (c >= 0x20 && c != 0x7f));
+		if (c >= 0x20 && c < 0x7f)
+			continue;
+		ASSERT(c == '\n' || c >= 0x80);
 		ASSERT(c < 0x80 || (c & 0xc0) == 0x80 || utf8_acts(text + i, size - i) == 0);
 	}
 }

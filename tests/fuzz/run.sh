@@ -16,6 +16,8 @@ declare -A control=([archive]=0 [checkpoint]=0 [server]=0 [subscriber]=0 [views]
 # -entropic=0: what libFuzzer counts of each input for that takes as long as a fifth of these targets.
 # Where an allocation came from is one frame less, and freed memory is kept for a while only: both take more time than the target.
 export ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=8:max_malloc_fill_size=0:allocator_release_to_os_interval_ms=-1
+# Large blocks are used again: to map and to clear them takes more time than what is done with them.
+export GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.top_pad=4194304
 
 run() {
 	local target=$1 folder=$builddir/fuzz/$1 log=$builddir/fuzz/$1.log began runs cpu
