@@ -21,6 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from e2e import ODD, PATIENCE, Client, Daemon, at_best, check, equal, is_sanitized, main, seconds, status, test  # noqa: E402
+from worst import REFUSED, WORST  # noqa: E402
 
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", "2"))
 LIMIT = 0.5 if is_sanitized() else 0.05  # seconds of CPU time in one turn of the loop
@@ -32,10 +33,6 @@ CONFIG = {"probes": {"table_memory": "32M"}, "socket": {"snapshot": "no", "max_s
 MEMORY = 32 * MIB + 16 * MIB + 301 * MIB * 3 // 2 + 24 * 2 * MIB + 4 * MIB
 # 1.8 MB of bytes with which every pattern below has to be looked for to the end (execve(2): 128 KiB each, 2 MiB in all).
 LARGE = ["a" * 131000] * 14
-# As many patterns as a filter may have: by tables, and by going back where an almost whole match ends.
-WORST = ["*a" + "?" * 61 + "b*"] * 64 + ["*" + "a" * 60 + "b*"] * 64
-# Each is as long as a line may be.
-REFUSED = [json.dumps({"args": [part * (4000 // len(part))] * 16}) for part in ("[.", "[", "[\\]", "*[?", "[[:alpha:]")]
 
 
 def be_nice(nice):
