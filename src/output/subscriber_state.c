@@ -48,7 +48,8 @@ void subscriber_write_checkpoint(struct subscriber *s)
 	checkpoint->snapshot_unacknowledged = s->snapshot_unacknowledged;
 	checkpoint->lines = s->lines - line_queue_event_lines(s->queue) - line_queue_event_lines(s->before);
 	checkpoint->first_seq = waiting ? first : 0;
-	checkpoint->last_seq = waiting ? s->last_seq : 0;
+	/* All that waits may be a loss without a number. */
+	checkpoint->last_seq = checkpoint->first_seq > 0 ? s->last_seq : 0;
 	checkpoint->mid_line = line_queue_may_be_mid_line(s->before) || line_queue_may_be_mid_line(s->queue);
 	checkpoint->in_snapshot = s->cursor != NULL;
 	checkpoint->joined = s->joined;

@@ -444,6 +444,23 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	subscriber_free(dead);
 }
 
+/* Of a snapshot that ended, after events that are out. */
+TEST(loss_without_a_number_gets_none_at_a_crash)
+{
+	static struct checkpoint_stream checkpoint;
+
+	exec_of(1);
+	join(20000, true, NULL);
+	subscriber_set_checkpoint(subscriber, &checkpoint);
+	exec_of(2);
+	take_all();
+	CHECK_INT(subscriber_join(subscriber, true), 0);
+	subscriber_end_snapshot(subscriber);
+	CHECK(checkpoint.waiting > 0);
+	CHECK_INT(checkpoint.first_seq, 0);
+	CHECK_INT(checkpoint.last_seq, 0);
+}
+
 TEST(snapshot_under_way_at_a_crash_starts_again)
 {
 	struct checkpoint_stream left = { .joined = true, .had_snapshot = true, .in_snapshot = true };
