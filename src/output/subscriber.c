@@ -335,8 +335,11 @@ static void lose_queue(struct subscriber *s)
 	uint64_t first = 0, count = line_queue_events(s->queue, &first);
 
 	if (count > 0) {
-		s->lost_first = first;
-		s->lost_last = s->lost_count > 0 ? s->lost_last : s->last_seq;
+		/* All that waits may be a loss without a number. */
+		if (s->lost_count == 0)
+			s->lost_last = first > 0 ? s->last_seq : 0;
+		if (s->lost_count == 0 || first > 0)
+			s->lost_first = first;
 		s->lost_count += count;
 		s->lost += count;
 		s->dropping = true;
