@@ -8,21 +8,10 @@
 #include <string.h>
 
 #include "model/event.h"
+#include "util/digits.h"
 
 #define SIGNAL_RT_FIRST 34 /* of the kernel's 32 to 64, glibc keeps two for itself */
 #define SIGNAL_RT_LAST 64
-
-/* The two last decimal digits of value, ending before `end`. */
-static void two_digits(char *end, unsigned value)
-{
-	static const char pairs[] = "0001020304050607080910111213141516171819"
-				    "2021222324252627282930313233343536373839"
-				    "4041424344454647484950515253545556575859"
-				    "6061626364656667686970717273747576777879"
-				    "8081828384858687888990919293949596979899";
-
-	memcpy(end - 2, pairs + 2 * (size_t)(value % 100), 2);
-}
 
 size_t event_number_format(char ret[static EVENT_NUMBER_SIZE], enum key key, int64_t value)
 {

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/digits.h"
+
 /* The eight digits of value, the first one in the lowest address of the result. */
 static uint64_t hex_digits(uint32_t value)
 {
@@ -33,17 +35,18 @@ static char *put_hex(char *to, uint64_t value, int width)
 	return to + width;
 }
 
+/* Writes 10 bytes. */
 static char *put_decimal(char *to, uint32_t value)
 {
-	char reverse[10];
-	int n = 0;
+	char digits[20] = "", *end = digits + 10, *begin = end;
 
-	do
-		reverse[n++] = (char)('0' + value % 10);
-	while (value /= 10);
-	while (n > 0)
-		*to++ = reverse[--n];
-	return to;
+	for (; value >= 10; value /= 100, begin -= 2)
+		two_digits(begin, value);
+	/* The last digit of an odd number of them; 0 has one. */
+	if (value > 0 || begin == end)
+		*--begin = (char)('0' + value);
+	memcpy(to, begin, 10);
+	return to + (end - begin);
 }
 
 /* By hand: every event has one or two ids, and snprintf(3) would take as long as all the rest. */

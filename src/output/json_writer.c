@@ -53,20 +53,22 @@ static bool is_unescaped_word(uint64_t word)
 		 0x80 * each);
 }
 
+/* The last word may overlap the one before: a copy of constant size needs no call. */
 static bool is_unescaped(struct bytes s)
 {
-	uint64_t word, last = UINT64_C(0x2020202020202020);
-	size_t at = 0;
+	uint64_t word = UINT64_C(0x2020202020202020);
 
-	for (; s.size - at >= sizeof(word); at += sizeof(word)) {
+	if (s.size < sizeof(word)) {
+		memcpy(&word, s.data, s.size);
+		return is_unescaped_word(word);
+	}
+	for (size_t at = 0; at < s.size - sizeof(word); at += sizeof(word)) {
 		memcpy(&word, s.data + at, sizeof(word));
 		if (!is_unescaped_word(word))
 			return false;
 	}
-	if (at == s.size)
-		return true;
-	memcpy(&last, s.data + at, s.size - at);
-	return is_unescaped_word(last);
+	memcpy(&word, s.data + s.size - sizeof(word), sizeof(word));
+	return is_unescaped_word(word);
 }
 
 void json_put_ascii(struct json_writer *w, struct bytes s)
