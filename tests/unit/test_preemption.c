@@ -2,6 +2,7 @@
 /* Made-up roots, with what kernels have there. */
 #include "kernel/preemption.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,17 @@ static void begin(void)
 	}
 }
 SETUP(begin)
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static void end(void)
+{
+	CHECK_INT(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+TEARDOWN(end)
 
 /* A file's contents; NULL: there is none. */
 static void put(int file, const char *text)
