@@ -48,9 +48,11 @@ def programs(count, more=""):
 
 
 def wait_written(name):
-    """One more program; its end is the last entry."""
-    run("/bin/true", "%s-%s" % (MARK, name))
-    until(lambda: ("%s-%s" % (MARK, name)).encode() in journalctl("EXECSNOOP_TYPE=exited", "-o", "export", "-n", "5"), "the entry of " + name)
+    """One more program, whose end is the last entry; again, since the journal may lose that as well until its queue is empty."""
+    def is_written():
+        run("/bin/true", "%s-%s" % (MARK, name))
+        return ("%s-%s" % (MARK, name)).encode() in journalctl("EXECSNOOP_TYPE=exited", "-o", "export", "-n", "5")
+    until(is_written, "the entry of " + name)
 
 
 def record(writer):

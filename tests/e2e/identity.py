@@ -222,6 +222,7 @@ def cgroup_that_is_renamed_or_removed_is_that_of_each_exec():
             equal((first["cgroup"], second["cgroup"]), (name, name + "-2"))
 
 
+@contextlib.contextmanager
 def cgroups_below(root, names):
     """Makes one below the other, however long the path; a descriptor of the last."""
     made = [os.open(root, os.O_RDONLY)]
