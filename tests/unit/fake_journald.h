@@ -36,10 +36,13 @@ static inline uint64_t mark_of(const struct iovec *iov, int n)
 
 	for (int i = 0; i < n; i++) {
 		struct bytes one = { iov[i].iov_base, iov[i].iov_len };
+		char number[24];
 
 		is_mark |= bytes_equal(one, BYTES(type));
-		if (one.size > strlen(last) && memcmp(one.data, last, strlen(last)) == 0)
-			seq = strtoull(one.data + strlen(last), NULL, 10);
+		if (one.size <= strlen(last) || memcmp(one.data, last, strlen(last)) != 0)
+			continue;
+		snprintf(number, sizeof(number), "%.*s", (int)(one.size - strlen(last)), one.data + strlen(last));
+		seq = strtoull(number, NULL, 10);
 	}
 	return is_mark ? seq : 0;
 }

@@ -13,10 +13,10 @@ static int cat_source(struct options *options)
 	_cleanup_(source_free_p) struct event_source *source = NULL;
 	const struct parsed *parsed;
 	struct lines lines;
-	int r = lines_open(&lines, options, false);
+	int r = options_open(options, true, true, &source);
 
 	if (r == 0)
-		r = options_open(options, true, true, &source);
+		r = lines_open(&lines, options, false);
 	if (r > 0)
 		return r;
 	source->passes_unknown = !options->from_journal && options->format == FORMAT_JSON;

@@ -64,7 +64,8 @@ int command_status(struct options *options)
 
 		status[i] = r < 0 ? options_status(r) : CTL_OK;
 		at = at ? strchr(at, ',') : NULL;
-		at += at != NULL;
+		if (at)
+			at++;
 	}
 	terminal_open(&terminal, options->color, false, options->full);
 	for (unsigned i = 0; i < hosts; i++) {
