@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Subscribers that ask for as much work as they may, beside programs whose arguments make it cost as much as it can. The daemon has to be on
-time for all others. HOSTILE_SECONDS (2) is how long one attack lasts.
+time for all others. HOSTILE_SECONDS (2) is how long one attack lasts. Where it is set, or LONG, each event has to come within 50 ms; a short
+run allows twice as much, for a machine that others share.
 
 What is measured is the daemon, not the machine. With sched_autogroup_enabled (sched(7)) all processes of a session share the CPU time of one group,
 whatever their nice values. So the attackers and the reader have sessions of their own here, as they have everywhere else, and the groups have nice values.
@@ -20,12 +21,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from e2e import ODD, PATIENCE, Client, Daemon, at_best, check, equal, is_sanitized, main, seconds, status, test  # noqa: E402
+from e2e import LONG, ODD, PATIENCE, Client, Daemon, at_best, check, equal, is_sanitized, main, seconds, status, test  # noqa: E402
 from worst import REFUSED, WORST  # noqa: E402
 
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", "2"))
-LIMIT = 0.5 if is_sanitized() else 0.05  # seconds of CPU time in one turn of the loop
-DELAY = LIMIT  # of each event
+# Seconds of CPU time in one turn of the loop, and of delay of each event.
+LIMIT = 0.5 if is_sanitized() else 0.05 if LONG or "HOSTILE_SECONDS" in os.environ else 0.1
 PEERS = 200
 MIB = 1 << 20
 CONFIG = {"probes": {"table_memory": "32M"}, "socket": {"snapshot": "no", "max_subscribers": "300", "queue": "1M", "snapshot_memory": "16M"}}
@@ -199,7 +200,7 @@ def of(delays, part):
 
 
 def measure(kinds):
-    """What an ordinary subscriber gets beside these: the worst of a turn's CPU time, and of the delay of its events."""
+    """What an ordinary subscriber gets beside these: the worst of a turn's CPU time, and of the delay of its events, in seconds."""
     large = [subprocess.Popen(["sh", "-c", "read x", "sh", *LARGE], stdin=subprocess.PIPE) for _ in range(4)]
     with Daemon(CONFIG, env={"WATCHDOG_USEC": "1000000"}) as daemon:
         pid = daemon.process.pid
@@ -232,7 +233,7 @@ def measure(kinds):
     check(fed >= SECONDS, "the watchdog was fed", fed, "times")
     if not is_sanitized():
         check(peak - base <= MEMORY, "it has grown by", peak - base, "of", MEMORY)
-    return max(stats["turn_max_cpu_us"] / 1e6 / LIMIT, own[-1] / DELAY) * LIMIT
+    return max(stats["turn_max_cpu_us"] / 1e6, own[-1])
 
 
 def measure_alone(kinds):
