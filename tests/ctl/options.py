@@ -111,7 +111,7 @@ def format_of_another_command_is_refused(_):
 
 @test
 def value_that_is_none_is_refused_in_one_line(_):
-    for command, option in [("log", "--since=2026-02-30"), ("log", "--since=Mon 2026-11-29"), ("log", "--since=\x1b[31m"), ("log", "--uid=nobody-of-this-name"),
+    for command, option in [("log", "--since=2026-02-30"), ("log", "--since=Mon 2026-11-29"), ("log", "--since=\x1b[31m"), ("log", "--uid=no-such-user"),
                             ("log", "--boot=yesterday"), ("log", "--lines=-1"), ("log", "--slower=soon"), ("log", "--grep=("), ("log", "--type=born"), ("log", "--columns=a,b"),
                             ("top", "--delay=1ms"), ("top", "--delay=0"), ("log", "--input="), ("log", "--color=red"), ("watch", "--merge=maybe"), ("cat", "--name=a b")]:
         out = run(command, option, "-q", *([] if "--input" in option else ["-i", "/dev/null"]), status=2)

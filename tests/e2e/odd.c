@@ -461,8 +461,7 @@ static int released(char **argv)
 	return 0;
 }
 
-/* A thread becomes nobody's child's parent: its process continues as a subreaper's grandchild. Prints the orphan's pid.
- */
+/* A subreaper becomes the parent of its grandchild when the process between them ends. Prints the grandchild's pid. */
 static int orphan(char **argv)
 {
 	const pid_t reaper = getpid();
