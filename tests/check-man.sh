@@ -25,7 +25,7 @@ fi
 plain() { sed 's/\\[&-]//g; s/\\-/-/g' "$1"; }
 report "execsnoopd(8) has every option" "$(sed -n 's/.*{ "\([a-z-]*\)", [a-z_]*_argument.*/\1/p' src/daemon/main.c | while read -r option; do
 	plain man/execsnoopd.8 | grep -qE "Fl -$option|[-][-]$option" || echo "$option"; done)"
-report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = "\([a-z0-9_]*\)".*/\1/p' src/model/event.c | while read -r key; do
+report "execsnoopd-events(7) has every key" "$(sed -n 's/.*\[KEY_[A-Z0-9_]*\] = "\([a-z0-9_]*\)".*/\1/p' src/model/key.c | while read -r key; do
 	plain man/execsnoopd-events.7 | grep -qw "$key" || echo "$key"; done)"
 report "execsnoopd.conf(5) has every key" "$(sed -n 's/.*SETTING("[a-z]*", "\([a-z_]*\)".*/\1/p; s/.*\(SETTING\|FILTER\)(section, "\([a-z_]*\)".*/\2/p' src/settings/settings_table.c | sort -u | while read -r key; do
 	plain man/execsnoopd.conf.5 | grep -qw "$key" || echo "$key"; done)"

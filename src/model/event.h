@@ -198,7 +198,8 @@ void joined_archive(struct joined *joined, struct archive *archive);
  * One callback for each kind of value, in the documented order, for the keys that are in `keys` and
  * have a value. A result other than 0 ends the walk and is returned by event_visit(). Bytes are as
  * the kernel has them: an encoder decides what to do with those that are not UTF-8 (key_has_raw():
- * the key has a raw twin).
+ * the key has a raw twin). The first four may be NULL: `bytes` gets such a value as the text that JSON
+ * has, and "true" for a flag.
  */
 struct event_visitor {
 	int (*number)(void *userdata, enum key key, int64_t value);   /* to be written by event_number_format */

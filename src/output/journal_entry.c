@@ -124,32 +124,6 @@ static int builder_bytes(struct journal_builder *b, struct bytes name, struct by
 	return 0;
 }
 
-static int on_number(void *userdata, enum key key, int64_t value)
-{
-	char digits[EVENT_NUMBER_SIZE];
-	size_t size = event_number_format(digits, key, value);
-
-	return builder_bytes(userdata, name_of(key), (struct bytes){ digits, size });
-}
-
-static int on_flag(void *userdata, enum key key)
-{
-	return builder_bytes(userdata, name_of(key), BYTES("true"));
-}
-
-static int on_text(void *userdata, enum key key, const char *value)
-{
-	return builder_bytes(userdata, name_of(key), bytes_of(value));
-}
-
-static int on_time(void *userdata, enum key key, uint64_t ns)
-{
-	char time[EVENT_TIME_SIZE];
-
-	event_time_format(time, ns);
-	return builder_bytes(userdata, name_of(key), bytes_of(time));
-}
-
 static int on_bytes(void *userdata, enum key key, struct bytes value)
 {
 	return builder_bytes(userdata, name_of(key), value);
@@ -201,10 +175,6 @@ static int on_object(void *userdata, enum key key, struct bytes items)
 }
 
 static const struct event_visitor visitor = {
-	.number = on_number,
-	.flag = on_flag,
-	.text = on_text,
-	.time = on_time,
 	.bytes = on_bytes,
 	.list = on_list,
 	.object = on_object,
@@ -269,15 +239,17 @@ int journal_entry_new(struct journal_entry **ret, struct journal_builder *b, con
 
 int journal_entry_mark(struct journal_entry **ret, struct journal_builder *b, uint64_t last_seq)
 {
-	char message[96];
+	char message[96], time[EVENT_TIME_SIZE], number[EVENT_NUMBER_SIZE];
+	size_t size = event_number_format(number, KEY_LAST_SEQ, (int64_t)last_seq);
 
 	pthread_once(&names_once, make_names);
+	event_time_format(time, clock_ns(CLOCK_REALTIME));
 	b->text.size = b->n = b->repeated = 0;
 	snprintf(message, sizeof(message), "MESSAGE=execsnoopd stops; the last event is number %" PRIu64, last_seq);
 	if (builder_text(b, message) < 0 || builder_text(b, "MESSAGE_ID=" MESSAGE_ID_MARK) < 0 ||
 	    builder_text(b, "PRIORITY=6") < 0 || builder_text(b, "SYSLOG_IDENTIFIER=execsnoopd") < 0 ||
-	    on_text(b, KEY_TYPE, "mark") < 0 || on_time(b, KEY_TIME, clock_ns(CLOCK_REALTIME)) < 0 ||
-	    on_number(b, KEY_LAST_SEQ, (int64_t)last_seq) < 0)
+	    on_bytes(b, KEY_TYPE, BYTES("mark")) < 0 || on_bytes(b, KEY_TIME, bytes_of(time)) < 0 ||
+	    on_bytes(b, KEY_LAST_SEQ, (struct bytes){ number, size }) < 0)
 		return -ENOMEM;
 	return entry_new(ret, b);
 }

@@ -135,6 +135,14 @@ static void have(struct parsed *parsed, enum key key)
 	parsed->keys |= KEY_BIT(key);
 }
 
+bool parsed_as_it_came(const struct parsed *parsed, enum key key, struct bytes *ret)
+{
+	if (slots[key].kind != PARSED_TEXT || slots[key].size == 0)
+		return false;
+	*ret = key == KEY_HOST ? parsed->host : *(const struct bytes *)((const char *)parsed + slots[key].offset);
+	return true;
+}
+
 void parsed_begin(struct parsed *parsed)
 {
 	memset(parsed, 0, sizeof(*parsed));

@@ -37,6 +37,9 @@ static inline bool parsed_has(const struct parsed *parsed, enum key key)
 	return parsed->keys >> key & 1;
 }
 
+/* A value that is held as text, as it came; *ret has no data if there was none. False: it is held otherwise. */
+bool parsed_as_it_came(const struct parsed *parsed, enum key key, struct bytes *ret);
+
 void parsed_begin(struct parsed *parsed);
 
 /* What the key's values are. */

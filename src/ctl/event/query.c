@@ -38,7 +38,7 @@ struct query *query_free(struct query *query)
 		regfree(&query->regex);
 	free(query->programs);
 	free(query->matches);
-	free(query->command);
+	bytebuf_free(&query->command);
 	free(query);
 	return NULL;
 }
@@ -200,31 +200,6 @@ static int look_at(void *userdata, enum key key, struct bytes value)
 	return 0;
 }
 
-static int look_at_number(void *userdata, enum key key, int64_t value)
-{
-	char text[EVENT_NUMBER_SIZE];
-
-	return look_at(userdata, key, (struct bytes){ text, event_number_format(text, key, value) });
-}
-
-static int look_at_flag(void *userdata, enum key key)
-{
-	return look_at(userdata, key, BYTES("true"));
-}
-
-static int look_at_text(void *userdata, enum key key, const char *value)
-{
-	return look_at(userdata, key, bytes_of(value));
-}
-
-static int look_at_time(void *userdata, enum key key, uint64_t ns)
-{
-	char text[EVENT_TIME_SIZE];
-
-	event_time_format(text, ns);
-	return look_at(userdata, key, bytes_of(text));
-}
-
 static int look_at_list(void *userdata, enum key key, struct bytes items)
 {
 	if (items.size == 0)
@@ -234,40 +209,9 @@ static int look_at_list(void *userdata, enum key key, struct bytes items)
 	return 0;
 }
 
-/* These are kept as they came, not as the daemon's encoder would make them. */
-static bool as_it_came(const struct parsed *parsed, enum key key, struct bytes *ret)
-{
-	switch (key) {
-	case KEY_ID:
-		*ret = parsed->id;
-		return true;
-	case KEY_PARENT_ID:
-		*ret = parsed->parent_id;
-		return true;
-	case KEY_STARTER_ID:
-		*ret = parsed->starter_id;
-		return true;
-	case KEY_TTY:
-		*ret = parsed->tty;
-		return true;
-	case KEY_SOURCE:
-		*ret = parsed->source;
-		return true;
-	case KEY_HOST:
-		*ret = parsed->host;
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool passes_key(const struct query *query, const struct parsed *parsed, enum key key)
 {
 	static const struct event_visitor visitor = {
-		.number = look_at_number,
-		.flag = look_at_flag,
-		.text = look_at_text,
-		.time = look_at_time,
 		.bytes = look_at,
 		.list = look_at_list,
 		.object = look_at_list,
@@ -277,7 +221,7 @@ static bool passes_key(const struct query *query, const struct parsed *parsed, e
 
 	for (size_t i = 0; i < query->match_count; i++)
 		look.plain |= query->matches[i].key == key && !query->matches[i].excludes;
-	if (as_it_came(parsed, key, &value)) {
+	if (parsed_as_it_came(parsed, key, &value)) {
 		if (value.data)
 			look_at(&look, key, value);
 	} else if (parsed_has(parsed, key)) {
@@ -299,25 +243,18 @@ static bool passes_matches(const struct query *query, const struct parsed *parse
 /* An argument list can be 2 MiB, and each byte four when shown. */
 static bool passes_regex(struct query *query, const struct process *process)
 {
-	size_t size = 4 * process->image.args.size + 64;
 	struct text text;
 
 	if (!query->has_regex)
 		return true;
-	if (size > query->command_size) {
-		char *command = realloc(query->command, size);
-
-		if (!command)
-			return false;
-		query->command = command;
-		query->command_size = size;
-	}
-	text_begin(&text, query->command, query->command_size);
+	if (bytebuf_reserve(&query->command, 4 * process->image.args.size + 64) < 0)
+		return false;
+	text_begin(&text, query->command.data, query->command.capacity);
 	if (process->image.args.size > 0)
 		text_args(&text, process->image.args);
 	else if (process->image.exe.data)
 		text_name(&text, process->image.exe);
-	return regexec(&query->regex, query->command, 0, NULL, 0) == 0;
+	return regexec(&query->regex, query->command.data, 0, NULL, 0) == 0;
 }
 
 static bool passes_cost(const struct query *query, const struct parsed *parsed)

@@ -7,6 +7,7 @@
 #include <regex.h>
 
 #include "ctl/event/query.h"
+#include "util/bytebuf.h"
 #include "util/glob.h"
 
 struct program {
@@ -33,8 +34,7 @@ struct query {
 	regex_t regex;
 	bool has_regex, failed, lived;
 	uint64_t slower, cpu, since, until;
-	char *command; /* scratch for the regex */
-	size_t command_size;
+	struct bytebuf command; /* scratch for the regex */
 };
 
 #endif

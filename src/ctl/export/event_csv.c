@@ -5,8 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "ctl/event/key_text.h"
 #include "ctl/export/markup.h"
 #include "ctl/text/event_text.h"
+#include "util/bytebuf.h"
 
 #define USUAL                                                                                               \
 	"time,type,start_time,running_time_ns,pid,ppid,uid,status,cpu_user_ns,cpu_system_ns,max_rss_bytes," \
@@ -16,184 +18,59 @@
 
 struct column {
 	const char *name;
-	void (*write)(struct event_csv *csv, const struct parsed *parsed); /* NULL: a key */
-	enum key key;
+	void (*write)(const struct event_csv *csv, struct text *text, const struct parsed *parsed); /* NULL: a key */
+	enum key key; /* also of one that is written by a function, if it is a number */
 };
 
 struct event_csv {
 	FILE *const *out; /* which may become another one between two calls */
 	bool numeric;
-	enum key key; /* that is written; others that come with it (`type`, all of a loss) are not */
 	struct column columns[COLUMNS_MAX];
 	size_t count;
-	char *buffer;
-	size_t size;
+	struct bytebuf buffer;
 };
 
-static void put_number(struct event_csv *csv, uint64_t number)
+static void write_user(const struct event_csv *csv, struct text *text, const struct parsed *parsed)
 {
-	fprintf(*csv->out, "%" PRIu64, number);
+	user_text(text, parsed, csv->numeric);
 }
 
-static struct text begin(const struct event_csv *csv)
+static void write_parent(const struct event_csv *csv, struct text *text, const struct parsed *parsed)
 {
-	struct text text;
-
-	text_begin(&text, csv->buffer, csv->size);
-	return text;
-}
-
-static void put_text(struct event_csv *csv)
-{
-	if (*csv->buffer)
-		put_csv(*csv->out, bytes_of(csv->buffer));
-}
-
-static void write_user(struct event_csv *csv, const struct parsed *parsed)
-{
-	struct text text = begin(csv);
-
-	if (!parsed_has(parsed, KEY_UID))
-		return;
-	text_user(&text, parsed->process.uid, csv->numeric);
-	put_text(csv);
-}
-
-static void write_parent(struct event_csv *csv, const struct parsed *parsed)
-{
-	struct text text = begin(csv);
-
-	text_name(&text, parsed->process.parent_comm);
-	if (parsed_has(parsed, KEY_PPID))
-		text_printf(&text, "(%" PRIu32 ")", parsed->process.ppid);
-	put_text(csv);
+	parent_text(text, parsed);
 }
 
 /* Of a loss, how many are missing: a CSV file has no other place for it. */
-static void write_status(struct event_csv *csv, const struct parsed *parsed)
+static void write_status(const struct event_csv *csv, struct text *text, const struct parsed *parsed)
 {
-	struct text text = begin(csv);
 	char status[64];
 
 	parsed_status(parsed, status, sizeof(status));
 	if (parsed->event.type == EVENT_LOST)
-		text_printf(&text, "%" PRIu64 " lost", parsed->event.lost.count);
+		text_printf(text, "%" PRIu64 " lost", parsed->event.lost.count);
 	else
-		text_string(&text, status);
-	put_text(csv);
+		text_string(text, status);
 }
 
-static void write_cpu(struct event_csv *csv, const struct parsed *parsed)
+static void write_cpu(const struct event_csv *csv, struct text *text, const struct parsed *parsed)
 {
 	if (parsed->event.end.cpu_known)
-		put_number(csv, parsed->event.end.cpu_user_ns + parsed->event.end.cpu_system_ns);
+		text_number(text, parsed->event.end.cpu_user_ns + parsed->event.end.cpu_system_ns);
 }
 
-static void write_command(struct event_csv *csv, const struct parsed *parsed)
+static void write_command(const struct event_csv *csv, struct text *text, const struct parsed *parsed)
 {
-	struct text text = begin(csv);
-
-	text_command(&text, &parsed->process);
-	put_text(csv);
-}
-
-/* A key's value. */
-static int on_number(void *userdata, enum key key, int64_t value)
-{
-	struct event_csv *csv = userdata;
-	char digits[EVENT_NUMBER_SIZE];
-
-	event_number_format(digits, key, value);
-	if (key == csv->key)
-		fputs(digits, *csv->out);
-	return 0;
-}
-
-static int on_flag(void *userdata, enum key key)
-{
-	struct event_csv *csv = userdata;
-
-	if (key == csv->key)
-		fputs("true", *csv->out);
-	return 0;
-}
-
-static int on_bytes(void *userdata, enum key key, struct bytes value)
-{
-	struct event_csv *csv = userdata;
-	struct text text = begin(csv);
-
-	if (key != csv->key)
-		return 0;
-	text_name(&text, value);
-	put_text(csv);
-	return 0;
-}
-
-static int on_text(void *userdata, enum key key, const char *value)
-{
-	return on_bytes(userdata, key, bytes_of(value));
-}
-
-static int on_time(void *userdata, enum key key, uint64_t ns)
-{
-	struct event_csv *csv = userdata;
-	char time[EVENT_TIME_SIZE];
-
-	event_time_format(time, ns);
-	if (key == csv->key)
-		fputs(time, *csv->out);
-	return 0;
-}
-
-static int on_list(void *userdata, enum key key, struct bytes items)
-{
-	struct event_csv *csv = userdata;
-	struct text text = begin(csv);
-
-	if (key != csv->key)
-		return 0;
-	text_args(&text, items);
-	put_text(csv);
-	return 0;
-}
-
-static void write_key(struct event_csv *csv, const struct parsed *parsed, enum key key)
-{
-	static const struct event_visitor visitor = {
-		.number = on_number,
-		.flag = on_flag,
-		.text = on_text,
-		.time = on_time,
-		.bytes = on_bytes,
-		.list = on_list,
-		.object = on_list,
-	};
-
-	csv->key = key;
-	if (key == KEY_TYPE)
-		on_bytes(csv, key, parsed->type);
-	else if (key == KEY_ID)
-		on_bytes(csv, key, parsed->id);
-	else if (key == KEY_PARENT_ID)
-		on_bytes(csv, key, parsed->parent_id);
-	else if (key == KEY_STARTER_ID)
-		on_bytes(csv, key, parsed->starter_id);
-	else if (key == KEY_TTY)
-		on_bytes(csv, key, parsed->tty);
-	else if (key == KEY_SOURCE)
-		on_bytes(csv, key, parsed->source);
-	else if (key == KEY_HOST)
-		on_bytes(csv, key, parsed->host);
-	else if (parsed_has(parsed, key) && parsed->event.type != EVENT_TYPE_MAX)
-		event_visit(&parsed->event, KEY_BIT(key), &visitor, csv);
+	text_command(text, &parsed->process);
 }
 
 /* Names of columns that are no keys, and those that are one by another name. */
 static const struct column known[] = {
-	{ "user", write_user },	      { "parent", write_parent },
-	{ "status", write_status },   { "took", NULL, KEY_RUNNING_TIME_NS },
-	{ "cpu", write_cpu },	      { "rss", NULL, KEY_MAX_RSS_BYTES },
+	{ "user", write_user },
+	{ "parent", write_parent },
+	{ "status", write_status },
+	{ "took", NULL, KEY_RUNNING_TIME_NS },
+	{ "cpu", write_cpu, KEY_CPU_USER_NS },
+	{ "rss", NULL, KEY_MAX_RSS_BYTES },
 	{ "command", write_command },
 };
 
@@ -244,7 +121,7 @@ struct event_csv *event_csv_free(struct event_csv *csv)
 {
 	if (!csv)
 		return NULL;
-	free(csv->buffer);
+	bytebuf_free(&csv->buffer);
 	free(csv);
 	return NULL;
 }
@@ -260,40 +137,43 @@ void event_csv_head(struct event_csv *csv)
 static int need_buffer(struct event_csv *csv, const struct parsed *parsed)
 {
 	const struct image *image = &parsed->process.image;
-	size_t most = image->args.size, size;
-	char *buffer;
+	size_t most = image->args.size;
 
 	if (parsed->extras.parent_args.size > most)
 		most = parsed->extras.parent_args.size;
 	if (image->env.size > most)
 		most = image->env.size;
-	size = 5 * (most + image->exe.size + image->filename.size + image->cwd.size + image->cgroup.size +
-		    parsed->process.ancestors.size) +
-	       TEXT_SIZE;
-	if (size <= csv->size)
-		return 0;
-	buffer = realloc(csv->buffer, size);
-	if (!buffer)
-		return -ENOMEM;
-	csv->buffer = buffer;
-	csv->size = size;
-	return 0;
+	return bytebuf_reserve(&csv->buffer, 5 * (most + image->exe.size + image->filename.size + image->cwd.size +
+						  image->cgroup.size + parsed->process.ancestors.size) +
+						     TEXT_SIZE);
+}
+
+static bool is_number(const struct column *column)
+{
+	enum parsed_kind kind = parsed_kind(column->key);
+
+	return kind == PARSED_NUMBER || kind == PARSED_FLAG || kind == PARSED_TIME;
 }
 
 int event_csv_event(struct event_csv *csv, const struct parsed *parsed)
 {
 	int r = need_buffer(csv, parsed);
+	struct text text;
 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < csv->count; i++) {
 		if (i > 0)
 			fputc(',', *csv->out);
-		csv->buffer[0] = '\0';
+		text_begin(&text, csv->buffer.data, csv->buffer.capacity);
 		if (csv->columns[i].write)
-			csv->columns[i].write(csv, parsed);
+			csv->columns[i].write(csv, &text, parsed);
 		else
-			write_key(csv, parsed, csv->columns[i].key);
+			key_text(&text, parsed, csv->columns[i].key, "true");
+		if (is_number(&csv->columns[i]))
+			fputs(text.data, *csv->out);
+		else if (text.used > 0)
+			put_csv(*csv->out, bytes_of(text.data));
 	}
 	fputc('\n', *csv->out);
 	return ferror(*csv->out) ? -EIO : 0;

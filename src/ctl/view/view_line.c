@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ctl/event/key_text.h"
 #include "ctl/text/event_text.h"
 #include "ctl/text/time_spec.h"
+#include "util/bytebuf.h"
 
 #define COLUMNS_MAX 32
 #define CELL_SIZE 512
@@ -27,19 +29,18 @@ struct column {
 	const char *name, *title;
 	unsigned width, narrow;
 	bool right;
-	void (*write)(const struct view_line *view, struct text *text, const struct parsed *parsed);
+	void (*write)(const struct view_line *view, struct text *text, const struct parsed *parsed); /* NULL: a key */
+	enum key key;
 };
 
 struct view_line {
 	const struct terminal *terminal;
 	const struct view_options *options;
 	struct column columns[COLUMNS_MAX];
-	enum key keys[COLUMNS_MAX]; /* of those that are a key */
 	size_t count;
 	enum layout layout;
 	bool headed;
-	char *buffer;
-	size_t size;
+	struct bytebuf buffer;
 };
 
 static void write_time(const struct view_line *view, struct text *text, const struct parsed *parsed)
@@ -54,21 +55,12 @@ static void write_time(const struct view_line *view, struct text *text, const st
 
 static void write_user(const struct view_line *view, struct text *text, const struct parsed *parsed)
 {
-	if (parsed_has(parsed, KEY_UID))
-		text_user(text, parsed->process.uid, view->options->numeric);
-}
-
-static void write_pid(const struct view_line *view, struct text *text, const struct parsed *parsed)
-{
-	if (parsed_has(parsed, KEY_PID))
-		text_number(text, parsed->process.tgid);
+	user_text(text, parsed, view->options->numeric);
 }
 
 static void write_parent(const struct view_line *view, struct text *text, const struct parsed *parsed)
 {
-	text_name(text, parsed->process.parent_comm);
-	if (parsed_has(parsed, KEY_PPID))
-		text_printf(text, "(%" PRIu32 ")", parsed->process.ppid);
+	parent_text(text, parsed);
 }
 
 static void write_status(const struct view_line *view, struct text *text, const struct parsed *parsed)
@@ -112,11 +104,6 @@ static void write_rss(const struct view_line *view, struct text *text, const str
 	text_string(text, size);
 }
 
-static void write_unit(const struct view_line *view, struct text *text, const struct parsed *parsed)
-{
-	text_name(text, parsed->process.image.unit);
-}
-
 static void write_command(const struct view_line *view, struct text *text, const struct parsed *parsed)
 {
 	text_command(text, &parsed->process);
@@ -124,10 +111,10 @@ static void write_command(const struct view_line *view, struct text *text, const
 
 static const struct column known[] = {
 	{ "time", "TIME", 12, 8, false, write_time },	   { "user", "USER", 8, 8, false, write_user },
-	{ "pid", "PID", 7, 7, true, write_pid },	   { "parent", "PARENT", 18, 12, false, write_parent },
+	{ "pid", "PID", 7, 7, true, NULL, KEY_PID },	   { "parent", "PARENT", 18, 12, false, write_parent },
 	{ "status", "STATUS", 8, 8, false, write_status }, { "took", "TOOK", 9, 9, true, write_took },
 	{ "cpu", "CPU", 9, 9, true, write_cpu },	   { "rss", "RSS", 6, 6, true, write_rss },
-	{ "unit", "UNIT", 24, 24, false, write_unit },	   { "command", "COMMAND", 30, 30, false, write_command },
+	{ "unit", "UNIT", 24, 24, false, NULL, KEY_UNIT }, { "command", "COMMAND", 30, 30, false, write_command },
 };
 
 const char *view_line_column(size_t i)
@@ -135,82 +122,8 @@ const char *view_line_column(size_t i)
 	return i < sizeof(known) / sizeof(known[0]) ? known[i].name : NULL;
 }
 
-/* A key's value as text, for a column of that name. */
-static int put_number(void *userdata, enum key key, int64_t value)
-{
-	char digits[EVENT_NUMBER_SIZE];
-
-	event_number_format(digits, key, value);
-	text_string(userdata, digits);
-	return 0;
-}
-
-static int put_flag(void *userdata, enum key key)
-{
-	text_string(userdata, key_name(key));
-	return 0;
-}
-
-/* The type comes with every key. */
-static int put_text(void *userdata, enum key key, const char *value)
-{
-	if (key != KEY_TYPE)
-		text_name(userdata, bytes_of(value));
-	return 0;
-}
-
-static int put_time(void *userdata, enum key key, uint64_t ns)
-{
-	char time[EVENT_TIME_SIZE];
-
-	event_time_format(time, ns);
-	text_string(userdata, time);
-	return 0;
-}
-
-static int put_bytes(void *userdata, enum key key, struct bytes value)
-{
-	text_name(userdata, value);
-	return 0;
-}
-
-static int put_list(void *userdata, enum key key, struct bytes items)
-{
-	text_args(userdata, items);
-	return 0;
-}
-
-static void write_key(struct text *text, const struct parsed *parsed, enum key key)
-{
-	static const struct event_visitor visitor = {
-		.number = put_number,
-		.flag = put_flag,
-		.text = put_text,
-		.time = put_time,
-		.bytes = put_bytes,
-		.list = put_list,
-		.object = put_list,
-	};
-
-	if (key == KEY_TYPE)
-		text_name(text, parsed->type);
-	else if (key == KEY_ID)
-		text_name(text, parsed->id);
-	else if (key == KEY_PARENT_ID)
-		text_name(text, parsed->parent_id);
-	else if (key == KEY_STARTER_ID)
-		text_name(text, parsed->starter_id);
-	else if (key == KEY_TTY)
-		text_name(text, parsed->tty);
-	else if (key == KEY_SOURCE)
-		text_name(text, parsed->source);
-	else if (parsed_has(parsed, key) && parsed->event.type != EVENT_TYPE_MAX)
-		event_visit(&parsed->event, KEY_BIT(key), &visitor, text);
-}
-
 static int add_column(struct view_line *view, struct bytes name, const char **ret_reason)
 {
-	static char reason[96];
 	enum key key;
 
 	for (size_t i = 0; view->count < COLUMNS_MAX && i < sizeof(known) / sizeof(known[0]); i++) {
@@ -225,12 +138,11 @@ static int add_column(struct view_line *view, struct bytes name, const char **re
 		return 0;
 	}
 	if (view->count < COLUMNS_MAX && key_by_name(name, &key)) {
-		view->keys[view->count] = key;
-		view->columns[view->count++] = (struct column){ key_name(key), key_name(key), 12, 12, false, NULL };
+		view->columns[view->count++] =
+			(struct column){ key_name(key), key_name(key), 12, 12, false, NULL, key };
 		return 0;
 	}
-	snprintf(reason, sizeof(reason), "%s", view->count == COLUMNS_MAX ? "too many columns" : "no such column");
-	*ret_reason = reason;
+	*ret_reason = view->count == COLUMNS_MAX ? "too many columns" : "no such column";
 	return -EINVAL;
 }
 
@@ -269,7 +181,7 @@ struct view_line *view_line_free(struct view_line *view)
 {
 	if (!view)
 		return NULL;
-	free(view->buffer);
+	bytebuf_free(&view->buffer);
 	free(view);
 	return NULL;
 }
@@ -320,7 +232,7 @@ static void put_cell(const struct view_line *view, size_t i, struct text *text, 
 	else if (column->write)
 		column->write(view, text, parsed);
 	else
-		write_key(text, parsed, view->keys[i]);
+		key_text(text, parsed, column->key, column->name);
 }
 
 /* parsed NULL: the titles. */
@@ -341,11 +253,11 @@ static void put_cells(struct view_line *view, const struct parsed *parsed)
 		terminal_cell(terminal, cell, width, view->columns[i].right);
 		fputc(' ', terminal->out);
 	}
-	text_begin(&text, view->buffer, view->size);
+	text_begin(&text, view->buffer.data, view->buffer.capacity);
 	put_cell(view, last, &text, parsed);
 	if (!is_unlimited(terminal))
 		most = terminal->width > before ? terminal->width - before : 1;
-	terminal_put(terminal, view->buffer, most);
+	terminal_put(terminal, view->buffer.data, most);
 }
 
 /* For the last cell: as much as the line can show, or all. */
@@ -356,16 +268,8 @@ static int need_buffer(struct view_line *view, const struct parsed *parsed)
 			      : 5 * (parsed->process.image.args.size + parsed->process.image.exe.size +
 				     parsed->process.image.cwd.size + parsed->process.image.cgroup.size) +
 					CELL_SIZE;
-	char *buffer;
 
-	if (size <= view->size)
-		return 0;
-	buffer = realloc(view->buffer, size);
-	if (!buffer)
-		return -ENOMEM;
-	view->buffer = buffer;
-	view->size = size;
-	return 0;
+	return bytebuf_reserve(&view->buffer, size);
 }
 
 static enum color color_of(const struct parsed *parsed)

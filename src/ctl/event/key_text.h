@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The value of a key as text for people, for columns of tables and of CSV; nothing where there is none. */
+#ifndef EXECSNOOP_KEY_TEXT_H
+#define EXECSNOOP_KEY_TEXT_H
+
+#include "ctl/event/parsed.h"
+#include "util/quote.h"
+
+/* flag: what there is of a flag that is set. */
+void key_text(struct text *text, const struct parsed *parsed, enum key key, const char *flag);
+
+/* Columns that are no keys. */
+void user_text(struct text *text, const struct parsed *parsed, bool numeric);
+void parent_text(struct text *text, const struct parsed *parsed);
+
+#endif
