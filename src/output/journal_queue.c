@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "output/journal_queue.h"
 
-#define FIRST_LOOKS_MAX 64 /* entries that are searched for the first seq */
-
 void loss_add(struct loss *loss, const struct loss *more)
 {
 	if (loss->count == 0)
@@ -22,16 +20,12 @@ void journal_queue_set_last(struct journal_queue *q, uint64_t seq)
 		q->last_seq = seq;
 }
 
-/* The first loss there is if nothing more is sent; NULL: none, or the first few entries have no number. */
+/* The first loss with a number if nothing more is sent; NULL: none. */
 static const struct loss *first_loss(const struct journal_queue *q)
 {
-	const struct journal_entry *entry = STAILQ_FIRST(&q->entries);
-
 	if (q->refused.first_seq != 0)
 		return &q->refused;
-	for (unsigned i = 0; entry && entry->loss.first_seq == 0 && i < FIRST_LOOKS_MAX; i++)
-		entry = STAILQ_NEXT(entry, next);
-	return entry ? &entry->loss : NULL;
+	return q->numbered ? &q->numbered->loss : NULL;
 }
 
 void journal_queue_save(struct journal_queue *q)
@@ -46,13 +40,16 @@ void journal_queue_save(struct journal_queue *q)
 		first = q->held.first_seq;
 	q->checkpoint->waiting = waiting;
 	q->checkpoint->first_seq = waiting ? first : 0;
-	q->checkpoint->last_seq = waiting ? q->last_seq : 0;
+	/* All that waits may be entries without a number. */
+	q->checkpoint->last_seq = q->checkpoint->first_seq > 0 ? q->last_seq : 0;
 	q->checkpoint->previous_seq = loss ? loss->previous : q->previous;
 }
 
 void journal_queue_push(struct journal_queue *q, struct journal_entry *entry, bool is_new)
 {
 	STAILQ_INSERT_TAIL(&q->entries, entry, next);
+	if (!q->numbered && entry->loss.first_seq != 0)
+		q->numbered = entry;
 	if (entry->loss.first_seq != 0 && is_new) {
 		entry->loss.previous = q->previous;
 		q->previous = entry->loss.last_seq;
@@ -71,6 +68,10 @@ struct journal_entry *journal_queue_pop(struct journal_queue *q)
 {
 	struct journal_entry *entry = STAILQ_FIRST(&q->entries);
 
+	if (entry == q->numbered)
+		do
+			q->numbered = STAILQ_NEXT(q->numbered, next);
+		while (q->numbered && q->numbered->loss.first_seq == 0);
 	STAILQ_REMOVE_HEAD(&q->entries, next);
 	q->size -= entry->size;
 	if (!entry->is_exempt) {

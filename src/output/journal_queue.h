@@ -23,6 +23,7 @@ struct journal_held {
 
 struct journal_queue {
 	STAILQ_HEAD(journal_entries, journal_entry) entries;
+	struct journal_entry *numbered; /* the first of them with a number; NULL: none */
 	size_t limit;
 	size_t size, peak;		      /* bytes in the queue */
 	size_t charged;			      /* of them, those that count against the limit */

@@ -134,6 +134,60 @@ TEST(entries_queued_at_a_crash_are_reported_lost)
 	CHECK_INT(number(&sent[2], "EXECSNOOP_PID"), 2);
 }
 
+/* The daemon ends in a crash while journald is stopped; what the next one reports. */
+static const struct sent *lost_after_a_crash(struct journal *dead, const struct checkpoint_stream *checkpoint)
+{
+	const struct checkpoint_stream left = *checkpoint;
+	struct journal *journal;
+	size_t before;
+
+	CHECK(journal_free(dead, 0) == NULL);
+	set_gate(false);
+	pthread_mutex_lock(&lock);
+	while (n_inside > 0)
+		pthread_cond_wait(&changed, &lock);
+	before = n_sent;
+	pthread_mutex_unlock(&lock);
+	journal = journal_with(1 << 20, false, NULL);
+	journal_resume(journal, table, &left);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, before + 1);
+	CHECK_STR(field(&sent[before], "EXECSNOOP_TYPE"), "lost");
+	return &sent[before];
+}
+
+/* Entries of a snapshot have no number. */
+TEST(lost_after_a_crash_has_the_numbers_behind_a_snapshot)
+{
+	static struct checkpoint_stream checkpoint;
+	struct journal_config config = {
+		.queue = 1 << 20,
+		.args_limit = UINT64_MAX,
+		.keys = KEYS_ALL,
+		.snapshot = true,
+		.send = fake_send,
+		.checkpoint = &checkpoint,
+	};
+	const struct sent *lost;
+	struct journal *dead;
+	uint64_t last;
+
+	CHECK_INT(proctable_new(&table, 1 << 20), 0);
+	for (uint32_t pid = 1; pid <= 500; pid++)
+		add(pid, 0);
+	set_gate(true);
+	CHECK_INT(journal_new(&dead, &config), 0);
+	CHECK_INT(journal_join(dead, table), 0);
+	wait_until_inside();
+	write_started(dead, 3);
+	last = checkpoint.last_seq;
+	CHECK_INT(checkpoint.waiting, 3);
+	lost = lost_after_a_crash(dead, &checkpoint);
+	CHECK_INT(number(lost, "EXECSNOOP_COUNT"), 3);
+	CHECK_INT(number(lost, "EXECSNOOP_FIRST_SEQ"), last - 2);
+	CHECK_INT(number(lost, "EXECSNOOP_LAST_SEQ"), last);
+}
+
 TEST(snapshot_is_complete_with_a_small_queue)
 {
 	enum { COUNT = 500 };

@@ -200,6 +200,30 @@ TEST(held_errors_are_reported_lost_after_a_crash)
 	CHECK_INT(number(&sent[before], "EXECSNOOP_FIRST_SEQ"), first);
 }
 
+/* An entry without a number is refused, after one with a higher number than all that was written was held, and dropped.
+ */
+TEST(loss_without_a_number_gets_none_at_a_crash)
+{
+	const struct process process = curl();
+	struct journal *dead = folding(1 << 20);
+	struct event exited = event_of(EVENT_EXITED, &process);
+
+	write_error(dead, 7, 1);
+	end_search(dead, 7, true);
+	exited.seq = 0;
+	set_gate(true);
+	write_event(dead, &exited);
+	flush(dead);
+	wait_until_inside();
+	CHECK_INT(checkpoint.waiting, 1);
+	CHECK_INT(checkpoint.first_seq, 0);
+	CHECK_INT(checkpoint.last_seq, 0);
+	CHECK_INT(checkpoint.previous_seq, 0);
+	set_gate(false);
+	CHECK(journal_free(dead, 10000) == NULL);
+	CHECK_INT(n_sent, 1);
+}
+
 TEST(arguments_are_cut_between_two)
 {
 	static char args[3 * 2000];

@@ -461,6 +461,32 @@ TEST(loss_without_a_number_gets_none_at_a_crash)
 	CHECK_INT(checkpoint.last_seq, 0);
 }
 
+/* The end of a process that is known from a snapshot alone has no number. It waits while a second snapshot ends. */
+TEST(loss_without_a_number_gets_none_where_a_queue_is_dropped)
+{
+	static struct checkpoint_stream checkpoint;
+	const char *second;
+
+	make_fork(1, 1000, 2, 2000);
+	feed();
+	exec_of(2);
+	join(20000, true, NULL);
+	subscriber_set_checkpoint(subscriber, &checkpoint);
+	exec_of(3);
+	take_all();
+	CHECK_INT(subscriber_join(subscriber, true), 0);
+	exit_of(1);
+	CHECK_INT(checkpoint.waiting, 1);
+	size = 0;
+	subscriber_end_snapshot(subscriber);
+	take_all();
+	CHECK_INT(count_of("\"type\":\"lost\""), 2);
+	second = strstr(strstr(text, "\"type\":\"lost\"") + 1, "\"type\":\"lost\"");
+	CHECK(strstr(second, "\"count\":1,"));
+	CHECK_INT(count_of("first_seq"), 0);
+	CHECK(!strstr(second, "last_seq"));
+}
+
 TEST(snapshot_under_way_at_a_crash_starts_again)
 {
 	struct checkpoint_stream left = { .joined = true, .had_snapshot = true, .in_snapshot = true };
