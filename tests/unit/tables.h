@@ -45,43 +45,50 @@ static inline struct bytes many_args(size_t size, size_t each)
 	return (struct bytes){ data, size };
 }
 
-static inline struct proctable *table_new(size_t memory)
+/* Of the test; unlimited. */
+static struct proctable *table;
+
+static void begin(void)
 {
-	struct proctable *table = NULL;
-
-	CHECK_INT(proctable_new(&table, memory), 0);
-	return table;
+	CHECK_INT(proctable_new(&table, UNLIMITED), 0);
 }
+SETUP(begin)
 
-static inline struct entry *add(struct proctable *table, struct process p)
+static void end(void)
 {
-	struct entry *e = NULL;
-
-	CHECK_INT(proctable_add(table, &e, &p), 0);
-	return e;
+	table = proctable_free(table);
 }
+TEARDOWN(end)
 
-static inline struct entry *fork_(struct proctable *table, struct process p)
-{
-	struct entry *e = NULL;
-
-	CHECK_INT(proctable_fork(table, &e, &p), 0);
-	return e;
-}
-
-static inline struct entry *exec(struct proctable *table, struct process p)
+static inline struct entry *add(struct proctable *to, struct process p)
 {
 	struct entry *e = NULL;
 
-	CHECK_INT(proctable_exec(table, &e, &p), 0);
+	CHECK_INT(proctable_add(to, &e, &p), 0);
 	return e;
 }
 
-static inline struct proctable_cursor *cursor_new(struct proctable *table)
+static inline struct entry *fork_(struct proctable *to, struct process p)
+{
+	struct entry *e = NULL;
+
+	CHECK_INT(proctable_fork(to, &e, &p), 0);
+	return e;
+}
+
+static inline struct entry *exec(struct proctable *to, struct process p)
+{
+	struct entry *e = NULL;
+
+	CHECK_INT(proctable_exec(to, &e, &p), 0);
+	return e;
+}
+
+static inline struct proctable_cursor *cursor_new(struct proctable *of)
 {
 	struct proctable_cursor *cursor = NULL;
 
-	CHECK_INT(proctable_cursor_new(&cursor, table), 0);
+	CHECK_INT(proctable_cursor_new(&cursor, of), 0);
 	return cursor;
 }
 

@@ -5,36 +5,36 @@
 
 #define STREAMS 64
 
-/* Takes all that the share has; returns how much that was. */
-static int64_t take_all(struct budget_share *share)
-{
-	int64_t left = budget_left(share);
+static struct budget budget;
+static struct budget_share share, other, shares[STREAMS];
 
-	budget_spend(share, left, 0);
+/* Takes all that the share has; returns how much that was. */
+static int64_t take_all(struct budget_share *from)
+{
+	int64_t left = budget_left(from);
+
+	budget_spend(from, left, 0);
 	return left;
 }
 
 /* Connections that come and go in each turn. */
-static int64_t take_with_new_shares(struct budget *budget, unsigned count)
+static int64_t take_with_new_shares(unsigned count)
 {
-	struct budget_share shares[STREAMS] = {};
+	struct budget_share fresh[STREAMS] = {};
 	int64_t taken = 0;
 
 	CHECK(count <= STREAMS);
 	for (unsigned i = 0; i < count; i++)
-		budget_join(&shares[i], budget, 1000);
+		budget_join(&fresh[i], &budget, 1000);
 	for (unsigned i = 0; i < count; i++)
-		taken += take_all(&shares[i]);
+		taken += take_all(&fresh[i]);
 	for (unsigned i = 0; i < count; i++)
-		budget_leave(&shares[i]);
+		budget_leave(&fresh[i]);
 	return taken;
 }
 
 TEST(one_stream_has_the_whole_budget)
 {
-	struct budget budget = {};
-	struct budget_share share = {};
-
 	budget_join(&share, &budget, 0);
 	CHECK_INT(take_all(&share), BUDGET_TURN_STEPS);
 	CHECK_INT(take_all(&share), 0);
@@ -47,8 +47,6 @@ TEST(one_stream_has_the_whole_budget)
 
 TEST(all_streams_share_one_budget)
 {
-	struct budget budget = {};
-	struct budget_share shares[STREAMS] = {};
 	int64_t taken = 0;
 
 	for (unsigned i = 0; i < STREAMS; i++)
@@ -67,12 +65,9 @@ TEST(all_streams_share_one_budget)
 
 TEST(new_connections_give_a_user_no_larger_share)
 {
-	struct budget budget = {};
-	struct budget_share other = {};
-
 	budget_join(&other, &budget, 0);
 	for (int turn = 0; turn < 1000; turn++) {
-		CHECK(take_with_new_shares(&budget, STREAMS) <= BUDGET_TURN_STEPS / 2);
+		CHECK(take_with_new_shares(STREAMS) <= BUDGET_TURN_STEPS / 2);
 		/* And the other user loses nothing by them. */
 		CHECK(take_all(&other) >= BUDGET_TURN_STEPS / 2);
 		budget_turn(&budget, false);
@@ -81,9 +76,6 @@ TEST(new_connections_give_a_user_no_larger_share)
 
 TEST(new_filter_gives_no_second_share)
 {
-	struct budget budget = {};
-	struct budget_share share = {};
-
 	budget_join(&share, &budget, 0);
 	budget_turn(&budget, false);
 	CHECK(take_all(&share) > 0);
@@ -96,9 +88,6 @@ TEST(new_filter_gives_no_second_share)
 
 TEST(share_grows_when_others_leave)
 {
-	struct budget budget = {};
-	struct budget_share shares[3] = {};
-
 	budget_join(&shares[0], &budget, 1);
 	budget_join(&shares[1], &budget, 1);
 	budget_join(&shares[2], &budget, 2);
@@ -115,8 +104,6 @@ TEST(share_grows_when_others_leave)
 
 TEST(free_steps_of_a_turn_are_bounded_and_divided_among_users)
 {
-	struct budget budget = {};
-	struct budget_share shares[STREAMS] = {}, other = {};
 	int64_t all = 0, others = 0, steps;
 
 	for (unsigned i = 0; i < STREAMS; i++)
@@ -142,8 +129,6 @@ TEST(free_steps_of_a_turn_are_bounded_and_divided_among_users)
 
 TEST(filters_get_less_while_records_wait)
 {
-	struct budget budget = {};
-	struct budget_share share = {};
 	unsigned events = 0;
 
 	budget_join(&share, &budget, 0);
@@ -162,8 +147,6 @@ TEST(filters_get_less_while_records_wait)
 
 TEST(time_is_charged_where_it_exceeds_the_steps)
 {
-	struct budget budget = {};
-	struct budget_share share = {};
 	int64_t left;
 
 	budget_join(&share, &budget, 0);
@@ -177,9 +160,6 @@ TEST(time_is_charged_where_it_exceeds_the_steps)
 
 TEST(cost_of_an_event_is_bounded_for_all_filters)
 {
-	struct budget budget = {};
-	struct budget_share shares[STREAMS] = {};
-
 	for (unsigned i = 0; i < STREAMS; i++) {
 		budget_join(&shares[i], &budget, i);
 		CHECK(budget.free_steps > 0 && budget.free_steps <= BUDGET_FREE_STEPS);

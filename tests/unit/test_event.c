@@ -84,21 +84,24 @@ static const struct event_visitor visitor = {
 };
 
 static struct seen seen;
+static struct process p;
+static struct event event;
 
-static const char *visit(const struct event *event, key_set keys)
+static const char *visit(key_set keys)
 {
 	seen = (struct seen){ 0 };
-	CHECK_INT(event_visit(event, keys, &visitor, &seen), 0);
+	CHECK_INT(event_visit(&event, keys, &visitor, &seen), 0);
 	return seen.text;
 }
 
-/* The line of a key in what was seen last; "" if there is none. */
-static const char *line_of(enum key key)
+/* The line of a key in a visit; "" if there is none. */
+static const char *line_in(key_set keys, enum key key)
 {
 	static char line[1024];
 	char *save = NULL, copy[sizeof(seen.text)];
 	size_t size = strlen(key_name(key));
 
+	visit(keys);
 	memcpy(copy, seen.text, sizeof(copy));
 	for (char *l = strtok_r(copy, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
 		const char *name = strchr(l, ' ') + 1;
@@ -109,6 +112,11 @@ static const char *line_of(enum key key)
 		}
 	}
 	return "";
+}
+
+static const char *line_of(enum key key)
+{
+	return line_in(KEYS_ALL, key);
 }
 
 #define NS UINT64_C(1000000000)
@@ -173,6 +181,13 @@ static struct process whole_process(void)
 	};
 }
 
+static void begin(void)
+{
+	p = whole_process();
+	event = (struct event){ .type = EVENT_STARTED, .process = &p };
+}
+SETUP(begin)
+
 #define WHO                                                                                               \
 	"text id=00000000000000b0-22022-abc\n"                                                            \
 	"text parent_id=00000000000000b0-15785-123\n"                                                     \
@@ -193,14 +208,14 @@ static struct process whole_process(void)
 TEST(cut_ends_between_two_arguments)
 {
 	const char args[] = "ls\0-l\0\0file";
-	struct process process = {
-		.tgid = 7,
-		.image = { .args = { args, sizeof(args) }, .argc = 4, .args_size = sizeof(args) },
-	};
-	const struct event event = { .type = EVENT_STARTED, .seq = 3, .process = &process };
 	const size_t sizes[] = { 0, 0, 0, 3, 3, 3, 6, 7, 7, 7, 7, 7 }; /* by limit */
 	struct event_cut cut;
 
+	p = (struct process){
+		.tgid = 7,
+		.image = { .args = { args, sizeof(args) }, .argc = 4, .args_size = sizeof(args) },
+	};
+	event.seq = 3;
 	CHECK(event_cut_args(&event, KEYS_ALL, 0, &cut) == &event);
 	CHECK(event_cut_args(&event, KEYS_ALL, sizeof(args), &cut) == &event);
 	for (size_t limit = 1; limit < sizeof(sizes) / sizeof(sizes[0]); limit++) {
@@ -213,14 +228,13 @@ TEST(cut_ends_between_two_arguments)
 		CHECK_INT(image->argc, 4);
 		CHECK_INT(image->args_size, sizeof(args));
 	}
-	CHECK_INT(process.image.args.size, sizeof(args));
-	CHECK(!process.image.args_truncated);
+	CHECK_INT(p.image.args.size, sizeof(args));
+	CHECK(!p.image.args_truncated);
 }
 
 TEST(started_has_its_keys_in_the_order_of_the_manual)
 {
-	struct process p = whole_process();
-	struct event event = {
+	event = (struct event){
 		.type = EVENT_STARTED,
 		.seq = UINT64_MAX,
 		.time = NS + 1,
@@ -228,15 +242,13 @@ TEST(started_has_its_keys_in_the_order_of_the_manual)
 		.process = &p,
 		.error = 13,
 	};
-
-	CHECK_STR(visit(&event, KEYS_ALL), "text type=started\nnumber seq=18446744073709551615\n"
-					   "time time=1970-01-01T00:00:01.000000001Z\n" WHO WHAT);
+	CHECK_STR(visit(KEYS_ALL), "text type=started\nnumber seq=18446744073709551615\n"
+				   "time time=1970-01-01T00:00:01.000000001Z\n" WHO WHAT);
 }
 
 TEST(exited_has_all_its_keys)
 {
-	struct process p = whole_process();
-	struct event event = {
+	event = (struct event){
 		.type = EVENT_EXITED, .seq = 2, .time = 3 * NS, .boot = 0xb0, .process = &p, .source = SOURCE_RESYNC,
 		.end = {
 			.running_ns = 123 * NS + 109448135, .status_known = true, .status = 139,
@@ -245,44 +257,38 @@ TEST(exited_has_all_its_keys)
 			.read_bytes = UINT64_MAX, .write_bytes = 5,
 		},
 	};
-
-	static const char wanted[] = "text type=exited\nnumber seq=2\n"
-				     "time time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO WHAT
-				     "time end_time=2017-11-03T15:19:00.000000000Z\n"
-				     "number running_time_ns=123109448135\n"
-				     "text result=core-dump\ntext exit_signal=SIGSEGV\ntruth core_dumped=\n"
-				     "number cpu_user_ns=1\nnumber cpu_system_ns=0\nnumber max_rss_bytes=3\n"
-				     "number read_bytes=18446744073709551615\nnumber write_bytes=5\n";
-
-	CHECK_STR(visit(&event, KEYS_ALL), wanted);
+	CHECK_STR(visit(KEYS_ALL), "text type=exited\nnumber seq=2\n"
+				   "time time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO WHAT
+				   "time end_time=2017-11-03T15:19:00.000000000Z\n"
+				   "number running_time_ns=123109448135\n"
+				   "text result=core-dump\ntext exit_signal=SIGSEGV\ntruth core_dumped=\n"
+				   "number cpu_user_ns=1\nnumber cpu_system_ns=0\nnumber max_rss_bytes=3\n"
+				   "number read_bytes=18446744073709551615\nnumber write_bytes=5\n");
 }
 
 TEST(unknown_values_are_left_out)
 {
-	struct process p = { .tgid = 2, .start = 1, .loginuid = PROCESS_UNSET, .session_id = PROCESS_UNSET };
-	struct event event = { .type = EVENT_STARTED, .process = &p };
 	static const char who[] = "text id=0000000000000000-2-1\ntime start_time=1970-01-01T00:00:00.000000000Z\n"
 				  "number ppid=0\nnumber pid=2\nnumber uid=0\nnumber gid=0\n";
 	char expected[1024];
 
+	p = (struct process){ .tgid = 2, .start = 1, .loginuid = PROCESS_UNSET, .session_id = PROCESS_UNSET };
 	snprintf(expected, sizeof(expected), "text type=started\ntime time=1970-01-01T00:00:00.000000000Z\n%s", who);
-	CHECK_STR(visit(&event, KEYS_ALL), expected);
+	CHECK_STR(visit(KEYS_ALL), expected);
 	event.type = EVENT_EXITED;
 	snprintf(expected, sizeof(expected),
 		 "text type=exited\ntime time=1970-01-01T00:00:00.000000000Z\n%s"
 		 "time end_time=1970-01-01T00:00:00.000000000Z\nnumber running_time_ns=0\n",
 		 who);
-	CHECK_STR(visit(&event, KEYS_ALL), expected);
+	CHECK_STR(visit(KEYS_ALL), expected);
 }
 
 TEST(known_zeros_are_present)
 {
-	struct process p = {
+	p = (struct process){
 		.ids_known = true, .image.args = BYTES(""), .image.args_truncated = true, .comm = BYTES("")
 	};
-	struct event event = { .type = EVENT_EXITED, .process = &p, .end.status_known = true, .end.io_known = true };
-
-	visit(&event, KEYS_ALL);
+	event = (struct event){ .type = EVENT_EXITED, .process = &p, .end.status_known = true, .end.io_known = true };
 	CHECK_STR(line_of(KEY_COMM), "bytes comm=");
 	CHECK_STR(line_of(KEY_ARGS), "list args=");
 	CHECK_STR(line_of(KEY_EUID), "number euid=0");
@@ -299,10 +305,8 @@ TEST(known_zeros_are_present)
 
 TEST(empty_lists_but_args_are_left_out)
 {
-	struct process p = { .ancestors = BYTES(""), .image.env = BYTES("") };
-	struct event event = { .type = EVENT_FORKED, .process = &p };
-
-	visit(&event, KEYS_ALL);
+	p = (struct process){ .ancestors = BYTES(""), .image.env = BYTES("") };
+	event = (struct event){ .type = EVENT_FORKED, .process = &p };
 	CHECK_STR(line_of(KEY_TYPE), "text type=forked");
 	CHECK_STR(line_of(KEY_ANCESTORS), "");
 	CHECK_STR(line_of(KEY_ENV), "");
@@ -311,17 +315,12 @@ TEST(empty_lists_but_args_are_left_out)
 
 TEST(argc_only_where_arguments_are_missing)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_STARTED, .process = &p };
-
 	p.image.args_truncated = false;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ARGC), "");
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
 	/* Some are missing; how many is unknown. */
 	p.image.args_truncated = true;
 	p.image.args_size = 0;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ARGS_TRUNCATED), "truth args_truncated=");
 	CHECK_STR(line_of(KEY_ARGC), "");
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
@@ -329,59 +328,40 @@ TEST(argc_only_where_arguments_are_missing)
 
 TEST(incomplete_keys_are_named)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_STARTED, .process = &p };
-
 	CHECK_INT(p.image.incomplete, 0);
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_INCOMPLETE), "");
 	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_CWD) | INCOMPLETE_BIT(INCOMPLETE_EXE);
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|cwd|");
 	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_MAX) - 1;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_INCOMPLETE), "list incomplete=exe|filename|env|cwd|cgroup|ancestors|exe_dev|args|");
 }
 
 TEST(parent_id_needs_both_parts)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_STARTED, .process = &p };
-
 	p.parent_start = 0;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_PARENT_ID), "");
 	CHECK_STR(line_of(KEY_PPID), "number ppid=15785");
 	p.parent_start = 5;
 	p.ppid = 0;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_PARENT_ID), "");
 	CHECK_STR(line_of(KEY_PPID), "number ppid=0");
 }
 
 TEST(exe_dev_only_with_its_inode)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_STARTED, .process = &p };
-
 	p.image.exe_inode = 0;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_EXE_INODE), "");
 	CHECK_STR(line_of(KEY_EXE_DEV), "");
 	p.image.exe_inode = 1;
 	p.image.exe_dev_major = p.image.exe_dev_minor = 0;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_EXE_DEV), "text exe_dev=0:0");
 }
 
 TEST(snapshot_lines_have_no_seq)
 {
-	struct process p = whole_process();
-	struct event event = {
+	event = (struct event){
 		.type = EVENT_STARTED, .seq = 5, .snapshot = true, .process = &p, .source = SOURCE_PROC
 	};
-
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_SEQ), "");
 	CHECK_STR(line_of(KEY_SNAPSHOT), "truth snapshot=");
 	CHECK_STR(line_of(KEY_SOURCE), "text source=proc");
@@ -390,20 +370,16 @@ TEST(snapshot_lines_have_no_seq)
 /* The process was found in /proc, its end is seen by a probe. */
 TEST(source_is_that_of_the_event)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .process = &p };
-
+	event.type = EVENT_EXITED;
 	p.source = SOURCE_PROC;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_SOURCE), "");
 }
 
 static const char *status_line(uint32_t status, enum key key)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .process = &p, .end = { .status_known = true, .status = status } };
-
-	visit(&event, KEYS_ALL);
+	event.type = EVENT_EXITED;
+	event.end.status_known = true;
+	event.end.status = status;
 	return line_of(key);
 }
 
@@ -432,11 +408,9 @@ TEST(result_follows_from_the_status)
 
 TEST(event_without_a_status_has_no_result)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .process = &p };
 	enum result result;
 
-	visit(&event, KEYS_ALL);
+	event.type = EVENT_EXITED;
 	CHECK_STR(line_of(KEY_RESULT), "");
 	CHECK_INT(event_result(&event), RESULT_UNKNOWN);
 	event = (struct event){ .type = EVENT_STARTED, .process = &p, .end.status_known = true };
@@ -448,78 +422,64 @@ TEST(event_without_a_status_has_no_result)
 
 TEST(end_time_is_start_time_plus_running_time)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .time = 1, .process = &p, .end.running_ns = 109448135 };
-
-	visit(&event, KEYS_ALL);
+	event = (struct event){ .type = EVENT_EXITED, .time = 1, .process = &p, .end.running_ns = 109448135 };
 	CHECK_STR(line_of(KEY_END_TIME), "time end_time=2017-11-03T15:16:57.000000000Z");
 	CHECK_STR(line_of(KEY_RUNNING_TIME_NS), "number running_time_ns=109448135");
 }
 
 TEST(error_has_its_number_and_name)
 {
-	struct process p = whole_process();
-	struct event event = {
+	event = (struct event){
 		.type = EVENT_ERROR, .seq = 1, .process = &p, .error = EACCES, .end.status_known = true
 	};
-
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ERROR_CODE), "number error_code=-13");
 	CHECK_STR(line_of(KEY_ERROR), "text error=EACCES");
 	CHECK_STR(line_of(KEY_RUNNING_TIME_NS), "");
 	CHECK_STR(line_of(KEY_EXIT_CODE), "");
 	event.error = 513;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_ERROR_CODE), "number error_code=-513");
 	CHECK_STR(line_of(KEY_ERROR), "");
 }
 
 TEST(lost_has_all_keys_whatever_was_chosen)
 {
-	struct event event = {
+	event = (struct event){
 		.type = EVENT_LOST,
 		.seq = 9,
 		.time = NS,
 		.lost = { .where = LOST_KERNEL, .count = 4, .first_seq = 1 },
 	};
-
-	CHECK_STR(visit(&event, 0), "text type=lost\nnumber seq=9\ntime time=1970-01-01T00:00:01.000000000Z\n"
-				    "number count=4\ntext where=kernel\n");
+	CHECK_STR(visit(0), "text type=lost\nnumber seq=9\ntime time=1970-01-01T00:00:01.000000000Z\n"
+			    "number count=4\ntext where=kernel\n");
 	event.seq = 0;
 	event.lost.where = LOST_SUBSCRIBER;
 	event.lost.last_seq = UINT64_MAX;
-	CHECK_STR(visit(&event, KEY_BIT(KEY_PID)),
+	CHECK_STR(visit(KEY_BIT(KEY_PID)),
 		  "text type=lost\ntime time=1970-01-01T00:00:01.000000000Z\nnumber count=4\ntext where=subscriber\n"
 		  "number first_seq=1\nnumber last_seq=18446744073709551615\n");
 	event.lost.where = LOST_JOURNAL;
-	visit(&event, KEYS_ALL);
 	CHECK_STR(line_of(KEY_WHERE), "text where=journal");
 }
 
 TEST(live_has_type_and_time)
 {
-	struct event event = { .type = EVENT_LIVE, .seq = 7, .time = NS, .snapshot = true, .source = SOURCE_PROC };
-
-	CHECK_STR(visit(&event, KEYS_ALL), "text type=live\ntime time=1970-01-01T00:00:01.000000000Z\n");
-	CHECK_STR(visit(&event, KEYS_BASIC), "text type=live\n");
+	event = (struct event){ .type = EVENT_LIVE, .seq = 7, .time = NS, .snapshot = true, .source = SOURCE_PROC };
+	CHECK_STR(visit(KEYS_ALL), "text type=live\ntime time=1970-01-01T00:00:01.000000000Z\n");
+	CHECK_STR(visit(KEYS_BASIC), "text type=live\n");
 }
 
 TEST(chosen_keys_and_type_are_present)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
-
-	CHECK_STR(visit(&event, 0), "text type=exited\n");
+	event = (struct event){ .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
+	CHECK_STR(visit(0), "text type=exited\n");
 	for (unsigned i = 1; i < KEY_MAX; i++) {
 		enum key key = (enum key)i;
 		const char *all;
 
-		visit(&event, KEYS_ALL);
 		all = strdup(line_of(key));
 		CHECK(all);
-		visit(&event, KEY_BIT(key));
-		CHECK_STR(line_of(KEY_TYPE), "text type=exited");
-		CHECK_STR(line_of(key), all);
+		CHECK_STR(line_in(KEY_BIT(key), KEY_TYPE), "text type=exited");
+		CHECK_STR(line_in(KEY_BIT(key), key), all);
 		CHECK_INT(seen.calls, *all ? 2 : 1);
 		free((char *)all);
 	}
@@ -527,10 +487,8 @@ TEST(chosen_keys_and_type_are_present)
 
 TEST(basic_keys_are_those_of_the_original_tool)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
-
-	CHECK_STR(visit(&event, KEYS_BASIC),
+	event = (struct event){ .type = EVENT_EXITED, .seq = 1, .process = &p, .end.status_known = true };
+	CHECK_STR(visit(KEYS_BASIC),
 		  "text type=exited\ntime start_time=2017-11-03T15:16:56.890551865Z\nnumber ppid=15785\n"
 		  "bytes parent_comm=bash\nnumber pid=22022\nnumber uid=1000\nnumber gid=1001\nbytes comm=curl\n"
 		  "bytes exe=/usr/bin/curl\nlist args=curl|-O|\ntime end_time=2017-11-03T15:16:56.890551865Z\n"
@@ -545,7 +503,6 @@ TEST(basic_keys_are_those_of_the_original_tool)
 
 TEST(keys_on_request_are_in_no_preset)
 {
-	struct process p = whole_process();
 	struct extras extras = {
 		.made = KEYS_EVERY,
 		.host = BYTES("h"),
@@ -556,27 +513,25 @@ TEST(keys_on_request_are_in_no_preset)
 		.parent_args = BYTES("p\0-x\0"),
 		.parent_args_truncated = true,
 	};
-	struct event event = { .type = EVENT_STARTED, .boot = 0xb0, .process = &p, .extras = &extras };
 	const key_set presets[] = { KEYS_ALL, KEYS_BASIC, KEYS_HISTORY };
 
+	event = (struct event){ .type = EVENT_STARTED, .boot = 0xb0, .process = &p, .extras = &extras };
 	for (size_t i = 0; i < 3; i++) {
 		CHECK(!(presets[i] & KEYS_ON_REQUEST));
-		CHECK(!strstr(visit(&event, presets[i]), "host"));
+		CHECK(!strstr(visit(presets[i]), "host"));
 	}
-	CHECK_STR(visit(&event, KEYS_EVERY),
-		  "text type=started\ntime time=1970-01-01T00:00:00.000000000Z\n" WHO WHAT EXTRAS);
-	CHECK_STR(visit(&event, KEY_BIT(KEY_USER) | KEY_BIT(KEY_PARENT_EXE)),
+	CHECK_STR(visit(KEYS_EVERY), "text type=started\ntime time=1970-01-01T00:00:00.000000000Z\n" WHO WHAT EXTRAS);
+	CHECK_STR(visit(KEY_BIT(KEY_USER) | KEY_BIT(KEY_PARENT_EXE)),
 		  "text type=started\nbytes user=u\nbytes parent_exe=/p\n");
 	/* A loss has them if they are asked for. */
 	event = (struct event){ .type = EVENT_LOST, .extras = &extras, .lost = { LOST_KERNEL, 1, 0, 0 } };
-	CHECK(!strstr(visit(&event, KEYS_BASIC), "host"));
-	CHECK_STR(visit(&event, KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER)),
+	CHECK(!strstr(visit(KEYS_BASIC), "host"));
+	CHECK_STR(visit(KEY_BIT(KEY_HOST) | KEY_BIT(KEY_USER)),
 		  "text type=lost\ntime time=1970-01-01T00:00:00.000000000Z\nbytes host=h\nnumber count=1\n"
 		  "text where=kernel\n");
 	/* A program that knows of none of them. */
 	event = (struct event){ .type = EVENT_STARTED, .process = &p };
-	visit(&event, KEYS_EVERY);
-	CHECK_STR(line_of(KEY_HOST), "");
+	CHECK_STR(line_in(KEYS_EVERY, KEY_HOST), "");
 }
 
 TEST(presets_are_found_by_name)
@@ -595,31 +550,27 @@ TEST(presets_are_found_by_name)
 
 TEST(history_has_the_time_of_all_but_ends)
 {
-	struct process p = whole_process();
-	struct event event = { .process = &p, .time = NS };
+	static const char time[] = "time time=1970-01-01T00:00:01.000000000Z";
 
+	event = (struct event){ .process = &p, .time = NS };
 	CHECK(!(KEYS_HISTORY & (KEY_BIT(KEY_END_TIME) | KEY_BIT(KEY_TIME))));
 	for (enum event_type type = 0; type < EVENT_LOST; type++) {
 		event.type = type;
-		visit(&event, KEYS_HISTORY);
-		CHECK_STR(line_of(KEY_TIME), type == EVENT_EXITED ? "" : "time time=1970-01-01T00:00:01.000000000Z");
-		CHECK_STR(line_of(KEY_END_TIME), "");
+		CHECK_STR(line_in(KEYS_HISTORY, KEY_TIME), type == EVENT_EXITED ? "" : time);
+		CHECK_STR(line_in(KEYS_HISTORY, KEY_END_TIME), "");
 		/* It is there where it is named. */
-		visit(&event, KEYS_HISTORY | KEY_BIT(KEY_TIME));
-		CHECK_STR(line_of(KEY_TIME), "time time=1970-01-01T00:00:01.000000000Z");
+		CHECK_STR(line_in(KEYS_HISTORY | KEY_BIT(KEY_TIME), KEY_TIME), time);
 	}
 	event = (struct event){ .type = EVENT_LOST, .time = NS };
-	visit(&event, KEYS_HISTORY);
-	CHECK_STR(line_of(KEY_TIME), "time time=1970-01-01T00:00:01.000000000Z");
+	CHECK_STR(line_in(KEYS_HISTORY, KEY_TIME), time);
 }
 
 TEST(visitor_can_end_the_walk)
 {
-	struct process p = whole_process();
-	struct event event = { .type = EVENT_EXITED, .seq = 1, .process = &p, .end = { .status_known = true } };
 	unsigned all;
 
-	visit(&event, KEYS_ALL);
+	event = (struct event){ .type = EVENT_EXITED, .seq = 1, .process = &p, .end = { .status_known = true } };
+	visit(KEYS_ALL);
 	all = seen.calls;
 	for (unsigned i = 1; i <= all; i++) {
 		seen = (struct seen){ .stop_after = i };

@@ -10,10 +10,23 @@
 #include "tap.h"
 #include "util/quote.h"
 
+static struct event_parser *parser;
 static struct parsed parsed;
 static const char *reason;
 
-static int parse(struct event_parser *parser, const char *line)
+static void begin(void)
+{
+	CHECK_INT(event_parser_new(&parser), 0);
+}
+SETUP(begin)
+
+static void end(void)
+{
+	parser = event_parser_free(parser);
+}
+TEARDOWN(end)
+
+static int parse(const char *line)
 {
 	reason = NULL;
 	return event_parser_line(parser, bytes_of(line), &parsed, &reason);
@@ -26,12 +39,8 @@ static void check_text(struct bytes value, const char *expected)
 
 TEST(line_of_every_kind_of_value_is_read)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
-
-	CHECK_INT(event_parser_new(&parser), 0);
 	CHECK_INT(
-		parse(parser,
-		      "{\"type\":\"exited\",\"seq\":18446744073709551615,\"time\":\"2026-11-29T10:02:11.500000001Z\","
+		parse("{\"type\":\"exited\",\"seq\":18446744073709551615,\"time\":\"2026-11-29T10:02:11.500000001Z\","
 		      "\"id\":\"a-1-2\",\"pid\":4294967295,\"args\":[\"a\\n\",\"\",\"\\u00e9\"],\"kernel_thread\":true,\"caps\":\"000001ff\","
 		      "\"exe_dev\":\"254:1\",\"env\":{\"A\":\"b\",\"C\":\"\"},\"exit_signal\":\"SIGSEGV\",\"core_dumped\":true,"
 		      "\"running_time_ns\":5,\"tty\":\"pts/3\"}"),
@@ -55,26 +64,19 @@ TEST(line_of_every_kind_of_value_is_read)
 
 TEST(result_is_read_without_its_status)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
-
-	CHECK_INT(event_parser_new(&parser), 0);
-	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"core-dump\"}"), 0);
+	CHECK_INT(parse("{\"type\":\"exited\",\"result\":\"core-dump\"}"), 0);
 	CHECK_INT(event_result(&parsed.event), RESULT_CORE_DUMP);
 	CHECK(parsed_failed(&parsed));
-	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"success\",\"exit_code\":0}"), 0);
+	CHECK_INT(parse("{\"type\":\"exited\",\"result\":\"success\",\"exit_code\":0}"), 0);
 	CHECK_INT(event_result(&parsed.event), RESULT_SUCCESS);
 	CHECK(!parsed_failed(&parsed));
-	CHECK_INT(parse(parser, "{\"type\":\"exited\",\"result\":\"later\"}"), 0);
+	CHECK_INT(parse("{\"type\":\"exited\",\"result\":\"later\"}"), 0);
 	CHECK(!parsed_has(&parsed, KEY_RESULT) && !parsed_failed(&parsed));
 }
 
 TEST(live_identifies_its_stream)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
-
-	CHECK_INT(event_parser_new(&parser), 0);
-	CHECK_INT(parse(parser,
-			"{\"type\":\"live\",\"stream\":\"0a\",\"last_seq\":7,\"version\":\"0.1\",\"host\":\"box\","
+	CHECK_INT(parse("{\"type\":\"live\",\"stream\":\"0a\",\"last_seq\":7,\"version\":\"0.1\",\"host\":\"box\","
 			"\"machine_id\":\"m\",\"boot_id\":\"b\"}"),
 		  0);
 	CHECK_INT(parsed.event.type, EVENT_LIVE);
@@ -88,52 +90,42 @@ TEST(live_identifies_its_stream)
 
 TEST(time_of_an_end_is_derived)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	const char line[] = "{\"type\":\"%s\",\"start_time\":\"1970-01-01T00:00:02Z\",\"running_time_ns\":500000001%s}";
 	char text[200];
 
-	CHECK_INT(event_parser_new(&parser), 0);
 	snprintf(text, sizeof(text), line, "exited", "");
-	CHECK_INT(parse(parser, text), 0);
+	CHECK_INT(parse(text), 0);
 	CHECK_INT(parsed.event.time, 2500000001);
 	CHECK(parsed_has(&parsed, KEY_TIME));
 	snprintf(text, sizeof(text), line, "exited", ",\"time\":\"1970-01-01T00:00:07Z\"");
-	CHECK_INT(parse(parser, text), 0);
+	CHECK_INT(parse(text), 0);
 	CHECK_INT(parsed.event.time, 7000000000);
 	snprintf(text, sizeof(text), line, "started", "");
-	CHECK_INT(parse(parser, text), 0);
+	CHECK_INT(parse(text), 0);
 	CHECK(!parsed_has(&parsed, KEY_TIME));
 }
 
 TEST(raw_twin_gives_the_exact_bytes)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
-
-	CHECK_INT(event_parser_new(&parser), 0);
-	CHECK_INT(parse(parser,
-			"{\"type\":\"started\",\"comm\":\"\\ufffd\",\"comm_raw\":\"/w==\",\"args\":[\"x\",\"\\ufffd\"],"
+	CHECK_INT(parse("{\"type\":\"started\",\"comm\":\"\\ufffd\",\"comm_raw\":\"/w==\",\"args\":[\"x\",\"\\ufffd\"],"
 			"\"args_raw\":[\"eA==\",\"/wE=\",\"\"]}"),
 		  0);
 	CHECK(bytes_equal(parsed.process.comm, (struct bytes){ "\xff", 1 }));
 	CHECK(bytes_equal(parsed.process.image.args, (struct bytes){ "x\0\xff\1\0", 6 }));
 	/* What is no base64 changes nothing. */
-	CHECK_INT(parse(parser, "{\"type\":\"started\",\"comm\":\"a\",\"comm_raw\":\"?\"}"), 0);
+	CHECK_INT(parse("{\"type\":\"started\",\"comm\":\"a\",\"comm_raw\":\"?\"}"), 0);
 	check_text(parsed.process.comm, "a");
 }
 
 TEST(unknown_keys_types_and_values_are_passed_over)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
-
-	CHECK_INT(event_parser_new(&parser), 0);
 	CHECK_INT(
-		parse(parser,
-		      "{\"later\":{\"pid\":1,\"x\":[[{}],2]},\"type\":\"started\",\"pid\":\"7\",\"uid\":-1,\"gid\":1.5,"
+		parse("{\"later\":{\"pid\":1,\"x\":[[{}],2]},\"type\":\"started\",\"pid\":\"7\",\"uid\":-1,\"gid\":1.5,"
 		      "\"args\":{\"a\":1},\"env\":[1],\"comm\":[\"a\"],\"exit_code\":256,\"seq\":null,\"ppid\":18446744073709551616}"),
 		0);
 	CHECK_INT(parsed.event.type, EVENT_STARTED);
 	CHECK_INT(parsed.keys, (key_set)1 << KEY_TYPE);
-	CHECK_INT(parse(parser, "{\"type\":\"later\",\"x\":1}"), 0);
+	CHECK_INT(parse("{\"type\":\"later\",\"x\":1}"), 0);
 	CHECK_INT(parsed.event.type, EVENT_TYPE_MAX);
 	check_text(parsed.type, "later");
 }
@@ -158,21 +150,18 @@ TEST(line_that_is_no_event_has_a_reason)
 					   "\"a\"",
 					   "{\"type\":\"\xff\"}",
 					   "{\"type\":\"started\"}{\"type\":\"started\"}" };
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 
-	CHECK_INT(event_parser_new(&parser), 0);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		CHECK_INT(parse(parser, bad[i]), -EBADMSG);
+		CHECK_INT(parse(bad[i]), -EBADMSG);
 		CHECK(reason && *reason && !strchr(reason, '\n'));
 		/* And the next line is not harmed. */
-		CHECK_INT(parse(parser, "{\"type\":\"live\"}"), 0);
+		CHECK_INT(parse("{\"type\":\"live\"}"), 0);
 	}
 }
 
 /* What the daemon writes comes back as it was: written again, it is the same line. */
 TEST(daemon_line_survives_reading_and_writing)
 {
-	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	_cleanup_(json_free_p) struct json *json = NULL;
 	struct process process = {
 		.tgid = 7,
@@ -249,7 +238,6 @@ TEST(daemon_line_survives_reading_and_writing)
 	event.end.running_ns = 1;
 	event.end.status_known = event.end.cpu_known = event.end.rss_known = event.end.io_known = true;
 	event.end.status = 3 << 8;
-	CHECK_INT(event_parser_new(&parser), 0);
 	CHECK_INT(json_new(&json), 0);
 	CHECK_INT(json_event(json, &line, &event, KEYS_EVERY), 0);
 	CHECK_INT(event_parser_line(parser, (struct bytes){ line->data, line->size - 1 }, &parsed, &reason), 0);

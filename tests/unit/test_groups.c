@@ -9,11 +9,15 @@
 static struct groups *groups;
 static struct event_parser *parser;
 
-static void begin(const struct groups_options *options)
+static void begin(void)
 {
-	CHECK_INT(groups_new(&groups, options), 0);
+	const struct groups_options by_exe = { .keys = { GROUP_EXE }, .key_count = 1, .max = 8 };
+
+	CHECK_INT(groups_new(&groups, &by_exe), 0);
 	CHECK_INT(event_parser_new(&parser), 0);
 }
+
+SETUP(begin)
 
 static void end(void)
 {
@@ -72,13 +76,10 @@ static const struct group *find(const char *name)
 	exit(1);
 }
 
-static const struct groups_options by_exe = { .keys = { GROUP_EXE }, .key_count = 1 };
-
 TEST(sums_of_a_group_are_those_of_its_ends)
 {
 	const struct sums *sums;
 
-	begin(&by_exe);
 	start("a", "/x");
 	start("b", "/x");
 	stop("a", "/x", 50, 40, 0);
@@ -98,7 +99,6 @@ TEST(sums_of_a_group_are_those_of_its_ends)
 
 TEST(exec_moves_a_process_to_its_new_group)
 {
-	begin(&by_exe);
 	start("a", "/bin/sh");
 	start("a", "/bin/ls");
 	CHECK_INT(find("/bin/sh")->running, 0);
@@ -111,7 +111,6 @@ TEST(exec_moves_a_process_to_its_new_group)
 
 TEST(process_that_was_there_is_running_but_not_started)
 {
-	begin(&by_exe);
 	add("{\"type\":\"started\",\"snapshot\":true,\"source\":\"proc\",\"id\":\"a\",\"exe\":\"/x\"}");
 	add("{\"type\":\"started\",\"source\":\"resync\",\"id\":\"b\",\"exe\":\"/x\"}");
 	CHECK_INT(find("/x")->sums.started, 1);
@@ -121,7 +120,6 @@ TEST(process_that_was_there_is_running_but_not_started)
 /* What dash and execvp(3) do for "convert" along /usr/local/bin:/usr/bin. */
 TEST(search_along_path_is_no_failure_if_the_program_is_found)
 {
-	begin(&by_exe);
 	fail("a", "/usr/local/bin/convert", 2);
 	fail("a", "/opt/bin/convert", 13);
 	start("a", "/usr/bin/convert");
@@ -133,7 +131,6 @@ TEST(search_along_path_is_no_failure_if_the_program_is_found)
 /* As an output with path_search = fold has them. */
 TEST(folded_searches_are_counted_by_their_tries)
 {
-	begin(&by_exe);
 	add("{\"type\":\"started\",\"id\":\"a\",\"exe\":\"/usr/bin/x\",\"path_tries\":5}");
 	add("{\"type\":\"error\",\"id\":\"a\",\"exe\":\"/bin/y\",\"error_code\":-2,\"path_tries\":3}");
 	CHECK_INT(groups_total(groups)->errors, 1);
@@ -143,7 +140,6 @@ TEST(folded_searches_are_counted_by_their_tries)
 
 TEST(search_that_finds_nothing_is_one_failure)
 {
-	begin(&by_exe);
 	fail("a", "/usr/local/bin/convert", 2);
 	fail("a", "/usr/bin/convert", 2);
 	fail("a", "/bin/convert", 2);
@@ -156,7 +152,6 @@ TEST(search_that_finds_nothing_is_one_failure)
 /* ENOEXEC and other names are no step of a search, and so is what another process does. */
 TEST(other_failures_are_no_search)
 {
-	begin(&by_exe);
 	fail("a", "/usr/bin/script", 8);
 	start("a", "/usr/bin/script");
 	fail("b", "/bin/one", 2);
@@ -168,13 +163,11 @@ TEST(other_failures_are_no_search)
 
 TEST(groups_beyond_the_limit_are_summed_up)
 {
-	const struct groups_options options = { .keys = { GROUP_EXE }, .key_count = 1, .max = 8 };
 	uint64_t started = 0, running = 0;
 	struct group *const *all;
 	char id[16], exe[16];
 	size_t count;
 
-	begin(&options);
 	for (int i = 0; i < 1000; i++) {
 		snprintf(id, sizeof(id), "p%d", i);
 		snprintf(exe, sizeof(exe), "/x%d", i);
@@ -205,7 +198,6 @@ TEST(reset_keeps_what_runs)
 {
 	size_t count;
 
-	begin(&by_exe);
 	start("a", "/stays");
 	start("b", "/goes");
 	stop("b", "/goes", 1, 1, 0);
@@ -226,7 +218,6 @@ TEST(many_processes_are_followed)
 {
 	char id[16];
 
-	begin(&by_exe);
 	for (int i = 0; i < 20000; i++) {
 		snprintf(id, sizeof(id), "%d", i);
 		start(id, "/x");

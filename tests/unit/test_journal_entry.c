@@ -9,10 +9,18 @@
 #include "tap.h"
 #include "util/cleanup.h"
 
+static struct process process;
+static struct event event;
+
+static void begin(void)
+{
+	process = curl();
+	event = event_of(EVENT_STARTED, &process);
+}
+SETUP(begin)
+
 TEST(entry_of_started_has_all_fields)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_STARTED, &process);
 	const struct sent *entry;
 
 	process.net_ns = 4026531833;
@@ -57,8 +65,6 @@ TEST(entry_of_started_has_all_fields)
 
 TEST(entry_has_keys_on_request)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_STARTED, &process);
 	struct extras extras = {
 		.made = KEYS_EVERY,
 		.host = BYTES("h"),
@@ -83,10 +89,9 @@ TEST(entry_has_keys_on_request)
 
 TEST(entry_of_exited_has_the_status)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_EXITED, &process);
 	const struct sent *entry;
 
+	event.type = EVENT_EXITED;
 	event.end.running_ns = 1234567890;
 	event.end.status_known = true;
 	event.end.status = 1 << 8;
@@ -114,10 +119,9 @@ TEST(entry_of_exited_has_the_status)
 
 TEST(entry_of_error_has_its_number_and_priority)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_ERROR, &process);
 	const struct sent *entry;
 
+	event.type = EVENT_ERROR;
 	event.error = EACCES;
 	process.image.exe = BYTES("/bin/x y");
 	entry = entry_of(&event);
@@ -134,7 +138,6 @@ TEST(entry_of_error_has_its_number_and_priority)
 
 TEST(entries_of_lost_and_forked_have_their_fields)
 {
-	struct process process = curl();
 	struct event forked = event_of(EVENT_FORKED, &process);
 	struct event lost = { .type = EVENT_LOST, .seq = 5, .lost = { .where = LOST_KERNEL, .count = 12 } };
 	const struct sent *entry = entry_of(&lost);
@@ -153,8 +156,6 @@ TEST(entries_of_lost_and_forked_have_their_fields)
 
 TEST(entry_has_the_chosen_keys)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_STARTED, &process);
 	struct journal *journal = joined(1 << 20);
 
 	journal_configure(journal, KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID), false, NULL);
@@ -168,8 +169,6 @@ TEST(entry_has_the_chosen_keys)
 
 TEST(entry_has_exact_bytes)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_STARTED, &process);
 	const struct sent *entry;
 
 	process.comm = BYTES("a\nb=\xff\x1b[m");
@@ -200,11 +199,10 @@ static size_t iovecs(const struct sent *entry)
 
 TEST(entry_stays_within_the_limits_of_journald)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_EXITED, &process);
 	const struct sent *entry;
 	size_t size;
 
+	event.type = EVENT_EXITED;
 	process.image.args = process.ancestors = process.image.env = many("**");
 	entry = entry_of(&event);
 	CHECK(entry->n < 1024 && iovecs(entry) <= 1024);
@@ -217,11 +215,10 @@ TEST(entry_stays_within_the_limits_of_journald)
 
 TEST(entry_with_newlines_stays_within_the_limits)
 {
-	struct process process = curl();
-	struct event event = event_of(EVENT_EXITED, &process);
 	const struct sent *entry;
 	struct bytes n = BYTES("\n");
 
+	event.type = EVENT_EXITED;
 	process.ids_known = process.image.args_truncated = process.kernel_thread = true;
 	process.image.exe_deleted = process.image.exe_memfd = process.image.secureexec = true;
 	process.loginuid = process.session_id = process.sid = process.pgid = process.tty_major = 4;

@@ -10,6 +10,7 @@
 #include "util/pool.h"
 
 static int fds[2];
+static struct line_queue *queue;
 
 static void begin(void)
 {
@@ -17,7 +18,15 @@ static void begin(void)
 
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	CHECK_INT(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	CHECK_INT(line_queue_new(&queue, 1 << 20), 0);
 }
+SETUP(begin)
+
+static void end(void)
+{
+	queue = line_queue_free(queue);
+}
+TEARDOWN(end)
 
 static struct line *line(size_t size, int fill)
 {
@@ -51,35 +60,31 @@ static size_t take(char *to, size_t room)
 TEST(lines_are_written_whole_and_in_order)
 {
 	static char got[1 << 20], wanted[1 << 20];
-	struct line_queue *b;
 	size_t n = 0, w = 0;
 	int r;
 
-	begin();
-	CHECK_INT(line_queue_new(&b, 1 << 20), 0);
 	for (int i = 0; i < 1000; i++) {
 		size_t size = (size_t)(i * 37 % 900 + 1);
 
-		CHECK_INT(push(b, size, 'a' + i % 26), 0);
+		CHECK_INT(push(queue, size, 'a' + i % 26), 0);
 		memset(wanted + w, 'a' + i % 26, size);
 		w += size;
 		wanted[w - 1] = '\n';
 	}
-	CHECK_INT(line_queue_size(b), w);
-	CHECK(line_queue_held(b) >= w && line_queue_peak(b) == line_queue_held(b));
-	while ((r = line_queue_write(b, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED) {
+	CHECK_INT(line_queue_size(queue), w);
+	CHECK(line_queue_held(queue) >= w && line_queue_peak(queue) == line_queue_held(queue));
+	while ((r = line_queue_write(queue, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED) {
 		size_t before = n;
 
 		n += take(got + n, sizeof(got) - n);
 		CHECK(n > before);
-		CHECK_INT(line_queue_size(b), w - n);
+		CHECK_INT(line_queue_size(queue), w - n);
 	}
 	CHECK_INT(r, 0);
 	n += take(got + n, sizeof(got) - n);
 	CHECK_INT(n, w);
 	CHECK(memcmp(got, wanted, w) == 0);
-	CHECK(line_queue_is_empty(b));
-	line_queue_free(b);
+	CHECK(line_queue_is_empty(queue));
 }
 
 /* What malloc(3) says is in use. */
@@ -152,50 +157,37 @@ TEST(line_is_shared_between_queues)
 
 TEST(one_turn_writes_a_bounded_amount)
 {
-	struct line_queue *b;
 	int size = 1 << 20;
 
-	begin();
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
 	for (int i = 0; i < 200; i++)
-		CHECK_INT(push(b, 100, 'a'), 0);
-	CHECK_INT(line_queue_write(b, fds[0], 1), LINE_QUEUE_E_MORE);
-	CHECK_INT(line_queue_size(b), 20000 - 6400); /* one writev */
-	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), 0);
-	line_queue_free(b);
+		CHECK_INT(push(queue, 100, 'a'), 0);
+	CHECK_INT(line_queue_write(queue, fds[0], 1), LINE_QUEUE_E_MORE);
+	CHECK_INT(line_queue_size(queue), 20000 - 6400); /* one writev */
+	CHECK_INT(line_queue_write(queue, fds[0], SIZE_MAX), 0);
 }
 
 TEST(closed_reader_is_an_error_without_sigpipe)
 {
-	struct line_queue *b;
-
-	begin();
 	close(fds[1]);
-	CHECK_INT(line_queue_new(&b, 1000), 0);
-	CHECK_INT(push(b, 10, 'a'), 0);
-	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), -EPIPE);
-	line_queue_free(b);
+	CHECK_INT(push(queue, 10, 'a'), 0);
+	CHECK_INT(line_queue_write(queue, fds[0], SIZE_MAX), -EPIPE);
 }
 
 TEST(pipes_are_written_too)
 {
-	struct line_queue *b;
 	char got[16];
 
 	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
-	CHECK_INT(line_queue_new(&b, 1000), 0);
-	CHECK_INT(push(b, 10, 'a'), 0);
-	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), 0);
+	CHECK_INT(push(queue, 10, 'a'), 0);
+	CHECK_INT(line_queue_write(queue, fds[1], SIZE_MAX), 0);
 	CHECK_INT(read(fds[0], got, sizeof(got)), 10);
-	line_queue_free(b);
 }
 
 TEST(write_may_end_anywhere)
 {
 	static char got[8192];
 	struct line *l;
-	struct line_queue *b;
 	size_t n = 0;
 
 	CHECK_INT(pipe2(fds, O_NONBLOCK), 0);
@@ -204,37 +196,32 @@ TEST(write_may_end_anywhere)
 	for (size_t i = 0; i < 2000; i++)
 		memcpy(l->data + 3 * i, "\xe2\x82\xac", 3);
 	l->data[6000] = '\n';
-	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
-	CHECK_INT(line_queue_push(b, l), 0);
-	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
-	CHECK_INT(line_queue_size(b), 6001 - 4096); /* within a character */
-	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK_INT(line_queue_push(queue, l), 0);
+	CHECK_INT(line_queue_write(queue, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK_INT(line_queue_size(queue), 6001 - 4096); /* within a character */
+	CHECK_INT(line_queue_write(queue, fds[1], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
 	CHECK_INT(read(fds[0], got, 4096), 4096);
-	CHECK_INT(line_queue_write(b, fds[1], SIZE_MAX), 0);
+	CHECK_INT(line_queue_write(queue, fds[1], SIZE_MAX), 0);
 	n = 4096 + (size_t)read(fds[0], got + 4096, 4096);
 	CHECK_INT(n, 6001);
 	CHECK(memcmp(got, l->data, n) == 0);
 	CHECK_INT(l->refs, 1);
 	line_unref(l);
-	line_queue_free(b);
 }
 
 TEST(dropped_lines_take_no_memory)
 {
 	struct line *l = line(10, 'x');
-	struct line_queue *b;
 
-	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
-	line_queue_clear(b);
+	line_queue_clear(queue);
 	for (int i = 0; i < 100; i++)
-		CHECK_INT(line_queue_push(b, l), 0);
-	line_queue_clear(b);
+		CHECK_INT(line_queue_push(queue, l), 0);
+	line_queue_clear(queue);
 	CHECK_INT(l->refs, 1);
-	CHECK(line_queue_is_empty(b));
-	CHECK_INT(line_queue_push(b, l), 0);
-	CHECK_INT(line_queue_size(b), 10);
+	CHECK(line_queue_is_empty(queue));
+	CHECK_INT(line_queue_push(queue, l), 0);
+	CHECK_INT(line_queue_size(queue), 10);
 	line_unref(l);
-	line_queue_free(b);
 }
 
 TEST(lines_of_one_queue_are_appended_to_another)
@@ -243,7 +230,6 @@ TEST(lines_of_one_queue_are_appended_to_another)
 	struct line_queue *to, *from;
 	size_t n;
 
-	begin();
 	CHECK_INT(line_queue_new(&to, 10), 0);
 	CHECK_INT(line_queue_new(&from, SIZE_MAX), 0);
 	/* Partly written, to an empty one. */
@@ -271,78 +257,67 @@ TEST(lines_of_one_queue_are_appended_to_another)
 TEST(unix_socket_has_whole_lines_at_any_buffer_size)
 {
 	static char got[4 << 20];
-	struct line_queue *b;
 	size_t n = 0, in_part = 0;
 	int r;
 
 	/* The size that it has by itself. */
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
 	for (int i = 0; i < 3000; i++)
-		CHECK_INT(push(b, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
-	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX, 'y'), 0);
-	CHECK(!line_queue_may_be_mid_line(b));
-	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
+		CHECK_INT(push(queue, (size_t)(i * 37 % 1900 + 1), 'x'), 0);
+	CHECK_INT(push(queue, LINE_QUEUE_WRITE_MAX, 'y'), 0);
+	CHECK(!line_queue_may_be_mid_line(queue));
+	while ((r = line_queue_write(queue, fds[0], 1)) != 0) {
 		CHECK(r == LINE_QUEUE_E_MORE || r == LINE_QUEUE_E_BLOCKED);
 		n += take(got + n, sizeof(got) - n);
 		CHECK(got[n - 1] == '\n');
 	}
 	/* One that is too long for that goes in pieces, and says so before the first is out. */
-	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX + 1, 'z'), 0);
-	CHECK(line_queue_may_be_mid_line(b));
-	while ((r = line_queue_write(b, fds[0], 1)) != 0) {
+	CHECK_INT(push(queue, LINE_QUEUE_WRITE_MAX + 1, 'z'), 0);
+	CHECK(line_queue_may_be_mid_line(queue));
+	while ((r = line_queue_write(queue, fds[0], 1)) != 0) {
 		n += take(got + n, sizeof(got) - n);
 		in_part += got[n - 1] == 'z';
-		CHECK(line_queue_may_be_mid_line(b));
+		CHECK(line_queue_may_be_mid_line(queue));
 	}
 	CHECK_INT(in_part, 1);
-	CHECK(!line_queue_may_be_mid_line(b));
-	line_queue_free(b);
+	CHECK(!line_queue_may_be_mid_line(queue));
 }
 
 TEST(partial_line_in_a_small_socket_is_detected)
 {
-	struct line_queue *b;
 	char got[32768];
 	int r;
 
-	begin();
-	CHECK_INT(line_queue_new(&b, 1 << 20), 0);
-	CHECK_INT(push(b, LINE_QUEUE_WRITE_MAX / 2, 'a'), 0);
-	CHECK(!line_queue_may_be_mid_line(b));
-	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
-	CHECK(line_queue_may_be_mid_line(b));
-	while ((r = line_queue_write(b, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED)
+	CHECK_INT(push(queue, LINE_QUEUE_WRITE_MAX / 2, 'a'), 0);
+	CHECK(!line_queue_may_be_mid_line(queue));
+	CHECK_INT(line_queue_write(queue, fds[0], SIZE_MAX), LINE_QUEUE_E_BLOCKED);
+	CHECK(line_queue_may_be_mid_line(queue));
+	while ((r = line_queue_write(queue, fds[0], SIZE_MAX)) == LINE_QUEUE_E_BLOCKED)
 		CHECK(take(got, sizeof(got)) > 0);
 	CHECK_INT(r, 0);
-	CHECK(!line_queue_may_be_mid_line(b));
-	line_queue_free(b);
+	CHECK(!line_queue_may_be_mid_line(queue));
 }
 
 TEST(events_in_the_queue_are_counted)
 {
 	struct line *event = line(100, 'e'), *lost = line(100, 'l');
 	uint64_t first = 77;
-	struct line_queue *b;
 
-	begin();
 	event->events = 1;
 	event->seq = 5;
 	lost->events = 30;
 	lost->seq = 6;
-	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
-	CHECK_INT(push(b, 10, 'a'), 0);
-	CHECK_INT(line_queue_events(b, &first), 0);
+	CHECK_INT(push(queue, 10, 'a'), 0);
+	CHECK_INT(line_queue_events(queue, &first), 0);
 	CHECK_INT(first, 77);
-	CHECK_INT(line_queue_push(b, event), 0);
-	CHECK_INT(line_queue_push(b, lost), 0);
-	CHECK_INT(line_queue_events(b, &first), 31);
+	CHECK_INT(line_queue_push(queue, event), 0);
+	CHECK_INT(line_queue_push(queue, lost), 0);
+	CHECK_INT(line_queue_events(queue, &first), 31);
 	CHECK_INT(first, 5);
-	CHECK_INT(line_queue_write(b, fds[0], SIZE_MAX), 0);
-	CHECK_INT(line_queue_events(b, &first), 0);
+	CHECK_INT(line_queue_write(queue, fds[0], SIZE_MAX), 0);
+	CHECK_INT(line_queue_events(queue, &first), 0);
 	line_unref(event);
 	line_unref(lost);
-	line_queue_free(b);
 }
 
 TAP_MAIN

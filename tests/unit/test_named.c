@@ -8,26 +8,34 @@
 #include "server_fixture.h"
 #include "util/clock.h"
 
+static int fd;
+
+static void begin_named(void)
+{
+	begin("snapshot = no\n");
+}
+SETUP(begin_named)
+
 /* A connection that has sent a request, and read what came for it. */
 static int asking(const char *request)
 {
-	int fd = client();
+	int new = client();
 
-	ask(fd, request);
-	take(fd);
-	return fd;
+	ask(new, request);
+	take(new);
+	return new;
 }
 
-static void leave(int fd)
+static void leave(int connection)
 {
-	close(fd);
+	close(connection);
 	settle();
 }
 
-static void ask_again(int fd, const char *request)
+static void ask_again(int connection, const char *request)
 {
-	ask(fd, request);
-	take(fd);
+	ask(connection, request);
+	take(connection);
 }
 
 /* The numbers of the events that were read, in order, are first to last; duplicates are an error. */
@@ -46,9 +54,6 @@ static void check_numbers(unsigned first, unsigned last)
 
 TEST(name_continues_after_what_was_acknowledged)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	execs(1, 3);
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	CHECK_INT(count_of("\"name\":\"siem\",\"snapshot\":false"), 1);
@@ -75,14 +80,10 @@ TEST(name_continues_after_what_was_acknowledged)
 	leave(fd);
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\n"), 1);
-	close(fd);
 }
 
 TEST(reader_without_acknowledgement_continues_after_what_was_written)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\"}\n");
 	execs(1, 10);
 	pipeline_flush(pipeline);
@@ -93,7 +94,6 @@ TEST(reader_without_acknowledgement_continues_after_what_was_written)
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"resumed\":true,\"stream\":\"0000000000000123\",\"last_seq\":10}"), 1);
 	check_numbers(11, 20);
-	close(fd);
 }
 
 /* Events with so long a line that it is written in parts, until the socket takes no more. */
@@ -112,9 +112,6 @@ static void fill(unsigned first, unsigned count)
 /* What was written in part comes again as a whole, after the rest of what the new connection had in part. */
 TEST(connection_may_end_within_a_line)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	fill(1, 20);
 	leave(fd);
@@ -130,7 +127,6 @@ TEST(connection_may_end_within_a_line)
 	size -= (size_t)(strstr(text, "{\"type\":\"subscribed\"") - text);
 	memmove(text, strstr(text, "{\"type\":\"subscribed\""), size + 1);
 	check_numbers(1, 40);
-	close(fd);
 }
 
 TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
@@ -138,9 +134,8 @@ TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
 	struct server_stats s;
 	unsigned long long lost, first, last;
 	const char *line;
-	int fd;
 
-	begin("snapshot = no\nqueue = 64K\nslow = disconnect\n");
+	reload("snapshot = no\nqueue = 64K\nslow = disconnect\n", 0);
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	/* It reads all, and acknowledges nothing. */
 	for (unsigned i = 0; i < 20; i++) {
@@ -178,14 +173,10 @@ TEST(queue_of_a_name_is_bounded_and_reports_its_loss)
 		CHECK_INT(strtoull(strstr(line, "\"last_seq\":") + 11, NULL, 10), 2000);
 		CHECK_INT(last + lost, 2000);
 	}
-	close(fd);
 }
 
 TEST(new_subscription_of_a_name_replaces_the_old_one)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"seq\"]}\n");
 	leave(fd);
 	execs(1, 2);
@@ -204,14 +195,12 @@ TEST(new_subscription_of_a_name_replaces_the_old_one)
 	exec_of(4);
 	fd = asking("{\"name\":\"siem\",\"fields\":[\"seq\"]}\n");
 	CHECK_STR(last_line(), "{\"type\":\"started\",\"seq\":4}");
-	close(fd);
 }
 
 TEST(newer_connection_takes_the_name)
 {
-	int old, fd;
+	int old;
 
-	begin("snapshot = no\n");
 	old = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	execs(1, 5);
 	pipeline_flush(pipeline);
@@ -221,15 +210,12 @@ TEST(newer_connection_takes_the_name)
 	check_numbers(1, 5);
 	take(old);
 	CHECK(ended);
-	close(old);
-	close(fd);
 }
 
 TEST(forgotten_name_is_an_ordinary_subscription)
 {
-	int fd, other;
+	int other;
 
-	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	execs(1, 5);
 	pipeline_flush(pipeline);
@@ -250,15 +236,12 @@ TEST(forgotten_name_is_an_ordinary_subscription)
 	ask_again(other, "{\"forget\":\"siem\"}\n{\"forget\":\"siem\"}\n{\"stats\":true}\n");
 	CHECK_INT(count_of("\"type\":\"forgotten\""), 2);
 	CHECK_INT(count_of("\"named\":[]"), 1);
-	close(other);
 }
 
 TEST(rejected_request_leaves_the_name_without_a_connection)
 {
 	static const char *const bad[] = { "{\"ack\":99}\n", "nonsense\n", "{\"name\":\"other\"}\n" };
-	int fd;
 
-	begin("snapshot = no\n");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 		CHECK_INT(count_of(i > 0 ? "\"resumed\":true" : "\"resumed\":false"), 1);
@@ -275,15 +258,13 @@ TEST(rejected_request_leaves_the_name_without_a_connection)
 			  count_of("\"named\":[{\"name\":\"siem\",\"uid\":"),
 		  getuid() == 0 ? 2 : 1);
 	CHECK_INT(count_of("\"unacknowledged\":15"), 1);
-	close(fd);
 }
 
 TEST(names_are_bounded)
 {
 	char request[64];
-	int fd;
 
-	begin("snapshot = no\nnamed = 4\n");
+	reload("snapshot = no\nnamed = 4\n", 0);
 	for (unsigned i = 0; i < 4; i++) {
 		snprintf(request, sizeof(request), "{\"name\":\"n%u\"}\n", i);
 		fd = asking(request);
@@ -296,14 +277,10 @@ TEST(names_are_bounded)
 	leave(fd);
 	fd = asking("{\"name\":\"n0\"}\n");
 	CHECK_INT(count_of("\"resumed\":true"), 1);
-	close(fd);
 }
 
 TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	execs(1, 5000);
 	/* Nothing of it was read. */
 	fd = client();
@@ -325,15 +302,11 @@ TEST(snapshot_of_a_name_is_not_repeated_but_its_loss_is_reported)
 	fd = asking("{\"name\":\"siem\"}\n");
 	CHECK_INT(count_of("\"type\":\"lost\""), 0);
 	CHECK_INT(count_of("\n"), 1);
-	close(fd);
 }
 
 /* Not one byte of that rest has been written when the connection has to leave the name again. */
 TEST(rest_of_a_line_is_sent_before_a_rejection)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	leave(asking("{\"name\":\"siem\",\"ack\":0}\n"));
 	fd = client();
 	settle();
@@ -351,9 +324,8 @@ TEST(acknowledgements_of_a_closed_connection_take_bounded_time)
 {
 	static char acks[1000 * 10 + 1];
 	uint64_t began_us, events_us;
-	int fd;
 
-	begin("snapshot = no\nqueue = 64M\nfields = seq\n");
+	reload("snapshot = no\nqueue = 64M\nfields = seq\n", 0);
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	for (unsigned i = 0; i < 400; i++) {
@@ -376,9 +348,6 @@ TEST(acknowledgements_of_a_closed_connection_take_bounded_time)
 
 TEST(mark_counts_what_comes_again)
 {
-	int fd;
-
-	begin("snapshot = no\n");
 	fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
 	execs(1, 5);
 	pipeline_flush(pipeline);
@@ -394,7 +363,6 @@ TEST(mark_counts_what_comes_again)
 	}
 	later_us = 0;
 	CHECK_INT(count_of("\"last_seq\":7,\"count\":7}"), 1);
-	close(fd);
 }
 
 TAP_MAIN

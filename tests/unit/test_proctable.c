@@ -17,7 +17,6 @@ const char *__asan_default_options(void)
 
 TEST(new_table_is_empty)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = cursor_new(table);
 
 	CHECK_INT(proctable_count(table), 0);
@@ -33,7 +32,6 @@ TEST(new_table_is_empty)
 
 TEST(processes_are_found_by_tgid_and_start)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct entry *e = add(table, some(7, 100));
 
 	CHECK(proctable_find(table, 7, 0) == e);
@@ -57,7 +55,6 @@ TEST(processes_are_found_by_tgid_and_start)
 
 TEST(known_process_is_not_changed)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = some(7, 100);
 	struct entry *e = add(table, p), *ret = NULL;
 
@@ -90,7 +87,6 @@ static bool dies(void)
 
 TEST(misuse_fails_an_assertion)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process stranger = some(7, 101), unknown = some(8, 1);
 	struct entry *e;
 
@@ -120,7 +116,6 @@ TEST(misuse_fails_an_assertion)
 
 TEST(all_values_are_copied)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	char buffer[] = "comm\0parent\0/exe\0/file\0a\0b\0\0/cwd\0/x/u.service/cid\0u.service\0cid\0X=1\0p\0q\0";
 	struct process p = some(7, 100);
 	struct entry *e;
@@ -163,7 +158,6 @@ TEST(all_values_are_copied)
 
 TEST(unknown_differs_from_empty)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = some(7, 100);
 	struct entry *e;
 
@@ -182,7 +176,6 @@ TEST(unknown_differs_from_empty)
 
 TEST(comm_is_bounded)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = some(7, 100);
 
 	p.comm = p.parent_comm = BYTES("0123456789abcdefghijkl");
@@ -192,7 +185,6 @@ TEST(comm_is_bounded)
 
 TEST(fork_shares_the_image)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process parent = with_args(some(7, 100), BYTES("sh\0-c\0true\0")), p = child_of(&parent, 8, 101);
 	struct entry *child, *e = add(table, parent);
 
@@ -221,7 +213,6 @@ static void check_starter(const struct entry *entry, uint32_t pid, uint64_t star
 
 TEST(starter_is_the_program_that_a_process_came_from)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process program = some(7, 100), p;
 	struct entry *shell, *subshell, *child;
 
@@ -248,7 +239,6 @@ TEST(starter_is_the_program_that_a_process_came_from)
 
 TEST(fork_of_an_unknown_parent_has_no_image)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process parent = with_args(some(7, 100), BYTES("sh\0")), p;
 
 	add(table, parent);
@@ -268,7 +258,6 @@ TEST(fork_of_an_unknown_parent_has_no_image)
 
 TEST(exec_makes_a_new_version)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = with_args(some(7, 100), BYTES("old\0"));
 	struct entry *e = add(table, p);
 
@@ -298,7 +287,6 @@ TEST(exec_makes_a_new_version)
 
 TEST(exec_does_not_change_the_image_of_the_parent)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process parent = with_args(some(7, 100), BYTES("sh\0")), p = child_of(&parent, 8, 101);
 	struct entry *e = add(table, parent);
 
@@ -310,7 +298,6 @@ TEST(exec_does_not_change_the_image_of_the_parent)
 
 TEST(exec_accepts_the_entry_itself)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct entry *e = add(table, with_args(some(7, 100), BYTES("sh\0-c\0")));
 
 	CHECK_INT(proctable_exec(table, &e, &e->process), 0);
@@ -320,10 +307,10 @@ TEST(exec_accepts_the_entry_itself)
 
 TEST(args_above_the_memory_limit_end_between_two)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(20000);
 	struct bytes args = many_args(15000, 100);
 	struct entry *first = add(table, with_args(some(1, 1), args)), *e;
 
+	proctable_set_memory(table, 20000);
 	CHECK_INT(first->process.image.args.size, 15000);
 	CHECK(!first->process.image.args_truncated);
 	e = add(table, with_args(some(2, 2), args));
@@ -356,10 +343,11 @@ TEST(args_above_the_memory_limit_end_between_two)
 
 TEST(one_argument_above_the_limit_leaves_none)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(0);
 	struct bytes args = many_args(PROCTABLE_ARGS_MAX + 1, PROCTABLE_ARGS_MAX + 1);
-	struct entry *e = add(table, with_args(some(1, 1), args));
+	struct entry *e;
 
+	proctable_set_memory(table, 0);
+	e = add(table, with_args(some(1, 1), args));
 	CHECK(e->process.image.args.data);
 	CHECK_INT(e->process.image.args.size, 0);
 	CHECK(e->process.image.args_truncated);
@@ -372,11 +360,11 @@ TEST(one_argument_above_the_limit_leaves_none)
 
 TEST(exec_accounts_for_the_memory_it_frees)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(20000);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 	struct bytes args = many_args(15000, 100);
 	struct process p = with_args(some(1, 1), args), child = child_of(&p, 2, 2);
 
+	proctable_set_memory(table, 20000);
 	add(table, p);
 	CHECK(!exec(table, p)->process.image.args_truncated);
 	/* Not while another has the old image too. What a cursor alone keeps is not of this account. */
@@ -393,7 +381,6 @@ TEST(exec_accounts_for_the_memory_it_frees)
 
 TEST(failed_allocation_changes_nothing)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process p = with_args(some(7, 100), BYTES("old\0")), huge = p;
 	struct entry *e = add(table, p), *ret = NULL;
 
@@ -413,7 +400,6 @@ TEST(failed_allocation_changes_nothing)
 
 TEST(entries_are_in_order_of_birth)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	const struct entry *last = NULL;
 	unsigned n = 0;
 
@@ -446,7 +432,6 @@ TEST(entries_are_in_order_of_birth)
 
 TEST(walk_may_remove_passed_entries)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 	struct entry *next;
 
@@ -467,7 +452,6 @@ TEST(walk_may_remove_passed_entries)
 
 TEST(ancestors_go_up_to_pid_1)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process init = some(1, 1), shell, p;
 	char ret[64];
 
@@ -502,7 +486,6 @@ TEST(ancestors_go_up_to_pid_1)
 
 TEST(ancestors_end_at_a_loop)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct process a = some(5, 5), b = some(6, 5);
 	char ret[64];
 
@@ -522,7 +505,7 @@ static size_t heap(void)
 	return info.uordblks + info.hblkhd;
 }
 
-static void fill_ordinary(struct proctable *table, uint32_t n)
+static void fill_ordinary(uint32_t n)
 {
 	struct bytes args = many_args(200, 20);
 	char exe[64], cwd[64], cgroup[80];
@@ -547,10 +530,9 @@ static void fill_ordinary(struct proctable *table, uint32_t n)
 
 TEST(memory_stays_within_its_bound_and_is_freed)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	size_t before = heap(), one;
 
-	fill_ordinary(table, 10000);
+	fill_ordinary(10000);
 	one = (heap() - before) / 10000;
 	printf("# a process with 200 bytes of arguments and paths of 60: %zu bytes\n", one);
 	CHECK(one < 1100);
@@ -577,7 +559,6 @@ static bool change(void *userdata, struct image *image)
 /* Of those that share it, of what is kept for a snapshot, and of no other. */
 TEST(changed_image_is_changed_for_all_its_processes)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 	struct process parent = with_args(some(1, 10), BYTES("x\0secret\0"));
 	struct process other = with_args(some(2, 20), BYTES("x\0plain\0"));

@@ -7,7 +7,6 @@
 
 TEST(snapshot_has_the_state_of_its_moment)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
 	struct process p = with_args(some(1, 1), BYTES("one\0")), q = with_args(some(2, 2), BYTES("two\0"));
 	const struct entry *e;
@@ -47,7 +46,6 @@ TEST(snapshot_has_the_state_of_its_moment)
 
 TEST(entry_of_a_cursor_stays_until_its_next)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL, *other = NULL;
 	const struct entry *e;
 
@@ -72,7 +70,6 @@ TEST(entry_of_a_cursor_stays_until_its_next)
 
 TEST(freed_cursor_releases_all_versions)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	struct proctable_cursor *fresh, *half, *other;
 
 	for (uint32_t i = 1; i <= 10; i++)
@@ -107,7 +104,6 @@ static size_t in_use(void)
 /* Processes that exec again, with unread snapshots: what is retained is known, and one version serves all. */
 TEST(retained_bytes_match_the_memory)
 {
-	struct proctable *table = table_new(UNLIMITED);
 	struct proctable_cursor *cursors[20];
 	size_t before, empty, one, live;
 
@@ -147,12 +143,10 @@ TEST(retained_bytes_match_the_memory)
 	CHECK_INT(proctable_retained_bytes(table), 0);
 	live = proctable_bytes(table);
 	CHECK_INT(live, empty);
-	proctable_free(table);
 }
 
 TEST(stuck_cursor_retains_only_what_was_alive)
 {
-	_cleanup_(proctable_free_p) struct proctable *table = table_new(UNLIMITED);
 	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *stuck = NULL;
 	struct process p = with_args(some(1, 1), BYTES("x\0"));
 

@@ -330,8 +330,9 @@ static void model_check_all(const struct model *m)
 /* population: how many processes it swings around. */
 static void model_run(uint64_t seed, unsigned steps, size_t population)
 {
-	struct model m = { .table = table_new(LIMIT), .start = 1 };
+	struct model m = { .start = 1 };
 
+	CHECK_INT(proctable_new(&m.table, LIMIT), 0);
 	random_state = seed;
 	for (unsigned step = 0; step < steps; step++) {
 		uint32_t what = random_below(100);

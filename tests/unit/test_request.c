@@ -8,8 +8,15 @@
 static struct request request;
 static char reason[REQUEST_REASON_SIZE];
 
+static void end(void)
+{
+	request_clear(&request);
+}
+TEARDOWN(end)
+
 static int parse(const char *line)
 {
+	request_clear(&request);
 	return request_parse(&request, line, strlen(line), reason);
 }
 
@@ -30,9 +37,7 @@ TEST(empty_object_asks_for_everything)
 {
 	CHECK_INT(parse("{}"), 0);
 	CHECK(!request.stats && !request.snapshot && !request.keys_given && filter_is_empty(request.filter));
-	request_clear(&request);
 	CHECK_INT(parse(" { } \r"), 0);
-	request_clear(&request);
 }
 
 TEST(subscription_has_filters_fields_and_snapshot)
@@ -44,39 +49,30 @@ TEST(subscription_has_filters_fields_and_snapshot)
 	CHECK_STR(filter_entry(request.filter, FILTER_PID, 1), "!2");
 	CHECK_STR(filter_entry(request.filter, FILTER_EXE, 0), "/usr/*");
 	CHECK(!filter_entry(request.filter, FILTER_EXE, 1));
-	request_clear(&request);
 	CHECK_INT(parse("{\"secureexec\":true,\"min_cpu\":1.5,\"result\":[\"!success\"]}"), 0);
 	CHECK_STR(filter_entry(request.filter, FILTER_SECUREEXEC, 0), "true");
 	CHECK_STR(filter_entry(request.filter, FILTER_MIN_CPU, 0), "1.5");
 	CHECK_STR(filter_entry(request.filter, FILTER_RESULT, 0), "!success");
-	request_clear(&request);
 	refused("{\"comm\":true}", "comm: not a string, a number, or a list of these");
 	refused("{\"min_cpu\":[1,2]}", "min_cpu: '2': more than one value");
 	CHECK_INT(parse("{\"fields\":\"basic\",\"types\":\"started\"}"), 0);
 	CHECK(request.keys == KEYS_BASIC);
-	request_clear(&request);
 	CHECK_INT(parse("{\"fields\":[\"host\",\"all\"]}"), 0);
 	CHECK(request.keys == (KEYS_ALL | KEY_BIT(KEY_HOST)));
-	request_clear(&request);
 	CHECK_INT(parse("{\"fields\":\"history\"}"), 0);
 	CHECK(request.keys == KEYS_HISTORY);
-	request_clear(&request);
 	CHECK_INT(parse("{\"fields\":[]}"), 0);
 	CHECK(request.keys_given && request.keys == KEY_BIT(KEY_TYPE));
-	request_clear(&request);
 }
 
 TEST(mark_and_args_bytes_are_bounded_numbers)
 {
 	CHECK_INT(parse("{\"mark\":86400,\"args_bytes\":65536}"), 0);
 	CHECK(request.mark_given && request.mark == 86400 && request.args_bytes == 65536);
-	request_clear(&request);
 	CHECK_INT(parse("{\"mark\":0}"), 0);
 	CHECK(request.mark_given && request.mark == 0 && request.args_bytes == 0);
-	request_clear(&request);
 	CHECK_INT(parse("{}"), 0);
 	CHECK(!request.mark_given);
-	request_clear(&request);
 	refused("{\"mark\":86401}", "mark must be a number from 0 to 86400");
 	refused("{\"mark\":-1}", "mark must be a number from 0 to 86400");
 	refused("{\"mark\":1.5}", "mark must be a number from 0 to 86400");
@@ -90,13 +86,10 @@ TEST(path_search_is_one_of_two_words)
 {
 	CHECK_INT(parse("{\"path_search\":\"fold\"}"), 0);
 	CHECK(request.folds_given && request.folds);
-	request_clear(&request);
 	CHECK_INT(parse("{\"path_search\":\"all\"}"), 0);
 	CHECK(request.folds_given && !request.folds);
-	request_clear(&request);
 	CHECK_INT(parse("{}"), 0);
 	CHECK(!request.folds_given);
-	request_clear(&request);
 	refused("{\"path_search\":\"\"}", "path_search must be \"all\" or \"fold\"");
 	refused("{\"path_search\":true}", "path_search must be \"all\" or \"fold\"");
 	refused("{\"path_search\":[\"fold\"]}", "path_search must be \"all\" or \"fold\"");
@@ -109,14 +102,12 @@ TEST(name_is_short_and_plain)
 	CHECK_INT(parse("{\"name\":\"a-Z.0_9:x@y\",\"ack\":0}"), 0);
 	CHECK_STR(request.name, "a-Z.0_9:x@y");
 	CHECK(request.ack_given && request.ack == 0 && !request_is_ack(&request) && !request.forget);
-	request_clear(&request);
 	memset(name, 'n', sizeof(name));
 	name[REQUEST_NAME_MAX] = '\0';
 	snprintf(line, sizeof(line), "{\"name\":\"%s\"}", name);
 	CHECK_INT(parse(line), 0);
 	CHECK_STR(request.name, name);
 	CHECK(!request.ack_given);
-	request_clear(&request);
 	name[REQUEST_NAME_MAX] = 'n';
 	name[REQUEST_NAME_MAX + 1] = '\0';
 	snprintf(line, sizeof(line), "{\"name\":\"%s\"}", name);
@@ -133,11 +124,9 @@ TEST(ack_and_forget_are_no_subscriptions)
 {
 	CHECK_INT(parse("{\"ack\":18446744073709551615}"), 0);
 	CHECK(request_is_ack(&request) && request.ack == UINT64_MAX);
-	request_clear(&request);
 	CHECK_INT(parse("{\"forget\":\"siem\"}"), 0);
 	CHECK(request.forget && !request_is_ack(&request));
 	CHECK_STR(request.name, "siem");
-	request_clear(&request);
 	refused("{\"ack\":-1}", NULL);
 	refused("{\"ack\":\"1\"}", NULL);
 	refused("{\"ack\":18446744073709551616}", NULL);
@@ -151,7 +140,6 @@ TEST(stats_exclude_other_keys)
 {
 	CHECK_INT(parse("{\"stats\":true}"), 0);
 	CHECK(request.stats);
-	request_clear(&request);
 	/* It is no subscription to everything. */
 	refused("{\"stats\":false}", "stats must be true");
 	refused("{\"stats\":true,\"pid\":1}", "stats must be the only key");
@@ -225,7 +213,6 @@ TEST(only_strict_json_is_accepted)
 	/* A '/' in a string is none. */
 	CHECK_INT(parse("{\"exe\":\"//*\\/\\\\\"}"), 0);
 	CHECK_STR(filter_entry(request.filter, FILTER_EXE, 0), "//*/\\");
-	request_clear(&request);
 }
 
 TEST(repeated_key_is_refused)
@@ -256,7 +243,6 @@ TEST(text_must_be_unicode_without_nul)
 	CHECK_INT(parse("{\"comm\":\"\\\\\\\\u0000\\u00e9\\uD83D\\ude00\xe2\x82\xac\\u0001\x7f\"}"), 0);
 	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 0),
 		  "\\\\u0000\xc3\xa9\xf0\x9f\x98\x80\xe2\x82\xac\x01\x7f");
-	request_clear(&request);
 }
 
 TEST(numbers_are_values_as_written)
@@ -266,7 +252,6 @@ TEST(numbers_are_values_as_written)
 	CHECK_STR(filter_entry(request.filter, FILTER_ERROR, 0), "-13");
 	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 1), "1.50");
 	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 2), "-0");
-	request_clear(&request);
 	refused("{\"pid\":4294967296}", "pid: '4294967296': not a number");
 	refused("{\"pid\":-1}", "pid: '-1': not a number");
 	refused("{\"pid\":1e3}", "pid: '1e3': not a number");
@@ -290,13 +275,11 @@ TEST(reply_is_a_valid_request)
 	request_gen(&request, gen);
 	yajl_gen_map_close(gen);
 	yajl_gen_free(gen);
-	request_clear(&request);
 	CHECK_STR(answer, "{\"snapshot\":true,\"fields\":[\"type\",\"pid\"],\"uid\":[\"0\"],"
 			  "\"comm\":[\"!a\\u0001\",\"/\\\"\"]}");
 	CHECK_INT(parse(answer), 0);
 	CHECK(request.snapshot && request.keys == (KEY_BIT(KEY_TYPE) | KEY_BIT(KEY_PID)));
 	CHECK_STR(filter_entry(request.filter, FILTER_COMM, 0), "!a\x01");
-	request_clear(&request);
 }
 
 TEST(depth_and_number_are_bounded)
@@ -312,7 +295,6 @@ TEST(depth_and_number_are_bounded)
 		n += (size_t)sprintf(line + n, ",\"x%d\"", i);
 	strcpy(line + n, "]}");
 	CHECK_INT(parse(line), 0);
-	request_clear(&request);
 	strcpy(line + n, ",\"more\"]}");
 	refused(line, "comm: too many entries, at most 256 in all");
 	/* Fields may come more than once, but not without end. */
@@ -321,7 +303,6 @@ TEST(depth_and_number_are_bounded)
 		n += (size_t)sprintf(line + n, ",\"pid\"");
 	strcpy(line + n, "]}");
 	CHECK_INT(parse(line), 0);
-	request_clear(&request);
 	strcpy(line + n, ",1]}");
 	refused(line, "fields: too many");
 	/* As many keys as there is room for, and one long one. */
@@ -338,7 +319,6 @@ TEST(depth_and_number_are_bounded)
 	refused(line, "comm: too long, at most 4096 bytes");
 	/* Brackets in strings are no depth. */
 	CHECK_INT(parse("{\"comm\":\"[[[[[[[[\\\"[[[[\"}"), 0);
-	request_clear(&request);
 }
 
 TAP_MAIN

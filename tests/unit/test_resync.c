@@ -44,14 +44,15 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 
 static struct resync *resync;
 static struct settings settings = { .probes.args_limit = 4096 };
+static pid_t pid; /* a process that waits */
 
-static unsigned long long start_of(pid_t pid)
+static unsigned long long start_of(pid_t process)
 {
 	char path[64], text[1024] = "", *at;
 	unsigned long long ticks = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)process);
 	f = fopen(path, "re");
 	CHECK(f && fread(text, 1, sizeof(text) - 1, f) > 0);
 	fclose(f);
@@ -62,10 +63,24 @@ static unsigned long long start_of(pid_t pid)
 	return ticks * (1000000000ull / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 
+static pid_t waiting_child(void)
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		/* Where a check fails, it would keep the test's standard output open. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pause();
+		_exit(0);
+	}
+	return child;
+}
+
 static void begin(void)
 {
 	const struct pipeline_config config = { .args_limit = 4096, .table_memory = 1 << 20 };
 
+	pid = waiting_child();
 	fake_ring_begin(&producer);
 	CHECK_INT(ringbuf_new(&ring, producer.fd, FAKE_RING_SIZE), 0);
 	pipeline_begin(&config);
@@ -78,11 +93,11 @@ static void begin(void)
 			     }),
 		  0);
 }
+SETUP(begin)
 
 /* It is in the table and not in the list, which is read. */
-static void begin_with(pid_t pid)
+static void begin_resync(void)
 {
-	begin();
 	pipeline_go_live(pipeline);
 	make_exec((unsigned)pid, start_of(pid), 2000, "x", 2, 1);
 	feed();
@@ -96,6 +111,8 @@ static void end(void)
 	pipeline = pipeline_free(pipeline);
 	ring = ringbuf_free(ring);
 	fake_ring_end(&producer);
+	kill(pid, SIGKILL);
+	CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 TEARDOWN(end)
 
@@ -128,30 +145,17 @@ static void drain_record(void)
 	CHECK_INT(ringbuf_consume(ring, 1, drop, NULL), 1);
 }
 
-static void list_it(pid_t pid, uint64_t exec_id, uint64_t flags)
+static void list_it(pid_t process, uint64_t exec_id, uint64_t flags)
 {
 	struct record_running *running = &list[listed++];
 
 	*running = (struct record_running){ .flags = flags };
-	record_process(&running->process, (unsigned)pid, start_of(pid), 1, 1, "listed");
+	record_process(&running->process, (unsigned)process, start_of(process), 1, 1, "listed");
 	running->process.exec_id = exec_id;
 	running->process.flags = PROCESS_F_EXECED;
 }
 
-static pid_t waiting_child(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		/* Where a check fails, it would keep the test's standard output open. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		pause();
-		_exit(0);
-	}
-	return pid;
-}
-
-static void kill_child(pid_t pid)
+static void kill_child(void)
 {
 	siginfo_t info;
 
@@ -159,20 +163,13 @@ static void kill_child(pid_t pid)
 	CHECK_INT(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
 }
 
-static void end_child(pid_t pid)
-{
-	CHECK_INT(kill(pid, SIGKILL), 0);
-	CHECK_INT(waitpid(pid, NULL, 0), pid);
-}
-
 /* Its end is recorded, behind a record that is not complete for long. */
 TEST(end_after_an_incomplete_record_has_its_status)
 {
-	pid_t pid = waiting_child();
 	unsigned long long start = start_of(pid);
 
-	begin_with(pid);
-	kill_child(pid);
+	begin_resync();
+	kill_child();
 	reserve_record();
 	for (int i = 0; i < 1000; i++)
 		step();
@@ -186,15 +183,11 @@ TEST(end_after_an_incomplete_record_has_its_status)
 	CHECK_INT(ended, 1);
 	CHECK(ends[0].end.status_known);
 	CHECK_INT(ends[0].end.status, 9);
-	CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
 /* The list was read before that record was complete: what is behind it may be the end of what is listed. */
 TEST(comparison_waits_for_records_made_during_the_listing)
 {
-	pid_t pid = waiting_child();
-
-	begin();
 	pipeline_go_live(pipeline);
 	list_it(pid, 5, 0);
 	reserve_record();
@@ -209,15 +202,11 @@ TEST(comparison_waits_for_records_made_during_the_listing)
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_PROBE);
-	end_child(pid);
 }
 
 /* /proc may show its arguments already, as if they were of the exec that the list says. */
 TEST(exec_between_listing_and_lookup_is_reported_once)
 {
-	pid_t pid = waiting_child();
-
-	begin();
 	pipeline_go_live(pipeline);
 	list_it(pid, 5, 0);
 	CHECK_INT(resync_begin(resync), 0);
@@ -234,21 +223,17 @@ TEST(exec_between_listing_and_lookup_is_reported_once)
 		CHECK_INT(resync_step(resync, 3000), 0);
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_PROBE);
-	end_child(pid);
 }
 
 TEST(lost_end_is_reported_once)
 {
-	pid_t pid = waiting_child();
-
-	begin_with(pid);
-	kill_child(pid);
+	begin_resync();
+	kill_child();
 	step();
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(ended, 1);
 	CHECK(!ends[0].end.status_known);
 	CHECK_INT(ends[0].source, SOURCE_RESYNC);
-	CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
 /* Its start was lost, and its end comes after the list was read. The tracepoint may be passed long before /proc shows a
@@ -256,11 +241,10 @@ TEST(lost_end_is_reported_once)
 TEST(end_of_a_missed_process_adds_no_phantom)
 {
 	for (int while_reading = 0; while_reading < 2; while_reading++) {
-		pid_t pid = waiting_child();
-
-		if (while_reading)
+		if (while_reading) {
 			end();
-		begin();
+			begin();
+		}
 		pipeline_go_live(pipeline);
 		list_it(pid, 5, 0);
 		CHECK_INT(resync_begin(resync), 0);
@@ -272,16 +256,13 @@ TEST(end_of_a_missed_process_adds_no_phantom)
 		CHECK(!resync_is_under_way(resync));
 		CHECK_INT(started, 0);
 		CHECK_INT(proctable_count(pipeline_table(pipeline)), 0);
-		end_child(pid);
 		listed = 0;
 	}
 }
 
 TEST(exec_under_way_is_reported_by_its_record)
 {
-	pid_t pid = waiting_child();
-
-	begin_with(pid);
+	begin_resync();
 	started = 0;
 	list_it(pid, 2001, RUNNING_F_EXECING);
 	step();
@@ -295,14 +276,11 @@ TEST(exec_under_way_is_reported_by_its_record)
 	CHECK_INT(resync_begin(resync), 0);
 	CHECK_INT(step(), 0);
 	CHECK_INT(started, 1);
-	end_child(pid);
 }
 
 TEST(exec_with_a_lost_record_is_reported_once_it_is_over)
 {
-	pid_t pid = waiting_child();
-
-	begin_with(pid);
+	begin_resync();
 	started = 0;
 	list_it(pid, 2001, RUNNING_F_EXECING);
 	step();
@@ -314,34 +292,29 @@ TEST(exec_with_a_lost_record_is_reported_once_it_is_over)
 	CHECK_INT(step(), 0);
 	CHECK_INT(started, 1);
 	CHECK_INT(source, SOURCE_RESYNC);
-	end_child(pid);
 }
 
 /* Its record may be lost or yet to come. Here it is lost. */
 TEST(end_under_way_is_reported_once_it_is_over)
 {
-	pid_t pid = waiting_child();
-
-	begin_with(pid);
+	begin_resync();
 	step();
 	list_it(pid, 2000, RUNNING_F_ENDING);
 	CHECK_INT(resync_begin(resync), 0);
 	CHECK_INT(step(), RESYNC_AGAIN);
 	CHECK_INT(ended, 0);
 	listed = 0;
-	kill_child(pid);
+	kill_child();
 	CHECK_INT(resync_begin(resync), 0);
 	CHECK_INT(step(), 0);
 	CHECK_INT(ended, 1);
-	CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
 /* Nor as the parent that a child of it names: it may have passed the tracepoint before it had a probe. */
 TEST(process_ending_at_the_start_is_not_added)
 {
-	pid_t pid = waiting_child(), child = waiting_child();
+	pid_t child = waiting_child();
 
-	begin();
 	list_it(pid, 5, RUNNING_F_ENDING);
 	list_it(child, 5, 0);
 	list[1].process.ppid = (unsigned)pid;
@@ -349,17 +322,15 @@ TEST(process_ending_at_the_start_is_not_added)
 	CHECK_INT(resync_load(resync, UINT64_MAX), 0);
 	CHECK_INT(proctable_count(pipeline_table(pipeline)), 1);
 	CHECK(proctable_find(pipeline_table(pipeline), (unsigned)child, 0));
-	end_child(pid);
-	end_child(child);
+	kill(child, SIGKILL);
 }
 
 /* Another one, whose file does not answer. */
 TEST(unfinished_exec_hides_the_previous_for_a_limited_time)
 {
-	pid_t pid = waiting_child();
 	int r = RESYNC_AGAIN;
 
-	begin_with(pid);
+	begin_resync();
 	started = 0;
 	list_it(pid, 2001, RUNNING_F_EXECING);
 	step();
@@ -369,14 +340,10 @@ TEST(unfinished_exec_hides_the_previous_for_a_limited_time)
 	}
 	CHECK_INT(r, 0);
 	CHECK_INT(started, 1);
-	end_child(pid);
 }
 
 TEST(exec_under_way_at_the_start_is_reported_by_its_record)
 {
-	pid_t pid = waiting_child();
-
-	begin();
 	list_it(pid, 5, RUNNING_F_EXECING);
 	CHECK_INT(resync_load(resync, UINT64_MAX), 0);
 	pipeline_go_live(pipeline);
@@ -385,18 +352,14 @@ TEST(exec_under_way_at_the_start_is_reported_by_its_record)
 		feed();
 		CHECK_INT(started, 1);
 	}
-	end_child(pid);
 }
 
 TEST(hidden_process_is_not_reported_gone)
 {
-	pid_t pid = waiting_child();
-
-	begin_with(pid);
+	begin_resync();
 	step();
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(ended, 0);
-	end_child(pid);
 }
 
 static void *wait_in_thread(void *argument)
@@ -410,9 +373,9 @@ static void *wait_in_thread(void *argument)
 TEST(process_with_an_ended_leader_is_not_reported_gone)
 {
 	char path[64], text[512] = "";
-	pid_t pid = fork();
 	FILE *f;
 
+	pid = fork();
 	if (pid == 0) {
 		pthread_t thread;
 
@@ -425,12 +388,10 @@ TEST(process_with_an_ended_leader_is_not_reported_gone)
 		CHECK(f && fgets(text, sizeof(text), f));
 		fclose(f);
 	}
-	begin_with(pid);
+	begin_resync();
 	step();
 	CHECK(!resync_is_under_way(resync));
 	CHECK_INT(ended, 0);
-	CHECK_INT(kill(pid, SIGKILL), 0);
-	CHECK_INT(waitpid(pid, NULL, 0), pid);
 }
 
 TAP_MAIN

@@ -37,13 +37,14 @@ static void join(size_t queue)
 	subscriber_set_checkpoint(subscriber, &checkpoint);
 }
 
-static void begin(size_t queue)
+static void begin(void)
 {
 	fake_sink_ops.folds = on_folds;
 	fake_sink_ops.search_end = on_search_end;
 	begin_socket();
-	join(queue);
+	join(1 << 20);
 }
+SETUP(begin)
 
 /* A process of the pid, which starts at 1000 times that. */
 static void fails(unsigned pid, int error, const char *path)
@@ -69,7 +70,6 @@ static void succeeds(unsigned pid, const char *path)
 
 TEST(error_of_a_search_is_sent_at_its_end)
 {
-	begin(1 << 20);
 	fails(1, ENOENT, "/a/one");
 	fails(2, ENOENT, "/a/two");
 	fails(1, EACCES, "/b/one");
@@ -83,7 +83,6 @@ TEST(error_of_a_search_is_sent_at_its_end)
 
 TEST(stream_that_does_not_fold_has_no_path_tries)
 {
-	begin(1 << 20);
 	fails(1, ENOENT, "/a/one");
 	subscriber_set_folds(subscriber, false);
 	fails(1, ENOENT, "/b/one");
@@ -98,7 +97,6 @@ TEST(hidden_success_drops_the_error)
 	struct filter *filter = NULL;
 	const char *reason;
 
-	begin(1 << 20);
 	CHECK_INT(filter_new(&filter), 0);
 	CHECK_INT(filter_add(filter, FILTER_TYPES, BYTES("error"), &reason), 0);
 	CHECK_INT(subscriber_configure(subscriber, subscriber_keys(subscriber), filter, true), 0);
@@ -114,7 +112,6 @@ TEST(new_subscription_and_rejection_come_after_what_is_held)
 {
 	struct line *line;
 
-	begin(1 << 20);
 	fails(1, ENOENT, "/a/one");
 	CHECK_INT(subscriber_configure(subscriber, KEY_BIT(KEY_TYPE), NULL, true), 0);
 	CHECK_INT(line_new(&line, 11), 0);
@@ -143,7 +140,7 @@ static void hand_over(void)
 	CHECK_INT(archive_seal(to, &fd), 0);
 	line_set_clear(&lines);
 	end();
-	begin(1 << 20);
+	begin();
 	CHECK_INT(archive_open(&from, fd), 0);
 	CHECK_INT(pipeline_archive(pipeline, from), 0);
 	CHECK_INT(subscriber_archive(subscriber, from, &lines), 0);
@@ -152,7 +149,6 @@ static void hand_over(void)
 
 TEST(held_errors_are_handed_over)
 {
-	begin(1 << 20);
 	fails(1, ENOENT, "/a/one");
 	fails(2, ENOENT, "/a/two");
 	fails(3, ENOENT, "/a/three");
@@ -170,7 +166,6 @@ TEST(held_errors_are_reported_lost_after_a_crash)
 {
 	struct checkpoint_stream left;
 
-	begin(1 << 20);
 	succeeds(9, "/c/nine");
 	fails(1, ENOENT, "/a/one");
 	fails(2, ENOENT, "/a/two");
@@ -204,7 +199,8 @@ TEST(full_queue_loses_held_errors_with_a_count)
 	uint64_t lost = 0, received = 0;
 	struct subscriber_stats stats;
 
-	begin(64 << 10);
+	subscriber = subscriber_free(subscriber);
+	join(64 << 10);
 	srand(1);
 	for (unsigned pid = 1; pid <= PROCESSES; pid++) {
 		char path[32];
