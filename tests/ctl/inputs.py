@@ -77,10 +77,10 @@ def what_is_no_file_is_reported(folder):
 def output_that_cannot_be_written_is_reported(_):
     path = os.path.join(journal.HERE, "recording.json")
     for command in (["log"], ["watch"], ["tree"], ["tree", "-S", "2026-11-28"], ["show", "22041"], ["stats"], ["top", "-b"], ["verify"], ["cat"], ["log", "-o", "json"], ["log", "-o", "csv"],
-                    ["export", "-o", "csv"]):
+                    *(["export", "-o", form] for form in ("chrome", "svg", "html", "compile-commands", "folded", "sh", "csv", "dot", "report"))):
         with open("/dev/full", "w", encoding="utf-8") as full:
             done = subprocess.run([CTL, *command, "-i", path], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
-        assert done.returncode == 71 and b"execsnoopctl: standard output: " in done.stderr, (command, done)
+        assert done.returncode == 71 and b"execsnoopctl: standard output: No space left on device\n" in done.stderr, (command, done)
 
 
 @test

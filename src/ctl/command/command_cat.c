@@ -21,12 +21,11 @@ static int cat_source(struct options *options)
 		return r;
 	source->passes_unknown = !options->from_journal && options->format == FORMAT_JSON;
 	catch_signals();
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	while (!interrupted && (r = source_next(source, &parsed)) > 0) {
 		if (parsed->event.type == EVENT_TYPE_MAX ? !parsed->line.data : !query_pass(options->query, parsed))
 			continue;
 		r = lines_print(&lines, parsed);
-		if (r < 0)
+		if (r < 0 || terminal_flush(&lines.terminal) < 0)
 			break;
 	}
 	r = lines_close(&lines, r);

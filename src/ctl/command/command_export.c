@@ -35,8 +35,8 @@ static int print(const struct options *options, export_function *write, struct r
 	FILE *out = options->write ? file : stdout;
 	int r = out ? write(out, recording, &export) : -errno;
 
-	if (r >= 0 && (fflush(out) != 0 || ferror(out)))
-		r = -errno;
+	if (r >= 0)
+		r = file_flush(out);
 	if (r < 0)
 		fprintf(stderr, "execsnoopctl: %s: %s\n", options->write ? options->write : "standard output",
 			strerror(-r));

@@ -151,7 +151,7 @@ static int read_log(struct reading *reading)
 
 	while (r >= 0 && !interrupted && lines->shown < reading->most) {
 		if (lines->options->follow)
-			fflush(lines->terminal.out);
+			terminal_flush(&lines->terminal);
 		r = source_next(reading->source, &parsed);
 		if (r <= 0)
 			return r;

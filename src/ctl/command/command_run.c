@@ -171,6 +171,8 @@ static int write_output(struct run *run)
 		return 0;
 	if (!is_stream(run))
 		r = export_find(run->options->output)(run->out, run->recording, &options);
+	if (r == 0)
+		r = file_flush(run->out);
 	if (fclose(run->out) != 0 && r == 0)
 		r = -errno;
 	if (r < 0)

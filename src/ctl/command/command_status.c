@@ -33,7 +33,7 @@ static int show_answer(struct options *options, struct terminal *terminal, struc
 		return options_status(r);
 	if (source_next(source, &parsed) <= 0 || show(options, terminal, parsed) < 0)
 		return CTL_FAILED;
-	fflush(terminal->out);
+	terminal_flush(terminal);
 	return CTL_OK;
 }
 

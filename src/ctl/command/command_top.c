@@ -297,7 +297,7 @@ static void print(struct top *top, bool first)
 			fputc('\n', top->terminal.out);
 		view_top(&top->terminal, top->shown, &top->view);
 	}
-	fflush(top->terminal.out);
+	terminal_flush(&top->terminal);
 }
 
 static int run_batch(struct top *top)

@@ -63,7 +63,7 @@ static int wait_for_event(struct lines *lines, struct event_source *source, int 
 
 	if (r != 0)
 		return r;
-	fflush(lines->terminal.out);
+	terminal_flush(&lines->terminal);
 	return source_wait(source, timeout_ms);
 }
 

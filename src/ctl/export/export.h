@@ -14,7 +14,7 @@ struct export_options {
 	bool utc;	    /* times of `svg` and `html` */
 };
 
-/* -errno: -EIO of writing, -ENOMEM. */
+/* 0 or -ENOMEM. Errors of writing are the file's: file_flush(). */
 typedef int export_function(FILE *out, struct recording *recording, const struct export_options *options);
 
 /* NULL: there is no format of this name. */

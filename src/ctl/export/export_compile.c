@@ -259,5 +259,5 @@ int export_compile_commands(FILE *out, struct recording *recording, const struct
 		r = put_program(out, tallies.all[i].program, &entries);
 	fputs("\n]\n", out);
 	tallies_free(&tallies);
-	return r < 0 ? r : ferror(out) ? -EIO : 0;
+	return r;
 }

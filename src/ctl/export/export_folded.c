@@ -150,5 +150,5 @@ int export_folded(FILE *out, struct recording *recording, const struct export_op
 	for (size_t i = 0; i < count; i++)
 		free(stacks[i].frames);
 	free(stacks);
-	return r < 0 ? r : ferror(out) ? -EIO : 0;
+	return r;
 }

@@ -136,5 +136,5 @@ int export_html(FILE *out, struct recording *recording, const struct export_opti
 	fputs(data + strlen(place), out);
 	interned_free(&html.strings);
 	lanes_free(&lanes);
-	return r < 0 ? r : ferror(out) ? -EIO : 0;
+	return r;
 }

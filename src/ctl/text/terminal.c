@@ -157,13 +157,27 @@ void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool f
 	};
 }
 
+/* Where nothing is left to be flushed after an error, the last call failed that wrote: errno is of that. */
+int file_flush(FILE *file)
+{
+	int error = errno;
+
+	if (fflush(file) != 0)
+		return -errno;
+	return !ferror(file) ? 0 : error > 0 ? -error : -EIO;
+}
+
+int terminal_flush(struct terminal *terminal)
+{
+	if (terminal->error == 0)
+		terminal->error = file_flush(terminal->out);
+	return terminal->error;
+}
+
 int terminal_close(struct terminal *terminal)
 {
-	int r = 0;
+	int r = terminal_flush(terminal);
 
-	errno = 0;
-	if (fflush(terminal->out) != 0 || ferror(terminal->out))
-		r = errno ? -errno : -EIO;
 	if (pager_pid > 0) {
 		close(STDOUT_FILENO);
 		while (waitpid(pager_pid, NULL, 0) < 0 && errno == EINTR)

@@ -19,6 +19,7 @@ struct terminal {
 	bool scrolls;	   /* a pager does, which shows the rest of a line that is longer than the width */
 	bool colors;
 	bool utf8; /* the locale's */
+	int error; /* of the first flush that failed */
 };
 
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -33,6 +34,10 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool full);
 /* The width is what the terminal has now. */
 void terminal_resize(struct terminal *terminal);
+/* 0 or -errno: whether all that was written has arrived, since the beginning. */
+int terminal_flush(struct terminal *terminal);
+/* The same of a file. */
+int file_flush(FILE *file);
 /* Flushes, and waits for the pager. -errno of a failed write, reported; EPIPE is none: the reader has seen enough. */
 int terminal_close(struct terminal *terminal);
 

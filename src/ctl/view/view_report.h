@@ -21,7 +21,7 @@ struct report_facts {
 	size_t scope_count;		     /* processes that are still in it */
 };
 
-/* 0 or -ENOMEM, or -EIO: of writing. */
+/* 0 or -ENOMEM. */
 int view_report(const struct terminal *terminal, struct recording *recording, const struct report_facts *facts);
 
 #endif
