@@ -5,6 +5,7 @@ garbage for an answer, or ends as if all were well."""
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -123,6 +124,64 @@ def socket_of_another_program_is_reported(folder):
         for command, status, out in ends(folder, serve):
             assert status == 69 and ("socket" in out or "Connection reset" in out), (serve, command, status, out)
             assert "\x1b" not in out and out.count("\n") < 30, (serve, command, out)
+
+
+@test
+def reason_of_a_daemon_that_closed_at_once_is_printed(folder):
+    """The connection may end before the request is sent; then the reason is there to be read all the same."""
+    def closes(path):
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            server.listen()
+            yield
+            with server.accept()[0] as connection:
+                connection.sendall(b'{"type":"rejected","reason":"too many subscribers"}\n')
+
+    if not shutil.which("strace"):
+        return
+    for command in (["status"], ["cat"], ["watch"]):
+        path = tempfile.mktemp(dir=folder)
+        server = closes(path)
+        next(server)
+        # Held between connect(2) and send(2).
+        held = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=500ms:when=1", CTL, command[0], f"--socket={path}"],
+                                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        next(server, None)
+        status, out = finish(held)
+        assert status == 2 and "rejects the request: too many subscribers" in out, (command, status, out)
+
+
+@test
+def cat_reports_what_does_not_answer_once(folder):
+    """It tries again, for as long as it waits for the daemon; each reason is printed once, and the rest is counted."""
+    connections = threading.Semaphore(0)
+    answers = [b"garbage\n" * 3, b"", b"garbage\n", b"<html>\n", b"garbage\n", b"", SUBSCRIBED + b"garbage\n", b"", SUBSCRIBED]
+
+    def serve(connection, _):
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        connection.sendall(answer)
+        connections.release()
+        if answer == SUBSCRIBED:
+            wait(connection)
+
+    with listening(folder, serve) as path:
+        cat = start("cat", f"--socket={path}", "--name=siem")
+        for _ in range(9):
+            assert connections.acquire(timeout=30)
+        assert cat.stdout.readline() == SUBSCRIBED and cat.stdout.readline() == SUBSCRIBED
+        cat.terminate()
+        status, out = finish(cat)
+    lines = [line.removeprefix(path) for line in out.splitlines() if not line.startswith("{")]
+    mute = ": the connection ended without an answer; is it execsnoopd's socket?; trying again until the daemon is back"
+    bad = ":%d: not a JSON object, at byte 1"
+    assert status == 65 and lines == [bad % 1, mute, ": connected again", ": 5 more lines cannot be read", ": the connection ended; trying again until the daemon is back", mute,
+                                      ": connected again", ": 1 more line cannot be read"], (status, lines)
+
+
+@test
+def cat_without_a_reason_to_wait_ends_where_nothing_answers(folder):
+    for command, status, out in ends(folder, lambda connection, _: connection.sendall(b"garbage\n" * 3), [["cat"]]):
+        assert status == 69 and "is it execsnoopd's socket?" in out and out.count("garbage") + out.count("not a JSON") == 1, (command, status, out)
 
 
 @test

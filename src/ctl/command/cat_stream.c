@@ -32,6 +32,14 @@
 #define END_MS 1000
 #define ANSWER_MS 5000 /* after this time it is reported that there is none */
 
+/* Why there is no connection, of which each outage reports each once. */
+enum outage {
+	OUTAGE_GONE = 1,      /* nothing listens, or what answered has ended */
+	OUTAGE_MUTE = 2,      /* what listens does not answer as the daemon does */
+	OUTAGE_REJECTED = 4,  /* the daemon rejects the request */
+	OUTAGE_IMPOSSIBLE = 8 /* another error */
+};
+
 struct cat {
 	struct options *options;
 	struct cat_output *output;
@@ -43,6 +51,7 @@ struct cat {
 	uint64_t asked_ms;
 	bool drained; /* all that could be read was read */
 	struct retry daemon, peer;
+	struct bad_lines bad;
 	/* What waits for the reader: it has arrived when so many bytes have. */
 	struct cat_position sent, arrived, stored;
 	uint64_t sent_at, committed_bytes, committed_ms, stored_ms;
@@ -73,25 +82,45 @@ static void disconnect(struct cat *cat)
 	cat->ack_size = 0;
 }
 
+/* error: of a connection, or of making one. */
+static enum outage outage_of(const struct cat *cat, int error)
+{
+	if (error == -EBUSY)
+		return OUTAGE_REJECTED;
+	if (error == -ENOENT || error == -ECONNREFUSED || (cat->source && cat->answered))
+		return OUTAGE_GONE;
+	return source_is_mute(error) ? OUTAGE_MUTE : OUTAGE_IMPOSSIBLE;
+}
+
 /* 0: later; -errno: never. */
 static int daemon_failed(struct cat *cat, int error)
 {
-	bool was_connected = cat->source, is_first;
+	enum outage outage = outage_of(cat, error);
 
 	disconnect(cat);
-	if (!was_connected &&
-	    (!waits_for_daemon(cat) || (!cat->was_answered && (error == -EACCES || error == -EPERM)))) {
-		source_explain_socket(cat->options->socket, error);
-		return error == -EPIPE ? -ECONNREFUSED : error;
-	}
-	/* Of another machine, that is what a connection that cannot be made looks like. */
+	/* Of another machine, this is what a connection that cannot be made looks like; it was reported
+	 * (source_hosts.c). */
 	if (cat->options->hosts && !waits_for_daemon(cat))
 		return -ECONNREFUSED;
-	is_first = retry_failed(&cat->daemon, now_ms(), cat->options->hosts ? RETRY_PEER_MS : RETRY_DAEMON_MS);
-	if (is_first && !cat->options->quiet)
+	if (!waits_for_daemon(cat) || (!cat->was_answered && (error == -EACCES || error == -EPERM))) {
+		source_explain_socket(cat->options->socket, error);
+		return outage == OUTAGE_MUTE ? -ECONNREFUSED : error;
+	}
+	if (retry_failed(&cat->daemon, now_ms(), cat->options->hosts ? RETRY_PEER_MS : RETRY_DAEMON_MS, outage) &&
+	    outage != OUTAGE_REJECTED && !cat->options->quiet)
 		fprintf(stderr, "%s: %s; trying again until the daemon is back\n", cat->options->socket,
-			error == 0 ? "the connection ended" : strerror(-error));
+			error == 0 && outage == OUTAGE_GONE ? "the connection ended" : source_error(error));
 	return 0;
+}
+
+/* How many lines were not printed. */
+static void report_bad_lines(struct cat *cat)
+{
+	if (cat->bad.more > 0)
+		fprintf(stderr, "%s: %" PRIu64 " more line%s cannot be read\n", cat->options->socket, cat->bad.more,
+			cat->bad.more == 1 ? "" : "s");
+	cat->bad.printed = 0;
+	cat->bad.more = 0;
 }
 
 static int make_request(const struct cat *cat, char **ret)
@@ -124,6 +153,7 @@ static int connect_daemon(struct cat *cat)
 	if (r < 0)
 		return daemon_failed(cat, r);
 	cat->source->passes_unknown = cat->options->format == FORMAT_JSON;
+	cat->source->bad = &cat->bad;
 	cat->asked_ms = now_ms();
 	cat->drained = true;
 	return 0;
@@ -146,7 +176,7 @@ static int output_failed(struct cat *cat, int error, const char *reason)
 	disconnect(cat);
 	cat_lines_go_back(cat->lines, &cat->arrived);
 	cat->sent = cat->arrived;
-	if (retry_failed(&cat->peer, now, RETRY_PEER_MS) && !cat->options->quiet)
+	if (retry_failed(&cat->peer, now, RETRY_PEER_MS, OUTAGE_GONE) && !cat->options->quiet)
 		fprintf(stderr, "%s: %s; trying again until it is back\n", cat_output_name(cat->output),
 			reason ?: strerror(-error));
 	return 0;
@@ -172,6 +202,7 @@ static void on_answer(struct cat *cat)
 
 	if (cat->daemon.reported && !cat->options->quiet)
 		fprintf(stderr, "%s: connected again\n", cat->options->socket);
+	report_bad_lines(cat);
 	retry_succeeded(&cat->daemon, now_ms());
 	cat->answered = cat->was_answered = true;
 	cat->is_late = false;
@@ -187,7 +218,7 @@ static int take_line(struct cat *cat, const struct parsed *parsed)
 
 	if (bytes_equal(parsed->type, BYTES("rejected"))) {
 		/* A limit of the daemon may be reached for a while; what was accepted once is not wrong. */
-		if (!cat->daemon.reported)
+		if (!(cat->daemon.reported & OUTAGE_REJECTED))
 			source_report_rejected(parsed);
 		return cat->was_answered ? daemon_failed(cat, -EBUSY) : -EPROTO;
 	}
@@ -504,6 +535,7 @@ int cat_stream(struct options *options)
 		if (r == -EINTR)
 			end(&cat);
 		disconnect(&cat);
+		report_bad_lines(&cat);
 		r = exit_status(&cat, r);
 	}
 	cat_lines_free(cat.lines);

@@ -13,27 +13,28 @@
 struct retry {
 	uint64_t at, delay;
 	uint64_t succeeded_at;
-	bool reported; /* of this outage */
+	unsigned reported; /* reasons of this outage that were reported, a bit for each */
 };
 
 static inline void retry_succeeded(struct retry *retry, uint64_t now)
 {
 	retry->succeeded_at = now;
-	retry->reported = false;
+	retry->reported = 0;
 }
 
-/* Each failure doubles the delay, up to max. Whether this is the first one of an outage. */
-static inline bool retry_failed(struct retry *retry, uint64_t now, uint64_t max)
+/* Each failure doubles the delay, up to max. Whether it is to be reported: the first one of an outage with this reason,
+ * a bit. */
+static inline bool retry_failed(struct retry *retry, uint64_t now, uint64_t max, unsigned reason)
 {
-	bool is_first = !retry->reported;
+	bool is_new = !(retry->reported & reason);
 
 	if (retry->succeeded_at > 0 && now - retry->succeeded_at >= RETRY_LASTED_MS)
 		retry->delay = 0;
 	retry->succeeded_at = 0;
 	retry->delay = retry->delay == 0 ? RETRY_MIN_MS : 2 * retry->delay > max ? max : 2 * retry->delay;
 	retry->at = now + retry->delay;
-	retry->reported = true;
-	return is_first;
+	retry->reported |= reason;
+	return is_new;
 }
 
 #endif

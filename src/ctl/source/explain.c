@@ -32,9 +32,22 @@ static void explain_group(const char *name)
 			user ? user->pw_name : "USER");
 }
 
+bool source_is_mute(int error)
+{
+	return error == 0 || error == -EPIPE || error == -ECONNRESET || error == -EBADMSG;
+}
+
+const char *source_error(int error)
+{
+	if (error == -EBADMSG)
+		return "this is not execsnoopd's socket";
+	return source_is_mute(error) ? "the connection ended without an answer; is it execsnoopd's socket?"
+				     : strerror(-error);
+}
+
 void source_explain_socket(const char *path, int error)
 {
-	fprintf(stderr, "%s: %s\n", path, strerror(-error));
+	fprintf(stderr, "%s: %s\n", path, source_error(error));
 	if (error == -ENOENT || error == -ECONNREFUSED) {
 		fputs("execsnoopd does not run. Start it with: systemctl start execsnoopd\n", stderr);
 	} else if (error == -EACCES || error == -EPERM) {

@@ -18,6 +18,14 @@ struct unknown_types {
 	size_t count;
 };
 
+/* Lines of one connection after the other that cannot be read: a reason is printed when it is another than before, and
+ * the others are counted. */
+struct bad_lines {
+	char reason[128];
+	unsigned printed;
+	uint64_t more; /* that were not */
+};
+
 struct source_ops {
 	int (*next)(struct event_source *source, const struct parsed **ret);
 	int (*wait)(struct event_source *source, int timeout_ms);
@@ -32,6 +40,7 @@ struct event_source {
 	int fd;			    /* readable when there is more; -1: there is none */
 	bool passes_unknown;	    /* events of unknown types are shown as they are: they are not reported */
 	struct unknown_types types; /* those that were */
+	struct bad_lines *bad;	    /* not owned; NULL: each source reports its own */
 };
 
 /* An event of a type that this version does not know. */
@@ -68,6 +77,9 @@ int source_subscribe(struct event_source **ret, const char *path, const char *re
 int source_broken(const struct event_source *source);
 /* An answer `rejected`, with its reason. */
 void source_report_rejected(const struct parsed *parsed);
+/* Something listens, but does not answer as the daemon does. error: 0 or -errno, of its connection. */
+bool source_is_mute(int error);
+const char *source_error(int error);
 /* What source_open_socket() reports. */
 void source_explain_socket(const char *path, int error);
 

@@ -42,10 +42,23 @@ struct stream {
 	struct parsed parsed;
 };
 
+/* The first one with this reason, if it is not one of too many. */
+static bool is_new(struct bad_lines *bad, const char *reason)
+{
+	if (strcmp(bad->reason, reason) == 0 || bad->printed >= REPORTS_MAX) {
+		bad->more++;
+		return false;
+	}
+	snprintf(bad->reason, sizeof(bad->reason), "%s", reason);
+	bad->printed++;
+	return true;
+}
+
 static void report(struct stream *s, const char *reason)
 {
 	sources_add_bad();
-	if (s->bad++ < REPORTS_MAX)
+	s->bad++;
+	if (s->source.bad ? is_new(s->source.bad, reason) : s->bad <= REPORTS_MAX)
 		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->source.line, reason);
 }
 
@@ -123,7 +136,7 @@ static int next_line(struct stream *s, struct bytes *ret)
 		if (size > LINE_LIMIT) {
 			s->begin = s->buffer.size = s->searched = 0;
 			s->too_long = true;
-			if (s->waits && !s->is_subscription)
+			if (s->waits)
 				return -EBADMSG;
 		}
 		r = fill(s);
@@ -212,6 +225,8 @@ static int stream_next(struct event_source *source, const struct parsed **ret)
 			*ret = &s->parsed;
 			return r;
 		}
+		if (s->waits && s->bad >= REPORTS_MAX)
+			return -EBADMSG;
 	}
 }
 
@@ -324,6 +339,7 @@ static int connect_to(const char *path)
 	return TAKE_FD(fd);
 }
 
+/* Where the other side has closed, why may be there to be read. */
 static int send_all(int fd, const char *data)
 {
 	size_t left = strlen(data);
@@ -332,7 +348,7 @@ static int send_all(int fd, const char *data)
 		ssize_t n = send(fd, data, left, MSG_NOSIGNAL);
 
 		if (n < 0)
-			return -errno;
+			return errno == EPIPE || errno == ECONNRESET ? 0 : -errno;
 		data += n;
 		left -= (size_t)n;
 	}
@@ -371,10 +387,7 @@ int source_await_answer(struct event_source *source)
 	if (r == -EPROTO)
 		return r;
 	if (r < 0 && !s->is_remote)
-		fprintf(stderr, "%s: %s\n", source->name,
-			r == -EPIPE	? "the connection ended without an answer; is it execsnoopd's socket?"
-			: r == -EBADMSG ? "this is not execsnoopd's socket"
-					: strerror(-r));
+		fprintf(stderr, "%s: %s\n", source->name, source_error(r));
 	return r < 0 ? -ECONNREFUSED : 0;
 }
 
@@ -400,8 +413,7 @@ int source_ask(struct event_source **ret, const char *path, const char *request)
 	if (request) {
 		r = send_all(fd, request);
 		if (r < 0) {
-			if (!((struct stream *)source)->is_remote)
-				source_explain_socket(path, r);
+			source_explain_socket(path, r);
 			return r;
 		}
 		((struct stream *)source)->waits = ((struct stream *)source)->has_request = true;
