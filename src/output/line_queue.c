@@ -202,6 +202,8 @@ static void remove_at(struct line_queue *queue, size_t i)
 	}
 	queue->held -= line->held;
 	line_unref(line);
+	queue->retained_numbered -= queue->retained_numbered > i;
+	queue->numbered -= queue->numbered > i;
 	for (; i > 0; i--)
 		*line_queue_place(queue, i) = *line_queue_place(queue, i - 1);
 	queue->head = (queue->head + 1) & (queue->capacity - 1);
@@ -227,6 +229,8 @@ static void finish_line(struct line_queue *queue)
 	uncount_unwritten(queue, line);
 	queue->retained++;
 	queue->retained_events += line->events;
+	if (line->last_seq > 0)
+		queue->retained_last = line->last_seq;
 }
 
 /* Frees a ring that has grown, once it is empty. */
@@ -292,6 +296,7 @@ static size_t drop(struct line_queue *queue, bool (*is_dropped)(const struct lin
 	}
 	dropped = queue->count - count;
 	queue->count = count;
+	queue->numbered = 0;
 	shrink(queue);
 	return dropped;
 }
@@ -346,6 +351,9 @@ bool line_queue_acknowledge(struct line_queue *queue, uint64_t seq)
 {
 	size_t n = 0;
 
+	/* Nothing is stored. Lines without a number are not meant. */
+	if (seq == 0)
+		return false;
 	/* By position: numbers need not grow. */
 	while (n < queue->retained && (*line_queue_place(queue, n))->last_seq != seq)
 		n++;
@@ -382,21 +390,24 @@ void line_queue_rewind(struct line_queue *queue)
 	line_queue_begin_line_again(queue);
 	for (size_t i = 0; i < queue->retained; i++)
 		count_unwritten(queue, *line_queue_place(queue, i));
-	queue->retained = 0;
+	queue->retained = queue->retained_numbered = queue->numbered = 0;
 	queue->retained_events = 0;
 }
 
-uint64_t line_queue_retained(const struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last)
+/* The number of the first line with one from *at up to `end`; 0: there is none. *at is its place then. */
+static uint64_t first_number(const struct line_queue *queue, size_t *at, size_t end)
 {
-	for (size_t i = 0; i < queue->retained; i++) {
-		*ret_first = (*line_queue_place(queue, i))->seq;
-		if (*ret_first > 0)
-			break;
-	}
-	for (size_t i = queue->retained; i > 0; i--) {
-		*ret_last = (*line_queue_place(queue, i - 1))->last_seq;
-		if (*ret_last > 0)
-			break;
+	for (; *at < end; ++*at)
+		if ((*line_queue_place(queue, *at))->seq > 0)
+			return (*line_queue_place(queue, *at))->seq;
+	return 0;
+}
+
+uint64_t line_queue_retained(struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last)
+{
+	if (queue->retained > 0) {
+		*ret_first = first_number(queue, &queue->retained_numbered, queue->retained);
+		*ret_last = *ret_first > 0 ? queue->retained_last : 0;
 	}
 	return queue->retained_events;
 }
@@ -523,15 +534,16 @@ size_t line_queue_peak(const struct line_queue *queue)
 	return queue->peak;
 }
 
-uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first)
+uint64_t line_queue_events(struct line_queue *queue, uint64_t *ret_first)
 {
-	/* Lines without a number are few. */
-	for (size_t i = queue->retained; queue->events > 0 && i < queue->count; i++) {
-		if ((*line_queue_place(queue, i))->seq > 0) {
-			*ret_first = (*line_queue_place(queue, i))->seq;
-			break;
-		}
-	}
+	uint64_t first = 0;
+
+	if (queue->numbered < queue->retained)
+		queue->numbered = queue->retained;
+	if (queue->events > 0)
+		first = first_number(queue, &queue->numbered, queue->count);
+	if (first > 0)
+		*ret_first = first;
 	return queue->events;
 }
 

@@ -109,7 +109,7 @@ void line_queue_retain(struct line_queue *queue, size_t n);
 /* All that is retained will be written once more. */
 void line_queue_rewind(struct line_queue *queue);
 /* Events that are retained; the numbers of the first and the last, not set if there are none. */
-uint64_t line_queue_retained(const struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last);
+uint64_t line_queue_retained(struct line_queue *queue, uint64_t *ret_first, uint64_t *ret_last);
 /* The number of the last event that was written, or acknowledged where lines are retained; 0: there was none. */
 uint64_t line_queue_passed(const struct line_queue *queue);
 void line_queue_set_passed(struct line_queue *queue, uint64_t seq);
@@ -123,7 +123,7 @@ uint64_t line_queue_written(const struct line_queue *queue); /* bytes, since it 
 size_t line_queue_limit(const struct line_queue *queue);
 /* Events that would be lost with all lines; *ret_first: the seq of the first, not set if there are
  * none. */
-uint64_t line_queue_events(const struct line_queue *queue, uint64_t *ret_first);
+uint64_t line_queue_events(struct line_queue *queue, uint64_t *ret_first);
 /* How many lines those are. */
 uint64_t line_queue_event_lines(const struct line_queue *queue);
 /*

@@ -16,6 +16,10 @@ struct line_queue {
 	uint64_t total_written;	      /* bytes */
 	uint64_t events, event_lines; /* not yet written */
 	uint64_t retained_events;
+	uint64_t retained_last; /* number of the last retained line that has one */
+	/* No retained line before the first place has a number, nor has one that is not written before the second: many
+	 * lines may have none, and the first that has one is asked for at each event. */
+	size_t retained_numbered, numbered;
 	uint64_t passed_seq; /* of the last line that has left the queue in order */
 	size_t mid_lines;
 	bool retains; /* a line of events stays until it is acknowledged */

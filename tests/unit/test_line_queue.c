@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "tap.h"
+#include "util/clock.h"
 #include "util/pool.h"
 
 static int fds[2];
@@ -318,6 +319,49 @@ TEST(events_in_the_queue_are_counted)
 	CHECK_INT(line_queue_events(queue, &first), 0);
 	line_unref(event);
 	line_unref(lost);
+}
+
+/* It is asked for after each event. */
+TEST(first_number_is_found_behind_many_lines_without_one)
+{
+	enum { COUNT = 200000, RETAINED = COUNT / 2 };
+	struct line *none = line(10, 'n'), *one = line(10, '1');
+	uint64_t first, last, began_us = clock_us(CLOCK_THREAD_CPUTIME_ID), pushed_us;
+	struct line_queue *b;
+
+	none->events = one->events = 1;
+	one->seq = one->last_seq = 9;
+	CHECK_INT(line_queue_new(&b, SIZE_MAX), 0);
+	for (unsigned i = 0; i < COUNT; i++)
+		CHECK_INT(line_queue_push(b, none), 0);
+	CHECK_INT(line_queue_push(b, one), 0);
+	line_queue_set_retains(b, true);
+	pushed_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
+	for (unsigned i = 0; i < COUNT; i++) {
+		first = 0;
+		if (i < RETAINED)
+			line_queue_retain(b, 1);
+		CHECK_INT(line_queue_events(b, &first), COUNT + 1 - (i < RETAINED ? i + 1 : RETAINED));
+		CHECK_INT(first, 9);
+		first = last = 7;
+		line_queue_retained(b, &first, &last);
+		CHECK(first == 0 && last == 0);
+	}
+	CHECK(clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us < 50 * pushed_us);
+	/* All that was not acknowledged comes again. */
+	line_queue_rewind(b);
+	CHECK_INT(line_queue_events(b, &first), COUNT + 1);
+	CHECK_INT(first, 9);
+	line_queue_retain(b, COUNT + 1);
+	CHECK_INT(line_queue_retained(b, &first, &last), COUNT + 1);
+	CHECK(first == 9 && last == 9);
+	CHECK(line_queue_acknowledge(b, 9));
+	CHECK_INT(line_queue_push(b, one), 0);
+	CHECK_INT(line_queue_events(b, &first), 1);
+	CHECK_INT(first, 9);
+	line_unref(none);
+	line_unref(one);
+	line_queue_free(b);
 }
 
 TAP_MAIN

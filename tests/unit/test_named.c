@@ -82,6 +82,27 @@ TEST(name_continues_after_what_was_acknowledged)
 	CHECK_INT(count_of("\n"), 1);
 }
 
+/* The end of a process that is known from the snapshot alone has no number. */
+TEST(reader_that_has_stored_nothing_gets_all_again)
+{
+	make_fork(1, 1000, 2, 2000);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	fd = asking("{\"name\":\"siem\",\"ack\":0,\"snapshot\":true}\n");
+	CHECK_INT(count_of("\"type\":\"live\""), 1);
+	execs(2, 3);
+	make_exit(1, 1000, 5000, 0);
+	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
+	execs(10, 3);
+	pipeline_flush(pipeline);
+	take(fd);
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_INT(count_of("\"type\":\"exited\""), 1);
+		check_numbers(1, 6);
+		leave(fd);
+		fd = asking("{\"name\":\"siem\",\"ack\":0}\n");
+	}
+}
+
 TEST(reader_without_acknowledgement_continues_after_what_was_written)
 {
 	fd = asking("{\"name\":\"siem\"}\n");
