@@ -61,9 +61,9 @@ static const char *matches_of(const char *const words[])
 	CHECK(query_new(&query) == 0);
 	for (size_t i = 0; words[i]; i++) {
 		if (strcmp(words[i], "--failed") == 0)
-			query_set_failed(query);
+			query_set_bounds(query)->failed = true;
 		else if (strcmp(words[i], "--slower") == 0)
-			query_set_slower(query, 1);
+			query_set_bounds(query)->slower = 1;
 		else if (strchr(words[i], '='))
 			CHECK(query_add_pair(query, words[i], &reason) == 0);
 		else

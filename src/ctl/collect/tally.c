@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 typedef int (*program_order)(const struct program *, const struct program *);
-typedef uint64_t (*tally_value)(const struct tally *);
 
 static int compare_bytes(struct bytes a, struct bytes b)
 {
@@ -40,15 +39,15 @@ static int compare_programs(const void *a, const void *b, void *userdata)
 
 static void add(struct tally *tally, const struct program *program)
 {
-	tally->count++;
-	tally->cpu_ns += program->cpu_user_ns + program->cpu_system_ns;
-	tally->alone_ns += program->alone_ns;
-	tally->running_ns += program->end - program->start;
+	tally->values[TALLY_COUNT]++;
+	tally->values[TALLY_CPU] += program->cpu_user_ns + program->cpu_system_ns;
+	tally->values[TALLY_ALONE] += program->alone_ns;
+	tally->values[TALLY_RUNNING] += program->end - program->start;
 	if (program->path_ns == 0 || (program->exec_time == 0 && program->has_exec))
 		return;
 	if (tally->path_count++ == 0 || program->path_start < tally->path_start)
 		tally->path_start = program->path_start;
-	tally->path_ns += program->path_ns;
+	tally->values[TALLY_PATH] += program->path_ns;
 }
 
 int tallies_make(struct tallies *ret, const struct recording *recording, program_order order)
@@ -78,43 +77,17 @@ void tallies_free(struct tallies *tallies)
 	*tallies = (struct tallies){ 0 };
 }
 
-uint64_t tally_count(const struct tally *tally)
-{
-	return tally->count;
-}
-
-uint64_t tally_cpu(const struct tally *tally)
-{
-	return tally->cpu_ns;
-}
-
-uint64_t tally_alone(const struct tally *tally)
-{
-	return tally->alone_ns;
-}
-
-uint64_t tally_path(const struct tally *tally)
-{
-	return tally->path_ns;
-}
-
-uint64_t tally_longest(const struct tally *tally)
-{
-	return tally->running_ns;
-}
-
 static int compare_values(const void *a, const void *b, void *userdata)
 {
-	const tally_value *value = userdata;
-	uint64_t x = (*value)(a), y = (*value)(b);
-	size_t first = ((const struct tally *)a)->program->number, second = ((const struct tally *)b)->program->number;
+	enum tally_value value = *(const enum tally_value *)userdata;
+	const struct tally *x = a, *y = b;
 
-	if (x != y)
-		return x < y ? 1 : -1;
-	return (first > second) - (first < second);
+	if (x->values[value] != y->values[value])
+		return x->values[value] < y->values[value] ? 1 : -1;
+	return (x->program->number > y->program->number) - (x->program->number < y->program->number);
 }
 
-void tallies_sort(struct tallies *tallies, tally_value value)
+void tallies_sort(struct tallies *tallies, enum tally_value value)
 {
 	qsort_r(tallies->all, tallies->count, sizeof(*tallies->all), compare_values, &value);
 }

@@ -5,13 +5,15 @@
 
 #include "ctl/collect/recording.h"
 
+/* By what they are sorted and shown; TALLY_NONE is always 0. */
+enum tally_value { TALLY_NONE, TALLY_COUNT, TALLY_CPU, TALLY_ALONE, TALLY_PATH, TALLY_RUNNING, TALLY_VALUES };
+
 struct tally {
 	const struct program *program; /* the first one */
-	size_t count;
-	uint64_t cpu_ns, alone_ns, running_ns;
-	/* Not of programs that were there before, which may well have idled; see critical_path.h. */
+	uint64_t values[TALLY_VALUES]; /* times in ns */
+	/* TALLY_PATH: not of programs that were there before, which may well have idled; see critical_path.h. */
 	size_t path_count;
-	uint64_t path_ns, path_start;
+	uint64_t path_start;
 };
 
 struct tallies {
@@ -28,13 +30,7 @@ int tallies_make(struct tallies *ret, const struct recording *recording,
 		 int (*order)(const struct program *, const struct program *));
 void tallies_free(struct tallies *tallies);
 
-uint64_t tally_count(const struct tally *tally);
-uint64_t tally_cpu(const struct tally *tally);
-uint64_t tally_alone(const struct tally *tally);
-uint64_t tally_path(const struct tally *tally);
-uint64_t tally_longest(const struct tally *tally);
-
 /* The largest first; of equal ones that whose program came first. */
-void tallies_sort(struct tallies *tallies, uint64_t (*value)(const struct tally *));
+void tallies_sort(struct tallies *tallies, enum tally_value value);
 
 #endif

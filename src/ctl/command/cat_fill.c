@@ -62,7 +62,7 @@ int cat_fill_new(struct cat_fill **ret, const struct cat_position *from, struct 
 	if (r < 0)
 		return r;
 	if (from->time > EARLIER_NS)
-		query_set_times(fill->query, from->time - EARLIER_NS, 0);
+		query_set_bounds(fill->query)->since = from->time - EARLIER_NS;
 	r = source_open_journal(&fill->source, &options, fill->query);
 	if (r < 0)
 		return r;

@@ -64,7 +64,8 @@ static int choose(const char *name, struct options *side, char *match, size_t si
 	} else {
 		side->input = name;
 	}
-	query_set_times(side->query, since, until);
+	query_set_bounds(side->query)->since = since;
+	query_set_bounds(side->query)->until = until;
 	return r;
 }
 

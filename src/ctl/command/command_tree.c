@@ -53,7 +53,7 @@ static int open_past(struct options *options, struct history *history, struct ev
 		     !options->journal.merge && !options->journal.boot;
 	int r;
 
-	query_set_lived(options->query);
+	query_set_bounds(options->query)->lived = true;
 	history_set_span(history, options->at ? options->until : options->since, options->until);
 	options->journal.from_start = true;
 	options->journal.keys = HISTORY_KEYS;

@@ -205,7 +205,8 @@ int options_parse(struct options *o, int argc, char *argv[], const struct comman
 		fprintf(stderr, "execsnoopctl: \"%s\" has no use for --%s\n", o->command->name, idle.names[i]);
 	if (o->follow && !o->lines_set)
 		o->lines = FOLLOW_LINES;
-	query_set_times(o->query, o->since, o->until);
+	query_set_bounds(o->query)->since = o->since;
+	query_set_bounds(o->query)->until = o->until;
 	o->arguments = argv + optind;
 	return o->hosts ? use_hosts(o) : -1;
 }

@@ -163,29 +163,16 @@ static int set_regex(struct options *o, const struct option_row *row, const char
 
 static int set_failed(struct options *o, const struct option_row *row, const char *value)
 {
-	query_set_failed(o->query);
+	query_set_bounds(o->query)->failed = true;
 	return -1;
 }
 
-static int set_span(struct options *o, const struct option_row *row, const char *value,
-		    void (*set)(struct query *, uint64_t))
+/* detail: the offset in the bounds. */
+static int set_span(struct options *o, const struct option_row *row, const char *value)
 {
-	uint64_t ns;
-
-	if (!time_span_parse(value, &ns))
+	if (!time_span_parse(value, (uint64_t *)((char *)query_set_bounds(o->query) + row->detail)))
 		return options_bad(row, value, "not a time span, see systemd.time(7)");
-	set(o->query, ns);
 	return -1;
-}
-
-static int set_slower(struct options *o, const struct option_row *row, const char *value)
-{
-	return set_span(o, row, value, query_set_slower);
-}
-
-static int set_cpu(struct options *o, const struct option_row *row, const char *value)
-{
-	return set_span(o, row, value, query_set_cpu);
 }
 
 /* detail: the offset of the time. */
@@ -299,6 +286,7 @@ _Static_assert(sizeof(enum format) == sizeof(unsigned) && sizeof(enum color_mode
 	       "set_word() stores an unsigned");
 
 #define OF(member) offsetof(struct options, member)
+#define BOUND(member) offsetof(struct query_bounds, member)
 
 /* clang-format off */
 const struct option_row option_rows[] = {
@@ -327,8 +315,8 @@ const struct option_row option_rows[] = {
 	{ 0,   "args", "GLOB", NULL, "Show programs with an argument that matches", set_filter, FILTER_ARGS },
 	{ 'g', "grep", "REGEX", NULL, "Show programs whose command line matches", set_regex, 0 },
 	{ 0,   "failed", NULL, NULL, "Show execs that failed and programs that did not end in success", set_failed, 0 },
-	{ 0,   "slower", "SPAN", "100ms 1s 10s 1min", "Show programs that ran this long or longer", set_slower, 0 },
-	{ 0,   "cpu", "SPAN", "100ms 1s 10s 1min", "Show programs that used this much CPU time or more", set_cpu, 0 },
+	{ 0,   "slower", "SPAN", "100ms 1s 10s 1min", "Show programs that ran this long or longer", set_span, BOUND(slower) },
+	{ 0,   "cpu", "SPAN", "100ms 1s 10s 1min", "Show programs that used this much CPU time or more", set_span, BOUND(cpu) },
 	{ 0,   "at", "TIME", "today -1h -5min", "Show the tree of this moment", set_at, OF(until) },
 	{ 'o', "output", "FORMAT", FORMATS, "One of: " FORMATS, set_output, 0 },
 	{ 0,   "by", "LIST", BY, "Group by: " BY, set_text, OF(by) },

@@ -122,35 +122,14 @@ int query_set_regex(struct query *query, const char *regex, const char **ret_rea
 	return 0;
 }
 
-void query_set_failed(struct query *query)
+struct query_bounds *query_set_bounds(struct query *query)
 {
-	query->failed = true;
+	return &query->bounds;
 }
 
-void query_set_slower(struct query *query, uint64_t ns)
+const struct query_bounds *query_bounds(const struct query *query)
 {
-	query->slower = ns;
-}
-
-void query_set_cpu(struct query *query, uint64_t ns)
-{
-	query->cpu = ns;
-}
-
-void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns)
-{
-	query->since = since_ns;
-	query->until = until_ns;
-}
-
-void query_set_lived(struct query *query)
-{
-	query->lived = true;
-}
-
-bool query_lived(const struct query *query)
-{
-	return query->lived;
+	return &query->bounds;
 }
 
 static struct bytes base_name(struct bytes path)
@@ -261,12 +240,12 @@ static bool passes_cost(const struct query *query, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
 
-	if (query->failed && !parsed_failed(parsed))
+	if (query->bounds.failed && !parsed_failed(parsed))
 		return false;
-	if (query->slower > 0 && (event->type != EVENT_EXITED || event->end.running_ns < query->slower))
+	if (query->bounds.slower > 0 && (event->type != EVENT_EXITED || event->end.running_ns < query->bounds.slower))
 		return false;
-	return query->cpu == 0 || (event->type == EVENT_EXITED && event->end.cpu_known &&
-				   event->end.cpu_user_ns + event->end.cpu_system_ns >= query->cpu);
+	return query->bounds.cpu == 0 || (event->type == EVENT_EXITED && event->end.cpu_known &&
+					  event->end.cpu_user_ns + event->end.cpu_system_ns >= query->bounds.cpu);
 }
 
 /* An end has the times of the beginning and the end, whenever these were; other events are of before the end of the
@@ -276,18 +255,18 @@ static bool passes_lived(const struct query *query, const struct parsed *parsed)
 	const struct event *event = &parsed->event;
 	uint64_t time = event->type == EVENT_EXITED ? parsed->process.start_time : event->time;
 
-	if (event->type == EVENT_ERROR && event->time < query->since)
+	if (event->type == EVENT_ERROR && event->time < query->bounds.since)
 		return false;
-	return query->until == 0 || time < query->until;
+	return query->bounds.until == 0 || time < query->bounds.until;
 }
 
 static bool passes_times(const struct query *query, const struct parsed *parsed)
 {
 	uint64_t time = parsed_has(parsed, KEY_TIME) ? parsed->event.time : 0;
 
-	if (query->lived)
+	if (query->bounds.lived)
 		return passes_lived(query, parsed);
-	return time >= query->since && (query->until == 0 || time < query->until);
+	return time >= query->bounds.since && (query->bounds.until == 0 || time < query->bounds.until);
 }
 
 void query_follow(struct query *query, const struct parsed *parsed)
@@ -329,27 +308,17 @@ bool query_takes_all(const struct query *query)
 	for (enum filter_key key = 0; key < FILTER_KEY_MAX; key++)
 		if (filter_entry(query->filter, key, 0) || filter_entry(query->trees, key, 0))
 			return false;
-	return query->program_count == 0 && query->match_count == 0 && !query->has_regex && !query->failed &&
-	       query->slower == 0 && query->cpu == 0;
+	return query->program_count == 0 && query->match_count == 0 && !query->has_regex && !query->bounds.failed &&
+	       query->bounds.slower == 0 && query->bounds.cpu == 0;
 }
 
 bool query_is_local(const struct query *query)
 {
-	return query->program_count > 0 || query->match_count > 0 || query->has_regex || query->failed ||
-	       query->slower > 0 || query->cpu > 0 || query->since > 0 || query->until > 0;
+	return query->program_count > 0 || query->match_count > 0 || query->has_regex || query->bounds.failed ||
+	       query->bounds.slower > 0 || query->bounds.cpu > 0 || query->bounds.since > 0 || query->bounds.until > 0;
 }
 
 bool query_has_tree(const struct query *query)
 {
 	return !filter_is_empty(query->trees);
-}
-
-uint64_t query_since(const struct query *query)
-{
-	return query->since;
-}
-
-uint64_t query_until(const struct query *query)
-{
-	return query->until;
 }

@@ -26,16 +26,18 @@ int query_add_pair(struct query *query, const char *pair, const char **ret_reaso
 int query_add(struct query *query, enum filter_key key, const char *value, const char **ret_reason);
 /* POSIX extended, found somewhere in the command line. */
 int query_set_regex(struct query *query, const char *regex, const char **ret_reason);
-void query_set_failed(struct query *query);
-/* Of ended processes only. */
-void query_set_slower(struct query *query, uint64_t ns);
-void query_set_cpu(struct query *query, uint64_t ns);
-/* [since, until); 0: no bound. */
-void query_set_times(struct query *query, uint64_t since_ns, uint64_t until_ns);
-/* The times are those in which a process lived, not those of its events: what is needed to know that passes, also the
- * ends before and after. */
-void query_set_lived(struct query *query);
-bool query_lived(const struct query *query);
+
+/* In ns; 0: no bound. */
+struct query_bounds {
+	uint64_t since, until; /* [since, until), since the epoch */
+	/* The times are those in which a process lived, not those of its events: what is needed to know that passes,
+	 * also the ends before and after. */
+	bool lived;
+	bool failed;	      /* only what failed */
+	uint64_t slower, cpu; /* only ended processes that took so long, or so much CPU time */
+};
+struct query_bounds *query_set_bounds(struct query *query);
+const struct query_bounds *query_bounds(const struct query *query);
 
 /* `lost` passes whenever its time does. Of `tree` it must see every event, in order, unless query_request() left that
  * to the daemon. */
@@ -48,8 +50,6 @@ bool query_is_local(const struct query *query);
 bool query_has_tree(const struct query *query);
 /* For callers that do not ask query_pass() of each event at once: of `tree`, this one is seen. */
 void query_follow(struct query *query, const struct parsed *parsed);
-uint64_t query_since(const struct query *query);
-uint64_t query_until(const struct query *query);
 
 /* The request that makes the daemon leave out what it can, with a newline; free(3) it. From then on the daemon alone
  * decides `tree`, since it sees forks too. */

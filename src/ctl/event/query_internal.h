@@ -32,8 +32,8 @@ struct query {
 	struct match *matches;
 	size_t match_count;
 	regex_t regex;
-	bool has_regex, failed, lived;
-	uint64_t slower, cpu, since, until;
+	bool has_regex;
+	struct query_bounds bounds;
 	struct bytebuf command; /* scratch for the regex */
 };
 

@@ -90,10 +90,10 @@ static int add_query(struct filter *to, const struct query *query)
 	int r = add_entries(to, query->filter);
 
 	if (r == 0)
-		r = add_span(to, query->filter, FILTER_MIN_RUNNING_TIME, query->slower);
+		r = add_span(to, query->filter, FILTER_MIN_RUNNING_TIME, query->bounds.slower);
 	if (r == 0)
-		r = add_span(to, query->filter, FILTER_MIN_CPU, query->cpu);
-	return r < 0 || !query->failed ? r : add_failed(to);
+		r = add_span(to, query->filter, FILTER_MIN_CPU, query->bounds.cpu);
+	return r < 0 || !query->bounds.failed ? r : add_failed(to);
 }
 
 static void put_text(yajl_gen gen, const char *text)

@@ -240,11 +240,6 @@ static int put_program(FILE *out, const struct program *program, size_t *entries
 	return 0;
 }
 
-static uint64_t in_order(const struct tally *tally)
-{
-	return 0;
-}
-
 int export_compile_commands(FILE *out, struct recording *recording, const struct export_options *options)
 {
 	struct tallies tallies;
@@ -253,7 +248,7 @@ int export_compile_commands(FILE *out, struct recording *recording, const struct
 
 	if (r < 0)
 		return r;
-	tallies_sort(&tallies, in_order);
+	tallies_sort(&tallies, TALLY_NONE);
 	fputc('[', out);
 	for (size_t i = 0; i < tallies.count && r == 0; i++)
 		r = put_program(out, tallies.all[i].program, &entries);

@@ -296,7 +296,8 @@ static int add_failed(sd_journal *journal)
 
 static bool is_of_ends(const struct query *query)
 {
-	return query->slower > 0 || query->cpu > 0 || filter_entry(query->filter, FILTER_MIN_RUNNING_TIME, 0) ||
+	return query->bounds.slower > 0 || query->bounds.cpu > 0 ||
+	       filter_entry(query->filter, FILTER_MIN_RUNNING_TIME, 0) ||
 	       filter_entry(query->filter, FILTER_MIN_CPU, 0);
 }
 
@@ -323,7 +324,7 @@ int journal_matches_add(sd_journal *journal, const struct query *query)
 			r = add_matches_of(journal, query, key);
 	if (r >= 0)
 		r = add_programs(journal, query);
-	if (r >= 0 && query->failed && results)
+	if (r >= 0 && query->bounds.failed && results)
 		r = add_failed(journal);
 	return r < 0 || !is_of_ends(query) ? r : add_ends(journal);
 }

@@ -29,7 +29,7 @@ struct journal_source {
 	sd_journal *journal;
 	bool reverse, follow;
 	bool is_open, is_local, has_entries;
-	bool lived;		     /* as query_lived() */
+	bool lived;		     /* as in the bounds of the query */
 	uint64_t since_us, until_us; /* 0: no bound */
 	char *newest;		     /* the cursor of the first entry that was read backwards */
 	uint64_t entries;	     /* that were read */
@@ -257,9 +257,9 @@ static int add_matches(sd_journal *journal, const struct journal_options *option
 
 static int seek(struct journal_source *s, const struct query *query, bool from_start)
 {
-	uint64_t until = query_until(query) / US;
+	uint64_t until = query_bounds(query)->until / US;
 
-	s->since_us = query_since(query) / US;
+	s->since_us = query_bounds(query)->since / US;
 	s->until_us = until > 0 ? until + LATE_US : 0;
 	if (s->reverse)
 		return until > 0 ? sd_journal_seek_realtime_usec(s->journal, s->until_us)
@@ -280,7 +280,7 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 		return -ENOMEM;
 	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
-	s->lived = query_lived(query);
+	s->lived = query_bounds(query)->lived;
 	journal_fields_set(&s->wanted, options->keys && query_takes_all(query) ? options->keys : ~(key_set)0);
 	r = open_journal(&s->journal, options);
 	if (r >= 0)

@@ -2,6 +2,7 @@
 #include "ctl/view/view_report.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "ctl/collect/alone.h"
@@ -160,26 +161,27 @@ static const char *times(const struct report *report)
 	return report->terminal->utf8 ? "×" : "x";
 }
 
-static void put_names(const struct report *report, const char *label, const struct tallies *tallies,
-		      uint64_t (*value)(const struct tally *), const char *before)
+static void put_names(const struct report *report, const char *label, struct tallies *tallies, enum tally_value value,
+		      const char *before)
 {
 	char line[LINE_SIZE];
 	struct text text;
 	size_t shown = 0;
 
+	tallies_sort(tallies, value);
 	text_begin(&text, line, sizeof(line));
 	text_string(&text, before);
 	for (size_t i = 0; i < tallies->count && i < ROWS_SHOWN; i++) {
 		const struct tally *tally = &tallies->all[i];
 
-		if (value(tally) == 0)
+		if (tally->values[value] == 0)
 			break;
 		text_string(&text, shown++ > 0 ? ", " : "");
 		text_name(&text, program_name(tally->program));
-		if (tally->count > 1)
-			text_printf(&text, " %s%zu", times(report), tally->count);
+		if (tally->values[TALLY_COUNT] > 1)
+			text_printf(&text, " %s%" PRIu64, times(report), tally->values[TALLY_COUNT]);
 		text_string(&text, " ");
-		put_span(&text, value(tally));
+		put_span(&text, tally->values[value]);
 	}
 	if (shown > 0)
 		row(report, label, &text, COLOR_NONE);
@@ -194,15 +196,13 @@ static int put_by_name(const struct report *report)
 
 	if (r < 0)
 		return r;
-	tallies_sort(&tallies, tally_cpu);
-	put_names(report, "most cpu", &tallies, tally_cpu, "");
-	tallies_sort(&tallies, tally_alone);
+	put_names(report, "most cpu", &tallies, TALLY_CPU, "");
 	text_begin(&text, before, sizeof(before));
 	put_span(&text, report->alone_ns);
 	text_string(&text, " of ");
 	put_span(&text, report->running_ns);
 	text_string(&text, ": ");
-	put_names(report, "alone", &tallies, tally_alone, before);
+	put_names(report, "alone", &tallies, TALLY_ALONE, before);
 	tallies_free(&tallies);
 	return 0;
 }
@@ -220,10 +220,11 @@ static void put_in_path(const struct report *report, const struct tally *tally, 
 	struct text text;
 
 	time_span_format(start, sizeof(start), tally->path_start - report->recording->begin);
-	time_span_format(span, sizeof(span), tally->path_ns);
+	time_span_format(span, sizeof(span), tally->values[TALLY_PATH]);
 	text_begin(&text, line, sizeof(line));
 	text_printf(&text, "+%-7s %7s %3.0f%%  ", start, span,
-		    report->running_ns > 0 ? 100.0 * (double)tally->path_ns / (double)report->running_ns : 0);
+		    report->running_ns > 0 ? 100.0 * (double)tally->values[TALLY_PATH] / (double)report->running_ns
+					   : 0);
 	if (tally->path_count > 1)
 		text_printf(&text, "%zu%s ", tally->path_count, times(report));
 	program_command(&text, tally->program);
@@ -242,12 +243,12 @@ static int put_path(const struct report *report)
 
 	if (r < 0)
 		return r;
-	tallies_sort(&tallies, tally_path);
-	while (shown < tallies.count && shown < PATH_SHOWN && tally_path(&tallies.all[shown]) > 0)
+	tallies_sort(&tallies, TALLY_PATH);
+	while (shown < tallies.count && shown < PATH_SHOWN && tallies.all[shown].values[TALLY_PATH] > 0)
 		shown++;
-	for (size_t i = shown; i < tallies.count && tally_path(&tallies.all[i]) > 0; i++) {
+	for (size_t i = shown; i < tallies.count && tallies.all[i].values[TALLY_PATH] > 0; i++) {
 		others += tallies.all[i].path_count;
-		rest += tally_path(&tallies.all[i]);
+		rest += tallies.all[i].values[TALLY_PATH];
 	}
 	qsort(tallies.all, shown, sizeof(*tallies.all), compare_path_start);
 	for (size_t i = 0; i < shown; i++)
@@ -269,7 +270,7 @@ static int put_longest(const struct report *report)
 
 	if (r < 0)
 		return r;
-	tallies_sort(&tallies, tally_longest);
+	tallies_sort(&tallies, TALLY_RUNNING);
 	for (size_t i = 0, shown = 0; i < tallies.count && shown < ROWS_SHOWN; i++) {
 		const struct program *program = tallies.all[i].program;
 		char line[LINE_SIZE];
@@ -300,17 +301,17 @@ static int put_repeated(const struct report *report)
 
 	if (r < 0)
 		return r;
-	tallies_sort(&tallies, tally_count);
-	for (size_t i = 0; i < tallies.count && i < ROWS_SHOWN && tallies.all[i].count > 1; i++) {
+	tallies_sort(&tallies, TALLY_COUNT);
+	for (size_t i = 0; i < tallies.count && i < ROWS_SHOWN && tallies.all[i].values[TALLY_COUNT] > 1; i++) {
 		const struct tally *tally = &tallies.all[i];
 		char line[LINE_SIZE];
 		struct text text;
 
 		text_begin(&text, line, sizeof(line));
-		text_printf(&text, "%zu%s", tally->count, times(report));
-		if (tally_cpu(tally) > 0) {
+		text_printf(&text, "%" PRIu64 "%s", tally->values[TALLY_COUNT], times(report));
+		if (tally->values[TALLY_CPU] > 0) {
 			text_string(&text, ", cpu ");
-			put_span(&text, tally_cpu(tally));
+			put_span(&text, tally->values[TALLY_CPU]);
 		}
 		text_string(&text, "  ");
 		program_command(&text, tally->program);
