@@ -143,9 +143,9 @@ static void named_enter_checkpoint(struct server *server, struct named *named, s
 {
 	struct checkpoint_subscriber *place = free_place(server);
 
-	named->place = place;
 	if (!place || subscription.size > sizeof(place->subscription))
 		return;
+	named->place = place;
 	*place = (struct checkpoint_subscriber){
 		.slot = named->slot,
 		.cred = named->cred,
@@ -404,7 +404,8 @@ static int read_peer(struct server *server, struct archive *a, struct fdstore *s
 	int r;
 
 	peer_state_archive(&state, a);
-	if (state.input.size > REQUEST_LINE_MAX)
+	/* Without a whole line in it, there is room for more (peer_line()). */
+	if (state.input.size > REQUEST_LINE_MAX || (state.input.size == REQUEST_LINE_MAX && !state.more))
 		archive_fail(a);
 	r = archive_error(a);
 	if (r < 0)

@@ -13,7 +13,7 @@ import time
 
 from e2e import ODD, PATIENCE, Client, Daemon, Scratch, check, equal, live, main, needs, run, test, until
 from stored import CRASHES, EVENTS, OWN, READER_KILLS, RESTARTS, Stored, Workload, last_stored
-from units import Listener, Unit
+from units import SHORT, Listener, Unit
 
 READER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "durable_reader.py")
 
@@ -156,6 +156,32 @@ def name_without_a_connection_is_fed_over_restarts_and_crashes():
         client, reply = durable(listener.path)
         equal(reply["last_seq"], exited["seq"])
         client.close()
+
+
+@test
+def name_that_no_crash_keeps_takes_no_place_of_others():
+    """Its request is longer than a checkpoint has room for. Other subscribers are kept over a crash, whatever becomes of it."""
+    with Listener() as listener, Unit(listener, {"socket": {"snapshot": "no"}}) as unit:
+        client, _ = durable(listener.path, args=["!" + "x" * 1000 + str(i) for i in range(8)])
+        client.close()
+        unit.restart()
+        others = [Client(listener.path) for _ in range(2)]
+        for other in others:
+            other.send({**SHORT, "args": OWN})
+            other.wait(lambda e: e["type"] == "subscribed")
+        unit.wait_kept(2)
+        others[0].send({"stats": True})
+        equal([n["connected"] for n in others[0].wait(lambda e: e["type"] == "stats")["named"]], [False], "names")
+        client = Client(listener.path)
+        client.send({"forget": "siem"})
+        client.wait(lambda e: e["type"] == "forgotten")
+        client.close()
+        unit.kill()
+        unit.start()
+        pid = run(ODD, "exit", "0", OWN).pid
+        for other in others:
+            other.wait_exit(pid)
+            other.close()
 
 
 @test
