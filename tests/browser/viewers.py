@@ -6,6 +6,7 @@ Bear's. Not a part of `make check`, since it needs chromium, bear and the networ
 `viewers.py [-k FOLDER]`: keeps the screenshots there, to be looked at."""
 import base64
 import collections
+import functools
 import json
 import os
 import re
@@ -19,9 +20,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 sys.path[:0] = [os.path.join(TESTS, "ctl"), os.path.join(TESTS, "e2e")]
 import exports  # noqa: E402, pylint: disable=wrong-import-position
+import tap  # noqa: E402, pylint: disable=wrong-import-position
+from tap import CTL, Skip  # noqa: E402, pylint: disable=wrong-import-position
 
-BUILD = os.path.abspath(os.environ.get("builddir", "."))
-CTL = os.path.join(BUILD, "src", "execsnoopctl")
 RECORDING = os.path.join(TESTS, "ctl", "recording.json")
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "execsnoopd-viewers")
 SPEEDSCOPE = "speedscope@1.25.0"
@@ -79,10 +80,6 @@ EXERCISE = """<script>
 	document.documentElement.dataset.result = JSON.stringify(result);
 }
 </script></body>"""
-
-
-class Skip(Exception):
-    pass
 
 
 def check(truth, *what):
@@ -356,28 +353,13 @@ ALL = [html_is_seen_at_two_sizes_light_and_dark, svg_is_seen_light_and_dark, htm
 KEEP = None
 
 
-def main():
-    global KEEP
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["-k"]:
-        KEEP, arguments = os.path.abspath(arguments[1]), arguments[2:]
-    tests = [t for t in ALL if not arguments or t.__name__ in arguments]
-    bad = 0
-    print("1..%d" % len(tests))
-    for number, test in enumerate(tests, 1):
-        end = ""
-        with tempfile.TemporaryDirectory(prefix="execsnoopd-viewers-") as folder:
-            try:
-                test(folder)
-            except Skip as skip:
-                end = " # SKIP %s" % skip
-            except (AssertionError, subprocess.SubprocessError, ValueError, AttributeError) as error:
-                print("# " + str(error)[:1500].replace("\n", "\n# "))
-                end = None
-        bad += end is None
-        print("%sok %d - %s%s" % ("not " if end is None else "", number, test.__name__.replace("_", " "), end or ""), flush=True)
-    return bad > 0
+def in_folder(test):
+    with tempfile.TemporaryDirectory(prefix="execsnoopd-viewers-") as folder:
+        test(folder)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:2] == ["-k"]:
+        KEEP = os.path.abspath(sys.argv[2])
+        del sys.argv[1:3]
+    tap.main([(test.__name__, functools.partial(in_folder, test)) for test in ALL])

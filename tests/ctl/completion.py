@@ -6,15 +6,13 @@ import pty
 import shlex
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
 
 import journal
 from journal import test
 
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
-CTL = os.path.abspath(journal.CTL)
+CTL = journal.CTL
 BASH_COMPLETION = "/usr/share/bash-completion/bash_completion"
 # The script is a file of the name under which it is loaded, first in the shell's own path.
 BASH = """
@@ -211,4 +209,4 @@ for shell in SHELLS:
     add_tests(shell)
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

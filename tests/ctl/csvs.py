@@ -4,7 +4,6 @@
 import csv
 import io
 import json
-import sys
 
 import journal
 from journal import recording, run, test
@@ -82,4 +81,4 @@ def formats_that_do_not_exist_are_refused(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

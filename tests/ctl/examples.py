@@ -6,11 +6,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import tempfile
 
+import tap
+from tap import CTL
+
 SOURCE = os.environ.get("top_srcdir", ".")
-CTL = os.path.abspath(os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl"))
 USAGE = 2
 # They read the journal or a file, and end.
 READERS = ("watch", "log", "show", "tree", "stats", "export", "plot", "diff", "verify")
@@ -49,38 +50,24 @@ def before_program(words, option):
     return [*words[:at], option, *words[at:]]
 
 
-def problem(line, folder):
+def check(line, folder):
     words = words_of(line)
     # --help ends what comes before it well, if that is right; a wrong option does not.
     code, message = status(before_program(words, "--help"), folder)
-    if code != 0:
-        return message
+    assert code == 0, message
     code, _ = status(before_program(before_program(words, "--no-such-option"), "--help"), folder)
-    if code != USAGE:
-        return f"with an option that is none, the status is {code}"
+    assert code == USAGE, f"with an option that is none, the status is {code}"
     if words and words[0] in READERS:
         source = [] if "-i" in words else ["-D", folder]
         code, message = status([*words, *source, "--no-pager"], folder)
-        if code == USAGE:
-            return message
-    return None
+        assert code != USAGE, message
 
 
-def main():
-    lines = list(dict.fromkeys(command_lines()))
-    print(f"1..{len(lines) + 1}")
-    bad = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number, line in enumerate(lines, 1):
-            wrong = problem(line, folder)
-            bad += wrong is not None
-            if wrong is not None:
-                print("# " + wrong.replace("\n", "\n# "))
-            print(f"{'not ' if wrong is not None else ''}ok {number} - {line.replace('#', '')}")
-    enough = len(lines) >= 15
-    print(f"{'' if enough else 'not '}ok {len(lines) + 1} - there are command lines")
-    return bad > 0 or not enough
+def there_are_command_lines():
+    assert len(lines) >= 15, lines
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    lines = list(dict.fromkeys(command_lines()))
+    with tempfile.TemporaryDirectory() as where:
+        tap.main([(line, lambda line=line: check(line, where)) for line in lines] + [("there are command lines", there_are_command_lines)])

@@ -13,11 +13,12 @@ import re
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 import xml.etree.ElementTree
 
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
+import tap
+from tap import CTL
+
 BEGIN = 1764410400 * 10**9
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "]]>", "<!--", "-->", "&amp;",
@@ -379,22 +380,6 @@ ONCE = [programs_at_once_cost_as_others, arguments_come_back_through_a_shell, wh
 TESTS = [chrome_nests_and_has_all, critical_path_is_not_longer_than_the_time, svg_is_xml_without_foreign_elements, html_has_all_as_data_only, csv_has_no_formula, dot_is_well_formed, folded_has_all_cpu, sh_runs_the_same, *ONCE]
 
 
-def main():
-    recordings = [Recording(seed, count, serial) for seed, count, serial in ((1, 0, False), (2, 30, False), (3, 300, True), (4, 2000, False))]
-    bad = 0
-    print("1..%d" % len(TESTS))
-    for number, test in enumerate(TESTS, 1):
-        wrong = None
-        try:
-            for recording in recordings[:1] if test in ONCE else recordings:
-                test(recording)
-        except (AssertionError, ValueError) as error:
-            wrong = str(error)
-            print("# " + wrong[:1500].replace("\n", "\n# "))
-        bad += wrong is not None
-        print("%sok %d - %s" % ("not " if wrong else "", number, test.__name__.replace("_", " ")))
-    return bad > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    RECORDINGS = [Recording(seed, count, serial) for seed, count, serial in ((1, 0, False), (2, 30, False), (3, 300, True), (4, 2000, False))]
+    tap.main([(test.__name__, lambda test=test: [test(recording) for recording in (RECORDINGS[:1] if test in ONCE else RECORDINGS)]) for test in TESTS])

@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Each view of execsnoopctl over a recorded stream, compared byte for byte with the files in golden/, which GOLDEN=write writes.
 Whatever the view, nothing in its output acts on a terminal."""
+import functools
 import os
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 
+import tap
+from tap import CTL
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-CTL = os.path.abspath(os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl"))
 # In the folder in which the commands run, so that messages are the same everywhere.
 STATS = "stats.json"
 RECORDING = "recording.json"
@@ -140,17 +142,13 @@ def cases():
         yield f"{name}-ascii", VIEWS[name], 100, "ascii", "never"
 
 
-def problem(name, output, color):
-    """What is wrong with it; None: nothing."""
-    try:
-        text = output.decode()
-    except UnicodeDecodeError as error:
-        return f"not UTF-8: {error}"
+def check(name, view, width, locale, color):
+    output = printed(view, width, locale, color)
+    text = output.decode()
     if color == "always":
         text = re.sub("\x1b\\[[0-9;]*m", "", text)
     acts = CONTROL.search(text)
-    if acts and "json" not in name:
-        return f"acts on a terminal: {acts.group()!r} in {text[max(0, acts.start() - 40):acts.end() + 20]!r}"
+    assert not acts or "json" in name, f"acts on a terminal: {acts.group()!r} in {text[max(0, acts.start() - 40):acts.end() + 20]!r}"
     path = os.path.join(HERE, "golden", name + ".txt")
     if os.environ.get("GOLDEN") == "write":
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -158,27 +156,11 @@ def problem(name, output, color):
             file.write(output)
     with open(path, "rb") as file:
         expected = file.read()
-    if output == expected:
-        return None
     was, now = expected.splitlines(), output.splitlines()
     for number, (one, other) in enumerate(zip(was + [b""], now + [b""]), 1):
-        if one != other:
-            return f"line {number}:\n#   was {one!r}\n#   is  {other!r}"
-    return f"{len(was)} lines were, {len(now)} are"
-
-
-def main():
-    bad = 0
-    all_cases = list(cases())
-    print(f"1..{len(all_cases)}")
-    for number, (name, view, width, locale, color) in enumerate(all_cases, 1):
-        wrong = problem(name, printed(view, width, locale, color), color)
-        if wrong:
-            print(f"# {wrong}")
-            bad += 1
-        print(f"{'not ' if wrong else ''}ok {number} - {name}")
-    return bad > 0
+        assert one == other, f"line {number}:\n  was {one!r}\n  is  {other!r}"
+    assert output == expected, f"{len(was)} lines were, {len(now)} are"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tap.main([(case[0], functools.partial(check, *case)) for case in cases()])

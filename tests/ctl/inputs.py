@@ -8,7 +8,6 @@ import shutil
 import socket
 import stat
 import subprocess
-import sys
 
 import journal
 from journal import CTL, recording, run, test, write
@@ -225,4 +224,4 @@ def journal_without_permission_is_not_an_empty_one(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl over journal files, which systemd-journal-remote(8) makes of the recording's events."""
 import contextlib
+import functools
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
+
+import tap
+from tap import CTL
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 REMOTE = "/lib/systemd/systemd-journal-remote"
 BOOTS = ["b" * 32, "a" * 32, "c" * 32]  # in the order of time, not in that of their names
 TESTS = []
@@ -241,25 +241,18 @@ def hosts_and_boots_are_not_mixed(folder):
     assert "No such file" in run("log", f"--file={folder}/nothing*.journal", status=71)
 
 
+def in_folder(function):
+    with tempfile.TemporaryDirectory() as folder:
+        function(folder)
+
+
 def main():
+    """The tests of the program's own file, each with a folder."""
     if not os.path.exists(REMOTE):
         print(f"1..0 # SKIP there is no {REMOTE}")
-        return 0
-    mine = [function for function in TESTS if function.__module__ == "__main__"]
-    chosen = [function for function in mine if len(sys.argv) < 2 or function.__name__ in sys.argv[1:]]
-    bad = 0
-    print(f"1..{len(chosen)}")
-    for number, function in enumerate(chosen, 1):
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                function(folder)
-            print(f"ok {number} - {function.__name__}")
-        except Exception:  # pylint: disable=broad-except
-            bad += 1
-            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()) + f"not ok {number} - {function.__name__}")
-        sys.stdout.flush()
-    return bad > 0
+        sys.exit(0)
+    tap.main([(function.__name__, functools.partial(in_folder, function)) for function in TESTS if function.__module__ == "__main__"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,6 +10,9 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+from tap import CTL
+
 sys.path.append("/usr/lib/python3/dist-packages")  # where python3 is not the distribution's
 try:
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -19,13 +22,12 @@ except ImportError:
     sys.exit(0)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 STATS = os.path.join(HERE, "stats.json")
 TESTS = []
 
 
 def test(function):
-    TESTS.append(function)
+    TESTS.append((function.__name__, function))
     return function
 
 
@@ -181,18 +183,5 @@ def connection_without_a_request_ends_quietly():
     equal((done.returncode, done.stdout), (0, b""))
 
 
-def main():
-    bad = 0
-    print(f"1..{len(TESTS)}")
-    for number, function in enumerate(TESTS, 1):
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}")
-        except Exception as error:  # pylint: disable=broad-except
-            bad += 1
-            print(f"# {type(error).__name__}: {error}\nnot ok {number} - {function.__name__}")
-    return bad > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    tap.main(TESTS)

@@ -5,7 +5,6 @@ manual page have it; sources and formats that contradict each other, and values 
 import os
 import re
 import subprocess
-import sys
 
 import journal
 from journal import CTL, run, test
@@ -119,4 +118,4 @@ def value_that_is_none_is_refused_in_one_line(_):
 
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Queries: what the journal's index leaves out is what execsnoopctl leaves out of the same events in a file."""
 import json
-import os
-import sys
 
 import journal
 from journal import recording, run, test, write
@@ -103,4 +101,4 @@ def tree_is_followed_from_parent_to_child(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 
@@ -250,4 +249,4 @@ def host_that_is_not_there_is_reported(folder):
 
 
 if __name__ == "__main__":
-    sys.exit(journal.main())
+    journal.main()

@@ -13,11 +13,9 @@ import tempfile
 import threading
 import time
 
-from e2e import PATIENCE, Daemon, check, equal, main, run, status, test, until
+from e2e import CTL, PATIENCE, Daemon, check, equal, main, run, status, test, until
 from stored import CRASHES, EVENTS, OWN, READER_KILLS, RESTARTS, Stored, Workload
 from units import Listener, Unit
-
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 
 
 class Cat:

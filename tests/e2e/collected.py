@@ -12,10 +12,9 @@ import subprocess
 import sys
 
 import e2e
-from e2e import Scratch, check, equal, run, test, until
+from e2e import CTL, Scratch, check, equal, run, test, until
 from units import Unit
 
-CTL = os.path.join(e2e.BUILD, "src", "execsnoopctl")
 JOURNALD, REMOTE = "/lib/systemd/systemd-journald", "/lib/systemd/systemd-journal-remote"
 JOURNAL = "/run/log/journal"
 SETTINGS = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n"

@@ -33,6 +33,7 @@ import traceback
 BUILD = os.path.abspath(os.environ.get("builddir", "."))
 SOURCE = os.path.abspath(os.environ.get("top_srcdir", "."))
 DAEMON = os.environ.get("EXECSNOOPD", os.path.join(BUILD, "src", "execsnoopd"))
+CTL = os.path.join(BUILD, "src", "execsnoopctl")
 ODD = os.path.join(BUILD, "tests", "e2e", "odd")
 FAIL = os.path.join(BUILD, "tests", "e2e", "fail")
 # Descriptors by their numbers, "--" and a command: gives them to it from 3 on, as sd_listen_fds(3) wants them.

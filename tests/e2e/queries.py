@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Filters of execsnoopctl: what the daemon leaves out is exactly what execsnoopctl leaves out of an unfiltered recording."""
 import json
-import os
 import signal
 import subprocess
 import tempfile
 
-from e2e import ODD, Daemon, check, equal, main, test, until
+from e2e import CTL, ODD, Daemon, check, equal, main, test, until
 
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 # Short and long, with and without CPU time, by a name that is no UTF-8, below a shell that has read a line before.
 WORK = """read line
 true; /bin/true; /bin/false; sh -c 'exit 3'; sh -c 'kill -9 $$'; /nowhere/at-all

@@ -9,11 +9,10 @@ import signal
 import socket
 import subprocess
 
-from e2e import (ODD, PATIENCE, Client, Daemon, Scratch, check, copy_of, equal, live, main, odd, run, start_and_end, test,
+from e2e import (CTL, ODD, PATIENCE, Client, Daemon, Scratch, check, copy_of, equal, live, main, odd, run, start_and_end, test,
                  until)
 from truth import read
 
-CTL = os.path.join(os.environ.get("builddir", "."), "src", "execsnoopctl")
 REQUESTED = ["host", "user", "group", "login_user", "parent_exe", "parent_args", "starter_id", "starter_exec_time"]
 DERIVED = {"end_time", "ancestors", "cgroup", "egid", "caps", "sid", "pgid", "pid_ns", "ns_pid", "mnt_ns", "net_ns", "user_ns",
            "uts_ns", "ipc_ns", "cgroup_ns", "time_ns", "exe_ctime", "exe_inode", "exe_dev", "session_leader_id"}

@@ -15,10 +15,9 @@ import subprocess
 import sys
 import termios
 
-from e2e import BUILD, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
+from e2e import CTL, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
 from units import Listener, Unit, again_if_blamed
 
-CTL = os.path.join(BUILD, "src", "execsnoopctl")
 PYTHON = os.path.realpath(sys.executable)
 CALL = re.compile(r'execve\((".*?"), \[(.*?)\], .*\) = 0$')
 # Processes that never call exec between programs. Several that look alike run at once; each program has the name of the one

@@ -4,9 +4,8 @@ import os
 import re
 import subprocess
 
-from e2e import BUILD, SOURCE, until
+from e2e import CTL, SOURCE, until
 
-CTL = os.path.join(BUILD, "src", "execsnoopctl")
 RECORDING = os.path.join(SOURCE, "tests", "ctl", "recording.json")
 
 
