@@ -15,41 +15,56 @@ struct field {
 	size_t at, size;
 };
 
+static void set_field(struct journal_field *field, unsigned key, const char *name)
+{
+	field->key = key;
+	field->size = (size_t)snprintf(field->name, sizeof(field->name), "%s=", name);
+	ASSERT(field->size < sizeof(field->name));
+	for (size_t i = 0; i < field->size; i++)
+		field->name[i] = (char)toupper((unsigned char)field->name[i]);
+}
+
 void journal_fields_set(struct journal_fields *fields, key_set keys)
 {
+	static const char *const extras[] = { "ancestor", "seq_step", "stream" };
 	unsigned char n = 0;
 
 	fields->all = keys == ~(key_set)0;
 	for (char letter = 'a'; letter <= 'z'; letter++) {
 		fields->first[letter - 'a'] = n;
-		for (enum key key = 0; key < KEY_MAX; key++) {
-			struct journal_field *field = &fields->fields[n];
-
-			if (key_name(key)[0] != letter || !(keys >> key & 1))
-				continue;
-			field->size = (size_t)snprintf(field->name, sizeof(field->name), "%s=", key_name(key));
-			ASSERT(field->size < sizeof(field->name));
-			for (size_t i = 0; i < field->size; i++)
-				field->name[i] = (char)toupper((unsigned char)field->name[i]);
-			field->key = key;
-			n++;
-		}
+		for (unsigned i = 0; i < sizeof(extras) / sizeof(extras[0]); i++)
+			if (fields->all && extras[i][0] == letter)
+				set_field(&fields->fields[n++], EXTRA_ANCESTOR + i, extras[i]);
+		for (enum key key = 0; key < KEY_MAX; key++)
+			if (key_name(key)[0] == letter && keys >> key & 1)
+				set_field(&fields->fields[n++], key, key_name(key));
 	}
 	fields->first[26] = n;
 }
 
-static const struct journal_field *find_field(const struct journal_fields *wanted, const char *data, size_t size)
+static bool has_name(struct bytes data, const char *name, size_t size, struct bytes *ret_value)
 {
-	unsigned letter = size > 0 ? (unsigned)data[0] - 'A' : 26;
+	if (data.size < size || memcmp(data.data, name, size) != 0)
+		return false;
+	*ret_value = (struct bytes){ data.data + size, data.size - size };
+	return true;
+}
 
+const struct journal_field *journal_fields_find(const struct journal_fields *wanted, struct bytes data,
+						struct bytes *ret_value)
+{
+	static const struct journal_field host = { "_HOSTNAME=", strlen("_HOSTNAME="), EXTRA_HOST };
+	struct bytes rest;
+	unsigned letter;
+
+	if (!has_name(data, PREFIX, strlen(PREFIX), &rest))
+		return wanted->all && has_name(data, host.name, host.size, ret_value) ? &host : NULL;
+	letter = rest.size > 0 ? (unsigned)rest.data[0] - 'A' : 26;
 	if (letter >= 26)
 		return NULL;
-	for (size_t i = wanted->first[letter]; i < wanted->first[letter + 1]; i++) {
-		const struct journal_field *field = &wanted->fields[i];
-
-		if (field->size <= size && data[field->size - 1] == '=' && memcmp(field->name, data, field->size) == 0)
-			return field;
-	}
+	for (size_t i = wanted->first[letter]; i < wanted->first[letter + 1]; i++)
+		if (has_name(rest, wanted->fields[i].name, wanted->fields[i].size, ret_value))
+			return &wanted->fields[i];
 	return NULL;
 }
 
@@ -82,61 +97,44 @@ static int put(struct journal_record *record, const void *data, size_t size, siz
 	return 0;
 }
 
-static bool has_name(const char *data, size_t size, const char *name, struct bytes *ret_value)
-{
-	size_t n = strlen(name);
-
-	if (size < n || memcmp(data, name, n) != 0)
-		return false;
-	*ret_value = (struct bytes){ data + n, size - n };
-	return true;
-}
-
 /* Those that are no key of an event. */
-static bool take_own_field(struct journal_record *record, const char *data, size_t size)
+static int add_extra(struct journal_record *record, unsigned extra, struct bytes value)
 {
-	struct bytes value;
 	char number[24];
-
-	if (has_name(data, size, "_HOSTNAME=", &value)) {
-		snprintf(record->host, sizeof(record->host), "%.*s", (int)value.size, value.data);
-	} else if (has_name(data, size, PREFIX "ANCESTOR=", &value)) {
-		if (bytebuf_reserve(&record->ancestors, value.size + 1) == 0) {
-			bytebuf_put(&record->ancestors, value.data, value.size);
-			bytebuf_put(&record->ancestors, "", 1);
-		}
-	} else if (has_name(data, size, PREFIX "STREAM=", &value)) {
-		snprintf(record->stream, sizeof(record->stream), "%.*s", (int)value.size, value.data);
-	} else if (has_name(data, size, PREFIX "SEQ_STEP=", &value)) {
-		snprintf(number, sizeof(number), "%.*s", (int)value.size, value.data);
-		record->seq_step = strtoll(number, NULL, 10);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-int journal_record_add(struct journal_record *record, const struct journal_fields *wanted, const char *data,
-		       size_t size)
-{
-	const size_t prefix = strlen(PREFIX);
-	const struct journal_field *found;
-	struct field field;
-	bool is_ours;
 	int r;
 
-	/* Most others are journald's own. */
-	is_ours = size > prefix && memcmp(data, PREFIX, prefix) == 0;
-	if (wanted->all && (is_ours || (size > prefix && data[1] == 'H')) && take_own_field(record, data, size))
+	switch (extra) {
+	case EXTRA_HOST:
+		snprintf(record->host, sizeof(record->host), "%.*s", (int)value.size, value.data);
 		return 0;
-	if (!is_ours)
+	case EXTRA_STREAM:
+		snprintf(record->stream, sizeof(record->stream), "%.*s", (int)value.size, value.data);
 		return 0;
-	found = find_field(wanted, data + prefix, size - prefix);
-	if (!found || record->fields.size == FIELDS_MAX * sizeof(field))
+	case EXTRA_SEQ_STEP:
+		snprintf(number, sizeof(number), "%.*s", (int)value.size, value.data);
+		record->seq_step = strtoll(number, NULL, 10);
 		return 0;
-	field = (struct field){ .key = found->key, .size = size - prefix - found->size };
-	r = put(record, data + prefix + found->size, field.size, &field.at);
-	return r < 0 ? r : bytebuf_add(&record->fields, (struct bytes){ (const char *)&field, sizeof(field) });
+	default:
+		r = bytebuf_reserve(&record->ancestors, value.size + 1);
+		if (r < 0)
+			return r;
+		bytebuf_put(&record->ancestors, value.data, value.size);
+		bytebuf_put(&record->ancestors, "", 1);
+		return 0;
+	}
+}
+
+int journal_record_add(struct journal_record *record, const struct journal_field *field, struct bytes value)
+{
+	struct field taken = { .key = field->key, .size = value.size };
+	int r;
+
+	if (field->key >= KEY_MAX)
+		return add_extra(record, field->key, value);
+	if (record->fields.size == FIELDS_MAX * sizeof(taken))
+		return 0;
+	r = put(record, value.data, value.size, &taken.at);
+	return r < 0 ? r : bytebuf_add(&record->fields, (struct bytes){ (const char *)&taken, sizeof(taken) });
 }
 
 static int take_args(struct journal_record *record, enum key key, struct bytebuf *to, struct bytes quoted)

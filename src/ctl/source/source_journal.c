@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "ctl/source/boots.h"
+#include "ctl/source/entry_reader.h"
 #include "ctl/source/journal_matches.h"
 #include "ctl/source/journal_memory.h"
 #include "ctl/source/journal_record.h"
@@ -35,23 +36,41 @@ struct journal_source {
 	uint64_t entries;	     /* that were read */
 	struct journal_fields wanted;
 	struct journal_record record;
+	struct entry_reader *reader; /* NULL while new entries are followed */
 };
+
+/* By sd-journal. 0 or -errno. */
+static int read_fields(struct journal_source *s)
+{
+	const void *data;
+	size_t size;
+	int r;
+
+	journal_record_begin(&s->record);
+	sd_journal_restart_data(s->journal);
+	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
+		struct bytes value;
+		const struct journal_field *field =
+			journal_fields_find(&s->wanted, (struct bytes){ data, size }, &value);
+
+		r = field ? journal_record_add(&s->record, field, value) : 0;
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
 
 /* 1: an event or a mark; 0: another entry. */
 static int read_entry(struct journal_source *s)
 {
 	struct journal_record *record = &s->record;
-	const void *data;
-	size_t size;
-	int r;
+	int r = ENTRY_LEFT;
 
 	journal_record_begin(record);
-	sd_journal_restart_data(s->journal);
-	while ((r = sd_journal_enumerate_available_data(s->journal, &data, &size)) > 0) {
-		r = journal_record_add(record, &s->wanted, data, size);
-		if (r < 0)
-			return r;
-	}
+	if (s->reader)
+		r = entry_reader_read(s->reader, s->journal, record);
+	if (r == ENTRY_LEFT)
+		r = read_fields(s);
 	if (r < 0)
 		return r;
 	r = journal_record_end(record);
@@ -182,6 +201,7 @@ static void journal_free(struct event_source *source)
 
 	if (s->journal && s->is_open)
 		report_empty(s);
+	entry_reader_free(s->reader);
 	sd_journal_close(s->journal);
 	free(s->newest);
 	journal_record_finish(&s->record);
@@ -291,6 +311,8 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 		r = add_matches(s->journal, options, query);
 	if (r >= 0)
 		r = seek(s, query, options->from_start);
+	if (r >= 0)
+		r = entry_reader_new(&s->reader, &s->wanted);
 	if (r < 0) {
 		if (!options->boot || !s->journal)
 			fprintf(stderr, "%s: %s\n", s->source.name, strerror(-r));
@@ -311,6 +333,7 @@ int source_journal_turn(struct event_source *source)
 
 	s->reverse = false;
 	s->follow = true;
+	s->reader = entry_reader_free(s->reader);
 	s->until_us = 0;
 	/* Changes are seen from here on. */
 	r = sd_journal_get_fd(s->journal);
