@@ -190,6 +190,11 @@ struct joined {
 	bool resumed;	   /* after a crash: the table was rebuilt, and up to `clock` only boot_ns decides */
 	uint64_t boot_ns;  /* CLOCK_BOOTTIME when it joined */
 };
+/* How many events are missing in a stream that lacks this one: those that a `lost` counts are as unknown then. */
+static inline uint64_t event_missing(const struct event *event)
+{
+	return event->type == EVENT_LOST ? event->lost.count : 1;
+}
 /* Whether the process of an `exited` was announced to that stream. */
 bool event_was_announced(const struct event *event, const struct joined *joined);
 void joined_archive(struct joined *joined, struct archive *archive);

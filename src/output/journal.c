@@ -93,9 +93,19 @@ static void sink_search_end(struct sink *sink, unsigned search, bool found)
 		set_held(journal, search_hold_take(&journal->hold, search));
 }
 
+static struct loss loss_of(const struct event *event)
+{
+	return (struct loss){
+		.count = event_missing(event),
+		.first_seq = event->seq,
+		.last_seq = event->seq,
+		.time = event->time,
+	};
+}
+
 static void journal_write(struct journal *journal, const struct event *event)
 {
-	struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
+	struct loss loss = loss_of(event);
 	const bool is_held = journal->folds && event->search != 0;
 	struct journal_entry *entry = NULL;
 	struct event_cut cut;
@@ -124,7 +134,7 @@ static void sink_event(struct sink *sink, const struct event *event, struct enco
 {
 	struct journal *journal = journal_of(sink);
 	enum filter_result r = FILTER_YES;
-	const struct loss loss = { .count = 1, .first_seq = event->seq, .last_seq = event->seq, .time = event->time };
+	const struct loss loss = loss_of(event);
 
 	if (!journal->table || event->type == EVENT_LIVE)
 		return;

@@ -288,7 +288,8 @@ static int encode(struct json *json, struct line **ret, const struct event *even
 		return r;
 	memcpy(line->data, w->out.data, w->out.size);
 	line->snapshot = event->snapshot;
-	line->events = event->seq || event->type == EVENT_EXITED ? 1 : event->lost.count;
+	if (event->seq || event->type == EVENT_EXITED || event->type == EVENT_LOST)
+		line->events = event_missing(event);
 	line->seq = event->seq ? event->seq : event->lost.first_seq;
 	line->last_seq = event->seq ? event->seq : event->lost.last_seq;
 	*ret = line;

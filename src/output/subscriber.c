@@ -168,16 +168,17 @@ bool subscriber_may_resume(const struct subscriber *s)
 	return s->dropping && held_to_read(s) <= line_queue_limit(s->queue) / 2;
 }
 
-void subscriber_lose(struct subscriber *s, uint64_t seq)
+void subscriber_lose(struct subscriber *s, uint64_t seq, uint64_t count)
 {
-	if (s->lost_count++ == 0)
+	if (s->lost_count == 0)
 		s->lost_first = s->lost_last = 0;
+	s->lost_count += count;
 	/* An error that was held for a while is older than what was lost before it. */
 	if (s->lost_first == 0 || (seq != 0 && seq < s->lost_first))
 		s->lost_first = seq;
 	if (seq > s->lost_last)
 		s->lost_last = seq;
-	s->lost++;
+	s->lost += count;
 	s->dropping = true;
 	if (s->config.disconnect)
 		s->too_slow = true;
@@ -210,7 +211,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 		subscriber_push_lost(s);
 	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
 	    line_queue_push(s->queue, line) != 0)
-		subscriber_lose(s, event->seq);
+		subscriber_lose(s, event->seq, event_missing(event));
 	else {
 		s->events++;
 		s->lines++;
@@ -229,7 +230,7 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 	if (r == FILTER_NO)
 		return;
 	if (r != FILTER_YES)
-		subscriber_lose(s, event->seq);
+		subscriber_lose(s, event->seq, event_missing(event));
 	else if (event->search && s->folds)
 		subscriber_hold(s, event, encoder);
 	else

@@ -13,7 +13,7 @@ void subscriber_hold(struct subscriber *s, const struct event *event, struct enc
 		subscriber_push_lost(s);
 	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
 	    search_hold_put(&s->hold, event->search, line, line->held) < 0)
-		subscriber_lose(s, event->seq);
+		subscriber_lose(s, event->seq, 1);
 	else
 		line_ref(line);
 }
@@ -22,7 +22,7 @@ void subscriber_hold(struct subscriber *s, const struct event *event, struct enc
 static void send_held(struct subscriber *s, struct line *line)
 {
 	if (line_queue_push(s->queue, line) < 0) {
-		subscriber_lose(s, line->seq);
+		subscriber_lose(s, line->seq, line->events);
 		return;
 	}
 	s->events++;

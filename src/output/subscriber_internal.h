@@ -46,7 +46,7 @@ static inline key_set subscriber_line_keys(const struct subscriber *s)
 }
 /* The event's line, which the encoder owns. -errno, also where it cannot fit the queue. */
 int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret);
-void subscriber_lose(struct subscriber *s, uint64_t seq);
+void subscriber_lose(struct subscriber *s, uint64_t seq, uint64_t count);
 /* subscriber_hold.c. Holds an error, or loses it. */
 void subscriber_hold(struct subscriber *s, const struct event *event, struct encoder *encoder);
 /* Into the queue; away. */

@@ -168,6 +168,24 @@ TEST(lost_of_the_kernel_is_an_ordinary_entry)
 	CHECK_INT(number(&sent[1], "EXECSNOOP_COUNT"), 9);
 }
 
+TEST(lost_of_the_kernel_that_is_refused_counts_with_all_its_events)
+{
+	struct journal *journal = joined(1 << 20);
+	struct event lost;
+
+	lost = event_of(EVENT_LOST, NULL);
+	lost.lost.where = LOST_KERNEL;
+	lost.lost.count = 9;
+	refuse(4);
+	write_event(journal, &lost);
+	flush(journal);
+	wait_for_sent(1);
+	CHECK(journal_free(journal, 10000) == NULL);
+	CHECK_INT(n_sent, 1);
+	CHECK_STR(field(&sent[0], "EXECSNOOP_WHERE"), "journal");
+	CHECK_INT(number(&sent[0], "EXECSNOOP_COUNT"), 9);
+}
+
 TEST(free_writes_the_queue)
 {
 	struct journal *journal = joined(1 << 20);

@@ -123,6 +123,29 @@ TEST(loss_is_counted_in_its_place)
 	CHECK(!strstr(text, "\"seq\":0"));
 }
 
+/* What the kernel lost is lost with the line that reports it: dropped by a full queue, or waiting at a crash. */
+TEST(lost_of_the_kernel_that_is_lost_counts_with_all_its_events)
+{
+	static struct checkpoint_stream checkpoint;
+	unsigned long long count, first, last;
+
+	join(20000, false, NULL);
+	subscriber_set_checkpoint(subscriber, &checkpoint);
+	pipeline_loss(pipeline, 1000, 0, 0, 1);
+	CHECK_INT(checkpoint.waiting, 1000);
+	for (unsigned pid = 1; pid <= 300; pid++)
+		exec_of(pid);
+	pipeline_loss(pipeline, 3000, 0, 0, 1);
+	CHECK_INT(checkpoint.waiting, 3000 + 300);
+	take_all();
+	CHECK_INT(count_of("\"where\":\"kernel\""), 1);
+	CHECK(sscanf(strstr(text, "\"where\":\"subscriber\""),
+		     "\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &first, &last) == 2);
+	CHECK_INT(last, 302);
+	count = strtoull(strstr(strstr(text, "\"where\":\"kernel\""), "\"count\":") + 8, NULL, 10);
+	CHECK_INT(count, 2000 + last - first);
+}
+
 static void exec_with(unsigned pid, size_t args_size)
 {
 	static char args[48 << 10];
