@@ -7,6 +7,7 @@
 #include "daemon/daemon_internal.h"
 #include "kernel/record_source.h"
 #include "output/reply.h"
+#include "output/stream.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -89,6 +90,8 @@ void stats_gen(void *daemon, yajl_gen gen)
 		reply_count(gen, "lost", journal.lost);
 		reply_count(gen, "queue", journal.queue);
 		reply_count(gen, "queue_peak", journal.queue_peak);
+		if (journal.last_seq > 0)
+			stream_gen(pipeline_stream(d->pipeline), journal.last_seq, gen);
 		yajl_gen_map_close(gen);
 	}
 	reply_count(gen, "memory_bytes", resident_bytes());

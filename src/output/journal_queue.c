@@ -28,6 +28,16 @@ static const struct loss *first_loss(const struct journal_queue *q)
 	return q->numbered ? &q->numbered->loss : NULL;
 }
 
+uint64_t journal_queue_sent(const struct journal_queue *q)
+{
+	const struct loss *loss = first_loss(q);
+
+	if (loss)
+		return loss->previous;
+	/* Of more entries without a number than are looked at, others may follow. */
+	return STAILQ_EMPTY(&q->entries) ? q->previous : 0;
+}
+
 void journal_queue_save(struct journal_queue *q)
 {
 	uint64_t waiting = q->events + q->dropped.count + q->refused.count + q->held.count;

@@ -43,6 +43,8 @@ struct journal_entry *journal_queue_pop(struct journal_queue *queue);
 /* Counts an entry that does not get in. */
 void journal_queue_drop(struct journal_queue *queue, const struct loss *loss);
 void journal_queue_set_last(struct journal_queue *queue, uint64_t seq);
+/* The number of the last entry that was taken from the queue and is in the journal; 0: none, or it is not known. */
+uint64_t journal_queue_sent(const struct journal_queue *queue);
 /* To the checkpoint, for the daemon that resumes after a crash. */
 void journal_queue_save(struct journal_queue *queue);
 int journal_queue_archive(struct journal_queue *queue, struct archive *archive);

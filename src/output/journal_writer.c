@@ -362,6 +362,7 @@ void journal_writer_stats(struct journal_writer *w, struct journal_stats *ret)
 		.lost = w->queue.lost,
 		.queue = w->queue.size,
 		.queue_peak = w->queue.peak,
+		.last_seq = journal_queue_sent(&w->queue),
 	};
 	pthread_mutex_unlock(&w->lock);
 }

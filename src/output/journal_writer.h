@@ -55,6 +55,7 @@ struct journal_stats {
 	uint64_t written; /* entries that journald took */
 	uint64_t lost;	  /* the queue was full, or journald refused */
 	size_t queue, queue_peak;
+	uint64_t last_seq; /* of the last entry that journald took; 0: not known */
 };
 void journal_writer_stats(struct journal_writer *writer, struct journal_stats *ret);
 

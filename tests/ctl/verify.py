@@ -190,6 +190,18 @@ def removed_last_entries_are_named(folder):
 
 
 @test
+def removed_last_entry_is_named_where_it_has_an_earlier_number(folder):
+    """An error that was held for the end of a search is written after later events."""
+    entries = chained([1, 2, 4, 5, 3])
+    write(f"{folder}/a.journal", entries + [stop(3)])
+    out = run("verify", "-D", folder)
+    assert ": complete" in out and "Proved: up to seq 5, " in out and "where the daemon stopped" in out, out
+    os.unlink(f"{folder}/a.journal")
+    write(f"{folder}/a.journal", entries[:-1] + [stop(3)])
+    assert missing(run("verify", "-D", folder, status=1)) == [(3, 3)]
+
+
+@test
 def entries_after_a_mark_continue_the_stream(folder):
     entries = chained(range(1, 100))
     write(f"{folder}/a.journal", entries[:50] + [stop(50)] + entries[50:])

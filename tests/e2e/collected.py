@@ -4,9 +4,11 @@
 are then removed from a copy, and what it names as missing is compared with them. In a mount namespace of its own, with a journald of its
 own."""
 import contextlib
+import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,19 +20,21 @@ from units import Unit
 JOURNALD, REMOTE = "/lib/systemd/systemd-journald", "/lib/systemd/systemd-journal-remote"
 JOURNAL = "/run/log/journal"
 SETTINGS = "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n"
+NANOSLEEP = {"x86_64": "230", "aarch64": "115"}[os.uname().machine]  # clock_nanosleep(2)
 MARK = "of-the-journal-of-%d" % os.getpid()
 CONFIG = {"journal": {"enabled": "yes", "args": "*%s*" % MARK, "queue": "64K"}}
 
 
 @contextlib.contextmanager
 def journald():
-    os.makedirs(JOURNAL)
-    os.makedirs("/run/systemd/journald.conf.d")
+    shutil.rmtree(JOURNAL, ignore_errors=True)
+    for folder in JOURNAL, "/run/systemd/journald.conf.d":
+        os.makedirs(folder, exist_ok=True)
     with open("/run/systemd/journald.conf.d/test.conf", "w") as file:
         file.write(SETTINGS)
     with subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: os.path.exists("/run/systemd/journal/socket"), "journald's socket")
+            until(lambda: os.path.exists("/run/systemd/journal/socket") and os.listdir(JOURNAL), "journald's socket")
             yield process
         finally:
             process.send_signal(signal.SIGCONT)
@@ -86,12 +90,19 @@ class Entry:
         self.text = text
         fields = dict(line.split("=", 1) for line in text.decode().split("\n") if "=" in line)
         self.seq = int(fields.get("EXECSNOOP_SEQ", 0))
+        self.last = self.seq or int(fields.get("EXECSNOOP_LAST_SEQ", 0))
         self.is_mark = fields.get("EXECSNOOP_TYPE") == "mark"
         self.stream = fields.get("EXECSNOOP_STREAM")
 
 
-def verify(folder, status):
-    done = subprocess.run([CTL, "verify", "-D", folder, "--utc"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def write_journal(path, entries):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    subprocess.run([REMOTE, "-o", path, "-"], input=b"".join(entry.text + b"\n\n" for entry in entries), check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+
+
+def verify(folder, status, *args):
+    done = subprocess.run([CTL, "verify", *(["-D", folder] if folder else []), "--utc", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     out = done.stdout.decode()
     equal(done.returncode, status, "verify:", out)
     return out
@@ -115,9 +126,7 @@ def verify_names_what_was_removed_from_a_real_journal():
         sets = {"all": entries, "less": [entry for entry in entries if entry not in removed | {marks[-1]}],
                 "shorter": [entry for entry in entries if entry not in first[-5:]]}
         for name, kept in sets.items():
-            os.makedirs("%s/%s" % (folder, name), exist_ok=True)
-            subprocess.run([REMOTE, "-o", "%s/%s/a.journal" % (folder, name), "-"], input=b"\n\n".join(entry.text for entry in kept) + b"\n\n", check=True,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            write_journal("%s/%s/a.journal" % (folder, name), kept)
         equal(verify(folder + "/all", 0).count(": complete"), 2, "complete series of a copy")
         less = verify(folder + "/less", 1)
         found = [int(last or only) for only, last in re.findall(r"Missing: .*?seq (\d+)(?: to (\d+))?", less)]
@@ -131,11 +140,68 @@ def verify_names_what_was_removed_from_a_real_journal():
         equal(found, [(first[-6].seq + 1, first[-1].seq)], "what is missing at the end")
 
 
+def journal_stats():
+    return json.loads(subprocess.run([CTL, "status", "--json"], check=True, stdout=subprocess.PIPE).stdout)["journal"]
+
+
+def of_daemon(out):
+    """What verify prints of the stream of the daemon that runs."""
+    return next((part for part in re.split(r"^(?=●|\*)", out, flags=re.M) if "the daemon runs" in part), out)
+
+
+def missing_of(entries, status, *args):
+    """What verify names as missing in a journal of this machine with these entries."""
+    for folder in os.listdir(JOURNAL):
+        shutil.rmtree("%s/%s" % (JOURNAL, folder))
+    write_journal("%s/%s/system.journal" % (JOURNAL, open("/etc/machine-id", encoding="ascii").read().strip()), entries)
+    return re.findall(r"Missing: (.*?)(?:, after .*)?$", of_daemon(verify(None, status, *args)), re.M)
+
+
+@test
+def end_of_a_daemon_that_runs_is_proved():
+    """The daemon knows what it wrote last. It is in the journal shortly after, and it is named when it was removed."""
+    config = {**CONFIG, "socket": {"path": "/run/execsnoopd/events.sock"}}
+    os.makedirs("/run/execsnoopd", exist_ok=True)
+    with journald() as writer:
+        with Unit(None, config) as unit:
+            programs(10)
+            wait_written("before")
+            # journald has it and does not write it yet.
+            writer.send_signal(signal.SIGSTOP)
+            written = journal_stats()["written"]
+            run("/bin/true", MARK + "-on-the-way")
+            until(lambda: journal_stats()["written"] == written + 2, "sent to journald")
+            waiting = subprocess.Popen([CTL, "verify"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            with open("/proc/%d/syscall" % waiting.pid, encoding="ascii") as call:
+                until(lambda: call.seek(0) == 0 and call.read().split()[0] == NANOSLEEP, "verify waits")
+            writer.send_signal(signal.SIGCONT)
+            out = of_daemon(waiting.communicate()[0].decode())
+            check(waiting.returncode == 0 and ": complete" in out and "Missing: nothing" in out, out)
+            entries = [entry for entry in map(Entry, journalctl("-t", "execsnoopd", "-o", "export").split(b"\n\n")) if entry.stream]
+            writer.terminate()
+            writer.wait()
+            last, stats = entries[-1].last, journal_stats()
+            check("the daemon runs, and has written up to seq %d\n" % last in out, last, out)
+            equal((stats["last_seq"], {entry.stream for entry in entries}), (last, {stats["stream"]}), "the last number, and streams")
+            equal(missing_of(entries, 0), ["nothing"], "of all entries")
+            equal(missing_of(entries[:-1], 1), ["seq %d" % last] if entries[-2].last == last - 1 else ["one or more of seq %d to %d" % (entries[-2].last + 1, last)],
+                  "without the last")
+            equal(missing_of(entries[:-4], 1), ["one or more of seq %d to %d" % (entries[-5].last + 1, last)], "without the last four")
+            equal(missing_of(entries[:5] + entries[6:], 1)[0].split()[-1], str(entries[5].last), "without one in the middle")
+            equal(missing_of([], 1), ["seq %d" % last], "without any")
+            equal(missing_of([], 1, "-S", "-1h"), [], "of a part of the time, without any")
+            unit.daemon.process.send_signal(signal.SIGSTOP)
+            out = verify(None, 1)
+            check("did not report what it has written last: Connection timed out" in out, out)
+            unit.daemon.process.send_signal(signal.SIGCONT)
+        equal("runs" in verify(None, 1), False, "of a daemon that has stopped")
+
+
 if __name__ == "__main__":
     if not os.path.exists(JOURNALD) or not os.path.exists(REMOTE):
         print("1..0 # SKIP there is no %s or %s" % (JOURNALD, REMOTE))
     elif os.geteuid() == 0 and "EXECSNOOP_PRIVATE" not in os.environ:
-        os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /run && exec \"$@\"", "sh", sys.executable,
+        os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", "sh", "-c", "mount -t tmpfs tmpfs /run && { [ ! -d /var/log/journal ] || mount -t tmpfs tmpfs /var/log/journal; } && exec \"$@\"", "sh", sys.executable,
                                *sys.argv], {**os.environ, "EXECSNOOP_PRIVATE": "1"})
     else:
         e2e.main()

@@ -100,6 +100,39 @@ TEST(every_event_is_written_or_counted_at_any_pace)
 	CHECK(lost > 0 && lost < COUNT);
 }
 
+static uint64_t last_sent(struct journal *journal)
+{
+	struct journal_stats stats;
+
+	journal_stats(journal, &stats);
+	return stats.last_seq;
+}
+
+TEST(last_number_is_that_of_an_entry_that_journald_took)
+{
+	struct journal *journal = joined(20000);
+
+	CHECK_INT(last_sent(journal), 0);
+	write_started(journal, 3);
+	flush(journal);
+	wait_for_sent(3);
+	while (last_sent(journal) != 3)
+		sched_yield();
+	/* One is on its way, others wait, and some are dropped. */
+	set_gate(true);
+	write_started(journal, 1);
+	flush(journal);
+	wait_until_inside();
+	CHECK_INT(last_sent(journal), 3);
+	write_started(journal, 100);
+	CHECK_INT(last_sent(journal), 3);
+	set_gate(false);
+	/* The `lost` of the others has their numbers. */
+	while (last_sent(journal) != 104)
+		sched_yield();
+	CHECK(journal_free(journal, 10000) == NULL);
+}
+
 TEST(entry_larger_than_the_queue_is_accepted_alone)
 {
 	static char args[100000];

@@ -20,19 +20,25 @@ struct verify_state {
 	size_t count, size;
 	struct range *there; /* the same, sorted, without overlap */
 	size_t there_count;
-	uint64_t known_last; /* there were events up to this number */
-	uint64_t known_time; /* of the line that shows it */
-	bool chained;	     /* entries have the number of the one before */
-	bool snapshot;	     /* it began with one */
-	bool filtered;	     /* lines were left out on purpose */
-	bool marked;	     /* marks counted its lines up to its end */
-	uint64_t folded;     /* numbers of steps of searches */
-	uint64_t lines;	     /* since the stream began, as marks count them */
+	uint64_t known_last;	      /* there were events up to this number */
+	uint64_t known_time;	      /* of the line that shows it */
+	bool chained;		      /* entries have the number of the one before */
+	bool snapshot;		      /* it began with one */
+	bool filtered;		      /* lines were left out on purpose */
+	bool marked;		      /* a mark came after its last event: it counts lines, or names the last entry */
+	uint64_t mark_seq, mark_time; /* of the last mark */
+	uint64_t folded;	      /* numbers of steps of searches */
+	uint64_t lines;		      /* since the stream began, as marks count them */
 };
 
 struct verify {
 	STAILQ_HEAD(, verify_stream) streams;
 	struct verify_stream *current; /* of lines that do not name their stream */
+	struct {
+		char stream[33];
+		uint64_t seq; /* 0: none */
+		bool alone, seen;
+	} written; /* by the daemon, as it says */
 };
 
 int verify_new(struct verify **ret)
@@ -110,6 +116,25 @@ static int add_range(struct verify_stream *stream, uint64_t first, uint64_t last
 	return 0;
 }
 
+void verify_expect(struct verify *v, const char *stream, uint64_t seq, bool alone)
+{
+	snprintf(v->written.stream, sizeof(v->written.stream), "%s", stream);
+	v->written.seq = seq;
+	v->written.alone = alone;
+}
+
+bool verify_is_waiting(const struct verify *v)
+{
+	const struct verify_stream *stream;
+
+	if (v->written.seq == 0 || v->written.seen)
+		return false;
+	STAILQ_FOREACH(stream, &v->streams, next)
+	if (strcmp(stream->id, v->written.stream) == 0)
+		return true;
+	return v->written.alone;
+}
+
 /* `subscribed` repeats the filter that is in force. */
 static bool has_filter(struct bytes line)
 {
@@ -161,13 +186,15 @@ static void check_mark(struct verify_stream *stream, const struct parsed *parsed
 	uint64_t count = parsed->event.lost.count;
 
 	state->marked = true;
+	state->mark_seq = parsed->event.lost.last_seq;
+	state->mark_time = parsed->event.time;
 	know_last(state, parsed);
 	if (count > state->lines && !state->chained)
 		stream->missing_lines += count - state->lines;
 	state->lines = count;
 }
 
-static int add_event(struct verify_stream *stream, const struct parsed *parsed)
+static int add_event(struct verify *v, struct verify_stream *stream, const struct parsed *parsed)
 {
 	const struct event *event = &parsed->event;
 	struct verify_state *state = stream->state;
@@ -197,6 +224,8 @@ static int add_event(struct verify_stream *stream, const struct parsed *parsed)
 		stream->last_seq = last;
 	if (stream->first_seq == 0 || first < stream->first_seq)
 		stream->first_seq = first;
+	if (first <= v->written.seq && v->written.seq <= last)
+		v->written.seen |= strcmp(stream->id, v->written.stream) == 0;
 	return add_range(stream, first, last, state->chained ? first - (uint64_t)parsed->seq_step : UINT64_MAX,
 			 event->time);
 }
@@ -225,7 +254,7 @@ int verify_add(struct verify *v, const struct parsed *parsed)
 		v->current->state->chained |= parsed->stream.data != NULL;
 	}
 	if (is_entry)
-		return add_event(v->current, parsed);
+		return add_event(v, v->current, parsed);
 	if (v->current && is_mark)
 		check_mark(v->current, parsed);
 	return 0;
@@ -313,15 +342,24 @@ static int check_previous(struct verify_stream *stream, uint64_t previous, uint6
 	return add_hole(stream, &hole);
 }
 
-/* What each entry, and the last mark, follows must be there. Where events are left out on purpose, what was before it
- * may be missing, too. */
+/* The last number, as a mark or the daemon names it; 0: none. What follows it may have shown the same. */
+static int check_end(struct verify_stream *stream, uint64_t seq, uint64_t time)
+{
+	for (size_t i = 0; i < stream->hole_count; i++)
+		if (stream->holes[i].last == seq)
+			return 0;
+	return seq > 0 ? check_previous(stream, seq, time) : 0;
+}
+
+/* What each entry, the last mark, and what the daemon will write next follow must be there. Where events are left out
+ * on purpose, what was before it may be missing, too. */
 static int find_chained_holes(struct verify_stream *stream)
 {
 	const struct verify_state *state = stream->state;
+	int r;
 
 	for (size_t i = 0; i < state->count; i++) {
 		const struct range *range = &state->ranges[i];
-		int r;
 
 		if (range->previous == 0 || range->previous == UINT64_MAX)
 			continue;
@@ -329,7 +367,13 @@ static int find_chained_holes(struct verify_stream *stream)
 		if (r < 0)
 			return r;
 	}
-	return state->known_last > stream->last_seq ? check_previous(stream, state->known_last, state->known_time) : 0;
+	r = check_end(stream, state->mark_seq, state->mark_time);
+	if (r == 0 && stream->written_seq > 0 && state->there_count == 0)
+		return add_hole(stream, &(struct verify_hole){ .first = stream->written_seq,
+							       .last = stream->written_seq,
+							       .count = 1,
+							       .exact = true });
+	return r < 0 ? r : check_end(stream, stream->written_seq, 0);
 }
 
 /* Every number must be there. */
@@ -385,22 +429,51 @@ static int end_lines(struct verify_stream *stream)
 }
 
 /* The last of a stream is the last that is there: what follows nothing names. Only lines and marks that name a later
- * number prove more. */
+ * number, and the daemon, prove more. */
 static void set_proved(struct verify_stream *stream)
 {
 	const struct verify_state *state = stream->state;
 
 	stream->proved_seq = stream->is_proved ? stream->last_seq : 0;
-	if (!stream->is_proved || state->known_last < stream->last_seq)
+	if (!stream->is_proved)
 		return;
-	stream->is_ended = state->chained;
+	stream->is_ended = state->chained && state->marked;
+	if (stream->written_seq > stream->last_seq && stream->written_seq > state->known_last) {
+		stream->proved_seq = stream->written_seq;
+		stream->proved_time = 0;
+		return;
+	}
+	if (state->known_last < stream->last_seq)
+		return;
 	stream->proved_seq = state->known_last;
 	stream->proved_time = state->known_time;
+}
+
+/* The daemon's stream. */
+static int set_written(struct verify *v)
+{
+	struct verify_stream *stream;
+
+	if (v->written.seq == 0)
+		return 0;
+	STAILQ_FOREACH(stream, &v->streams, next)
+	if (strcmp(stream->id, v->written.stream) == 0)
+		break;
+	if (!stream && v->written.alone)
+		stream = get(v, BYTES(""), bytes_of(v->written.stream));
+	if (stream) {
+		stream->written_seq = v->written.seq;
+		stream->state->chained = true;
+	}
+	return stream || !v->written.alone ? 0 : -ENOMEM;
 }
 
 int verify_end(struct verify *v)
 {
 	struct verify_stream *stream;
+
+	if (set_written(v) < 0)
+		return -ENOMEM;
 
 	STAILQ_FOREACH(stream, &v->streams, next)
 	{

@@ -4,9 +4,9 @@
  *
  * An entry of the journal names the entry that it follows (EXECSNOOP_SEQ_STEP), also where events in between were left
  * out on purpose: what an entry follows must be there, or be reported as lost. A mark, which the daemon writes when it
- * stops, names the last one. A stream of lines without a filter that began with a snapshot has every number, or a
- * `lost`; only the steps of folded searches have none. Of other streams only marks prove something: they count the
- * lines.
+ * stops, names the last one, and a daemon that runs names the last one that it has written. A stream of lines without a
+ * filter that began with a snapshot has every number, or a `lost`; only the steps of folded searches have none. Of
+ * other streams only marks prove something: they count the lines.
  */
 #ifndef EXECSNOOP_VERIFY_H
 #define EXECSNOOP_VERIFY_H
@@ -35,6 +35,7 @@ struct verify_stream {
 	bool is_proved;		/* where nothing is missing: nothing can be, up to proved_seq */
 	uint64_t proved_seq;	/* 0: no number is; what came after it would not be noticed */
 	bool is_ended;		/* a mark in the journal follows the last one: the daemon stopped there */
+	uint64_t written_seq;	/* the daemon runs, and says that it has written up to this number; 0: not known */
 	uint64_t proved_time;	/* of that number, or of the line that names it; 0: not known */
 	const char *reason;	/* why not */
 	struct verify_hole *holes;
@@ -47,6 +48,11 @@ struct verify;
 int verify_new(struct verify **ret);
 struct verify *verify_free(struct verify *verify);
 DEFINE_CLEANUP(struct verify *, verify_free);
+/* Before the first entry: the daemon has written this number of this stream to the journal. alone: it must be there
+ * even if nothing else of the stream is. */
+void verify_expect(struct verify *verify, const char *stream, uint64_t seq, bool alone);
+/* Whether it is not there yet. */
+bool verify_is_waiting(const struct verify *verify);
 /* Every line or entry, in order. 0 or -ENOMEM. */
 int verify_add(struct verify *verify, const struct parsed *parsed);
 /* After the last one. 0 or -ENOMEM. */

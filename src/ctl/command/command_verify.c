@@ -4,9 +4,14 @@
 
 #include "ctl/collect/verify.h"
 #include "ctl/command/commands.h"
+#include "ctl/command/written.h"
 #include "ctl/view/view_verify.h"
+#include "util/clock.h"
 
-static int read_all(struct verify *verify, struct event_source *source, const struct options *options)
+#define PATIENCE_MS 2000 /* for what the daemon has sent to journald, and that is not in the journal yet */
+#define PAUSE_MS 20
+
+static int read_more(struct verify *verify, struct event_source *source, const struct options *options)
 {
 	const struct parsed *parsed;
 	int r;
@@ -20,7 +25,40 @@ static int read_all(struct verify *verify, struct event_source *source, const st
 		if (r < 0)
 			return r;
 	}
+	return r;
+}
+
+static int read_all(struct verify *verify, struct event_source *source, const struct options *options)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
+	const uint64_t end = clock_ms(CLOCK_MONOTONIC) + PATIENCE_MS;
+	int r = read_more(verify, source, options);
+
+	while (r == 0 && verify_is_waiting(verify) && clock_ms(CLOCK_MONOTONIC) < end) {
+		nanosleep(&pause, NULL);
+		r = read_more(verify, source, options);
+	}
 	return r < 0 ? r : verify_end(verify);
+}
+
+/* The daemon that runs here knows the end of its stream. It is asked before the journal is read: what it writes later
+ * does not matter. */
+static void ask_daemon(struct verify *verify, const struct options *options)
+{
+	const struct journal_options *journal = &options->journal;
+	bool is_part = options->since > 0 || journal->boot || journal->name_space;
+	struct written written;
+	int r;
+
+	if (options->input || journal->directory || journal->files || options->until > 0)
+		return;
+	r = written_ask(options, &written);
+	if (r < 0 && !options->quiet)
+		fprintf(stderr,
+			"%s: the daemon did not report what it has written last: %s\n"
+			"So entries that were removed from the end are not noticed.\n",
+			options->socket, source_error(r));
+	verify_expect(verify, written.stream, written.seq, !is_part);
 }
 
 int command_verify(struct options *options)
@@ -39,7 +77,10 @@ int command_verify(struct options *options)
 	r = options_open(options, false, true, &source);
 	if (r > 0)
 		return r;
-	if (verify_new(&verify) < 0 || read_all(verify, source, options) < 0)
+	if (verify_new(&verify) < 0)
+		return CTL_FAILED;
+	ask_daemon(verify, options);
+	if (read_all(verify, source, options) < 0)
 		return CTL_FAILED;
 	terminal_open(&terminal, options->color, !options->no_pager, options->full);
 	for (stream = verify_first(verify); stream; stream = STAILQ_NEXT(stream, next)) {

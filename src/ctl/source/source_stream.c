@@ -191,8 +191,8 @@ static int take(struct stream *s, struct bytes line)
 		s->waits = false;
 		return s->is_subscription;
 	}
-	return s->is_subscription ? bytes_equal(s->parsed.type, BYTES("rejected"))
-				  : bytes_equal(s->parsed.type, BYTES("stats"));
+	return bytes_equal(s->parsed.type, BYTES("stats")) ||
+	       (s->is_subscription && bytes_equal(s->parsed.type, BYTES("rejected")));
 }
 
 static int stream_next(struct event_source *source, const struct parsed **ret)

@@ -80,8 +80,13 @@ static void put_missing(const struct terminal *terminal, bool utc, const struct 
 			fputs(", ", terminal->out);
 			put_time(terminal, utc, stream->proved_time);
 		}
-		fputs(stream->is_ended ? ", where the daemon stopped\n" : "; what came after it would not be noticed\n",
-		      terminal->out);
+		if (stream->written_seq > 0)
+			fprintf(terminal->out, "; the daemon runs, and has written up to seq %" PRIu64 "\n",
+				stream->written_seq);
+		else
+			fputs(stream->is_ended ? ", where the daemon stopped\n"
+					       : "; what came after it would not be noticed\n",
+			      terminal->out);
 	}
 	if (!stream->is_proved && stream->reason)
 		fprintf(terminal->out, "    Note: %s\n", stream->reason);
