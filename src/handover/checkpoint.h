@@ -22,7 +22,9 @@
 #ifndef CHECKPOINT_SUBSCRIBERS	   /* fuzzers have fewer */
 #define CHECKPOINT_SUBSCRIBERS 400 /* more are not kept over a crash: systemd's store has room for 512 descriptors */
 #endif
+#ifndef CHECKPOINT_SUBSCRIPTION_MAX /* fuzzers: less */
 #define CHECKPOINT_SUBSCRIPTION_MAX 3584
+#endif
 
 /* One output's place in the stream. */
 struct checkpoint_stream {

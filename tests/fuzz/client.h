@@ -8,6 +8,7 @@
 #define EXECSNOOP_FUZZ_CLIENT_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -170,15 +171,26 @@ static inline void client_connect(struct client *client, const struct sockaddr_u
 		client_close(client);
 }
 
-/* Listens at an abstract name that the kernel chooses (unix(7), Autobind feature). */
+/*
+ * A descriptor of a socket that listens at an abstract name that the kernel chooses (unix(7), Autobind feature). All
+ * servers get the same socket, as from systemd: to make and to destroy one takes as long as a short input. An input
+ * leaves no connection that is not accepted.
+ */
 static inline int client_listen(struct sockaddr_un *ret, socklen_t *ret_size)
 {
+	static int listener = -1;
 	struct sockaddr_un any = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd;
 
+	if (listener < 0) {
+		listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		ASSERT(listener >= 0 && bind(listener, (struct sockaddr *)&any, sizeof(any.sun_family)) == 0);
+		ASSERT(listen(listener, 16) == 0);
+	}
 	*ret_size = sizeof(*ret);
-	ASSERT(fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any.sun_family)) == 0 && listen(fd, 16) == 0);
-	ASSERT(getsockname(fd, (struct sockaddr *)ret, ret_size) == 0);
+	ASSERT(getsockname(listener, (struct sockaddr *)ret, ret_size) == 0);
+	fd = fcntl(listener, F_DUPFD_CLOEXEC, 0);
+	ASSERT(fd >= 0);
 	return fd;
 }
 
