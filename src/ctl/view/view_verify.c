@@ -81,7 +81,7 @@ static void put_missing(const struct terminal *terminal, bool utc, const struct 
 			put_time(terminal, utc, stream->proved_time);
 		}
 		if (stream->written_seq > 0)
-			fprintf(terminal->out, "; the daemon runs, and has written up to seq %" PRIu64 "\n",
+			fprintf(terminal->out, "; the daemon had written up to seq %" PRIu64 " when it was asked\n",
 				stream->written_seq);
 		else
 			fputs(stream->is_ended ? ", where the daemon stopped\n"
