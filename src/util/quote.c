@@ -246,9 +246,9 @@ static enum quotes quotes_needed(const struct text *text, struct bytes arg, bool
 	return quotes;
 }
 
-static void text_arg(struct text *text, struct bytes arg, bool first)
+void text_arg(struct text *text, struct bytes arg, bool is_first)
 {
-	enum quotes quotes = quotes_needed(text, arg, first);
+	enum quotes quotes = quotes_needed(text, arg, is_first);
 
 	if (quotes == QUOTES_NONE) {
 		text_name(text, arg);

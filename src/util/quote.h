@@ -37,5 +37,7 @@ void text_name(struct text *text, struct bytes name);
 /* The arguments, quoted as a shell needs it; those with bytes that cannot be shown as
  * $'...\n...'. */
 void text_args(struct text *text, struct bytes args);
+/* One of them. */
+void text_arg(struct text *text, struct bytes arg, bool is_first);
 
 #endif

@@ -194,6 +194,15 @@ def snapshot_that_breaks_off_is_no_answer(folder):
 
 
 @test
+def daemon_that_goes_away_is_reported(folder):
+    def leaves(connection, _):
+        connection.sendall(STARTED + SUBSCRIBED + STARTED + LIVE)
+
+    for command, status, out in ends(folder, leaves, (["watch"], ["top", "-b", "-d", "100ms"])):
+        assert status == 69 and "the daemon ended the connection" in out, (command, status, out)
+
+
+@test
 def rejection_is_printed(folder):
     for command, status, out in ends(folder, lambda connection, _: connection.sendall(b'{"type":"rejected","reason":"not\\u001b[31m here"}\n')):
         assert status == 2 and "rejects the request: not\\x1b[31m here" in out, (command, status, out)

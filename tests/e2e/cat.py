@@ -296,7 +296,7 @@ def cat_without_a_name_reports_what_a_new_connection_misses():
         equal(stored.missing(), set(), "numbers that are missing")
         outages = messages.count("trying again")
         check(outages >= 2, messages)
-        equal((messages.count("connected again"), messages.count("events are missing")), (outages, outages), messages)
+        equal((messages.count("connected again"), messages.count("missing: seq ")), (outages, outages), messages)
 
 
 class Unnamed(Stored):

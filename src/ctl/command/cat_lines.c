@@ -120,8 +120,8 @@ static int put_lost(struct cat_lines *l, uint64_t first, uint64_t last, uint64_t
 		 "\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 "}",
 		 time, count, first, last);
 	if (!l->options->quiet)
-		fprintf(stderr, "execsnoopctl: up to %" PRIu64 " events are missing, %" PRIu64 " to %" PRIu64 "\n",
-			count, first, last);
+		fprintf(stderr, "execsnoopctl: missing: seq %" PRIu64 " to %" PRIu64 ", up to %" PRIu64 " event%s\n",
+			first, last, count, count == 1 ? "" : "s");
 	return put_text(l, line);
 }
 

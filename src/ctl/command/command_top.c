@@ -279,8 +279,6 @@ static int run_screen(struct top *top)
 			r = CTL_FAILED;
 	}
 	screen_close();
-	if (top->ended)
-		fputs("execsnoopctl: the daemon ended the connection\n", stderr);
 	return r < 0 ? CTL_OK : r;
 }
 
@@ -376,6 +374,8 @@ int command_top(struct options *options)
 		r = options->input ? run_file(&top) : batch ? run_batch(&top) : run_screen(&top);
 		top.terminal.out = stdout;
 		closed = terminal_close(&top.terminal);
+		if (top.ended)
+			fputs("execsnoopctl: the daemon ended the connection\n", stderr);
 		r = closed < 0 ? CTL_FAILED : r;
 	}
 	top_finish(&top);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "util/cleanup.h"
+#include "util/nulstr.h"
 
 #define USERS_MAX 64
 
@@ -27,6 +28,25 @@ void text_command(struct text *text, const struct process *process)
 		text_name(text, process->comm);
 		text_string(text, "]");
 	}
+}
+
+void text_failed_command(struct text *text, const struct process *process)
+{
+	const struct bytes args = process->image.args, file = process->image.filename;
+	struct bytes arg;
+	size_t at = 0;
+
+	if (file.size == 0 || !nulstr_next(args, &at, &arg)) {
+		text_command(text, process);
+		return;
+	}
+	text_arg(text, file, true);
+	while (!text->cut && nulstr_next(args, &at, &arg)) {
+		text_string(text, " ");
+		text_arg(text, arg, false);
+	}
+	if (process->image.args_truncated)
+		text_string(text, " ...");
 }
 
 int put_sh(FILE *out, struct bytes cwd, const struct image *image, bool *guarded)

@@ -12,6 +12,8 @@
 
 /* The command line for people, or what there is instead. */
 void text_command(struct text *text, const struct process *process);
+/* Of an exec that failed: the file that could not be executed instead of the name that was passed with it. */
+void text_failed_command(struct text *text, const struct process *process);
 /*
  * A line that, in a shell, runs the command again where it ran: "cd CWD && ARG ..."; a comment, if not all of its
  * arguments are known. Before the first line that needs $'...', a shell without it ends with an error. *guarded: that

@@ -106,7 +106,11 @@ static void write_rss(const struct view_line *view, struct text *text, const str
 
 static void write_command(const struct view_line *view, struct text *text, const struct parsed *parsed)
 {
-	text_command(text, &parsed->process);
+	/* Of a search along $PATH the name is what was searched. */
+	if (parsed->event.type == EVENT_ERROR && parsed->event.path_tries <= 1)
+		text_failed_command(text, &parsed->process);
+	else
+		text_command(text, &parsed->process);
 }
 
 static const struct column known[] = {
