@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A hash table by id. What is shown of a process is made into text when its event comes, cut to what a line can show,
- * so that a million of them take a few hundred bytes each.
+ * A hash table by id, with open addressing: where there are many processes, each look at one of them misses the CPU's
+ * cache, so the hashes are in the table. What is shown of a process is made into text when its event comes, cut to what
+ * a line can show, so that a million of them take a few hundred bytes each.
  */
 #include "ctl/collect/history.h"
 
@@ -19,9 +20,14 @@
 #define ANCESTORS_MAX 4096
 #define RECENT 1024 /* a power of two */
 
+struct slot {
+	uint64_t hash;
+	struct life *life; /* NULL: it is free */
+};
+
 struct history {
-	struct life **table;
-	struct life *recent[RECENT]; /* by hash, those last looked for: the table does not fit a CPU's cache */
+	struct slot *table;
+	struct life *recent[RECENT]; /* by hash, those last looked for */
 	size_t size, count;	     /* size: a power of two */
 	STAILQ_HEAD(, life) order;
 	struct json *json; /* NULL: lines are not kept */
@@ -76,50 +82,49 @@ static bool is_life(const struct life *life, struct bytes id, uint64_t hash)
 	return life->hash == hash && bytes_equal(id, bytes_of(life->id));
 }
 
-static struct life *find(const struct history *h, struct bytes id, uint64_t hash)
+/* Its slot, or the free one where it would be. */
+static struct slot *find(const struct history *h, struct bytes id, uint64_t hash)
 {
-	struct life *life = h->table[hash & (h->size - 1)];
+	for (size_t i = hash & (h->size - 1);; i = (i + 1) & (h->size - 1)) {
+		struct slot *slot = &h->table[i];
 
-	while (life && !is_life(life, id, hash))
-		life = life->next_of_hash;
-	return life;
+		if (!slot->life || (slot->hash == hash && is_life(slot->life, id, hash)))
+			return slot;
+	}
 }
 
 struct life *history_find(const struct history *h, struct bytes id)
 {
-	return find(h, id, bytes_hash(id));
+	return find(h, id, bytes_hash(id))->life;
 }
 
 static int grow(struct history *h)
 {
-	struct life **table = calloc(2 * h->size, sizeof(*table)), *life;
+	size_t size = 2 * h->size;
+	struct slot *table = calloc(size, sizeof(*table));
 
 	if (!table)
 		return -ENOMEM;
+	for (size_t i = 0; i < h->size; i++) {
+		size_t to = h->table[i].hash & (size - 1);
+
+		if (!h->table[i].life)
+			continue;
+		while (table[to].life)
+			to = (to + 1) & (size - 1);
+		table[to] = h->table[i];
+	}
 	free(h->table);
 	h->table = table;
-	h->size *= 2;
-	STAILQ_FOREACH(life, &h->order, in_order)
-	{
-		struct life **head = &table[life->hash & (h->size - 1)];
-
-		life->next_of_hash = *head;
-		*head = life;
-	}
+	h->size = size;
 	return 0;
 }
 
-static struct life *get(struct history *h, struct bytes id)
+static struct life *add(struct history *h, struct bytes id, uint64_t hash)
 {
-	uint64_t hash = bytes_hash(id);
-	struct life **recent = &h->recent[hash & (RECENT - 1)], *life = *recent, **head;
+	struct life *life;
 
-	if (life && is_life(life, id, hash))
-		return life;
-	life = *recent = find(h, id, hash);
-	if (life)
-		return life;
-	if (h->count >= h->size && grow(h) < 0)
+	if (4 * h->count >= 3 * h->size && grow(h) < 0)
 		return NULL;
 	life = calloc(1, sizeof(*life) + id.size + 1);
 	if (!life)
@@ -129,11 +134,21 @@ static struct life *get(struct history *h, struct bytes id)
 	life->status = life->comm = life->unit = life->command = "";
 	STAILQ_INIT(&life->children);
 	STAILQ_INSERT_TAIL(&h->order, life, in_order);
-	head = &h->table[hash & (h->size - 1)];
-	life->next_of_hash = *head;
-	*head = life;
 	life->order = h->count++;
-	*recent = life;
+	*find(h, id, hash) = (struct slot){ hash, life };
+	return life;
+}
+
+static struct life *get(struct history *h, struct bytes id)
+{
+	uint64_t hash = bytes_hash(id);
+	struct life **recent = &h->recent[hash & (RECENT - 1)], *life = *recent;
+
+	if (life && is_life(life, id, hash))
+		return life;
+	life = find(h, id, hash)->life ?: add(h, id, hash);
+	if (life)
+		*recent = life;
 	return life;
 }
 

@@ -10,7 +10,6 @@
 
 /* Strings are never NULL. A process that only others name (a parent) has neither `seen` nor a command. */
 struct life {
-	struct life *next_of_hash;
 	struct life *parent; /* NULL: not known */
 	STAILQ_HEAD(, life) children;
 	STAILQ_ENTRY(life) sibling;
