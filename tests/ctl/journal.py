@@ -129,6 +129,33 @@ def damaged_files_are_reported(folder):
         assert sorted(reported) == [f"{folder}/cut.journal", f"{folder}/foreign.journal~"], said
 
 
+def unread(*arguments, status=65):
+    """The files that a command reports as not read."""
+    return sorted(line.split(": the file is not read")[0] for line in run(*arguments, status=status).splitlines() if "the file is not read" in line)
+
+
+@test
+def damaged_files_are_found_where_sd_journal_looks(folder):
+    """The name of the folder looks like a pattern; below it are a machine, a namespace of it, and something else."""
+    top, machine = f"{folder}/a[b]*?", "d" * 32
+    for name in ("", machine, f"{machine}.other", "old"):
+        os.makedirs(f"{top}/{name}")
+        with open(f"{top}/{name}/damaged.journal", "wb") as out:
+            out.write(b"no journal\n" * 1000)
+    write(f"{top}/{machine}/a.journal", recording())
+    assert unread("log", "-D", top) == sorted([f"{top}/damaged.journal", f"{top}/{machine}/damaged.journal"])
+
+
+@test
+def file_that_is_being_created_is_not_damaged(folder):
+    write(f"{folder}/a.journal", recording())
+    with open(f"{folder}/system.journal", "wb"):
+        pass
+    assert not unread("log", "-D", folder, status=0)
+    os.utime(f"{folder}/system.journal", (0, 0))
+    assert unread("log", "-D", folder) == [f"{folder}/system.journal"]
+
+
 @test
 def boot_is_chosen_by_number_and_id(folder):
     events = recording()

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/source/entry_reader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "ctl/source/journal_file.h"
+#include "ctl/source/open_files.h"
 
 #define KNOWN_COUNT 2048 /* a power of two; they fit a CPU's cache */
 #define TRIES_MAX 4	 /* files that have the number of an entry, but another entry */
@@ -26,53 +25,24 @@ struct entry_reader {
 	struct known known[KNOWN_COUNT];
 };
 
-static bool is_journal(int fd, struct stat *st)
-{
-	char signature[sizeof(JOURNAL_SIGNATURE) - 1];
-
-	return fstat(fd, st) == 0 && S_ISREG(st->st_mode) &&
-	       pread(fd, signature, sizeof(signature), 0) == sizeof(signature) &&
-	       memcmp(signature, JOURNAL_SIGNATURE, sizeof(signature)) == 0;
-}
-
 /* Only the pages that are touched take memory. */
-static int add_file(struct entry_reader *reader, int fd)
+static int add_file(void *userdata, int fd, const struct stat *st)
 {
-	struct journal_file *files;
-	struct stat st;
+	struct entry_reader *reader = userdata;
+	struct journal_file *files = reallocarray(reader->files, reader->count + 1, sizeof(*files));
 	void *data;
 
-	if (!is_journal(fd, &st))
-		return 0;
-	files = reallocarray(reader->files, reader->count + 1, sizeof(*files));
 	if (!files)
 		return -ENOMEM;
 	reader->files = files;
-	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	data = mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (data == MAP_FAILED)
 		return 0;
-	if (journal_file_init(&files[reader->count], data, (uint64_t)st.st_size))
+	if (journal_file_init(&files[reader->count], data, (uint64_t)st->st_size))
 		reader->count++;
 	else
-		munmap(data, (size_t)st.st_size);
+		munmap(data, (size_t)st->st_size);
 	return 0;
-}
-
-/* sd-journal holds each file open that it reads. So these are all of them, wherever they are and whatever their names
- * are by now. */
-static int add_files(struct entry_reader *reader)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *entry;
-	int r = 0;
-
-	if (!dir)
-		return 0;
-	while (r == 0 && (entry = readdir(dir)))
-		if (entry->d_name[0] != '.')
-			r = add_file(reader, atoi(entry->d_name));
-	closedir(dir);
-	return r;
 }
 
 int entry_reader_new(struct entry_reader **ret, const struct journal_fields *wanted)
@@ -83,7 +53,7 @@ int entry_reader_new(struct entry_reader **ret, const struct journal_fields *wan
 	if (!reader)
 		return -ENOMEM;
 	reader->wanted = wanted;
-	r = add_files(reader);
+	r = open_files_each(add_file, reader);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(reader);

@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "ctl/source/source.h"
+#include "ctl/source/journal_listing.h"
+#include "ctl/source/open_files.h"
+
+#define CREATION_SECONDS 10
 
 static bool is_member(const struct group *group, const char *user)
 {
@@ -56,52 +60,29 @@ void source_explain_socket(const char *path, int error)
 	}
 }
 
-/* Calls see with each file of the pattern until it returns true; true: it did. Journals of users hold nothing of the
- * daemon's (journald.conf(5), SplitMode=). */
-static bool any_file(const char *pattern, bool (*see)(const char *path))
-{
-	glob_t files;
-	bool found = false;
-
-	if (glob(pattern, GLOB_NOSORT, NULL, &files) != 0)
-		return false;
-	for (size_t i = 0; i < files.gl_pathc && !found; i++) {
-		const char *name = strrchr(files.gl_pathv[i], '/');
-
-		found = name && strncmp(name, "/user-", 6) != 0 && see(files.gl_pathv[i]);
-	}
-	globfree(&files);
-	return found;
-}
-
-static bool any_file_of(const struct journal_options *options, const char *suffix, bool (*see)(const char *path))
-{
-	static const char *const everywhere[] = { "/var/log/journal", "/run/log/journal" };
-	bool found = false;
-
-	for (size_t i = 0; i < (options->directory ? 1 : 2) && !found; i++) {
-		const char *directory = options->directory ?: everywhere[i];
-		char pattern[4096];
-
-		for (unsigned depth = 0; depth < 2 && !found; depth++) {
-			snprintf(pattern, sizeof(pattern), "%s%s/*.journal%s", directory, depth ? "/*" : "", suffix);
-			found = any_file(pattern, see);
-		}
-	}
-	return found;
-}
-
-static bool is_unreadable(const char *path)
+static bool is_unreadable(void *userdata, const char *path)
 {
 	return access(path, R_OK) < 0 && errno == EACCES;
 }
 
-static bool report_damaged(const char *path)
+/* journald creates a file, and then writes its header. */
+static bool is_being_created(const struct stat *st)
 {
+	return st->st_size == 0 && time(NULL) - st->st_mtime < CREATION_SECONDS;
+}
+
+/* What sd-journal has open is no damaged file; of others the error is found by opening them alone. */
+static bool report_damaged(void *userdata, const char *path)
+{
+	const struct open_files *open = userdata;
 	const char *paths[] = { path, NULL };
 	sd_journal *journal;
-	int r = access(path, R_OK) < 0 ? -ENOENT : sd_journal_open_files(&journal, paths, 0);
+	struct stat st;
+	int r;
 
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0 || is_being_created(&st) || open_files_have(open, &st))
+		return false;
+	r = sd_journal_open_files(&journal, paths, 0);
 	if (r >= 0) {
 		sd_journal_close(journal);
 	} else if (r != -ENOENT) {
@@ -113,20 +94,36 @@ static bool report_damaged(const char *path)
 
 void source_report_damaged_files(const struct journal_options *options)
 {
+	_cleanup_(open_files_finish) struct open_files open = { 0 };
+
 	/* Named ones are an error of sd_journal_open_files(3). */
-	if (options->files)
-		return;
-	any_file_of(options, "", report_damaged);
-	any_file_of(options, "~", report_damaged);
+	if (!options->files && open_files_set(&open) == 0)
+		journal_listing_any(options, report_damaged, &open);
+}
+
+/* Of those that the patterns match. */
+static bool any_unreadable(char *const *patterns)
+{
+	bool found = false;
+
+	for (; *patterns && !found; patterns++) {
+		glob_t files;
+
+		if (glob(*patterns, GLOB_NOSORT, NULL, &files) != 0)
+			continue;
+		for (size_t i = 0; i < files.gl_pathc && !found; i++)
+			found = is_unreadable(NULL, files.gl_pathv[i]);
+		globfree(&files);
+	}
+	return found;
 }
 
 /* sd_journal_open(3) passes over files that may not be read. */
 bool source_explain_journal(const struct journal_options *options)
 {
-	bool found = !options->files && any_file_of(options, "", is_unreadable);
+	bool found = options->files ? any_unreadable(options->files)
+				    : journal_listing_any(options, is_unreadable, NULL);
 
-	for (char *const *file = options->files; file && *file && !found; file++)
-		found = any_file(*file, is_unreadable);
 	if (!found)
 		return false;
 	fprintf(stderr, "%s: Permission denied\n", options->directory ?: "journal");

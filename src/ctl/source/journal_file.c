@@ -149,11 +149,8 @@ bool journal_file_init(struct journal_file *file, const void *data, uint64_t siz
 	file->compact = flags & INCOMPATIBLE_COMPACT;
 	file->header_size = get(&header->header_size);
 	file->seqnum_id = get_id(header->seqnum_id);
-	if (flags & ~INCOMPATIBLE_KNOWN || file->header_size % 8 != 0 || file->header_size < sizeof(*header) ||
-	    file->header_size > size || !set_limit(file))
-		return false;
-	set_arrays(file);
-	return true;
+	return !(flags & ~INCOMPATIBLE_KNOWN) && file->header_size % 8 == 0 && file->header_size >= sizeof(*header) &&
+	       file->header_size <= size;
 }
 
 bool journal_file_covers(const struct journal_file *file, const struct entry_id *id)
@@ -179,8 +176,12 @@ static const struct entry_object *entry_at(const struct journal_file *file, uint
 /* Entries are in the order of their sequence numbers. The one that is looked for is most often the next one. */
 static const struct entry_object *find(struct journal_file *file, uint64_t seqnum, uint64_t *ret_size)
 {
-	uint64_t begin = 0, end = file->entry_count, number = file->number + (uint64_t)file->step;
+	uint64_t begin = 0, end, number = file->number + (uint64_t)file->step;
 
+	/* Not before it is needed: of most files of a large journal no page is touched then. */
+	if (file->limit == 0 && set_limit(file))
+		set_arrays(file);
+	end = file->entry_count;
 	while (begin < end) {
 		const struct entry_object *entry;
 		uint64_t found;

@@ -31,7 +31,7 @@ struct journal_file {
 	const unsigned char *data; /* as it is mapped */
 	uint64_t size;
 	uint64_t header_size;
-	uint64_t limit; /* the end of the last object: what is after it may be cut off */
+	uint64_t limit; /* the end of the last object: what is after it may be cut off. 0: not known yet */
 	bool compact;
 	struct journal_id seqnum_id;
 	struct {
