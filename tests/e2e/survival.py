@@ -11,9 +11,10 @@ import re
 import signal
 import socket
 import sys
+import threading
 
 from e2e import ODD, Client, check, equal, main, run, test, until
-from units import Listener, Unit
+from units import SHORT, Listener, Unit
 from worst import REFUSED, WORST
 
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE of linux/fcntl.h
@@ -30,6 +31,9 @@ REQUESTS = {
     "forget": {"forget": "worst"},
     "tree of one who is gone": {"name": "tree", "tree": [str(i) for i in range(1, 60)], "snapshot": True, "path_search": "fold"},
 }
+# No longer than a checkpoint has room for, with lines that are written at once each: else the connection ends with the daemon anyway.
+KEPT = [{**SHORT, "args": ["!x", *WORST[42:86]], "snapshot": True, **more} for more in ({}, {"name": "kept", "ack": 0, "path_search": "fold", "mark": 1})]
+KEPT += [{**SHORT, **REQUESTS["tree of one who is gone"]}, REQUESTS["statistics"]]
 
 
 class Reader:
@@ -77,6 +81,36 @@ class Reader:
         self.client.send({"ack": max(self.numbers)})
 
 
+class Asker(threading.Thread):
+    """A connection that the daemon always has something to do for: it asks, reads all that comes, and asks again once it has the reply. What
+    a daemon had read when it died has none."""
+
+    def __init__(self, path, request):
+        super().__init__(daemon=True)
+        self.line, self.received = json.dumps(request).encode() + b"\n", 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.socket.settimeout(0.3)
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                self.socket.sendall(self.line)
+                got = b"none"
+                while got and b'"type":"subscribed"' not in got and b'"type":"stats"' not in got:
+                    try:
+                        got = self.socket.recv(1 << 20)
+                        self.received += len(got)
+                    except TimeoutError:
+                        break
+                if not got:
+                    return
+
+    def wait_answer(self):
+        until(lambda before=self.received: self.received > before or not self.is_alive(), "no answer")
+
+
 def ask(path, request):
     """A connection that asks again and again, as often as its socket takes, and reads nothing."""
     peer = socket.socket(socket.AF_UNIX)
@@ -95,26 +129,53 @@ def kill(unit, number):
     unit.gone()
 
 
+def check_blamed(unit, reader, request, number):
+    """Daemons die until one of them did so within the turn of one who asks: the next one closes that connection, and no other."""
+    asker, tries = Asker(unit.listener.path, request), 0
+    while asker.is_alive():
+        check(tries < 40, "still connected after", tries, "daemons")
+        tries += 1
+        unit.wait_kept(2)
+        asker.wait_answer()
+        kill(unit, number)
+        unit.start()
+        asker.join(0.2)
+    check("the previous daemon died while working for it" in unit.daemon.messages(), unit.daemon.messages())
+    check(asker.received > 0, "no answers")
+    asker.socket.close()
+    reader.wait_exit(run(ODD, "exit", "0"))
+
+
 @test
-def daemon_killed_within_the_worst_requests_has_a_successor():
+def daemon_that_fails_within_the_worst_requests_has_a_successor():
+    """By a fault in the program, or since the watchdog ended it: the next daemon is not asked for the same."""
     with Listener() as listener, Unit(listener, CONFIG) as unit:
         reader = Reader(listener.path)
         reader.wait_exit(run(ODD, "exit", "0"))
-        for i, (name, request) in enumerate([*REQUESTS.items(), ("refused", REFUSED[0])]):
+        for i, request in enumerate(KEPT):
+            check_blamed(unit, reader, request, (signal.SIGSEGV, signal.SIGABRT)[i % 2])
+
+
+@test
+def daemon_killed_within_the_worst_requests_has_a_successor():
+    """A SIGKILL may come at any time, so who asks stays connected, but not for ever."""
+    with Listener() as listener, Unit(listener, CONFIG) as unit:
+        reader = Reader(listener.path)
+        reader.wait_exit(run(ODD, "exit", "0"))
+        for name, request in [*REQUESTS.items(), ("refused", REFUSED[0])]:
             request = request if isinstance(request, str) else json.dumps(request)
-            # A SIGKILL may come at any time; the others are a fault in the program, and the watchdog's.
-            for number in (signal.SIGKILL, (signal.SIGSEGV, signal.SIGABRT)[i % 2]):
-                peers = [ask(listener.path, request) for _ in range(4)]
-                used = cpu(unit.daemon.process.pid)
-                until(lambda used=used: cpu(unit.daemon.process.pid) > used, "no turn for", name)
-                kill(unit, number)
-                program = run(ODD, "exit", "0")
-                unit.start()
-                reader.wait_exit(program)
-                for peer in peers:
-                    peer.close()
-            unit.restart()
-            reader.wait_exit(run(ODD, "exit", "0"))
+            peers = [ask(listener.path, request) for _ in range(4)]
+            used = cpu(unit.daemon.process.pid)
+            until(lambda used=used: cpu(unit.daemon.process.pid) > used, "no turn for", name)
+            kill(unit, signal.SIGKILL)
+            program = run(ODD, "exit", "0")
+            unit.start()
+            reader.wait_exit(program)
+            for peer in peers:
+                peer.close()
+        unit.restart()
+        reader.wait_exit(run(ODD, "exit", "0"))
+        check_blamed(unit, reader, KEPT[1], signal.SIGKILL)
 
 
 def cpu(pid):
