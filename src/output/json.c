@@ -25,14 +25,15 @@ struct prefix {
 
 struct json {
 	struct json_writer writer;
-	struct bytebuf vars; /* struct var: the variables of an environment */
-	struct prefix keys[KEY_MAX], raw_keys[KEY_MAX];
+	struct bytebuf vars;  /* struct var: the variables of an environment */
 	struct line_map *map; /* NULL: not asked for */
 };
 
 struct var {
 	struct bytes name, value;
 };
+
+static struct prefix prefixes[KEY_MAX], raw_prefixes[KEY_MAX]; /* by key, made by the first json_new() */
 
 /* Copies all of the array, whose size is known to the compiler; what follows the text is
  * overwritten by what comes next. */
@@ -55,7 +56,7 @@ static void put_key(struct json *json, enum key key)
 		map->keys[map->count].key = key;
 		map->keys[map->count++].at = json->writer.out.size;
 	}
-	put_prefix(json, &json->keys[key]);
+	put_prefix(json, &prefixes[key]);
 }
 
 /* What event_visit calls. */
@@ -106,7 +107,7 @@ static int on_bytes(void *userdata, enum key key, struct bytes value)
 
 	put_key(json, key);
 	if (json_put_utf8(&json->writer, value) && key_has_raw(key)) {
-		put_prefix(json, &json->raw_keys[key]);
+		put_prefix(json, &raw_prefixes[key]);
 		json_put_base64(&json->writer, value);
 	}
 	return json->writer.r;
@@ -135,7 +136,7 @@ static int on_list(void *userdata, enum key key, struct bytes items)
 	put_items(json, items, false);
 	/* NUL is ASCII: all items are UTF-8 just when the whole list is. */
 	if (key_has_raw(key) && utf8_valid(items.data, items.size) < items.size) {
-		put_prefix(json, &json->raw_keys[key]);
+		put_prefix(json, &raw_prefixes[key]);
 		put_items(json, items, true);
 	}
 	return json->writer.r;
@@ -249,16 +250,23 @@ static void make_prefix(struct prefix *prefix, enum key key, const char *more)
 	prefix->size = (size_t)(end - prefix->text);
 }
 
+static void make_prefixes(void)
+{
+	if (prefixes[0].size > 0)
+		return;
+	for (unsigned i = 0; i < KEY_MAX; i++) {
+		make_prefix(&prefixes[i], (enum key)i, "");
+		make_prefix(&raw_prefixes[i], (enum key)i, "_raw");
+	}
+}
+
 int json_new(struct json **ret)
 {
 	_cleanup_(json_free_p) struct json *json = calloc(1, sizeof(*json));
 
 	if (!json)
 		return -ENOMEM;
-	for (unsigned i = 0; i < KEY_MAX; i++) {
-		make_prefix(&json->keys[i], (enum key)i, "");
-		make_prefix(&json->raw_keys[i], (enum key)i, "_raw");
-	}
+	make_prefixes();
 	*ret = TAKE_PTR(json);
 	return 0;
 }

@@ -22,6 +22,7 @@ declare -A longest=([archive]=64 [cgroup]=256 [checkpoint]=64 [filter]=256 [filt
 # These read a script: their states are far from its beginning, so inputs are long from the start.
 declare -A control=([archive]=0 [checkpoint]=0 [server]=0 [subscriber]=0 [views]=1024)
 # -entropic=0: what libFuzzer counts of each input for that takes as long as a fifth of these targets.
+# -reload=0: no other fuzzer writes to the folder, so its files are not looked at every second.
 # Where an allocation came from is one frame less, and freed memory is kept for a while only: both take more time than the target.
 export ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=8:max_malloc_fill_size=0:allocator_release_to_os_interval_ms=-1
 # Large blocks are used again: to map and to clear them takes more time than what is done with them.
@@ -36,7 +37,7 @@ run() {
 	total=$(cat "$folder.total" 2>/dev/null || echo 0)
 	[ "$wanted" = 0 ] || [ "$total" -lt "$wanted" ] || return
 	began=$(awk '{ print $16 + $17 }' /proc/$$/stat)
-	"$builddir/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len="${longest[$target]:-128}" -len_control="${control[$target]:-100}" -timeout=30 -entropic=0 -rss_limit_mb="$rss" \
+	"$builddir/tests/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len="${longest[$target]:-128}" -len_control="${control[$target]:-100}" -timeout=30 -reload=0 -entropic=0 -rss_limit_mb="$rss" \
 		-runs=$((wanted > 0 ? wanted - total : -1)) -print_final_stats=1 -artifact_prefix="$folder-" "$folder" "$top/tests/fuzz/corpus/$target" >"$log" 2>&1 || status=1
 	cpu=$(($(awk '{ print $16 + $17 }' /proc/$$/stat) - began))
 	runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")
