@@ -565,6 +565,47 @@ TEST(history_has_the_time_of_all_but_ends)
 	CHECK_STR(line_in(KEYS_HISTORY, KEY_TIME), time);
 }
 
+static int see_key(void *userdata, enum key key, struct bytes value)
+{
+	*(key_set *)userdata |= KEY_BIT(key);
+	return 0;
+}
+
+TEST(each_key_is_that_of_some_event)
+{
+	static const struct event_visitor see = { .bytes = see_key, .list = see_key, .object = see_key };
+	struct extras extras = { .made = KEYS_EVERY, .parent_args_truncated = true };
+	key_set keys = 0;
+
+	extras.host = extras.user = extras.group = extras.login_user = extras.parent_exe = extras.parent_args =
+		BYTES("x");
+	p.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_EXE);
+	p.starter = 1;
+	p.starter_exec_time = NS;
+	event = (struct event){
+		.seq = 1,
+		.process = &p,
+		.extras = &extras,
+		.snapshot = true,
+		.source = SOURCE_PROC,
+		.path_tries = 2,
+		.error = EACCES,
+		.lost = { LOST_JOURNAL, 1, 1, 1 },
+		.end = { .status_known = true, .cpu_known = true, .rss_known = true, .io_known = true },
+	};
+	for (event.type = 0; event.type < EVENT_TYPE_MAX; event.type++) {
+		CHECK_INT(event_visit(&event, KEYS_EVERY, &see, &keys), 0);
+		event.end.status = SIGABRT | 0x80;
+	}
+	event.end.status = 0;
+	event.type = EVENT_EXITED;
+	event.snapshot = false;
+	CHECK_INT(event_visit(&event, KEYS_EVERY, &see, &keys), 0);
+	for (unsigned i = 0; i < KEY_MAX; i++)
+		if (!(keys & KEY_BIT(i)))
+			CHECK_STR(key_name((enum key)i), "the key of an event");
+}
+
 TEST(visitor_can_end_the_walk)
 {
 	unsigned all;

@@ -372,18 +372,18 @@ static void model_run(uint64_t seed, unsigned steps, size_t population)
 TEST(table_agrees_with_the_model)
 {
 	for (uint64_t seed = 1; seed <= 4; seed++)
-		model_run(seed, 20000, 80);
+		model_run(seed, (unsigned)tap_rounds(20000), 80);
 }
 
 TEST(table_agrees_with_the_model_when_nearly_empty)
 {
 	for (uint64_t seed = 1; seed <= 10; seed++)
-		model_run(seed, 5000, 2);
+		model_run(seed, (unsigned)tap_rounds(5000), 2);
 }
 
 TEST(table_agrees_with_the_model_when_large)
 {
-	model_run(1, 20000, 280);
+	model_run(1, (unsigned)tap_rounds(20000), 280);
 }
 
 TAP_MAIN

@@ -24,6 +24,7 @@ static void refused(const char *line, const char *why)
 {
 	struct request untouched = { .snapshot = true };
 
+	request_clear(&request);
 	request = untouched;
 	CHECK_INT(parse(line), -EINVAL);
 	CHECK(memcmp(&request, &untouched, sizeof(request)) == 0);
