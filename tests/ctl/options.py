@@ -117,5 +117,10 @@ def value_that_is_none_is_refused_in_one_line(_):
         assert out.count("\n") == 1 and option[2:].split("=")[0] in out and "\x1b" not in out, (option, out)
 
 
+@test
+def time_that_looks_like_an_option_is_explained(_):
+    assert "as in: diff -- -2h..-1h -1h.." in run("diff", "-2h..-1h", "-1h..", status=2)
+
+
 if __name__ == "__main__":
     journal.main()

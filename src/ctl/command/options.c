@@ -127,6 +127,9 @@ static int read_options(struct options *o, int argc, char *argv[], struct idle *
 	while ((id = getopt_long(argc, argv, shorts, longs, NULL)) >= 0) {
 		const struct option_row *row = row_of(id);
 
+		if (!row && optopt >= '0' && optopt <= '9')
+			fputs("execsnoopctl: a time that begins with - comes after --, as in: diff -- -2h..-1h -1h..\n",
+			      stderr);
 		if (!row)
 			return CTL_USAGE;
 		if (takes_next(row, argc, argv))
