@@ -27,8 +27,8 @@ struct slot {
 
 struct history {
 	struct slot *table;
-	struct life *recent[RECENT]; /* by hash, those last looked for */
-	size_t size, count;	     /* size: a power of two */
+	struct slot recent[RECENT]; /* by hash, those last looked for */
+	size_t size, count;	    /* size: a power of two */
 	STAILQ_HEAD(, life) order;
 	struct json *json; /* NULL: lines are not kept */
 	uint64_t since, until;
@@ -77,9 +77,9 @@ struct history *history_free(struct history *h)
 	return NULL;
 }
 
-static bool is_life(const struct life *life, struct bytes id, uint64_t hash)
+static bool is_of(const struct slot *slot, struct bytes id, uint64_t hash)
 {
-	return life->hash == hash && bytes_equal(id, bytes_of(life->id));
+	return slot->life && slot->hash == hash && bytes_equal(id, bytes_of(slot->life->id));
 }
 
 /* Its slot, or the free one where it would be. */
@@ -88,7 +88,7 @@ static struct slot *find(const struct history *h, struct bytes id, uint64_t hash
 	for (size_t i = hash & (h->size - 1);; i = (i + 1) & (h->size - 1)) {
 		struct slot *slot = &h->table[i];
 
-		if (!slot->life || (slot->hash == hash && is_life(slot->life, id, hash)))
+		if (!slot->life || is_of(slot, id, hash))
 			return slot;
 	}
 }
@@ -142,13 +142,14 @@ static struct life *add(struct history *h, struct bytes id, uint64_t hash)
 static struct life *get(struct history *h, struct bytes id)
 {
 	uint64_t hash = bytes_hash(id);
-	struct life **recent = &h->recent[hash & (RECENT - 1)], *life = *recent;
+	struct slot *recent = &h->recent[hash & (RECENT - 1)];
+	struct life *life;
 
-	if (life && is_life(life, id, hash))
-		return life;
+	if (is_of(recent, id, hash))
+		return recent->life;
 	life = find(h, id, hash)->life ?: add(h, id, hash);
 	if (life)
-		*recent = life;
+		*recent = (struct slot){ hash, life };
 	return life;
 }
 
