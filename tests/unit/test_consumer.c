@@ -2,6 +2,8 @@
 /* Sources with a ring and counters of the test's own. */
 #include "pipeline/consumer.h"
 
+#include <sys/eventfd.h>
+
 #include "fake_ring.h"
 #include "fake_sink.h"
 #include "tap.h"
@@ -170,6 +172,68 @@ TEST(turn_ends_when_it_took_much_cpu_time)
 	spend_time = lose_cpu;
 	consumer_drain(consumer);
 	CHECK_INT(started, 10);
+}
+
+static unsigned others;
+
+static int on_other(sd_event_source *source, void *userdata)
+{
+	uint64_t end = clock_us(CLOCK_THREAD_CPUTIME_ID) + 1000;
+
+	others++;
+	while (clock_us(CLOCK_THREAD_CPUTIME_ID) < end)
+		continue;
+	return 0;
+}
+
+static void on_turned(void *userdata)
+{
+}
+
+static int on_failure(void *userdata, int error)
+{
+	CHECK_INT(error, 0);
+	return error;
+}
+
+/* By the linker (--wrap). A file in memory cannot be watched. */
+__typeof__(sd_event_add_io) __real_sd_event_add_io, __wrap_sd_event_add_io;
+
+int __wrap_sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint32_t events,
+			   sd_event_io_handler_t handler, void *userdata)
+{
+	return __real_sd_event_add_io(event, ret, eventfd(0, EFD_CLOEXEC), events, handler, userdata);
+}
+
+/* The kernel wakes nobody here: it is the timer that comes before those that are always ready. */
+TEST(record_waits_for_no_round_of_busy_others)
+{
+	enum { OTHERS = 100 };
+	static const struct consumer_ops ops = { .turned = on_turned, .failed = on_failure };
+	sd_event_source *sources[OTHERS];
+	sd_event *event;
+
+	CHECK(sd_event_new(&event) >= 0);
+	consumer = consumer_free(consumer);
+	CHECK_INT(consumer_new(&consumer, event, pipeline, false, NULL, &ops, NULL), 0);
+	CHECK_INT(consumer_set_source(consumer, own.source), 0);
+	CHECK_INT(consumer_watch(consumer), 0);
+	for (unsigned i = 0; i < OTHERS; i++) {
+		CHECK(sd_event_add_defer(event, &sources[i], on_other, NULL) >= 0);
+		CHECK(sd_event_source_set_enabled(sources[i], SD_EVENT_ON) >= 0);
+	}
+	for (unsigned pid = 10; pid < 15; pid++) {
+		send_exec(&own, pid);
+		/* A pause has 6 ms at most. */
+		for (others = 0; started <= pid - 10;) {
+			CHECK(sd_event_run(event, UINT64_MAX) >= 0);
+			CHECK(others < OTHERS / 4);
+		}
+	}
+	for (unsigned i = 0; i < OTHERS; i++)
+		sd_event_source_unref(sources[i]);
+	consumer = consumer_free(consumer);
+	sd_event_unref(event);
 }
 
 TEST(consumer_sleeps_only_when_its_ring_is_empty)
