@@ -23,8 +23,8 @@
 #include "util/cleanup.h"
 #include "util/nulstr.h"
 
-/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits); who
- * has more has made it up. */
+/* Arguments that are only counted. exec(2) takes 6 MiB at most (fs/exec.c, bprm_stack_limits):
+ * a process with more has written it there itself. */
 #define ARGS_COUNTED_MAX (8u << 20)
 #define ARGV_MAX 4000u /* pointers that are looked at */
 
@@ -160,7 +160,7 @@ int procfs_read_args(struct bytebuf *buffer, int dir, size_t limit, struct image
 	tally(&all, args.data, args.size);
 	if (args.size > limit)
 		tally_rest(&all, fd);
-	/* Who writes over its arguments may leave no NUL at the end (get_mm_cmdline(), fs/proc/base.c). */
+	/* A process that writes over its arguments may leave no NUL at the end (get_mm_cmdline(), fs/proc/base.c). */
 	if (all.last != '\0') {
 		r = bytebuf_reserve(buffer, 1);
 		if (r < 0)

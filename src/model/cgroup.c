@@ -6,7 +6,7 @@
  * The unit is that of sd_pid_get_user_unit(3) or, without one, of sd_pid_get_unit(3), as seen from
  * the host:
  *
- *  - Slices come first in a path; the name after them is the unit if it is a valid name of one. What stands
+ *  - Slices come first in a path; the name after them is the unit if it is a valid name of one. What is
  *    below belongs to the unit itself (Delegate=): the sub-cgroups of a service, or a whole second systemd in a
  *    container, whose own units are not the host's: /machine.slice/machine-x.scope/payload/system.slice/foo.service is
  *    machine-x.scope.

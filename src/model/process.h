@@ -88,7 +88,7 @@ struct process {
 	enum source source;
 	struct bytes comm, parent_comm;
 	struct bytes ancestors; /* comms of parent, grandparent, ... up to pid 1, each with its NUL */
-	/* Who forked it, where that is known: the parent, but for CLONE_PARENT. 0: the parent. */
+	/* The caller of fork, where it is known: the parent, but for CLONE_PARENT. 0: the parent. */
 	uint32_t forker;
 	uint64_t forker_start;
 	/* The program that the process came from: of the parent, or where that had not called exec, of the nearest

@@ -2,7 +2,7 @@
 /*
  * Writes JSON. Strings are checked eight bytes at a time, since nearly all have nothing to escape.
  * What RFC 8259, section 7, requires is escaped, and what acts on a terminal (utf8.h): the same
- * value for a JSON parser, and harmless for those who look at the lines.
+ * value for a JSON parser, and harmless where lines are shown.
  *
  * The first failed allocation is remembered in `r`, and nothing is written after it. All zero is a
  * new writer.

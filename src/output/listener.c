@@ -30,7 +30,7 @@ static unsigned next_slot(struct server *server)
 	return server->slot;
 }
 
-/* Who reads is worth knowing, but not at the price of a full log. */
+/* Connections are worth a message, but not at the price of a full log. */
 int server_log_level(struct server *server, int level)
 {
 	time_t now = time(NULL);

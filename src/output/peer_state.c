@@ -255,7 +255,7 @@ static int restore_subscription(struct server *server, int fd, struct peer_state
 	return 0;
 }
 
-/* Who asked for nothing follows the configuration, which may be another now. 0 or -errno. */
+/* A subscriber without a request follows the configuration, which may be another now. 0 or -errno. */
 static int follow_settings(struct server *server, struct subscriber *subscriber, const struct peer_state *state)
 {
 	const struct settings_output *output = &server->config.settings->socket.output;

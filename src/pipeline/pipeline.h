@@ -86,8 +86,8 @@ void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
 int pipeline_found(struct pipeline *pipeline, const struct process *process, uint64_t boot_time);
 
 /*
- * When the list of what runs was begun to be read, CLOCK_BOOTTIME. Who had begun before and is not in the table was
- * ending then: its end is no loss.
+ * When the list of what runs was begun to be read, CLOCK_BOOTTIME. A process that began before and is not in the table
+ * was ending then: its end is no loss.
  */
 void pipeline_set_listed(struct pipeline *pipeline, uint64_t boot_time);
 

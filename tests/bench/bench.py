@@ -53,12 +53,12 @@ def show(name, figure):
 
 
 def worse(found, baseline):
-    """What is worse than it was: lines to tell."""
-    told = []
+    """What is worse than it was: one line each."""
+    lines = []
     for name, was in baseline.items():
         if name in found and found[name]["median"] > was["value"] * (1 + was["tolerance"]):
-            told.append("%s: %.3f, was %.3f" % (name, found[name]["median"], was["value"]))
-    return told
+            lines.append("%s: %.3f, was %.3f" % (name, found[name]["median"], was["value"]))
+    return lines
 
 
 def rebase(found):
@@ -105,11 +105,11 @@ def main():
     if args.quick:
         return 0
     with open(BASELINE) as f:
-        told = worse(found, json.load(f))
-    told += ["%s: %d" % (k, v["median"]) for k, v in found.items() if k.startswith("lost") and v["median"] > 0]
-    for line in told:
+        lines = worse(found, json.load(f))
+    lines += ["%s: %d" % (k, v["median"]) for k, v in found.items() if k.startswith("lost") and v["median"] > 0]
+    for line in lines:
         print("WORSE: " + line)
-    return 1 if told else 0
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

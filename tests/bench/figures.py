@@ -156,14 +156,14 @@ def cpu(quick):
 
 
 def losses(count, seen, lost):
-    """By three ways to know: programs that were started and not seen; what the first subscriber was told, or had no number
+    """By three ways to know: programs that were started and not seen; what was reported to the first subscriber, or had no number
     of; what the daemon counted."""
     counted = sum(v for k, v in lost.items() if k in ("fork", "exec", "exit", "error", "skipped"))
-    told = seen["lost"] + seen["gaps"]
+    reported = seen["lost"] + seen["gaps"]
     missed = max(0, count - seen["of_load"])
-    if counted or told or missed:
-        print("# lost: %d programs not seen, %d told or without a number, %d counted in the kernel" % (missed, told, counted))
-    return max(missed, told, counted)
+    if counted or reported or missed:
+        print("# lost: %d programs not seen, %d reported or without a number, %d counted in the kernel" % (missed, reported, counted))
+    return max(missed, reported, counted)
 
 
 @figure

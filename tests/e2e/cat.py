@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl cat: what it writes is complete, or says where it is not, whichever of the three is killed: the daemon, itself, or
-who reads what it writes."""
+the reader of its output."""
 import json
 import os
 import random

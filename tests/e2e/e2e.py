@@ -473,11 +473,11 @@ def worst_subscribers(path):
 
 def check_seq(events):
     """No number is missing. Without one is only the end of a process that never called exec and that only snapshots had."""
-    told = {e["id"] for e in events if e["type"] in ("started", "forked") and not e.get("snapshot")}
+    announced = {e["id"] for e in events if e["type"] in ("started", "forked") and not e.get("snapshot")}
     last = None
     for event in events:
         if event["type"] == "exited" and "seq" not in event:
-            check(event["id"] not in told, "an end without a number:", event)
+            check(event["id"] not in announced, "an end without a number:", event)
         if "seq" in event:
             check(last is None or event["seq"] == last + 1, "seq", last, "is followed by", event["seq"])
             last = event["seq"]

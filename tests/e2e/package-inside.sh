@@ -120,7 +120,7 @@ upgrade() {
 	jq -e -s '[.[] | select(has("seq")) | .seq] | length == .[-1] - .[0] + 1 and . == sort' /tmp/stream >/dev/null
 	report "seq has no gap over an upgrade"
 	kill $reader
-	# The administrator's word stands.
+	# What the administrator set stays.
 	systemctl disable -q $unit
 	install /pkg/execsnoopd.deb && ! systemctl is-enabled -q $unit
 	report "an upgrade keeps a disabled unit disabled"

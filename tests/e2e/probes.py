@@ -52,7 +52,7 @@ def preempted_probes_lose_few_events():
 
 def received_lost_and_happened():
     """Of a daemon with a small ring that is stopped for a while; what a second daemon with a large ring sees is what happened."""
-    def told(events):
+    def from_probes(events):
         """Events that come from a probe, not from comparing the table after a loss."""
         return [e for e in events if "seq" in e and e["type"] != "lost" and (
             ("exit_code" in e or "exit_signal" in e) if e["type"] == "exited" else e.get("source") != "resync")]
@@ -61,7 +61,7 @@ def received_lost_and_happened():
         # An end has the arguments of the last exec that was recorded. Where the ring was nearly full, the exec did not fit, and the
         # end, which is smaller, did: it came, with what the fork had.
         return collections.Counter((e["type"], e["id"], e.get("error"), e["type"] != "exited" and tuple(e.get("args", ())))
-                                   for e in told(events))
+                                   for e in from_probes(events))
     with live({"probes": {"forks": "yes", "ring_buffer": "64K"}, "socket": {"queue": "64M"}}) as (small, stream):
         with live({"probes": {"forks": "yes", "ring_buffer": "64M"}, "socket": {"queue": "64M"}}) as (large, whole):
             first = run(ODD, "exit", "0")
@@ -96,7 +96,7 @@ def received_lost_and_happened():
             # Two rings may have the events of two CPUs in another order, so one at either end of the time in
             # question may be within it here and outside it there: it counts where the large ring has it.
             received = counted(happened) & counted(stream.events)
-            return sum(received.values()), lost, len(told(happened))
+            return sum(received.values()), lost, len(from_probes(happened))
 
 
 @test

@@ -197,7 +197,7 @@ def subscription_queue_and_snapshot_survive_a_restart():
         asks.wait(lambda e: e["type"] == "subscribed")
         tree.stdin.write(b"\n")
         tree.wait()
-        # One that reads nothing: its snapshot is under way, and events wait behind it.
+        # One that reads nothing: its snapshot is under way, and events wait after it.
         reader = listener.connect()
         many = [subprocess.Popen([ODD, "sleep", "x" * 100000], stdout=subprocess.DEVNULL) for _ in range(30)]
         reader.wait_each("started", [p.pid for p in many])
@@ -251,7 +251,7 @@ def worst_subscribers_do_not_prevent_a_restart():
             stats = good.wait(lambda e: e["type"] == "stats", "stats", since=since)
             grown = status(unit.daemon.process.pid, "RssAnon") - base
             print("#   %d subscribers, %d MiB more than at the start" % (len(stats["subscribers"]), grown >> 20))
-            # Who has a long line in part can't be kept over a crash.
+            # A subscriber with part of a long line can't be kept over a crash.
             check(len(stats["subscribers"]) >= (40 if end == unit.stop else 1), "they are gone:", len(stats["subscribers"]))
             for subscriber in stats["subscribers"]:
                 check(subscriber["queue"] <= subscriber["queue_limit"] + 256 * 1024, subscriber)
@@ -276,16 +276,16 @@ def short_connections_send_nothing_to_systemd():
 
 def accounted(stream):
     """Every number came once, in order, or was reported lost; no process began or ended twice. Returns how many were lost."""
-    told, lost, last = set(), 0, 0
+    reported, lost, last = set(), 0, 0
     for event in stream.events:
         if event["type"] == "lost":
             lost += event["count"]
-            told.update(range(event.get("first_seq", 1), event.get("last_seq", 0) + 1))
+            reported.update(range(event.get("first_seq", 1), event.get("last_seq", 0) + 1))
         if "seq" in event:
             check(event["seq"] > last, "seq", last, "is followed by", event["seq"])
             last = event["seq"]
-            told.add(last)
-    missing = set(range(min(told), last + 1)) - told if told else set()
+            reported.add(last)
+    missing = set(range(min(reported), last + 1)) - reported if reported else set()
     check(not missing, "missing:", missing)
     for kind in ("started", "exited"):
         execs = [(e["id"], e["time"]) for e in stream.events if e["type"] == kind and not e.get("snapshot")]
@@ -612,7 +612,7 @@ def subscription_survives_a_kill():
             process.wait()
             late.wait_exit(process.pid)
         accounted(late)
-        # Who went while there was no daemon is let go.
+        # A subscriber that went while there was no daemon is forgotten.
         client = listener.connect()
         until(lambda: len(subscribers_of(unit.daemon)) == 4, "subscribers in the store")
         for client in (client, asks, slow, late):

@@ -266,8 +266,8 @@ def resync_in_a_storm_is_exact():
                     storm.calm()
                     wrong = wrongs_of_table(daemon, storm)
                     check(not wrong, *(line[:300] for line in wrong[:5]))
-                    told = own_starts(client.events, storm)
-                    twice = {marker for marker in told if told.count(marker) > 1}
+                    markers = own_starts(client.events, storm)
+                    twice = {marker for marker in markers if markers.count(marker) > 1}
                     equal(twice, set(), "reported twice")
                 finally:
                     storm.end()

@@ -38,8 +38,8 @@ class Stored:
 
     def missing(self):
         """Numbers that are neither stored nor in a loss."""
-        told = {seq for line in self.lost for seq in range(line.get("first_seq", 1), line.get("last_seq", 0) + 1)}
-        return set(range(self.first, max(self.seqs | told) + 1)) - self.seqs - told
+        reported = {seq for line in self.lost for seq in range(line.get("first_seq", 1), line.get("last_seq", 0) + 1)}
+        return set(range(self.first, max(self.seqs | reported) + 1)) - self.seqs - reported
 
     def lost_count(self):
         return sum(line["count"] for line in self.lost)

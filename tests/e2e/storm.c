@@ -29,7 +29,7 @@
 #define CHILDREN_MAX 8 /* of one worker, at a time */
 #define MANY_MAX 30    /* with only those: so many that the CPUs are left in the midst of an exec */
 
-enum { LOG_FD = 3, HOLD_FD = 4, TOLD_FD = 5 }; /* what programs find open */
+enum { LOG_FD = 3, HOLD_FD = 4, READY_FD = 5 }; /* what programs find open */
 
 static struct log {
 	_Atomic uint64_t next, stop;
@@ -122,20 +122,20 @@ static int act(const char *deed, const char *marker)
 static void many_child(unsigned us)
 {
 	uint64_t number;
-	int told[2];
+	int ready[2];
 	pid_t pid;
 	char byte;
 
-	if (pipe2(told, O_CLOEXEC) < 0)
+	if (pipe2(ready, O_CLOEXEC) < 0)
 		_exit(97);
 	number = atomic_load(&log_->next);
 	pid = fork();
 	if (pid == 0) {
-		dup2(told[1], TOLD_FD);
+		dup2(ready[1], READY_FD);
 		call(many, "many");
 	}
-	close(told[1]);
-	if (pid > 0 && read(told[0], &byte, 1) == 1) {
+	close(ready[1]);
+	if (pid > 0 && read(ready[0], &byte, 1) == 1) {
 		/* It has a number that no other got before the fork. */
 		while (number < ROOM && log_->at[number].pid != (uint32_t)pid)
 			number++;

@@ -118,7 +118,7 @@ def snapshot_has_the_running_processes():
         sleeper.stdout.readline()
     try:
         with live() as (_, stream):
-            # What came behind it is the machine's, which may be busy.
+            # What came after it is the machine's, which may be busy.
             snapshot = stream.events[: [e["type"] for e in stream.events].index("live")]
             check(all(e["type"] == "started" and e["snapshot"] is True and "seq" not in e for e in snapshot))
             ids = [e["id"] for e in snapshot]

@@ -350,8 +350,8 @@ grep '}$' /tmp/stream | jq -c -s '([.[] | select(.snapshot and .type == "started
 	[.[] | select(.type == "exited" and (.id | IN($before[]))) | .seq]' >/tmp/before
 journalctl _PID="$main" -o json | jq -e -s --slurpfile before /tmp/before '[.[] | select(.EXECSNOOP_TYPE) |
 	if .EXECSNOOP_WHERE == "journal" then range(.EXECSNOOP_FIRST_SEQ | tonumber; (.EXECSNOOP_LAST_SEQ | tonumber) + 1)
-	else .EXECSNOOP_SEQ | tonumber end] | sort as $told | length > 3000 and ($told | length == (unique | length)) and
-	($told + [$before[0][] | select(. > $told[0] and . < $told[-1])] | unique | length == .[-1] - .[0] + 1)' >/dev/null
+	else .EXECSNOOP_SEQ | tonumber end] | sort as $reported | length > 3000 and ($reported | length == (unique | length)) and
+	($reported + [$before[0][] | select(. > $reported[0] and . < $reported[-1])] | unique | length == .[-1] - .[0] + 1)' >/dev/null
 report "journal entries and reported losses make up all events"
 journalctl _PID="$main" EXECSNOOP_WHERE=journal -o json | jq -e -s --slurpfile before /tmp/before 'all(.[];
 	(.EXECSNOOP_FIRST_SEQ | tonumber) as $first | (.EXECSNOOP_LAST_SEQ | tonumber) as $last |

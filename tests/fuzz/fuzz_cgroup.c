@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A path of any bytes. Checked beyond "does not crash": a unit is a piece of the path between two slashes and its name
- * has a type; an id is such a piece or stands in the buffer; what is below a unit that is no user manager changes
+ * has a type; an id is such a piece or is in the buffer; what is below a unit that is no user manager changes
  * nothing; a container below any path is the innermost.
  */
 #include <stdint.h>

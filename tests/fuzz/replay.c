@@ -2,7 +2,7 @@
 /*
  * Runs a fuzz target over the files of its corpus, each a TAP test: what a fuzzer found once stays found. The program
  * fuzz_X has $top_srcdir/tests/fuzz/corpus/X, or the folder that its first argument names. With --enable-fuzzing,
- * libFuzzer's main stands in for this one.
+ * libFuzzer has a main of its own.
  */
 #include <dirent.h>
 #include <errno.h>
