@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import e2e
 from e2e import CTL, Scratch, check, equal, run, test, until
@@ -138,6 +139,69 @@ def verify_names_what_was_removed_from_a_real_journal():
         shorter = verify(folder + "/shorter", 1)
         found = [tuple(map(int, hole)) for hole in re.findall(r"Missing: .*?seq (\d+) to (\d+)", shorter)]
         equal(found, [(first[-6].seq + 1, first[-1].seq)], "what is missing at the end")
+
+
+ROUNDS, AT_ONCE = 12, 40
+
+
+def workload():
+    """Rounds of programs that run at once. Of each round: what waitpid(2) says of each pid; and what could not be executed."""
+    rounds = []
+    for number in range(ROUNDS):
+        mark, pids, ends = "%s-%d" % (MARK, number), [], {}
+        for i in range(AT_ONCE):
+            if i % 5 == 4:
+                words = ["/nonexistent/%s" % mark]
+            else:
+                words = [["/bin/sh", "-c", script, mark] for script in ("exit %d" % (number * AT_ONCE + i), "kill -%d $$" % (9 if i % 2 else 15), "exec /bin/true $0",
+                                                                       "/bin/false $0 & wait $!")][i % 5]
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    os.execv(words[0], words)
+                finally:
+                    os._exit(77)
+            pids.append(pid)
+        for pid in pids:
+            ends[pid] = os.waitpid(pid, 0)[1]
+        rounds.append(ends)
+    return rounds
+
+
+def status_of(line):
+    return line["exit_code"] if "exit_code" in line else -signal.Signals[line["exit_signal"]]
+
+
+@test
+def log_lists_every_program_of_a_workload_once_in_order_with_its_status():
+    with journald(), Unit(None, {**CONFIG, "journal": {"enabled": "yes"}}) as unit:
+        begun = time.time()
+        rounds = workload()
+        run("/bin/true", MARK + "-end")
+        until(lambda: journalctl("-o", "cat", "EXECSNOOP_TYPE=exited", "EXECSNOOP_ARG=%s-end" % MARK), "the last entry")
+        out = subprocess.run([CTL, "log", "-q", "-D", JOURNAL, "-S", "@%d" % begun, "-o", "json"], check=True, stdout=subprocess.PIPE).stdout
+        lines = [json.loads(line) for line in out.splitlines()]
+        own = [line for line in lines if any(re.fullmatch(r"(/nonexistent/)?%s-\d+" % MARK, arg) for arg in line.get("args", []))]
+        ended = [line for line in own if line["type"] == "exited" and line["ppid"] == os.getpid()]
+        wanted = {pid: os.waitstatus_to_exitcode(status) for ends in rounds for pid, status in ends.items() if os.waitstatus_to_exitcode(status) != 77}
+        equal(len(wanted), ROUNDS * AT_ONCE * 4 // 5, "pids are not used twice, and programs that ran")
+        got = sorted((line["pid"], status_of(line)) for line in ended)
+        equal((sorted(set(got) - set(wanted.items())), sorted(set(wanted.items()) - set(got)), len(got)), ([], [], len(wanted)), "each program, with its status")
+        order = [next(number for number, ends in enumerate(rounds) if line["pid"] in ends) for line in ended]
+        equal(order, sorted(order), "rounds, in order")
+        ends = [line["seq"] for line in lines if line["type"] == "exited"]
+        equal(ends, sorted(set(ends)), "numbers of all that ended")
+        failed = {line["pid"]: line for line in own if line["type"] == "error"}
+        equal(sorted(failed), sorted(pid for ends in rounds for pid, status in ends.items() if os.waitstatus_to_exitcode(status) == 77), "what could not be executed")
+        equal({(line["error"], line["filename"][:13]) for line in failed.values()}, {("ENOENT", "/nonexistent/")})
+        equal(len([line for line in own if line["type"] == "error"]), len(failed), "each once")
+        grandchildren = [line for line in own if line["comm"] == "false" and line["ppid"] in wanted]
+        equal((len(grandchildren), {status_of(line) for line in grandchildren}), (ROUNDS * AT_ONCE // 5, {1}), "children of children")
+        shown = subprocess.run([CTL, "log", "-q", "-D", JOURNAL, "-S", "@%d" % begun, "--no-legend", "--columns=pid,status"], check=True, stdout=subprocess.PIPE).stdout
+        statuses = {int(pid): status for pid, status in re.findall(r"^ *(\d+) +(.*?) *$", shown.decode(), re.M)}
+        equal({pid: statuses[pid] for pid in wanted},
+              {pid: "SIG" + ("KILL" if status == -9 else "TERM") if status < 0 else "exit %d" % status if status else "0" for pid, status in wanted.items()}, "as shown")
+        check(not unit.was_killed)
 
 
 def journal_stats():
