@@ -17,6 +17,19 @@
 
 #define COMPARE_ENTRIES_MAX 64 /* a damaged file may have the same one again and again */
 
+/* Entries that have the same number may have the same cursor, so which one is read is up to the reader. */
+static inline bool is_ambiguous(const struct journal_file *file, uint64_t seqnum)
+{
+	unsigned count = 0;
+	uint64_t number;
+
+	for (uint64_t at = 0; file->size >= 64 && at <= file->size - 64; at += 8) {
+		memcpy(&number, file->data + at + 16, sizeof(number)); /* entry_object in journal_file.c */
+		count += file->data[at] == 3 && le64toh(number) == seqnum;
+	}
+	return count > 1;
+}
+
 /* Of the entry at which the journal is. Whether all of it was read. */
 static inline bool compare_entry(sd_journal *journal, struct journal_file *file)
 {
@@ -28,7 +41,7 @@ static inline bool compare_entry(sd_journal *journal, struct journal_file *file)
 	size_t size;
 
 	ASSERT(sd_journal_get_cursor(journal, &cursor) >= 0 && entry_id_parse(&id, cursor));
-	if (!journal_file_covers(file, &id) || !journal_file_find(file, &id, &entry))
+	if (is_ambiguous(file, id.seqnum) || !journal_file_covers(file, &id) || !journal_file_find(file, &id, &entry))
 		return false;
 	sd_journal_restart_data(journal);
 	for (uint64_t i = 0; i < entry.count; i++) {

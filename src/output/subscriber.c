@@ -224,12 +224,13 @@ void subscriber_event(struct subscriber *s, const struct event *event, struct en
 
 	if (s->filter_stale && filter_follow(s->config.filter, s->table) == 0)
 		s->filter_stale = false;
-	if (!s->joined || s->too_slow)
+	if (!s->joined)
 		return;
 	r = wants(s, event);
 	if (r == FILTER_NO)
 		return;
-	if (r != FILTER_YES)
+	/* One that is too slow is disconnected soon, but a name continues, and after a crash so does a connection. */
+	if (r != FILTER_YES || s->too_slow)
 		subscriber_lose(s, event->seq, event_missing(event));
 	else if (event->search && s->folds)
 		subscriber_hold(s, event, encoder);

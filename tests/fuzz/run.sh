@@ -17,10 +17,10 @@ done
 shift $((OPTIND - 1))
 builddir=$(cd "${builddir:-.}" && pwd) || exit 2
 # Short inputs reach all states; a long one takes as long as many of them.
-declare -A longest=([archive]=64 [cgroup]=256 [checkpoint]=64 [filter]=256 [filter_long]=256 [json]=512 [procfs]=512 [record]=1024 [redact]=256
+declare -A longest=([archive]=64 [cgroup]=256 [checkpoint]=64 [filter]=256 [filter_long]=256 [journal_file]=4096 [json]=512 [procfs]=512 [record]=1024 [redact]=256
 	[request]=512 [server]=64 [settings]=256 [subscriber]=64 [views]=1024)
 # These read a script: their states are far from its beginning, so inputs are long from the start.
-declare -A control=([archive]=0 [checkpoint]=0 [server]=0 [subscriber]=0 [views]=1024)
+declare -A control=([archive]=0 [checkpoint]=0 [journal_file]=0 [server]=0 [subscriber]=0 [views]=1024)
 # -entropic=0: what libFuzzer counts of each input for that takes as long as a fifth of these targets.
 # -reload=0: no other fuzzer writes to the folder, so its files are not looked at every second.
 # Where an allocation came from is one frame less, and freed memory is kept for a while only: both take more time than the target.

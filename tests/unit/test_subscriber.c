@@ -211,6 +211,29 @@ TEST(slow_subscriber_can_be_disconnected)
 	CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_SLOW);
 }
 
+/* It is disconnected at the next write. Before that the daemon may crash; and a name outlives the connection. */
+TEST(events_for_a_subscriber_that_is_too_slow_are_counted_as_lost)
+{
+	static struct checkpoint_stream checkpoint;
+	struct subscriber_stats stats;
+
+	join(20000, false, NULL);
+	subscriber_set_limits(subscriber, 20000, true);
+	subscriber_set_checkpoint(subscriber, &checkpoint);
+	for (unsigned pid = 1; pid <= 300; pid++)
+		exec_of(pid);
+	CHECK(subscriber_is_too_slow(subscriber));
+	subscriber_stats(subscriber, &stats);
+	CHECK_INT(stats.events + stats.lost, 300);
+	CHECK_INT(checkpoint.waiting, 300);
+	CHECK_INT(checkpoint.first_seq, 1);
+	CHECK_INT(checkpoint.last_seq, 300);
+	subscriber_detach(subscriber);
+	CHECK(!subscriber_is_too_slow(subscriber));
+	CHECK_INT(checkpoint.waiting, 300);
+	CHECK_INT(checkpoint.last_seq, 300);
+}
+
 TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 {
 	struct filter *filter;
