@@ -15,6 +15,7 @@
 #include "util/nulstr.h"
 #include "util/utf8.h"
 
+#define LONG_LIST 1024		    /* bytes */
 #define VARS_SIZE_MAX (256u * 1024) /* bytes of json->vars, from event to event */
 
 /* How a member begins. */
@@ -131,15 +132,23 @@ static void put_items(struct json *json, struct bytes items, bool raw)
 static int on_list(void *userdata, enum key key, struct bytes items)
 {
 	struct json *json = userdata;
+	struct json_writer *w = &json->writer;
 
 	put_key(json, key);
+	if (items.size >= LONG_LIST) {
+		if (json_put_list(w, items) && key_has_raw(key)) {
+			put_prefix(json, &raw_prefixes[key]);
+			json_put_base64_list(w, items);
+		}
+		return w->r;
+	}
 	put_items(json, items, false);
 	/* NUL is ASCII: all items are UTF-8 just when the whole list is. */
 	if (key_has_raw(key) && utf8_valid(items.data, items.size) < items.size) {
 		put_prefix(json, &raw_prefixes[key]);
 		put_items(json, items, true);
 	}
-	return json->writer.r;
+	return w->r;
 }
 
 /* By name, then by place. */
@@ -267,6 +276,7 @@ int json_new(struct json **ret)
 	if (!json)
 		return -ENOMEM;
 	make_prefixes();
+	json_list_init();
 	*ret = TAKE_PTR(json);
 	return 0;
 }
@@ -291,10 +301,11 @@ static int encode(struct json *json, struct line **ret, const struct event *even
 	json_put_char(w, '\n');
 	if (r < 0 || w->r < 0)
 		return r < 0 ? r : w->r;
-	r = line_new(&line, w->out.size);
+	r = w->out.size < LINE_TAKE_MIN ? line_new(&line, w->out.size) : line_take(&line, &w->out);
 	if (r < 0)
 		return r;
-	memcpy(line->data, w->out.data, w->out.size);
+	if (w->out.data)
+		memcpy(line->data, w->out.data, line->size);
 	line->snapshot = event->snapshot;
 	if (event->seq || event->type == EVENT_EXITED || event->type == EVENT_LOST)
 		line->events = event_missing(event);

@@ -5,10 +5,9 @@
 
 #include "util/utf8.h"
 
-#define KEEP_MAX (256u * 1024)	   /* bytes of each buffer, from line to line */
-#define PORTION 4096		   /* bytes that are escaped at once */
-#define ESCAPE_MAX 6		   /* bytes: \\uXXXX */
-#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define KEEP_MAX (256u * 1024) /* bytes of each buffer, from line to line */
+#define PORTION 4096	       /* bytes that are escaped at once */
+#define ESCAPE_MAX 6	       /* bytes: \\uXXXX */
 
 void json_writer_reset(struct json_writer *w)
 {
@@ -39,20 +38,6 @@ static const unsigned char kinds[256] = {
 	[0xc2] = MAY_ACT,	[0xd8] = MAY_ACT, [0xe2] = MAY_ACT,
 };
 
-/*
- * Eight bytes of ASCII with nothing to escape. The expression sets the highest bit of a byte that
- * is above 0x7e, below 0x20, or one of the two; if no byte has such a bit, no byte has borrowed
- * from its neighbour either.
- */
-static bool is_unescaped_word(uint64_t word)
-{
-	const uint64_t each = UINT64_C(0x0101010101010101);
-
-	return !((word | (word + each) | (word - 0x20 * each) | ((word ^ '"' * each) - each) |
-		  ((word ^ '\\' * each) - each)) &
-		 0x80 * each);
-}
-
 /* The last word may overlap the one before: a copy of constant size needs no call. */
 static bool is_unescaped(struct bytes s)
 {
@@ -60,15 +45,15 @@ static bool is_unescaped(struct bytes s)
 
 	if (s.size < sizeof(word)) {
 		memcpy(&word, s.data, s.size);
-		return is_unescaped_word(word);
+		return json_is_unescaped_word(word);
 	}
 	for (size_t at = 0; at < s.size - sizeof(word); at += sizeof(word)) {
 		memcpy(&word, s.data + at, sizeof(word));
-		if (!is_unescaped_word(word))
+		if (!json_is_unescaped_word(word))
 			return false;
 	}
 	memcpy(&word, s.data + s.size - sizeof(word), sizeof(word));
-	return is_unescaped_word(word);
+	return json_is_unescaped_word(word);
 }
 
 void json_put_ascii(struct json_writer *w, struct bytes s)
@@ -82,7 +67,7 @@ void json_put_ascii(struct json_writer *w, struct bytes s)
 	out->data[out->size++] = '"';
 }
 
-/* c, which has an escape of one byte's character, at `to`. Returns what follows. */
+/* One byte's escape, at `to`. */
 static char *escape_ascii(char *to, unsigned char c)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -100,8 +85,15 @@ static char *escape_ascii(char *to, unsigned char c)
 	return to + ESCAPE_MAX;
 }
 
-/* A character that acts on a terminal, of more than one byte. */
-static char *escape_code(char *to, unsigned code)
+char *json_put_ascii_at(char *to, char c)
+{
+	if (kinds[(unsigned char)c] == ESCAPED)
+		return escape_ascii(to, (unsigned char)c);
+	*to = c;
+	return to + 1;
+}
+
+char *json_escape_code(char *to, unsigned code)
 {
 	static const char digits[] = "0123456789ABCDEF";
 
@@ -122,7 +114,7 @@ static char *escape_some(char *to, struct bytes s, size_t *at, size_t end)
 		size_t acts = kinds[c] == MAY_ACT ? utf8_acts(s.data + *at, s.size - *at) : 0;
 
 		if (acts > 0) {
-			to = escape_code(to, utf8_code(s.data + *at, acts));
+			to = json_escape_code(to, utf8_code(s.data + *at, acts));
 			*at += acts;
 			continue;
 		}
@@ -134,7 +126,7 @@ static char *escape_some(char *to, struct bytes s, size_t *at, size_t end)
 		*to++ = (char)c;
 		for (; c < 0x80 && end - *at >= sizeof(word); *at += sizeof(word), to += sizeof(word)) {
 			memcpy(&word, s.data + *at, sizeof(word));
-			if (!is_unescaped_word(word))
+			if (!json_is_unescaped_word(word))
 				break;
 			memcpy(to, &word, sizeof(word));
 		}
@@ -173,7 +165,7 @@ static int add_replaced(struct json_writer *w, struct bytes s, size_t good)
 	struct bytebuf *text = &w->text;
 
 	for (;;) {
-		int r = bytebuf_reserve(text, good + sizeof(REPLACEMENT));
+		int r = bytebuf_reserve(text, good + sizeof(JSON_REPLACEMENT));
 
 		if (r < 0)
 			return r;
@@ -184,8 +176,8 @@ static int add_replaced(struct json_writer *w, struct bytes s, size_t good)
 		if (s.size == 0)
 			return 0;
 		/* With its NUL: four bytes at once. */
-		memcpy(text->data + text->size, REPLACEMENT, sizeof(REPLACEMENT));
-		text->size += sizeof(REPLACEMENT) - 1;
+		memcpy(text->data + text->size, JSON_REPLACEMENT, sizeof(JSON_REPLACEMENT));
+		text->size += sizeof(JSON_REPLACEMENT) - 1;
 		good = utf8_bad(s.data, s.size);
 		s.data += good;
 		s.size -= good;
@@ -220,21 +212,8 @@ bool json_put_utf8(struct json_writer *w, struct bytes s)
 	return replaced;
 }
 
-static char *base64_group(char *to, const unsigned char *from, size_t size)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	uint32_t bits = (uint32_t)from[0] << 16 | (size > 1 ? (uint32_t)from[1] << 8 : 0) | (size > 2 ? from[2] : 0);
-
-	*to++ = digits[bits >> 18];
-	*to++ = digits[bits >> 12 & 63];
-	*to++ = size > 1 ? digits[bits >> 6 & 63] : '=';
-	*to++ = size > 2 ? digits[bits & 63] : '=';
-	return to;
-}
-
 void json_put_base64(struct json_writer *w, struct bytes s)
 {
-	const unsigned char *from = (const unsigned char *)s.data;
 	struct bytebuf *out = &w->out;
 	char *to;
 
@@ -242,8 +221,7 @@ void json_put_base64(struct json_writer *w, struct bytes s)
 		return;
 	to = out->data + out->size;
 	*to++ = '"';
-	for (size_t at = 0; at < s.size; at += 3)
-		to = base64_group(to, from + at, s.size - at);
+	to = json_base64(to, s.data, s.size);
 	*to++ = '"';
 	out->size = (size_t)(to - out->data);
 }

@@ -10,7 +10,11 @@
 #ifndef EXECSNOOP_JSON_WRITER_H
 #define EXECSNOOP_JSON_WRITER_H
 
+#include <stdint.h>
+
 #include "util/bytebuf.h"
+
+#define JSON_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 struct json_writer {
 	struct bytebuf out;
@@ -57,5 +61,36 @@ void json_put_base64(struct json_writer *w, struct bytes s);
 /* Replaces *s, if it is not UTF-8, by a copy with U+FFFD, valid until the next string. Returns
  * whether it did. */
 bool json_make_utf8(struct json_writer *w, struct bytes *s);
+
+/* json_list.c: the same for all strings of a list (nulstr.h), which is not empty, as an array. */
+bool json_put_list(struct json_writer *w, struct bytes list);
+void json_put_base64_list(struct json_writer *w, struct bytes list);
+
+/* For the files of the writer. To be called once before anything else. */
+void json_list_init(void);
+/*
+ * Eight bytes of ASCII with nothing to escape. The expression sets the highest bit of a byte that
+ * is above 0x7e, below 0x20, or one of the two; if no byte has such a bit, no byte has borrowed
+ * from its neighbour either.
+ */
+static inline bool json_is_unescaped_word(uint64_t word)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+
+	return !((word | (word + each) | (word - 0x20 * each) | ((word ^ '"' * each) - each) |
+		  ((word ^ '\\' * each) - each)) &
+		 0x80 * each);
+}
+
+/* It may begin a character that acts on a terminal. */
+static inline bool json_may_act(unsigned char lead)
+{
+	return lead == 0xc2 || lead == 0xd8 || lead == 0xe2;
+}
+/* Each writes something at `to`, and returns what follows: a byte of ASCII; a character that acts on a terminal, of
+ * more than one byte; bytes in base64. */
+char *json_put_ascii_at(char *to, char c);
+char *json_escape_code(char *to, unsigned code);
+char *json_base64(char *to, const char *from, size_t size);
 
 #endif

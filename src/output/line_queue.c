@@ -18,15 +18,8 @@
 
 static size_t all_lines;
 
-int line_new(struct line **ret, size_t size)
+static void init_line(struct line *line, size_t size)
 {
-	struct line *line;
-
-	if (size > SIZE_MAX - sizeof(*line))
-		return -ENOMEM;
-	line = pool_alloc(sizeof(*line) + size);
-	if (!line)
-		return -ENOMEM;
 	line->refs = 1;
 	line->number = 0;
 	line->events = line->seq = line->last_seq = 0;
@@ -36,6 +29,32 @@ int line_new(struct line **ret, size_t size)
 	line->size = size;
 	line->held = charge_of(sizeof(*line) + size);
 	all_lines += line->held;
+}
+
+int line_new(struct line **ret, size_t size)
+{
+	struct line *line;
+
+	if (size > SIZE_MAX - sizeof(*line))
+		return -ENOMEM;
+	line = pool_alloc(sizeof(*line) + size);
+	if (!line)
+		return -ENOMEM;
+	init_line(line, size);
+	*ret = line;
+	return 0;
+}
+
+int line_take(struct line **ret, struct bytebuf *text)
+{
+	const size_t size = text->size;
+	struct line *line = realloc(text->data, sizeof(*line) + size);
+
+	if (!line)
+		return -ENOMEM;
+	memmove(line->data, line, size);
+	*text = (struct bytebuf){};
+	init_line(line, size);
 	*ret = line;
 	return 0;
 }

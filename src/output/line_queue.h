@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "handover/archive.h"
+#include "util/bytebuf.h"
 #include "util/cleanup.h"
 
 struct line {
@@ -36,6 +37,10 @@ struct line {
 
 /* A new line with one reference, not an event, its data not set. -ENOMEM. */
 int line_new(struct line **ret, size_t size);
+/* The same of a text, whose memory becomes the line's, so that a large one is not copied to new pages; *text is empty.
+ */
+#define LINE_TAKE_MIN ((size_t)256 << 10) /* bytes; it is none of pool.h's */
+int line_take(struct line **ret, struct bytebuf *text);
 /* A line of spans of another, to which it holds a reference. -ENOMEM. */
 struct span {
 	size_t at, size;

@@ -8,12 +8,22 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/populate.h"
 
 #define CAPACITY_MIN 4096
+#define LARGE ((size_t)1 << 20)
+
+/* A large one by a part of it, since all of that is populated; realloc(3) does not copy it (mremap(2)). */
+static size_t grown(size_t capacity)
+{
+	if (capacity >= LARGE)
+		return capacity + capacity / 4;
+	return capacity ? 2 * capacity : CAPACITY_MIN;
+}
 
 int bytebuf_grow(struct bytebuf *b, size_t more)
 {
-	size_t capacity = b->capacity ? 2 * b->capacity : CAPACITY_MIN;
+	size_t capacity = grown(b->capacity);
 	char *data;
 
 	if (more > SIZE_MAX / 4 - b->size)
@@ -23,6 +33,7 @@ int bytebuf_grow(struct bytebuf *b, size_t more)
 	data = realloc(b->data, capacity);
 	if (!data)
 		return -ENOMEM;
+	populate(data + b->capacity, capacity - b->capacity);
 	b->data = data;
 	b->capacity = capacity;
 	return 0;

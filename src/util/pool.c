@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "util/populate.h"
+
 #define STEP 32
 
 struct block {
@@ -18,12 +20,21 @@ static size_t rounded(size_t size)
 	return (size + STEP - 1) / STEP * STEP;
 }
 
+static __attribute__((noinline)) void *alloc_large(size_t size)
+{
+	void *block = malloc(size);
+
+	if (block)
+		populate(block, size);
+	return block;
+}
+
 void *pool_alloc(size_t size)
 {
 	struct block **list, *block;
 
 	if (POOL_DISABLED || size > POOL_BLOCK_MAX)
-		return malloc(size);
+		return alloc_large(size);
 	size = rounded(size);
 	list = &lists[size / STEP];
 	block = *list;

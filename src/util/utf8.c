@@ -71,6 +71,11 @@ size_t utf8_bad(const char *data, size_t size)
 	return match((const uint8_t *)data, size, &whole);
 }
 
+size_t utf8_first(const char *data, size_t size, bool *ret_valid)
+{
+	return match((const uint8_t *)data, size, ret_valid);
+}
+
 size_t utf8_acts(const char *data, size_t size)
 {
 	const uint8_t *p = (const uint8_t *)data;

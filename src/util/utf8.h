@@ -12,6 +12,10 @@ size_t utf8_valid(const char *data, size_t size);
  * Standard, 3.9, "U+FFFD Substitution of Maximal Subparts"). size > 0. */
 size_t utf8_bad(const char *data, size_t size);
 
+/* The size of the character at data[0]; *ret_valid false: there is none, and it is that of a maximal subpart. size > 0.
+ */
+size_t utf8_first(const char *data, size_t size, bool *ret_valid);
+
 /*
  * The size of the first character of valid UTF-8 if it affects how text around it is shown, beyond
  * the ASCII controls below 0x20: DEL, the C1 controls (U+0080 to U+009F), line and paragraph

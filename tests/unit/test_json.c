@@ -277,6 +277,62 @@ TEST(args_raw_has_all_arguments)
 	check(KEY_BIT(KEY_ARGS), STARTED("\"args\":[\"\"]"));
 }
 
+/* Between the brackets of a list, after the twin of the first item, which is no UTF-8. */
+static struct bytes after_first(const char *text, const char *begin)
+{
+	const char *at = strstr(text, begin), *end;
+
+	CHECK(at);
+	at = strchr(at, ',') + 1;
+	end = strchr(at, ']');
+	return (struct bytes){ at, (size_t)(end - at) };
+}
+
+/* A list is written in another way than a short one is. Of bytes that differ in how they are written, at any place;
+ * each string is compared with what it is in a list of two. */
+TEST(long_list_has_its_strings_as_short_ones_do)
+{
+	static const char parts[][9] = { "a",	     "\x01",	 "\"",		 "\xff",	 "\xc2\x85",
+					 "\xc3\xa4", "\xe2\x80", "\xe2\x80\xa8", "\xf0\x9f\x98", "\xf0\x9f\x98\x80",
+					 "abcdefgh", "\xd8\x9c", "\xe9",	 "\xed\xa0",	 "\x7f",
+					 "\x1f\n" };
+	static char list[20000], strings[200000], twins[200000];
+	size_t size = 0, strings_size = 0, twins_size = 0;
+	unsigned state = 1;
+	char *text;
+
+	while (size < sizeof(list) - 300) {
+		struct bytes string, twin;
+		char two[300] = "\xff";
+		size_t n = 2;
+
+		state = state * 1103515245 + 12345;
+		for (unsigned count = state >> 16 & 15; count > 0; count--) {
+			state = state * 1103515245 + 12345;
+			n += (size_t)(stpcpy(two + n, parts[state >> 16 & 15]) - (two + n));
+		}
+		memcpy(list + size, two + 2, n - 2);
+		size += n - 1;
+		process.image.args = (struct bytes){ two, n + 1 };
+		text = encode(KEY_BIT(KEY_ARGS));
+		/* ']' and ',' are in no string. */
+		string = after_first(text, "\"args\":[");
+		twin = after_first(text, "\"args_raw\":[");
+		strings_size += (size_t)sprintf(strings + strings_size, ",%.*s", (int)string.size, string.data);
+		twins_size += (size_t)sprintf(twins + twins_size, ",%.*s", (int)twin.size, twin.data);
+		free(text);
+	}
+	strings[0] = twins[0] = '[';
+	/* Also without the last NUL. */
+	for (size_t end = size - 1; end <= size; end++) {
+		char expected[sizeof(strings) + sizeof(twins)];
+
+		process.image.args = (struct bytes){ list, end };
+		snprintf(expected, sizeof(expected), STARTED("\"args\":%s],\"args_raw\":%s]"), strings, twins);
+		check(KEY_BIT(KEY_ARGS), expected);
+	}
+}
+
 TEST(ancestors_have_no_raw_twin)
 {
 	process.ancestors = BYTES("a\xff\0b\0");
