@@ -14,8 +14,8 @@
 #include "output/server_internal.h"
 #include "util/clock.h"
 
-#define FLUSH_US 10000 /* of writing in one turn of the consumer; the rest is written in the turns of the peers */
-#define WAIT_MS 100    /* at once, for those whose queues are half full */
+#define FLUSH_US 5000 /* of writing in one turn of the consumer; the rest is written in the turns of the peers */
+#define WAIT_MS 100   /* at once, for those whose queues are half full */
 
 void server_log(struct server *server, int level, const char *format, ...)
 {

@@ -9,6 +9,7 @@
 
 #define LISTS_MAX 64
 #define CAPACITY_FIRST 32768
+#define SPARES_MAX 4
 
 struct list {
 	struct arg_chunks_key key;
@@ -18,11 +19,20 @@ struct list {
 	char *data; /* NULL: the slot is free */
 };
 
+/* Memory of a long list that is gone, for the next one: the kernel's work for new pages costs several times what
+ * copying the arguments does. */
+struct spare {
+	char *data; /* NULL: none */
+	size_t capacity;
+};
+
 struct arg_chunks {
 	struct list lists[LISTS_MAX];
+	struct spare spares[SPARES_MAX];
 	uint64_t last_order;
 	size_t limit;
-	size_t memory, used; /* allowed, taken */
+	size_t memory, used; /* allowed; taken by lists */
+	size_t spared;	     /* taken by spares: what lists need is taken from them first */
 };
 
 int arg_chunks_new(struct arg_chunks **ret, size_t limit, size_t memory)
@@ -50,17 +60,65 @@ static size_t cost_of(size_t capacity)
 	return capacity ? charge_of(capacity) : 0;
 }
 
+static void spare_free(struct arg_chunks *chunks, struct spare *spare)
+{
+	chunks->spared -= cost_of(spare->capacity);
+	pool_free(spare->data, spare->capacity);
+	*spare = (struct spare){};
+}
+
+void arg_chunks_trim(struct arg_chunks *chunks)
+{
+	for (size_t i = 0; chunks->spared > 0 && i < SPARES_MAX; i++)
+		spare_free(chunks, &chunks->spares[i]);
+}
+
+/* False: it is not kept. */
+static bool spare_keep(struct arg_chunks *chunks, char *data, size_t capacity)
+{
+	if (capacity <= POOL_BLOCK_MAX || chunks->used + chunks->spared + cost_of(capacity) > chunks->memory)
+		return false;
+	for (size_t i = 0; i < SPARES_MAX; i++) {
+		if (chunks->spares[i].data)
+			continue;
+		chunks->spares[i] = (struct spare){ data, capacity };
+		chunks->spared += cost_of(capacity);
+		return true;
+	}
+	return false;
+}
+
+/* One with room for `size` bytes; NULL: there is none. */
+static char *spare_take(struct arg_chunks *chunks, size_t size, size_t *ret_capacity)
+{
+	for (size_t i = 0; chunks->spared > 0 && i < SPARES_MAX; i++) {
+		struct spare spare = chunks->spares[i];
+
+		if (spare.capacity < size)
+			continue;
+		chunks->spares[i] = (struct spare){};
+		chunks->spared -= cost_of(spare.capacity);
+		*ret_capacity = spare.capacity;
+		return spare.data;
+	}
+	return NULL;
+}
+
 static void list_drop(struct arg_chunks *chunks, struct list *list)
 {
 	chunks->used -= cost_of(list->capacity);
-	pool_free(list->data, list->capacity);
+	if (!spare_keep(chunks, list->data, list->capacity))
+		pool_free(list->data, list->capacity);
 	*list = (struct list){};
 }
 
 struct arg_chunks *arg_chunks_free(struct arg_chunks *chunks)
 {
-	for (size_t i = 0; chunks && i < LISTS_MAX; i++)
+	if (!chunks)
+		return NULL;
+	for (size_t i = 0; i < LISTS_MAX; i++)
 		list_drop(chunks, &chunks->lists[i]);
+	arg_chunks_trim(chunks);
 	free(chunks);
 	return NULL;
 }
@@ -104,12 +162,24 @@ static struct list *slot(struct arg_chunks *chunks)
 	return list;
 }
 
-/* Drops others where all take too much memory together. */
+/* New memory for a list. Drops spares, and then other lists, where all take too much together. */
+static char *list_alloc(struct arg_chunks *chunks, const struct list *list, size_t capacity)
+{
+	struct list *other;
+
+	if (chunks->used + chunks->spared + cost_of(capacity) > chunks->memory)
+		arg_chunks_trim(chunks);
+	while (chunks->used + cost_of(capacity) > chunks->memory && (other = oldest(chunks, list))) {
+		list_drop(chunks, other);
+		arg_chunks_trim(chunks);
+	}
+	return pool_alloc(capacity);
+}
+
 static int list_grow(struct arg_chunks *chunks, struct list *list, size_t size)
 {
 	size_t capacity = list->capacity ? list->capacity * 2 : CAPACITY_FIRST;
-	struct list *other;
-	char *data;
+	char *data = NULL;
 
 	if (size <= list->capacity)
 		return 0;
@@ -117,9 +187,11 @@ static int list_grow(struct arg_chunks *chunks, struct list *list, size_t size)
 		capacity *= 2;
 	if (capacity > chunks->limit)
 		capacity = chunks->limit;
-	while (chunks->used + cost_of(capacity) > chunks->memory && (other = oldest(chunks, list)))
-		list_drop(chunks, other);
-	data = pool_alloc(capacity);
+	/* A short list is not worth a long one's memory. */
+	if (capacity > CAPACITY_FIRST)
+		data = spare_take(chunks, capacity, &capacity);
+	if (!data)
+		data = list_alloc(chunks, list, capacity);
 	if (!data)
 		return -ENOMEM;
 	if (list->size > 0)
@@ -189,7 +261,7 @@ void arg_chunks_expire(struct arg_chunks *chunks)
 
 size_t arg_chunks_memory(const struct arg_chunks *chunks)
 {
-	return chunks->used;
+	return chunks->used + chunks->spared;
 }
 
 int arg_chunks_archive(struct arg_chunks *chunks, struct archive *a)

@@ -35,7 +35,9 @@ void arg_chunks_drop(struct arg_chunks *chunks, struct arg_chunks_key key);
 /* Drops the lists whose last chunk came ARG_CHUNKS_AGE_S seconds ago: their records were lost. */
 #define ARG_CHUNKS_AGE_S 30
 void arg_chunks_expire(struct arg_chunks *chunks);
-/* Memory that the lists take. */
+/* Frees memory of lists that are gone, which is kept for the next ones. */
+void arg_chunks_trim(struct arg_chunks *chunks);
+/* Memory that they take. */
 size_t arg_chunks_memory(const struct arg_chunks *chunks);
 
 /* All of them. Read into empty ones. 0 or -errno, also of the archive. */

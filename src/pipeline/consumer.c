@@ -13,6 +13,7 @@
 #include "pipeline/consumer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,14 +28,16 @@
 #include "util/pool.h"
 
 /*
- * Records in one turn of the loop. The some 170 events that they make for a subscriber fit in its
- * socket and in its own turn, which is the next; with more, the queue of one that reads at once
- * would fill while a backlog is drained.
+ * Records in one turn of the loop, without parts of arguments. The some 170 events that they make for a subscriber fit
+ * in its socket and in its own turn, which is the next; with more, the queue of one that reads at once would fill while
+ * a backlog is drained.
  */
 #define DRAIN_MAX 256
-#define TURN_US 10000	   /* of CPU time for one turn; the record that exceeds it is finished */
-#define OTHERS_MIN_US 5000 /* of others' turns before the next one, where more records wait: as long as the last */
-#define OTHERS_MAX_US 20000
+#define TURN_US 5000 /* of CPU time for one turn; the record that exceeds it is finished */
+#define OTHERS_MIN_US                                                                                   \
+	1000 /* of others' turns before the next one, where more records wait: half as long as the last \
+	      */
+#define OTHERS_MAX_US 5000
 #define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
 #define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
 #define DRAIN_FIRST_US 300     /* after a wake-up, if the next record may not wake the consumer */
@@ -63,6 +66,7 @@ struct consumer {
 	uint64_t turn_began_us;
 	uint64_t turn_ends_us; /* not before */
 	uint64_t turn_cpu_us;  /* CLOCK_THREAD_CPUTIME_ID when it began */
+	unsigned taken;	       /* of DRAIN_MAX */
 	bool cut;	       /* it ended before the ring was empty */
 	uint64_t pause_us;     /* before the next turn; 0 while the consumer sleeps */
 	uint64_t slept_us;     /* since when it sleeps */
@@ -119,6 +123,12 @@ static bool is_turn_over(struct consumer *consumer)
 	return false;
 }
 
+/* It makes no event. */
+static bool is_part(const struct record_head *head)
+{
+	return head->kind == RECORD_ARGS || head->kind == RECORD_ENV;
+}
+
 static int on_record(void *userdata, const void *data, size_t size)
 {
 	struct consumer *consumer = userdata;
@@ -129,9 +139,11 @@ static int on_record(void *userdata, const void *data, size_t size)
 			 "a record of %zu bytes from the kernel could not be decoded; it is counted and skipped", size);
 		r = 0;
 	}
-	if (r == 0)
-		consumer->cut = is_turn_over(consumer);
-	return r < 0 ? r : consumer->cut;
+	if (r < 0)
+		return r;
+	consumer->taken += size < sizeof(struct record_head) || !is_part(data);
+	consumer->cut = consumer->taken == DRAIN_MAX || is_turn_over(consumer);
+	return consumer->cut;
 }
 
 /* Loss. */
@@ -270,13 +282,12 @@ int consumer_drain(struct consumer *consumer)
 		set_epoch(consumer, epoch_read());
 	boot_time = clock_ns(CLOCK_BOOTTIME);
 	consumer->cut = false;
+	consumer->taken = 0;
 	consumer->turn_cpu_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
 	consumer->turn_ends_us = clock_us(CLOCK_MONOTONIC) + TURN_US;
-	n = ringbuf_consume(consumer->source->ring, DRAIN_MAX, on_record, consumer);
+	n = ringbuf_consume(consumer->source->ring, UINT_MAX, on_record, consumer);
 	if (n < 0)
 		return n;
-	if (consumer->cut)
-		n = DRAIN_MAX;
 	if (!consumer->is_previous)
 		report_loss(consumer, n == 0);
 	if (ringbuf_used(consumer->source->ring) == 0)
@@ -322,11 +333,11 @@ static bool has_more(const struct consumer *consumer)
 /* How long others may have the loop before the next turn: some of them may always be ready. */
 static uint64_t others_us(const struct consumer *consumer)
 {
-	uint64_t took_us = clock_us(CLOCK_MONOTONIC) - consumer->turn_began_us;
+	uint64_t half_us = (clock_us(CLOCK_MONOTONIC) - consumer->turn_began_us) / 2;
 
-	if (took_us > OTHERS_MAX_US)
+	if (half_us > OTHERS_MAX_US)
 		return OTHERS_MAX_US;
-	return took_us < OTHERS_MIN_US ? OTHERS_MIN_US : took_us;
+	return half_us < OTHERS_MIN_US ? OTHERS_MIN_US : half_us;
 }
 
 static int set_timer(sd_event_source *timer, uint64_t us)
@@ -405,8 +416,8 @@ int consumer_turn(struct consumer *consumer)
 	if (n < 0)
 		return consumer->ops->failed(consumer->userdata, n);
 	consumer->ops->turned(consumer->userdata);
-	busy = continue_resync(consumer, n < DRAIN_MAX) || skipped_is_pending(&consumer->skipped);
-	if (n < DRAIN_MAX)
+	busy = continue_resync(consumer, !consumer->cut) || skipped_is_pending(&consumer->skipped);
+	if (!consumer->cut)
 		trim_memory(&consumer->trim, proctable_count(pipeline_table(consumer->pipeline)), line_memory());
 	/* Only after a whole pause without a record: so there is at most one wake-up in that time. */
 	if (n == 0 && !busy && consumer->pause_us == DRAIN_PAUSE_US && record_source_sleep(consumer->source)) {
@@ -417,7 +428,7 @@ int consumer_turn(struct consumer *consumer)
 	}
 	if (n > 0)
 		record_source_awake(consumer->source);
-	more = n == DRAIN_MAX || has_more(consumer);
+	more = consumer->cut || has_more(consumer);
 	return next_turn(consumer, !begin_pause(consumer) || more);
 }
 

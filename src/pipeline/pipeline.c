@@ -508,6 +508,8 @@ void pipeline_set_behind(struct pipeline *p, bool behind)
 void pipeline_flush(struct pipeline *p)
 {
 	arg_chunks_expire(p->enricher.chunks);
+	if (!p->behind)
+		arg_chunks_trim(p->enricher.chunks);
 	sinks_flush(&p->sinks, p->behind);
 }
 
