@@ -26,6 +26,7 @@
 #include "util/nulstr.h"
 
 #define ARG_STEP_BYTES 16 /* of an argument, looked at in one step to find its end */
+#define SLICE_STEPS 4096  /* between two looks at the clock */
 #define ERROR_STEPS 64	  /* of matching the name of an error, which is short */
 #define END_KEYS (FILTER_BIT(FILTER_RESULT) | FILTER_BIT(FILTER_MIN_RUNNING_TIME) | FILTER_BIT(FILTER_MIN_CPU))
 
@@ -299,20 +300,42 @@ int filter_archive(struct filter *filter, struct archive *archive)
 	return filter_tree_archive(filter ? &filter->tree : NULL, archive);
 }
 
+/* Finds the argument at place->arg, unless it is known; false: there are no more. */
+static bool find_arg(struct bytes args, struct filter_place *place, int64_t *steps)
+{
+	struct bytes arg;
+	size_t next;
+
+	/* After a reload they may be masked: from the beginning. */
+	if (place->args_size != args.size) {
+		place->args_size = args.size;
+		place->arg = place->arg_next = 0;
+		place->glob = (struct glob_place){ 0 };
+	}
+	if (place->arg_next > 0)
+		return true;
+	next = place->arg;
+	if (!nulstr_next(args, &next, &arg))
+		return false;
+	place->arg_size = arg.size;
+	place->arg_next = next;
+	*steps -= (int64_t)(arg.size / ARG_STEP_BYTES);
+	return true;
+}
+
 static enum glob_result item_try_args(const struct filter_item *item, struct bytes args, struct filter_place *place,
 				      int64_t *steps)
 {
-	size_t next = place->arg;
-	struct bytes arg;
-
 	if (!args.data)
 		return GLOB_NO;
-	for (; nulstr_next(args, &next, &arg); place->arg = next) {
+	while (find_arg(args, place, steps)) {
+		const struct bytes arg = { args.data + place->arg, place->arg_size };
 		enum glob_result r = *steps > 0 ? glob_search(item->glob, arg, &place->glob, steps) : GLOB_MORE;
 
-		*steps -= (int64_t)(arg.size / ARG_STEP_BYTES);
 		if (r != GLOB_NO)
 			return r;
+		place->arg = place->arg_next;
+		place->arg_next = 0;
 		place->glob = (struct glob_place){ 0 };
 	}
 	return GLOB_NO;
@@ -439,7 +462,7 @@ static enum filter_result key_try(const struct filter *filter, enum filter_key k
 		if (r == GLOB_YES && item->excludes)
 			return FILTER_NO;
 		place->passes |= r == GLOB_YES;
-		place->arg = 0;
+		place->arg = place->arg_next = 0;
 		place->glob = (struct glob_place){ 0 };
 	}
 	return place->passes || !items->has_including ? FILTER_YES : FILTER_NO;
@@ -476,23 +499,34 @@ bool filter_pass(const struct filter *filter, const struct event *event)
 	return filter_try(filter, event, &place, &steps) == FILTER_YES;
 }
 
+/* In slices, since the time counts, and is known only afterwards: a filter whose tables are not in the cache would take
+ * several times what it may. */
+static enum filter_result ask_more(const struct filter *filter, const struct event *event, struct filter_place *place,
+				   struct budget_share *share)
+{
+	uint64_t began = clock_ns(CLOCK_MONOTONIC), now;
+	enum filter_result r = FILTER_MORE;
+	int64_t left;
+
+	while (r == FILTER_MORE && (left = budget_left(share)) > 0) {
+		int64_t slice = left < SLICE_STEPS ? left : SLICE_STEPS, steps = slice;
+
+		r = filter_try(filter, event, place, &steps);
+		now = clock_ns(CLOCK_MONOTONIC);
+		budget_spend(share, slice - steps, now - began);
+		began = now;
+	}
+	return r;
+}
+
 enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share)
 {
 	struct filter_place place = { 0 };
-	int64_t free_steps = budget_free(share), steps = free_steps, left;
+	int64_t free_steps = budget_free(share), steps = free_steps;
 	enum filter_result r = filter_try(filter, event, &place, &steps);
-	uint64_t began;
 
 	budget_spend_free(share, free_steps - steps);
-	if (r != FILTER_MORE)
-		return r;
-	left = steps = budget_left(share);
-	if (left <= 0)
-		return r;
-	began = clock_ns(CLOCK_MONOTONIC);
-	r = filter_try(filter, event, &place, &steps);
-	budget_spend(share, left - steps, clock_ns(CLOCK_MONOTONIC) - began);
-	return r;
+	return r == FILTER_MORE ? ask_more(filter, event, &place, share) : r;
 }
 
 bool filter_has_patterns(const struct filter *filter)

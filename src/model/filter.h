@@ -110,7 +110,10 @@ struct filter_place {
 	enum filter_key key; /* the event passes those before */
 	size_t item;	     /* of that key: the next one */
 	bool passes;	     /* an including one before has matched */
-	size_t arg;	     /* offset of the current argument */
+	size_t args_size;    /* of all arguments */
+	size_t arg;	     /* offset of the current one, */
+	size_t arg_size;     /* its size, */
+	size_t arg_next;     /* and offset of the next one; 0: not known yet */
 	struct glob_place glob;
 };
 enum filter_result filter_try(const struct filter *filter, const struct event *event, struct filter_place *place,

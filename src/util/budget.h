@@ -28,11 +28,11 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#define BUDGET_STEPS 12000000
+#define BUDGET_STEPS 8000000
 #define BUDGET_TURN_STEPS 4000000
 #define BUDGET_FREE_STEPS 1024
 #define BUDGET_ALL_FREE_STEPS 32768
-#define BUDGET_TURN_FREE_STEPS 3000000
+#define BUDGET_TURN_FREE_STEPS 2000000
 #define BUDGET_LEAST_STEPS 16
 #define BUDGET_FREE_STEP_COST 4 /* tables of a filter are rarely in the cache when its turn comes */
 #define BUDGET_ASK_COST 64

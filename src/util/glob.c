@@ -319,13 +319,26 @@ static bool kind_matches(const struct glob *glob, size_t i, char byte)
 
 static int segment_prepare_masks(struct glob *glob, struct segment *segment)
 {
-	segment->masks = calloc(1, sizeof(*segment->masks));
-	if (!segment->masks)
+	struct masks *masks = calloc(1, sizeof(*masks));
+	uint64_t any = 0;
+
+	if (!masks)
 		return -ENOMEM;
-	for (size_t i = 0; i < segment->size; i++)
-		for (unsigned c = 0; c < 256; c++)
-			if (kind_matches(glob, segment->begin + i, (char)c))
-				segment->masks->bits[c] |= UINT64_C(1) << i;
+	for (size_t i = 0; i < segment->size; i++) {
+		const uint64_t bit = UINT64_C(1) << i;
+		const uint8_t kind = glob->kinds[segment->begin + i];
+
+		if (kind == KIND_BYTE)
+			masks->bits[(unsigned char)glob->bytes[segment->begin + i]] |= bit;
+		else if (kind == KIND_ANY)
+			any |= bit;
+		else
+			for (unsigned c = 0; c < 256; c++)
+				masks->bits[c] |= set_has(&glob->sets[kind - KIND_SET], (unsigned char)c) ? bit : 0;
+	}
+	for (unsigned c = 0; c < 256; c++)
+		masks->bits[c] |= any;
+	segment->masks = masks;
 	glob->n_masks++;
 	return 0;
 }
