@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "fake_sink.h"
+#include "model/event_cut.h"
 #include "tap.h"
 
 #define SETS 60
@@ -44,11 +45,41 @@ static key_set keys_of(unsigned i)
 	return ((key_set)state << 64 | state * 0x9e3779b97f4a7c15) & (KEYS_ALL | requested);
 }
 
+/* Each asks for another number of bytes of arguments; the lines that have as many as they may. */
+static unsigned full_lines, cuts;
+
+static void check_cuts(const struct event *event, struct encoder *encoder)
+{
+	for (unsigned i = 0; i < cuts; i++) {
+		const size_t limit = 65536 - i, less = limit == 65536 ? limit : 32768;
+		const key_set keys = keys_of(i) | KEY_BIT(KEY_ARGS);
+		struct line *line, *wanted, *shorter;
+		struct event_cut view;
+		char *text;
+
+		CHECK_INT(encoder_cut_line(encoder, keys, limit, &line), 0);
+		CHECK_INT(json_event(json, &wanted, event_cut_args(event, keys, limit, &view), keys), 0);
+		CHECK_INT(json_event(json, &shorter, event_cut_args(event, keys, less, &view), keys), 0);
+		text = text_of(line);
+		if (line->size == wanted->size && memcmp(text, wanted->data, wanted->size) == 0)
+			full_lines++;
+		else
+			CHECK(line->size == shorter->size && memcmp(text, shorter->data, shorter->size) == 0);
+		free(text);
+		line_unref(wanted);
+		line_unref(shorter);
+	}
+}
+
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct line *held[SETS];
 
 	seen++;
+	if (cuts > 0) {
+		check_cuts(event, encoder);
+		return;
+	}
 	for (unsigned i = 0; i < SETS; i++) {
 		key_set keys = keys_of(i);
 		struct line *line, *wanted;
@@ -117,6 +148,7 @@ TEST(lines_equal_those_encoded_alone)
 /* Arguments of 1 MB. */
 static size_t feed_large(void)
 {
+	static uint64_t exec_time = 2000;
 	static char piece[16000];
 	const size_t size = 64 * sizeof(piece);
 
@@ -124,12 +156,13 @@ static size_t feed_large(void)
 	for (size_t i = 99; i < sizeof(piece); i += 100)
 		piece[i] = i % 3 ? '\0' : '\xff';
 	for (size_t at = 0; at < size; at += sizeof(piece)) {
-		make_piece(10, 2000, at, piece, sizeof(piece));
+		make_piece(10, exec_time, at, piece, sizeof(piece));
 		feed();
 	}
-	make_exec(10, 1000, 2000, NULL, 0, 1);
+	make_exec(10, 1000, exec_time, NULL, 0, 1);
 	record.exec.args_size = record.exec.args_before = size;
 	feed();
+	exec_time++;
 	return size;
 }
 
@@ -143,6 +176,20 @@ TEST(large_values_are_in_memory_once)
 	CHECK(cut_lines > 10);
 	/* One of 1 MB of arguments, with its twin in base64; and what is small of the others. */
 	CHECK(memory > 2 * size && memory < 4 * size);
+}
+
+/* Each line with fewer arguments is encoded by itself: they must not cost what 64 KiB of any bytes cost for each. */
+TEST(many_cuts_of_large_arguments_are_few_encodings)
+{
+	cuts = 200;
+	feed_large();
+	CHECK_INT(seen, 1);
+	CHECK(full_lines >= 10 && full_lines <= 20);
+	/* The next event begins again. */
+	cuts = 10;
+	full_lines = 0;
+	feed_large();
+	CHECK_INT(full_lines, 10);
 }
 
 /* Sets with keys on request and sets without, of an event whose line is cut. */
