@@ -25,9 +25,10 @@
 #include "util/glob.h"
 #include "util/nulstr.h"
 
-#define ARG_STEP_BYTES 16 /* of an argument, looked at in one step to find its end */
-#define SLICE_STEPS 4096  /* between two looks at the clock */
-#define ERROR_STEPS 64	  /* of matching the name of an error, which is short */
+#define ARG_STEP_BYTES 16   /* of an argument, looked at in one step to find its end */
+#define SLICE_STEPS 4096    /* between two looks at the clock */
+#define UNTIMED_PATTERNS 16 /* a filter with more may take long for few steps */
+#define ERROR_STEPS 64	    /* of matching the name of an error, which is short */
 #define END_KEYS (FILTER_BIT(FILTER_RESULT) | FILTER_BIT(FILTER_MIN_RUNNING_TIME) | FILTER_BIT(FILTER_MIN_CPU))
 
 struct items {
@@ -522,10 +523,12 @@ static enum filter_result ask_more(const struct filter *filter, const struct eve
 enum filter_result filter_ask(const struct filter *filter, const struct event *event, struct budget_share *share)
 {
 	struct filter_place place = { 0 };
+	const bool is_timed = filter->n_patterns > UNTIMED_PATTERNS && share->budget;
+	uint64_t began = is_timed ? clock_ns(CLOCK_MONOTONIC) : 0;
 	int64_t free_steps = budget_free(share), steps = free_steps;
 	enum filter_result r = filter_try(filter, event, &place, &steps);
 
-	budget_spend_free(share, free_steps - steps);
+	budget_spend_free(share, free_steps - steps, is_timed ? clock_ns(CLOCK_MONOTONIC) - began : 0);
 	return r == FILTER_MORE ? ask_more(filter, event, &place, share) : r;
 }
 

@@ -81,13 +81,27 @@ static int64_t parts(const struct budget_share *share)
 int64_t budget_fill_free(struct budget_share *share)
 {
 	const struct budget *budget = share->budget;
+	int64_t steps;
 
 	if (share->free_filled != budget->turns + 1) {
 		share->free_filled = budget->turns + 1;
 		share->free_left = (int64_t)of_a_turn(budget, BUDGET_TURN_FREE_STEPS) / parts(share);
 	}
-	return share->free_left > 0 || budget->free_steps < BUDGET_LEAST_STEPS ? budget->free_steps
-									       : BUDGET_LEAST_STEPS;
+	steps = (int64_t)of_a_turn(budget, (uint64_t)budget->free_steps);
+	if (share->free_left > 0 && steps > BUDGET_LEAST_STEPS)
+		return steps;
+	return budget->free_steps < BUDGET_LEAST_STEPS ? budget->free_steps : BUDGET_LEAST_STEPS;
+}
+
+void budget_spend_free(struct budget_share *share, int64_t steps, uint64_t ns)
+{
+	int64_t most = steps * BUDGET_FREE_STEP_NS_MAX, cost = steps * BUDGET_FREE_STEP_COST + BUDGET_ASK_COST;
+
+	if (!share->budget)
+		return;
+	if (ns > (uint64_t)most)
+		ns = (uint64_t)most;
+	share->free_left -= (int64_t)ns > cost ? (int64_t)ns : cost;
 }
 
 int64_t budget_left(struct budget_share *share)

@@ -14,8 +14,9 @@
  * BUDGET_ALL_FREE_STEPS. Most filters never need more. In one turn all these are BUDGET_TURN_FREE_STEPS, divided as the
  * budget is; a filter that has used its part may still take BUDGET_LEAST_STEPS, for keys that are no patterns.
  *
- * A turn that ends although records wait (behind) halves what the next one gives, three times at most: hundreds of
- * costly filters would else take most of each turn while a burst of events waits for its own, and all streams with it.
+ * A turn that ends although records wait (behind) halves what the next one gives, and what each event may cost beyond
+ * that, three times at most: hundreds of costly filters would else take most of each turn while a burst of events waits
+ * for its own, and all streams with it.
  *
  * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that
  * was taken counts, within limits: a filter does not answer for other programs that had the CPU.
@@ -38,6 +39,7 @@
 #define BUDGET_ASK_COST 64
 #define BUDGET_BEHIND_MAX 3
 #define BUDGET_STEP_NS_MAX 8
+#define BUDGET_FREE_STEP_NS_MAX 128 /* the first look at each pattern reads what is in no cache */
 
 /* All zero: there are no shares. */
 struct budget {
@@ -71,12 +73,8 @@ static inline int64_t budget_free(struct budget_share *share)
 {
 	return share->budget ? budget_fill_free(share) : INT64_MAX;
 }
-/* So many of them were taken. */
-static inline void budget_spend_free(struct budget_share *share, int64_t steps)
-{
-	if (share->budget)
-		share->free_left -= steps * BUDGET_FREE_STEP_COST + BUDGET_ASK_COST;
-}
+/* So many of them were taken, in that time; 0: it was not looked at. */
+void budget_spend_free(struct budget_share *share, int64_t steps, uint64_t ns);
 /* The steps that it may take now; not above zero: none. */
 int64_t budget_left(struct budget_share *share);
 /* So many were taken, in that time. */
