@@ -34,9 +34,10 @@
  */
 #define DRAIN_MAX 256
 #define TURN_US 5000 /* of CPU time for one turn; the record that exceeds it is finished */
-#define OTHERS_MIN_US                                                                                   \
-	1000 /* of others' turns before the next one, where more records wait: half as long as the last \
-	      */
+/* Others' turns before the next one, where more records wait: half as long as the last, or so long for each record, for
+ * readers to read what was made of it. */
+#define OTHERS_MIN_US 1000
+#define OTHERS_RECORD_US 16
 #define OTHERS_MAX_US 5000
 #define AFTER_OTHERS INT64_MAX /* a priority: all others that are ready have a turn before */
 #define DRAIN_PAUSE_US 5000    /* between two turns while records keep coming: the bound of their delay */
@@ -334,10 +335,11 @@ static bool has_more(const struct consumer *consumer)
 static uint64_t others_us(const struct consumer *consumer)
 {
 	uint64_t half_us = (clock_us(CLOCK_MONOTONIC) - consumer->turn_began_us) / 2;
+	uint64_t least_us = OTHERS_MIN_US + (uint64_t)consumer->taken * OTHERS_RECORD_US;
 
-	if (half_us > OTHERS_MAX_US)
-		return OTHERS_MAX_US;
-	return half_us < OTHERS_MIN_US ? OTHERS_MIN_US : half_us;
+	if (half_us < least_us)
+		half_us = least_us;
+	return half_us < OTHERS_MAX_US ? half_us : OTHERS_MAX_US;
 }
 
 static int set_timer(sd_event_source *timer, uint64_t us)
