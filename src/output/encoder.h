@@ -16,7 +16,7 @@
 #include "output/sink.h"
 
 #define ENCODER_SETS 4 /* as many as outputs usually have */
-#define ENCODER_CUT_MAX ((size_t)1 << 20)
+#define ENCODER_CUT_MAX ((size_t)256 << 10)
 #define ENCODER_POWERS 17 /* up to REQUEST_ARGS_BYTES_MAX */
 
 /* One that others are cut from. */
