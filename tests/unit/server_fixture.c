@@ -36,12 +36,15 @@ struct settings *settings_of(const char *socket)
 
 /* By the linker (--wrap). */
 uint64_t later_us;
+void (*on_clock)(void);
 __typeof__(sd_event_now) __real_sd_event_now, __wrap_sd_event_now;
 
 int __wrap_sd_event_now(sd_event *e, clockid_t clock, uint64_t *ret)
 {
 	int r = __real_sd_event_now(e, clock, ret);
 
+	if (on_clock)
+		on_clock();
 	*ret += later_us;
 	return r;
 }

@@ -27,6 +27,8 @@ extern size_t size;
 extern bool ended;
 /* The clock of the event loop is so much later. */
 extern uint64_t later_us;
+/* The server asks for the time; NULL: nothing. */
+extern void (*on_clock)(void);
 
 struct settings *settings_of(const char *socket);
 void on_note(void *userdata, int level, const char *message);

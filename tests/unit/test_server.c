@@ -589,4 +589,44 @@ TEST(two_thousand_hostile_connections_leak_nothing)
 	CHECK_INT(count_of("\"snapshot\":true"), 300);
 }
 
+static struct checkpoint_page *left;
+static struct checkpoint_work at_work;
+
+static void see_work(void)
+{
+	if (left->work.slot > 0)
+		at_work = left->work;
+}
+
+/* A daemon that dies meanwhile has a successor that does not resume it. */
+TEST(subscriber_is_known_while_it_is_resumed)
+{
+	static const char *const name = STORE_PREFIX STORE_VERSION "-subscriber-7";
+	struct checkpoint *checkpoint;
+	struct fdstore *store;
+	int fds[2];
+
+	CHECK_INT(checkpoint_new(&checkpoint, 1), 0);
+	left = checkpoint_page(checkpoint);
+	left->subscribers[3] = (struct checkpoint_subscriber){
+		.slot = 7, .cred.uid = getuid(), .subscription = "{}", .subscription_size = 2, .stream.joined = true
+	};
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	CHECK_INT(fdstore_new_of(&store, fds, &name, 1), 0);
+	begin("snapshot = no\n");
+	on_clock = see_work;
+	CHECK_INT(server_resume(server, left, store), 1);
+	on_clock = NULL;
+	CHECK(at_work.slot == 7 && at_work.is_own && at_work.fault);
+	CHECK_INT(left->work.slot, 0);
+	exec_of(1);
+	pipeline_flush(pipeline);
+	take(fds[1]);
+	CHECK_INT(count_of("\"type\":\"started\""), 1);
+	close(fds[1]);
+	settle();
+	fdstore_free(store);
+	checkpoint_free(checkpoint);
+}
+
 TAP_MAIN
