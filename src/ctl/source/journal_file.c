@@ -20,9 +20,10 @@ struct header {
 };
 
 #define INCOMPATIBLE_COMPACT (1u << 4)
-#define PREFETCH_LINES 6 /* of a cache; of most entries all that is read */
 /* With those for compression and for keyed hashes. */
 #define INCOMPATIBLE_KNOWN (INCOMPATIBLE_COMPACT | 0xfu)
+
+#define PREFETCH_LINES 6 /* of a cache; of most entries all that is read */
 
 struct object {
 	unsigned char type, flags, reserved[6];
