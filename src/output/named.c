@@ -127,13 +127,12 @@ void named_detach(struct peer *peer)
 	take_place(named, peer);
 }
 
-/* The subscription's place in the checkpoint becomes that of the peer. */
+/* The subscription's place in the checkpoint becomes that of the peer, which has its subscriber already. Where it had
+ * none, since the checkpoint was full, it gets one. */
 static void give_place(struct named *named, struct peer *peer)
 {
-	if (peer->place) {
+	if (peer->place)
 		peer->place->slot = 0;
-		subscriber_set_checkpoint(peer->subscriber, NULL);
-	}
 	peer->place = named->place;
 	named->place = NULL;
 	if (!peer->place) {
@@ -155,13 +154,13 @@ int named_attach(struct named *named, struct peer *peer, struct line *line)
 	r = subscriber_attach(named->subscriber, peer->subscriber, line);
 	if (r < 0)
 		return r;
-	give_place(named, peer);
 	subscriber_free(peer->subscriber);
 	peer->subscriber = named->subscriber;
 	named->subscriber = NULL;
 	named->cred = peer->cred;
 	named->peer = peer;
 	peer->named = named;
+	give_place(named, peer);
 	return 0;
 }
 
