@@ -182,6 +182,8 @@ static void lose_cpu(void)
 
 TEST(turn_ends_when_it_took_much_cpu_time)
 {
+	unsigned turns;
+
 	CHECK_INT(consumer_set_source(consumer, own.source), 0);
 	for (unsigned i = 0; i < 10; i++)
 		send_exec(&own, 10 + i);
@@ -189,8 +191,10 @@ TEST(turn_ends_when_it_took_much_cpu_time)
 	consumer_drain(consumer);
 	CHECK_INT(started, 1);
 	spend_time = lose_cpu;
-	consumer_drain(consumer);
-	CHECK_INT(started, 10);
+	for (turns = 0; started < 10; turns++)
+		consumer_drain(consumer);
+	/* Under valgrind the records alone take longer than a turn. */
+	CHECK(turns < 5);
 }
 
 static unsigned others;
