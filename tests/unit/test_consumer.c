@@ -228,7 +228,7 @@ int __wrap_sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint3
 	return __real_sd_event_add_io(event, ret, eventfd(0, EFD_CLOEXEC), events, handler, userdata);
 }
 
-/* The kernel wakes nobody here: it is the timer that comes before those that are always ready. */
+/* The fake kernel sends no wake-up, so the timer is what has to come before events that are always ready. */
 TEST(record_waits_for_no_round_of_busy_others)
 {
 	enum { OTHERS = 100 };
