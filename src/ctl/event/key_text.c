@@ -45,6 +45,27 @@ void key_text(struct text *text, const struct parsed *parsed, enum key key, cons
 		event_visit(&parsed->event, KEY_BIT(key), &visitor, &wanted);
 }
 
+/* Each byte is four when it is shown, with quotes around each argument. */
+size_t key_text_size_max(const struct parsed *parsed)
+{
+	const struct process *process = &parsed->process;
+	const struct image *image = &process->image;
+	const struct extras *extras = &parsed->extras;
+	const struct bytes texts[] = {
+		image->args,	      image->env,     image->exe,	  image->filename,     image->cwd,
+		image->cgroup,	      image->unit,    image->pod_uid,	  image->container_id, process->comm,
+		process->parent_comm, extras->host,   extras->user,	  extras->group,       extras->login_user,
+		extras->parent_exe,   parsed->type,   parsed->id,	  parsed->parent_id,   parsed->starter_id,
+		parsed->tty,	      parsed->source, parsed->error_name, parsed->host,	       process->ancestors,
+		extras->parent_args,
+	};
+	size_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		sum += texts[i].size;
+	return 5 * sum + 512;
+}
+
 void user_text(struct text *text, const struct parsed *parsed, bool numeric)
 {
 	if (parsed_has(parsed, KEY_UID))

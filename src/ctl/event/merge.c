@@ -7,8 +7,9 @@
 
 #include "ctl/event/event_parser.h"
 
-/* Beyond it the oldest is due: a storm of programs that do not end. */
+/* Beyond these the oldest is due: a storm of programs that do not end; and of large command lines. */
 #define HELD_MAX 4096
+#define HELD_BYTES_MAX (16U << 20)
 
 struct start {
 	TAILQ_ENTRY(start) entry;
@@ -20,7 +21,7 @@ struct start {
 
 struct merge {
 	TAILQ_HEAD(start_list, start) starts;
-	size_t count;
+	size_t count, bytes;
 	struct start *given; /* to the caller */
 	struct event_parser *parser;
 	struct parsed parsed;
@@ -41,11 +42,12 @@ int merge_new(struct merge **ret)
 	return 0;
 }
 
-static void drop(struct merge *merge, struct start *start)
+static struct start *take(struct merge *merge, struct start *start)
 {
 	TAILQ_REMOVE(&merge->starts, start, entry);
 	merge->count--;
-	free(start);
+	merge->bytes -= start->size;
+	return start;
 }
 
 struct merge *merge_free(struct merge *merge)
@@ -53,7 +55,7 @@ struct merge *merge_free(struct merge *merge)
 	if (!merge)
 		return NULL;
 	while (!TAILQ_EMPTY(&merge->starts))
-		drop(merge, TAILQ_FIRST(&merge->starts));
+		free(take(merge, TAILQ_FIRST(&merge->starts)));
 	free(merge->given);
 	event_parser_free(merge->parser);
 	free(merge);
@@ -73,6 +75,7 @@ static int hold(struct merge *merge, const struct parsed *parsed)
 	start->id = (struct bytes){ start->line + start->size, parsed->id.size };
 	TAILQ_INSERT_TAIL(&merge->starts, start, entry);
 	merge->count++;
+	merge->bytes += start->size;
 	return 1;
 }
 
@@ -90,7 +93,7 @@ int merge_add(struct merge *merge, const struct parsed *parsed)
 	TAILQ_FOREACH_REVERSE(start, &merge->starts, start_list, entry)
 	{
 		if (bytes_equal(start->id, parsed->id)) {
-			drop(merge, start);
+			free(take(merge, start));
 			break;
 		}
 	}
@@ -105,11 +108,10 @@ int merge_due(struct merge *merge, uint64_t now_ns, const struct parsed **ret)
 
 	free(merge->given);
 	merge->given = NULL;
-	if (!start || (merge->count <= HELD_MAX && now_ns != UINT64_MAX && start->time + MERGE_NS > now_ns))
+	if (!start || (merge->count <= HELD_MAX && merge->bytes <= HELD_BYTES_MAX && now_ns != UINT64_MAX &&
+		       start->time + MERGE_NS > now_ns))
 		return 0;
-	TAILQ_REMOVE(&merge->starts, start, entry);
-	merge->count--;
-	merge->given = start;
+	merge->given = take(merge, start);
 	r = event_parser_line(merge->parser, (struct bytes){ start->line, start->size }, &merge->parsed, &reason);
 	*ret = &merge->parsed;
 	return r < 0 ? r : 1;

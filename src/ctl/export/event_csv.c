@@ -14,7 +14,6 @@
 	"time,type,start_time,running_time_ns,pid,ppid,uid,status,cpu_user_ns,cpu_system_ns,max_rss_bytes," \
 	"read_bytes,write_bytes,exe,cwd,unit,command"
 #define COLUMNS_MAX 128
-#define TEXT_SIZE 512 /* of what has no length of its own */
 
 struct column {
 	const char *name;
@@ -133,21 +132,6 @@ void event_csv_head(struct event_csv *csv)
 	fputc('\n', *csv->out);
 }
 
-/* Each byte is four when it is shown, with quotes around each argument. */
-static int need_buffer(struct event_csv *csv, const struct parsed *parsed)
-{
-	const struct image *image = &parsed->process.image;
-	size_t most = image->args.size;
-
-	if (parsed->extras.parent_args.size > most)
-		most = parsed->extras.parent_args.size;
-	if (image->env.size > most)
-		most = image->env.size;
-	return bytebuf_reserve(&csv->buffer, 5 * (most + image->exe.size + image->filename.size + image->cwd.size +
-						  image->cgroup.size + parsed->process.ancestors.size) +
-						     TEXT_SIZE);
-}
-
 static bool is_number(const struct column *column)
 {
 	enum parsed_kind kind = parsed_kind(column->key);
@@ -157,7 +141,7 @@ static bool is_number(const struct column *column)
 
 int event_csv_event(struct event_csv *csv, const struct parsed *parsed)
 {
-	int r = need_buffer(csv, parsed);
+	int r = bytebuf_reserve(&csv->buffer, key_text_size_max(parsed));
 	struct text text;
 
 	if (r < 0)

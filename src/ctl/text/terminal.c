@@ -273,7 +273,8 @@ void terminal_cell(const struct terminal *terminal, const char *text, size_t wid
 
 	if (right && columns < width)
 		fprintf(terminal->out, "%*s", (int)(width - columns), "");
-	used = terminal_put(terminal, text, width);
+	/* A number that is cut is another number. */
+	used = terminal_put(terminal, text, right ? 0 : width);
 	if (!right && used < width)
 		fprintf(terminal->out, "%*s", (int)(width - used), "");
 }

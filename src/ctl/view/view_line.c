@@ -2,7 +2,9 @@
 /*
  * A column is a name, a width and a function that writes its text. The last column takes what is left of the line;
  * where the output has no limit, it is whole. Unless the columns were chosen, they leave room for the last one: in a
- * narrow terminal they are narrower, in a still narrower one the parent is left out.
+ * narrow terminal they are narrower, in still narrower ones some are left out, first the parent. Text that is too long
+ * for its column is cut on a terminal only; numbers, times and statuses never are, since what is left would be another
+ * one.
  */
 #include "ctl/view/view_line.h"
 
@@ -17,11 +19,15 @@
 #include "util/bytebuf.h"
 
 #define COLUMNS_MAX 32
-#define CELL_SIZE 512
+#define CELL_SIZE 512 /* at least */
+#define KEY_WIDTH 12
+#define TIME_WIDTH 30 /* 2026-11-29T10:02:11.204000000Z */
 
 /* How the usual columns are laid out; a layout is taken if it leaves so many columns to the command. */
-enum layout { LAYOUT_WIDE, LAYOUT_NARROW, LAYOUT_NARROWEST, LAYOUT_MAX };
-static const size_t command_min[LAYOUT_MAX] = { [LAYOUT_WIDE] = 40, [LAYOUT_NARROW] = 20 };
+enum layout { LAYOUT_WIDE, LAYOUT_NARROW, LAYOUT_ORPHAN, LAYOUT_SHORT, LAYOUT_SHORTEST, LAYOUT_MAX };
+static const size_t command_min[LAYOUT_MAX] = {
+	[LAYOUT_WIDE] = 40, [LAYOUT_NARROW] = 20, [LAYOUT_ORPHAN] = 8, [LAYOUT_SHORT] = 8
+};
 
 struct view_line;
 
@@ -126,6 +132,17 @@ const char *view_line_column(size_t i)
 	return i < sizeof(known) / sizeof(known[0]) ? known[i].name : NULL;
 }
 
+static struct column column_of(enum key key)
+{
+	unsigned width = parsed_kind(key) == PARSED_TIME ? TIME_WIDTH : KEY_WIDTH, title = strlen(key_name(key));
+
+	if (width < title)
+		width = title;
+	return (struct column){
+		key_name(key), key_name(key), width, width, parsed_kind(key) == PARSED_NUMBER, NULL, key
+	};
+}
+
 static int add_column(struct view_line *view, struct bytes name, const char **ret_reason)
 {
 	enum key key;
@@ -142,8 +159,7 @@ static int add_column(struct view_line *view, struct bytes name, const char **re
 		return 0;
 	}
 	if (view->count < COLUMNS_MAX && key_by_name(name, &key)) {
-		view->columns[view->count++] =
-			(struct column){ key_name(key), key_name(key), 12, 12, false, NULL, key };
+		view->columns[view->count++] = column_of(key);
 		return 0;
 	}
 	*ret_reason = view->count == COLUMNS_MAX ? "too many columns" : "no such column";
@@ -193,7 +209,9 @@ struct view_line *view_line_free(struct view_line *view)
 /* 0: it is left out. */
 static size_t width_of(const struct column *column, enum layout layout)
 {
-	if (layout == LAYOUT_NARROWEST && column->write == write_parent)
+	if ((layout >= LAYOUT_ORPHAN && column->write == write_parent) ||
+	    (layout >= LAYOUT_SHORT && (column->write == write_user || column->write == write_took)) ||
+	    (layout >= LAYOUT_SHORTEST && column->write == write_time))
 		return 0;
 	return layout == LAYOUT_WIDE ? column->width : column->narrow;
 }
@@ -216,7 +234,7 @@ static enum layout choose_layout(const struct view_line *view)
 	if (view->options->columns || view->terminal->width == 0)
 		return LAYOUT_WIDE;
 	while (width_before_last(view, layout) + command_min[layout] > view->terminal->width &&
-	       layout != LAYOUT_NARROWEST)
+	       layout != LAYOUT_SHORTEST)
 		layout++;
 	return layout;
 }
@@ -239,12 +257,58 @@ static void put_cell(const struct view_line *view, size_t i, struct text *text, 
 		key_text(text, parsed, column->key, column->name);
 }
 
+static bool is_whole(const struct column *column, const struct text *text)
+{
+	return column->right || column->write == write_status || column->write == write_time ||
+	       (!column->write && parsed_kind(column->key) == PARSED_TIME) ||
+	       strspn(text->data, "0123456789") == text->used; /* a user without a name */
+}
+
+/* Of a parent that is too long the name is cut, so that the pid is whole. */
+static void put_parent(const struct view_line *view, size_t width, const struct parsed *parsed)
+{
+	const struct terminal *terminal = view->terminal;
+	char name[CELL_SIZE], pid[16] = "";
+	size_t room = width, used;
+	struct text text;
+
+	text_begin(&text, name, sizeof(name));
+	text_name(&text, parsed->process.parent_comm);
+	if (parsed_has(parsed, KEY_PPID))
+		room -= (size_t)snprintf(pid, sizeof(pid), "(%" PRIu32 ")", parsed->process.ppid);
+	used = width - room;
+	if (room > 0)
+		used += terminal_put(terminal, name, terminal->width > 0 ? room : 0);
+	fputs(pid, terminal->out);
+	if (used < width)
+		fprintf(terminal->out, "%*s", (int)(width - used), "");
+}
+
+/* Any but the last one. parsed NULL: its title. */
+static void put_padded(struct view_line *view, size_t i, size_t width, const struct parsed *parsed)
+{
+	const struct column *column = &view->columns[i];
+	struct text text;
+
+	if (parsed && column->write == write_parent) {
+		put_parent(view, width, parsed);
+		return;
+	}
+	text_begin(&text, view->buffer.data, view->buffer.capacity);
+	put_cell(view, i, &text, parsed);
+	if (view->terminal->width == 0 || is_whole(column, &text)) {
+		size_t needed = terminal_columns(view->terminal, text.data);
+
+		width = needed > width ? needed : width;
+	}
+	terminal_cell(view->terminal, text.data, width, column->right);
+}
+
 /* parsed NULL: the titles. */
 static void put_cells(struct view_line *view, const struct parsed *parsed)
 {
 	const struct terminal *terminal = view->terminal;
 	size_t before = width_before_last(view, view->layout), last = view->count - 1, most = 0;
-	char cell[CELL_SIZE];
 	struct text text;
 
 	for (size_t i = 0; i < last; i++) {
@@ -252,9 +316,7 @@ static void put_cells(struct view_line *view, const struct parsed *parsed)
 
 		if (width == 0)
 			continue;
-		text_begin(&text, cell, sizeof(cell));
-		put_cell(view, i, &text, parsed);
-		terminal_cell(terminal, cell, width, view->columns[i].right);
+		put_padded(view, i, width, parsed);
 		fputc(' ', terminal->out);
 	}
 	text_begin(&text, view->buffer.data, view->buffer.capacity);
@@ -264,16 +326,12 @@ static void put_cells(struct view_line *view, const struct parsed *parsed)
 	terminal_put(terminal, view->buffer.data, most);
 }
 
-/* For the last cell: as much as the line can show, or all. */
+/* For one cell: as much as the line can show, or all. */
 static int need_buffer(struct view_line *view, const struct parsed *parsed)
 {
-	size_t size = !is_unlimited(view->terminal)
-			      ? 4 * (size_t)view->terminal->width + 64
-			      : 5 * (parsed->process.image.args.size + parsed->process.image.exe.size +
-				     parsed->process.image.cwd.size + parsed->process.image.cgroup.size) +
-					CELL_SIZE;
+	size_t size = is_unlimited(view->terminal) ? key_text_size_max(parsed) : 4 * (size_t)view->terminal->width + 64;
 
-	return bytebuf_reserve(&view->buffer, size);
+	return bytebuf_reserve(&view->buffer, size < CELL_SIZE ? CELL_SIZE : size);
 }
 
 static enum color color_of(const struct parsed *parsed)

@@ -255,10 +255,33 @@ static void raise_to(size_t *width, size_t to)
 		*width = to;
 }
 
+/* Of the columns after the command, with the blanks before them: as many as leave room for the command. */
+static size_t choose_columns(struct tree *tree)
+{
+	static const int dispensable[] = { COL_RSS, COL_CPU, COL_TOOK, COL_USER, COL_STATUS, COL_PID };
+	size_t others = 0;
+
+	for (int column = COL_PID; column < COLS; column++) {
+		if (tree->widths[column] == 0)
+			continue;
+		raise_to(&tree->widths[column], strlen(columns[column].title));
+		others += tree->widths[column] + 1;
+	}
+	for (size_t i = 0; i < sizeof(dispensable) / sizeof(dispensable[0]); i++) {
+		size_t *width = &tree->widths[dispensable[i]];
+
+		if (tree->terminal->width == 0 || others + COMMAND_MIN <= tree->terminal->width)
+			break;
+		others -= *width > 0 ? *width + 1 : 0;
+		*width = 0;
+	}
+	return others;
+}
+
 static void measure(struct tree *tree)
 {
 	const struct terminal *terminal = tree->terminal;
-	size_t others = 0;
+	size_t others;
 	char cell[CELL_SIZE];
 
 	tree->command_width = strlen("COMMAND");
@@ -272,12 +295,7 @@ static void measure(struct tree *tree)
 			raise_to(&tree->widths[column], terminal_columns(terminal, cell));
 		}
 	}
-	for (int column = COL_PID; column < COLS; column++) {
-		if (tree->widths[column] == 0)
-			continue;
-		raise_to(&tree->widths[column], strlen(columns[column].title));
-		others += tree->widths[column] + 1;
-	}
+	others = choose_columns(tree);
 	if (terminal->width > 0 && tree->command_width + others > terminal->width)
 		tree->command_width = terminal->width > others + COMMAND_MIN ? terminal->width - others : COMMAND_MIN;
 }
@@ -318,7 +336,7 @@ static int fill_line(struct tree *tree, struct libscols_line *line, const struct
 	r = set_cell(tree, line, COL_COMMAND, cell, tree->command_width - 2 * drawn_depth(tree, row));
 	for (int column = COL_PID; column < COLS && r == 0; column++) {
 		format_cell(tree, &row->fold, column, cell, sizeof(cell));
-		if (cell[0])
+		if (cell[0] && tree->widths[column] > 0)
 			r = set_cell(tree, line, column, cell, tree->widths[column]);
 	}
 	return r == 0 && row->fold.life->has_failed ? scols_line_set_color(line, "red") : r;
