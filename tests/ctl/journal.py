@@ -5,6 +5,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -105,8 +106,9 @@ def log_of_a_journal_is_that_of_the_stream(folder):
 def last_lines_are_the_last_of_all(folder):
     write(f"{folder}/a.journal", recording())
     every = seqs("log", "-D", folder, "-t", "exited,error")
-    assert seqs("log", "-D", folder, "-t", "exited,error", "-n", "5") == every[-5:]
-    assert seqs("log", "-D", folder, "-t", "exited,error", "-r", "-n", "5") == every[:-6:-1]
+    lines = run("log", "-D", folder, "-t", "exited,error", "-o", "json").splitlines()
+    assert run("log", "-D", folder, "-t", "exited,error", "-o", "json", "-n", "5").splitlines() == lines[-5:]
+    assert run("log", "-D", folder, "-t", "exited,error", "-o", "json", "-r", "-n", "5").splitlines() == lines[:-6:-1]
     assert seqs("log", "-D", folder, "-t", "exited,error", "-r") == every[::-1]
     since = ["-S", "2026-11-29 10:00:04 UTC"]
     assert 0 < len(seqs("log", "-D", folder, "-t", "exited", *since)) < len(every)
@@ -233,6 +235,61 @@ def tree_of_a_span_has_all_that_lived_in_it(folder):
     assert "make -j8 all" in out and "sh ×3" in out and "f3.c" in out and "rm ×2" in out and "f1.c" not in out, out
     out = run("tree", "-D", folder, "--at=2026-11-29 10:00:04 UTC", "--numeric")
     assert out.count("cc -O2") == 8 and "exit" not in out, out
+
+
+@test
+def tree_without_a_time_is_what_runs_at_the_end(folder):
+    """Of a journal as of a file."""
+    events = recording()
+    ended = {event["id"] for event in events if event["type"] == "exited"}
+    running = {event["pid"] for event in events if event["type"] == "started" and event["id"] not in ended}
+    assert running
+    write(f"{folder}/a.journal", events)
+    with open(f"{folder}/lines.json", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+    shown = run("tree", "-i", f"{folder}/lines.json", "--no-legend")
+    for source in (["-D", folder], [f"--file={folder}/*.journal"], ["-D", folder, "-b"]):
+        assert run("tree", *source, "--no-legend") == shown, source
+    assert all(re.search(rf" {pid} ", shown) for pid in running), shown
+
+
+@test
+def log_of_a_journal_is_that_of_a_file(folder):
+    """Whatever its order and end: what runs still comes last, and is none of the last lines that were asked for."""
+    events = recording()
+    late = dict(next(event for event in events if event["type"] == "started"), id="00c0ffee00c0ffee-70000-1", pid=70000, start_time="2026-11-29T09:00:00.000000000Z")
+    events.append({**late, "seq": 1000, "time": max(event["time"] for event in events)})
+    # The entries of this test have no exact bytes of their own.
+    events = [{key: value for key, value in event.items() if not key.endswith("_raw")} for event in events]
+    write(f"{folder}/a.journal", events)
+    with open(f"{folder}/lines.json", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+    for options in ([], ["-r"], ["-n", "4"], ["-r", "-n", "4"], ["-n", "0"], ["--failed", "-r"]):
+        shown = run("log", *options, "-D", folder, status=None)
+        assert shown == run("log", *options, "-i", f"{folder}/lines.json", status=None), options
+        running = [line.split()[3] for line in shown.splitlines() if " running " in line]
+        assert running == ([] if "-n" in options or "--failed" in options else ["40001", "70000"] if "-r" in options else ["70000", "40001"]), shown
+        assert not running or shown.splitlines()[-1].split()[3] == running[-1], shown
+
+
+@test
+def time_chooses_one_of_several_that_had_a_pid(folder):
+    lives = [{"type": "exited", "seq": n, "time": f"2026-11-29T10:0{n}:30.000000000Z", "id": f"a-500-{n}", "parent_id": "a-1-1", "pid": 500, "uid": 0, "comm": name,
+              "args": [name], "start_time": f"2026-11-29T10:0{n}:00.000000000Z", "running_time_ns": 30000000000, "exit_code": 0}
+             for n, name in enumerate(("first", "second", "third"), 1)]
+    parent = {"type": "started", "seq": 9, "time": "2026-11-29T09:00:00.000000000Z", "id": "a-1-1", "pid": 1, "uid": 0, "comm": "init", "args": ["/sbin/init"],
+              "start_time": "2026-11-29T09:00:00.000000000Z"}
+    write(f"{folder}/a.journal", [parent, *lives])
+    with open(f"{folder}/lines.json", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(event) + "\n" for event in [parent, *lives])
+    for source in (["-D", folder], ["-i", f"{folder}/lines.json"]):
+        for options, name in (([], "third"), (["-U", "2026-11-29 10:02:10"], "second"), (["-S", "2026-11-29 10:01:10", "-U", "2026-11-29 10:01:20"], "first"),
+                              (["-U", "2026-11-29 10:01:00"], None), (["-S", "2026-11-29 10:04"], None)):
+            out = run("show", *source, *options, "500", status=0 if name else 1)
+            assert name is None or (f"Command: {name}\n" in out and "1 /sbin/init" in out), (source, options, out)
+    for name in ("4294967796", "0", "99999999999999999999999", "", "-1"):
+        assert "no event of such a process" in run("show", "-i", f"{folder}/lines.json", "--", name, status=1), name
+    assert run("tree", "-i", f"{folder}/lines.json", "-S", "2026-11-29", "4294967796", status=1) == ""
 
 
 def life_of(host, boot, second):

@@ -118,6 +118,17 @@ def value_that_is_none_is_refused_in_one_line(_):
 
 
 @test
+def follow_of_what_does_not_continue_is_refused(folder):
+    path = f"{folder}/lines"
+    with open(path, "w", encoding="utf-8"):
+        pass
+    assert "tail -n +1 -f FILE" in run("log", "-f", "-i", path, status=2)
+    assert "contradict" in run("log", "-f", "-r", "-D", folder, status=2)
+    done = subprocess.run([CTL, "log", "-f", "-n", "3", "-i", "-"], input=b"", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1 and b"--lines has no use with --follow" in done.stderr, done
+
+
+@test
 def time_that_looks_like_an_option_is_explained(_):
     assert "as in: diff -- -2h..-1h -1h.." in run("diff", "-2h..-1h", "-1h..", status=2)
 

@@ -178,6 +178,52 @@ def cat_reports_what_does_not_answer_once(folder):
 
 
 @test
+def csv_of_cat_begins_with_its_heading(folder):
+    """On standard output, and on each connection to a peer."""
+    ended = STARTED.replace(b'"started"', b'"exited"').replace(b'"snapshot":true,', b"")
+    with listening(folder, lambda connection, _: (connection.sendall(SUBSCRIBED + LIVE + ended), wait(connection))) as path:
+        cat = start("cat", f"--socket={path}", "-o", "csv", "--columns=type,pid")
+        lines = [cat.stdout.readline() for _ in range(3)]
+        cat.terminate()
+        assert finish(cat) == (0, "") and lines[0] == b"type,pid\n" and lines[-1] == b'"exited",1\n', lines
+        for headed in (True, False):
+            with socket.socket(socket.AF_UNIX) as collector:
+                collector.bind(f"{folder}/collector-{headed}")
+                collector.listen()
+                collector.settimeout(30)
+                cat = start("cat", f"--socket={path}", "-q", "-o", "csv", "--columns=type,pid", f"--connect=unix:{folder}/collector-{headed}", *([] if headed else ["--no-legend"]))
+                for _ in range(2):
+                    with collector.accept()[0] as peer, peer.makefile("rb") as file:
+                        assert (file.readline() == b"type,pid\n") == headed
+                cat.terminate()
+                assert finish(cat) == (0, ""), headed
+
+
+@test
+def closed_descriptors_are_not_taken_for_a_connection(folder):
+    """What would be printed is not sent to the daemon."""
+    requests = []
+
+    def serve(connection, request):
+        requests.append(request)
+        connection.sendall(SUBSCRIBED + LIVE + STARTED.replace(b'"snapshot":true,', b"") * 2)
+        connection.shutdown(socket.SHUT_WR)
+        while more := connection.recv(65536):
+            requests.append(more)
+
+    with listening(folder, serve) as path:
+        for redirections in ("<&- >&-", "<&- >&- 2>&-", "<&-", "2>&-"):
+            for command in ("watch", "log -t started"):
+                requests.clear()
+                words = f"'{CTL}' {command} --socket={path} {redirections}"
+                done = subprocess.run(["sh", "-c", words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+                assert len(requests) == 1 and requests[0].count(b"\n") == 1, (words, requests)
+                is_closed = ">&-" in redirections.replace("2>&-", "")
+                assert (done.returncode == 71) == is_closed, (words, done)
+                assert b"Bad file descriptor" in done.stderr or not is_closed or "2>" in redirections, (words, done)
+
+
+@test
 def cat_without_a_reason_to_wait_ends_where_nothing_answers(folder):
     for command, status, out in ends(folder, lambda connection, _: connection.sendall(b"garbage\n" * 3), [["cat"]]):
         assert status == 69 and "is it execsnoopd's socket?" in out and out.count("garbage") + out.count("not a JSON") == 1, (command, status, out)

@@ -22,7 +22,7 @@ static uint64_t parsed(const char *text)
 {
 	uint64_t ns = 0;
 
-	CHECK(time_spec_parse(text, NOW, &ns));
+	CHECK(time_spec_parse(text, NOW, false, &ns));
 	return ns;
 }
 
@@ -75,6 +75,52 @@ TEST(time_has_a_weekday_an_offset_or_a_zone)
 	CHECK_INT(parsed("2026-11-29 05:02:11.5"), NOW);
 }
 
+static uint64_t last(const char *text)
+{
+	uint64_t ns = 0;
+
+	CHECK(time_spec_parse(text, NOW, true, &ns));
+	return ns;
+}
+
+/* The rules are POSIX's, so that no zone has to be installed. */
+TEST(time_that_comes_twice_or_never_is_read)
+{
+	/* Clocks go from 3:00 to 2:00 on 2026-10-25, and from 2:00 to 3:00 on 2026-03-29. */
+	set_zone("CET-1CEST,M3.5.0,M10.5.0/3");
+	CHECK_INT(parsed("2026-10-25 02:30"), parsed("2026-10-25 00:30 UTC"));
+	CHECK_INT(last("2026-10-25 02:30"), parsed("2026-10-25 01:30 UTC"));
+	CHECK_INT(parsed("2026-10-25 02:30"), parsed("2026-10-25 00:30 UTC")); /* whatever was asked before */
+	for (int hour = 0; hour < 24; hour++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "2026-10-25 %02d:30", hour);
+		if (hour != 2)
+			CHECK_INT(parsed(text), last(text));
+	}
+	CHECK_INT(parsed("2026-03-29 02:30"), parsed("2026-03-29 01:30 UTC"));
+	CHECK_INT(parsed("2026-10-26"), parsed("2026-10-25") + 25 * 3600 * S);
+	/* Clocks go from 0:00 to 1:00: the day begins there. */
+	set_zone("<-03>3<-02>,M11.1.0/0,M2.3.0/0");
+	CHECK_INT(parsed("2026-11-01"), parsed("2026-11-01 03:00 UTC"));
+	CHECK_INT(parsed("Sun 2026-11-01"), parsed("2026-11-01 03:00 UTC"));
+}
+
+TEST(time_that_is_far_away_is_no_other_time)
+{
+	uint64_t ns = 7;
+
+	set_zone("UTC");
+	/* 0 would be no time at all. */
+	CHECK_INT(parsed("@0"), 1);
+	CHECK_INT(parsed("1970-01-01"), 1);
+	CHECK_INT(parsed("-100y"), 1);
+	CHECK_INT(parsed("100y ago"), 1);
+	CHECK(parsed("+500y") > NOW);
+	CHECK(!time_spec_parse("+584y", NOW, false, &ns));
+	CHECK_INT(ns, 7);
+}
+
 TEST(time_that_is_none_is_refused)
 {
 	static const char *const bad[] = { "",
@@ -107,7 +153,7 @@ TEST(time_that_is_none_is_refused)
 	uint64_t ns = 7;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK(!time_spec_parse(bad[i], NOW, &ns));
+		CHECK(!time_spec_parse(bad[i], NOW, false, &ns));
 	CHECK_INT(ns, 7);
 }
 

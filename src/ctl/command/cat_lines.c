@@ -60,6 +60,7 @@ struct cat_lines *cat_lines_free(struct cat_lines *l)
 		fclose(l->lines.terminal.out);
 	view_line_free(l->lines.view);
 	view_json_free(l->lines.json);
+	event_csv_free(l->lines.csv);
 	end_fill(l);
 	event_parser_free(l->parser);
 	free(l->text);
@@ -76,6 +77,8 @@ void cat_lines_go_back(struct cat_lines *l, const struct cat_position *position)
 {
 	l->position = *position;
 	l->mark = 0;
+	/* What comes is for another connection. */
+	l->lines.headed = false;
 	end_fill(l);
 }
 

@@ -19,6 +19,7 @@ static int cat_source(struct options *options)
 		r = lines_open(&lines, options, false);
 	if (r > 0)
 		return r;
+	lines_head(&lines);
 	source->passes_unknown = !options->from_journal && options->format == FORMAT_JSON;
 	catch_signals();
 	while (!interrupted && (r = source_next(source, &parsed)) > 0) {

@@ -20,12 +20,6 @@ static const char *after(const char *name, const char *word)
 	return strncmp(name, word, size) == 0 ? name + size : NULL;
 }
 
-static int bad(const char *name, const char *reason)
-{
-	fprintf(stderr, "execsnoopctl: %s: %s\n", name, reason);
-	return CTL_USAGE;
-}
-
 /* "SINCE..UNTIL", each of which may be missing. An exit status, or 0. */
 static int set_times(const char *name, const char *dots, uint64_t *since, uint64_t *until)
 {
@@ -34,8 +28,9 @@ static int set_times(const char *name, const char *dots, uint64_t *since, uint64
 
 	if (!from)
 		return CTL_FAILED;
-	if ((*from && !time_spec_parse(from, now, since)) || (dots[2] && !time_spec_parse(dots + 2, now, until)))
-		return bad(name, "not a span of time, SINCE..UNTIL, see systemd.time(7)");
+	if ((*from && !time_spec_parse(from, now, false, since)) ||
+	    (dots[2] && !time_spec_parse(dots + 2, now, true, until)))
+		return options_refuse(name, "not a span of time, SINCE..UNTIL, see systemd.time(7)");
 	return 0;
 }
 
@@ -52,7 +47,7 @@ static int choose(const char *name, struct options *side, char *match, size_t si
 	side->input = NULL;
 	if (boot) {
 		if (!is_boot_name(boot))
-			return bad(name, "not the name of a boot, see journalctl(1), --boot");
+			return options_refuse(name, "not the name of a boot, see journalctl(1), --boot");
 		side->journal.boot = boot;
 	} else if (host) {
 		snprintf(match, size, "_HOSTNAME=%s", host);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "ctl/collect/history.h"
 #include "ctl/command/commands.h"
@@ -97,19 +100,37 @@ static int remember(struct history *running, const struct parsed *parsed)
 	return parsed->event.type == EVENT_STARTED && !(life && life->ended) ? history_add(running, parsed) : 0;
 }
 
-static int show_running(struct lines *lines, const struct history *running, struct kept *kept)
+static int compare_starts(const void *a, const void *b)
 {
+	const struct life *x = *(const struct life *const *)a, *y = *(const struct life *const *)b;
+
+	if (x->start_time != y->start_time)
+		return x->start_time < y->start_time ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* They have no end by which they could be among the others. */
+static int show_running(struct lines *lines, const struct history *running, bool reverse)
+{
+	_cleanup_free_ const struct life **lives = calloc(history_count(running) + 1, sizeof(*lives));
 	_cleanup_(event_parser_free_p) struct event_parser *parser = NULL;
 	const char *reason;
 	struct parsed parsed;
+	size_t count = 0;
 	int r = event_parser_new(&parser);
 
-	for (const struct life *life = history_first(running); life && r >= 0; life = STAILQ_NEXT(life, in_order)) {
-		if (!life->json || life->ended)
-			continue;
+	if (!lives)
+		return -ENOMEM;
+	for (const struct life *life = history_first(running); life; life = STAILQ_NEXT(life, in_order))
+		if (life->json && !life->ended)
+			lives[count++] = life;
+	qsort(lives, count, sizeof(*lives), compare_starts);
+	for (size_t i = 0; i < count && r >= 0; i++) {
+		const struct life *life = lives[reverse ? count - 1 - i : i];
+
 		r = event_parser_line(parser, bytes_of(life->json), &parsed, &reason);
 		if (r >= 0 && query_pass(lines->options->query, &parsed))
-			r = kept ? keep(lines, kept, &parsed) : lines_print(lines, &parsed);
+			r = lines_print(lines, &parsed);
 	}
 	return r;
 }
@@ -149,7 +170,7 @@ static int read_log(struct reading *reading)
 	const struct parsed *parsed;
 	int r = 0;
 
-	while (r >= 0 && !interrupted && lines->shown < reading->most) {
+	while (r >= 0 && !interrupted && lines->printed < reading->most) {
 		if (lines->options->follow)
 			terminal_flush(&lines->terminal);
 		r = source_next(reading->source, &parsed);
@@ -198,10 +219,39 @@ static int print_log(struct reading *reading, bool stream, bool reverse)
 	else if ((last && !reverse) || (reverse && stream))
 		reading->kept = &kept;
 	r = read_log(reading);
-	if (r >= 0 && reading->running && !(last && !stream))
-		r = show_running(reading->lines, reading->running, reading->kept);
 	print_kept(reading->lines, &kept, stream ? reverse : true);
+	if (r >= 0 && reading->running && !last)
+		r = show_running(reading->lines, reading->running, reverse);
 	return r;
+}
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return (strcmp(path, "-") == 0 ? fstat(STDIN_FILENO, &st) : stat(path, &st)) == 0 && S_ISREG(st.st_mode);
+}
+
+/* An exit status, or 0. */
+static int check_order(const struct options *options)
+{
+	if (options->from_socket && (options->reverse || (options->lines_set && !options->follow))) {
+		fputs("execsnoopctl: --lines and --reverse need an end, which what the daemon sends has not\n", stderr);
+		return CTL_USAGE;
+	}
+	if (options->follow && options->reverse) {
+		fputs("execsnoopctl: --follow and --reverse contradict each other\n", stderr);
+		return CTL_USAGE;
+	}
+	if (options->follow && options->input && is_file(options->input)) {
+		fputs("execsnoopctl: --follow: a file is read to its end; of one that grows: "
+		      "tail -n +1 -f FILE | execsnoopctl log -f -i -\n",
+		      stderr);
+		return CTL_USAGE;
+	}
+	if (options->follow && options->lines_set && (options->input || options->from_socket) && !options->quiet)
+		fputs("execsnoopctl: --lines has no use with --follow, where nothing is from before\n", stderr);
+	return 0;
 }
 
 int command_log(struct options *options)
@@ -212,8 +262,10 @@ int command_log(struct options *options)
 	bool last = options->lines != UINT64_MAX || options->follow;
 	struct reading reading = { 0 };
 	struct lines lines;
-	int r = options_add_programs(options);
+	int r = check_order(options);
 
+	if (r == 0)
+		r = options_add_programs(options);
 	options->view.date = true;
 	options->view.started = "running";
 	options->reverse |= last && !stream;
@@ -226,8 +278,7 @@ int command_log(struct options *options)
 	source->passes_unknown = stream && lines_pass_unknown(options);
 	if (!options->events && !options->follow && history_new(&running, true) < 0)
 		return CTL_FAILED;
-	if (options->format == FORMAT_SHORT)
-		view_line_head(lines.view);
+	lines_head(&lines);
 	reading = (struct reading){ .lines = &lines, .source = source, .running = running };
 	r = print_log(&reading, stream, reverse);
 	r = lines_close(&lines, r);

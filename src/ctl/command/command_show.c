@@ -80,6 +80,15 @@ static int read_daemon(struct show *show)
 	return r;
 }
 
+/* In the time of --since and --until, at least in part. */
+static bool is_in_time(const struct show *show, const struct life *life)
+{
+	const struct options *options = show->options;
+
+	return (options->until == 0 || life->start_time < options->until) &&
+	       (!life->ended || life->start_time + life->running_ns >= options->since);
+}
+
 /* Of all that had this pid: the one that runs, else the last one. */
 static struct life *latest_of_pid(const struct show *show, uint32_t pid, size_t *ret_others)
 {
@@ -87,7 +96,7 @@ static struct life *latest_of_pid(const struct show *show, uint32_t pid, size_t 
 
 	*ret_others = 0;
 	for (struct life *life = history_first(show->history); life; life = STAILQ_NEXT(life, in_order)) {
-		if (life->pid != pid || !life->json)
+		if (life->pid != pid || !life->json || !is_in_time(show, life))
 			continue;
 		*ret_others += best != NULL;
 		if (!best || (!life->ended && best->ended) ||
@@ -99,15 +108,15 @@ static struct life *latest_of_pid(const struct show *show, uint32_t pid, size_t 
 
 static int find(struct show *show, const char *name, struct life **ret, size_t *ret_others)
 {
-	bool is_pid = strspn(name, "0123456789") == strlen(name);
+	uint32_t pid;
+	bool is_pid = options_pid(name, &pid);
 	int r;
 
 	*ret_others = 0;
 	r = read_journal(show, is_pid ? "EXECSNOOP_PID" : "EXECSNOOP_ID", bytes_of(name));
 	if (r < 0)
 		return r;
-	*ret = is_pid ? latest_of_pid(show, (uint32_t)strtoul(name, NULL, 10), ret_others)
-		      : history_find(show->history, bytes_of(name));
+	*ret = is_pid ? latest_of_pid(show, pid, ret_others) : history_find(show->history, bytes_of(name));
 	return 0;
 }
 
@@ -345,7 +354,7 @@ static int show_one(struct show *show, const char *name)
 	if (r < 0)
 		return options_file_status(r);
 	if (!life || !life->json) {
-		fprintf(stderr, "execsnoopctl: no event of a process %s is known\n", name);
+		options_refuse(name, "no event of such a process is known");
 		return CTL_NOTHING;
 	}
 	r = put_life(show, life);
@@ -375,6 +384,8 @@ int command_show(struct options *options)
 		fprintf(stderr, "execsnoopctl: show takes the pid or the id of a process\n");
 		return CTL_USAGE;
 	}
+	/* They choose one of several that had a pid; its ancestors and children are of any time. */
+	query_set_bounds(options->query)->since = query_set_bounds(options->query)->until = 0;
 	r = history_new(&show.history, true);
 	if (r >= 0)
 		r = event_parser_new(&show.parser);

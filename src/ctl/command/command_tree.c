@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "ctl/command/commands.h"
@@ -26,7 +25,6 @@ static int read_all(struct options *options, struct event_source *source, struct
 static int parse_root(const struct options *options, struct tree_options *tree)
 {
 	const char *root = options->arguments[0];
-	char *end;
 
 	if (!root)
 		return 0;
@@ -34,11 +32,8 @@ static int parse_root(const struct options *options, struct tree_options *tree)
 		fprintf(stderr, "execsnoopctl: tree takes one process or unit\n");
 		return CTL_USAGE;
 	}
-	tree->pid = (uint32_t)strtoul(root, &end, 10);
-	if (*end != '\0' || tree->pid == 0) {
-		tree->pid = 0;
+	if (!options_pid(root, &tree->pid))
 		tree->unit = root;
-	}
 	return 0;
 }
 
@@ -83,7 +78,7 @@ int command_tree(struct options *options)
 		r = past ? open_past(options, history, &source) : options_open(options, true, true, &source);
 	if (r > 0)
 		return r;
-	r = read_all(options, source, history, !past && !options->input);
+	r = read_all(options, source, history, !past && !options->input && !options->from_journal);
 	if (r < 0)
 		return options_status(r);
 	history_mark_shown(history, !past || options->at);

@@ -63,8 +63,8 @@ static int wait_for_event(struct lines *lines, struct event_source *source, int 
 
 	if (r != 0)
 		return r;
-	terminal_flush(&lines->terminal);
-	return source_wait(source, timeout_ms);
+	/* A reader that is gone is no reason to wait for the next event. */
+	return terminal_flush(&lines->terminal) < 0 ? -EIO : source_wait(source, timeout_ms);
 }
 
 /* Event after event, as they come. merge NULL: starts are not held. 1: enough was shown; 0: there are no more. */
@@ -86,8 +86,7 @@ static int follow(struct lines *lines, struct event_source *source, struct merge
 		if (r <= 0)
 			break;
 		/* On an idle machine, too, it is seen that watch runs. */
-		if (lines->options->format == FORMAT_SHORT)
-			view_line_head(lines->view);
+		lines_head(lines);
 		r = watch_event(lines, source, merge, parsed);
 		if (r < 0)
 			return r;
@@ -119,6 +118,8 @@ int command_watch(struct options *options)
 		return r;
 	source->passes_unknown = !options->from_journal && lines_pass_unknown(options);
 	setvbuf(stdout, NULL, _IOFBF, BUFFER_SIZE);
+	if (options->format == FORMAT_CSV)
+		lines_head(&lines);
 	catch_signals();
 	r = follow(&lines, source, merge);
 	ended = r == 0 && source_is_daemon(options);
@@ -126,5 +127,5 @@ int command_watch(struct options *options)
 	die_of_signal();
 	if (ended)
 		fputs("execsnoopctl: the daemon ended the connection\n", stderr);
-	return ended ? CTL_UNAVAILABLE : r;
+	return ended && r != CTL_FAILED ? CTL_UNAVAILABLE : r;
 }

@@ -55,11 +55,21 @@ bool lines_pass_unknown(const struct options *options)
 	return is_json && query_takes_all(options->query) && options->since == 0 && options->until == 0;
 }
 
+void lines_head(struct lines *lines)
+{
+	if (lines->options->format == FORMAT_SHORT)
+		view_line_head(lines->view);
+	else if (lines->csv && lines->options->view.legend && !lines->headed)
+		event_csv_head(lines->csv);
+	lines->headed = true;
+}
+
 int lines_print(struct lines *lines, const struct parsed *parsed)
 {
 	int r;
 
 	terminal_resize(&lines->terminal);
+	lines_head(lines);
 	switch (lines->options->format) {
 	case FORMAT_JSON:
 		r = view_json_event(lines->json, parsed);
@@ -80,6 +90,7 @@ int lines_print(struct lines *lines, const struct parsed *parsed)
 	default:
 		r = view_line_event(lines->view, parsed);
 	}
+	lines->printed++;
 	lines->shown += parsed->event.type != EVENT_LOST;
 	return r;
 }
@@ -100,8 +111,6 @@ static int open_columns(struct lines *lines)
 		fprintf(stderr, "execsnoopctl: --columns: %s, see execsnoopctl(1) and execsnoopd-events(7)\n", reason);
 		return CTL_USAGE;
 	}
-	if (csv && view->legend)
-		event_csv_head(lines->csv);
 	return 0;
 }
 

@@ -15,7 +15,9 @@ struct lines {
 	struct view_line *view;
 	struct view_json *json;
 	struct event_csv *csv;
-	uint64_t shown;
+	bool headed;	  /* CSV: its heading is printed */
+	uint64_t printed; /* lines */
+	uint64_t shown;	  /* of them, those that are no losses */
 };
 
 /* The number of SIGINT or SIGTERM, once they are caught; calls that wait return EINTR then. */
@@ -26,6 +28,8 @@ void die_of_signal(void);
 
 /* 0, or an exit status. */
 int lines_open(struct lines *lines, struct options *options, bool pager);
+/* Prints the heading, if the format has one that was not printed; so does the first event. */
+void lines_head(struct lines *lines);
 /* Whether events of unknown types are printed: a line of JSON is, as it came, if no filter is to be asked about it. */
 bool lines_pass_unknown(const struct options *options);
 int lines_print(struct lines *lines, const struct parsed *parsed);

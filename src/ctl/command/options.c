@@ -10,10 +10,12 @@
 #include "ctl/command/options_table.h"
 #include "ctl/source/source_hosts.h"
 #include "ctl/source/boots.h"
+#include "util/quote.h"
 
 #define ROWS_MAX 128
 #define FOLLOW_LINES 10 /* as journalctl(1) */
 #define IDLE_MAX 16
+#define HOST_COLUMNS "host,time,user,pid,parent,status,took,command"
 
 /* Options that the command has no use for. */
 struct idle {
@@ -95,7 +97,7 @@ static int use_hosts(struct options *o)
 	}
 	o->socket = o->remote;
 	if (!o->view.columns)
-		o->view.columns = "host,time,user,pid,parent,status,took,command";
+		o->view.columns = HOST_COLUMNS;
 	return -1;
 }
 
@@ -211,6 +213,8 @@ int options_parse(struct options *o, int argc, char *argv[], const struct comman
 	query_set_bounds(o->query)->since = o->since;
 	query_set_bounds(o->query)->until = o->until;
 	o->arguments = argv + optind;
+	if (o->journal.merge && !o->view.columns && o->format != FORMAT_CSV)
+		o->view.columns = HOST_COLUMNS;
 	return o->hosts ? use_hosts(o) : -1;
 }
 
@@ -218,6 +222,31 @@ void options_finish(struct options *o)
 {
 	o->query = query_free(o->query);
 	free(o->remote);
+}
+
+bool options_pid(const char *text, uint32_t *ret)
+{
+	unsigned long long number;
+
+	if (*text == '\0' || text[strspn(text, "0123456789")] != '\0')
+		return false;
+	errno = 0;
+	number = strtoull(text, NULL, 10);
+	if (errno != 0 || number == 0 || number > UINT32_MAX)
+		return false;
+	*ret = (uint32_t)number;
+	return true;
+}
+
+int options_refuse(const char *text, const char *reason)
+{
+	char safe[256];
+	struct text to;
+
+	text_begin(&to, safe, sizeof(safe));
+	text_name(&to, bytes_of(text));
+	fprintf(stderr, "execsnoopctl: %s: %s\n", safe, reason);
+	return CTL_USAGE;
 }
 
 int options_add_programs(const struct options *options)
@@ -228,10 +257,8 @@ int options_add_programs(const struct options *options)
 		int r = strchr(*argument, '=') ? query_add_pair(options->query, *argument, &reason)
 					       : query_add_program(options->query, *argument, &reason);
 
-		if (r < 0) {
-			fprintf(stderr, "execsnoopctl: %s: %s\n", *argument, reason);
-			return CTL_USAGE;
-		}
+		if (r < 0)
+			return options_refuse(*argument, reason);
 	}
 	return 0;
 }

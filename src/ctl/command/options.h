@@ -70,6 +70,10 @@ int options_command(int argc, char *argv[]);
 int options_parse(struct options *options, int argc, char *argv[], const struct command *command);
 void options_finish(struct options *options);
 
+/* A pid: decimal digits, of 1 and more. */
+bool options_pid(const char *text, uint32_t *ret);
+/* "execsnoopctl: TEXT: REASON" on standard error; the text is escaped. CTL_USAGE. */
+int options_refuse(const char *text, const char *reason);
 /* The arguments, as programs and pairs. An exit status, or 0. */
 int options_add_programs(const struct options *options);
 

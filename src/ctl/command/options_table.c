@@ -178,7 +178,9 @@ static int set_span(struct options *o, const struct option_row *row, const char 
 /* detail: the offset of the time. */
 static int set_time(struct options *o, const struct option_row *row, const char *value)
 {
-	if (!time_spec_parse(value, now_ns(), (uint64_t *)((char *)o + row->detail)))
+	bool is_end = row->detail == offsetof(struct options, until);
+
+	if (!time_spec_parse(value, now_ns(), is_end, (uint64_t *)((char *)o + row->detail)))
 		return options_bad(row, value, "not a time, see systemd.time(7)");
 	return -1;
 }

@@ -35,9 +35,11 @@ static bool relative(const char *s, uint64_t now, uint64_t *ret)
 	} else if (*s != '\0') {
 		return false;
 	}
-	if (sign == '-' && span > now)
+	/* As systemd has it, what is longer ago than the epoch is the epoch. */
+	if (sign == '-')
+		*ret = span < now ? now - span : 0;
+	else if (__builtin_add_overflow(now, span, ret))
 		return false;
-	*ret = sign == '-' ? now - span : now + span;
 	return true;
 }
 
@@ -153,10 +155,43 @@ static bool date_and_clock(const char **text, struct tm *tm, uint64_t *ret_fract
 	return true;
 }
 
-static bool absolute(const char *s, uint64_t now, uint64_t *ret)
+/* The 30th of February is a day in March for timegm(3), which knows of no clock that is changed. weekday -1: any. */
+static bool is_date(const struct tm *tm, int weekday)
+{
+	struct tm date = { .tm_year = tm->tm_year, .tm_mon = tm->tm_mon, .tm_mday = tm->tm_mday };
+
+	return timegm(&date) >= 0 && date.tm_mday == tm->tm_mday && (weekday < 0 || weekday == date.tm_wday);
+}
+
+/* A local time. When a clock is set back at the end of summer, some come twice: last says which one is meant. */
+static time_t local(const struct tm *tm, bool last)
+{
+	time_t found = mktime(&(struct tm){ .tm_year = tm->tm_year,
+					    .tm_mon = tm->tm_mon,
+					    .tm_mday = tm->tm_mday,
+					    .tm_hour = tm->tm_hour,
+					    .tm_min = tm->tm_min,
+					    .tm_sec = tm->tm_sec,
+					    .tm_isdst = -1 });
+
+	for (int is_dst = 0; is_dst <= 1; is_dst++) {
+		struct tm other = *tm;
+		time_t seconds;
+
+		other.tm_isdst = is_dst;
+		seconds = mktime(&other);
+		/* The other reading of the same digits. */
+		if (other.tm_isdst == is_dst && other.tm_hour == tm->tm_hour && other.tm_min == tm->tm_min &&
+		    (last ? seconds > found : seconds < found))
+			found = seconds;
+	}
+	return found;
+}
+
+static bool absolute(const char *s, uint64_t now, bool last, uint64_t *ret)
 {
 	time_t seconds = (time_t)(now / NS_PER_S), offset;
-	int weekday = weekday_at(&s), day;
+	int weekday = weekday_at(&s);
 	uint64_t fraction = 0;
 	struct tm tm, today;
 	bool has_offset;
@@ -167,12 +202,10 @@ static bool absolute(const char *s, uint64_t now, uint64_t *ret)
 	if (!date_and_clock(&s, &tm, &fraction))
 		return false;
 	has_offset = ends_in_offset(&s, &offset);
-	if (*s != '\0')
+	if (*s != '\0' || !is_date(&tm, weekday))
 		return false;
-	day = tm.tm_mday;
-	seconds = has_offset ? timegm(&tm) - offset : mktime(&tm);
-	/* The 30th of February is a day in March for mktime(3). */
-	if (seconds < 0 || tm.tm_mday != day || (weekday >= 0 && weekday != tm.tm_wday))
+	seconds = has_offset ? timegm(&tm) - offset : local(&tm, last);
+	if (seconds < 0)
 		return false;
 	*ret = (uint64_t)seconds * NS_PER_S + fraction;
 	return true;
@@ -205,10 +238,10 @@ static bool named(const char *s, uint64_t now, uint64_t *ret)
 	return false;
 }
 
-static bool parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+static bool parse(const char *text, uint64_t now_ns, bool last, uint64_t *ret_ns)
 {
 	return named(text, now_ns, ret_ns) || since_epoch(text, ret_ns) || relative(text, now_ns, ret_ns) ||
-	       absolute(text, now_ns, ret_ns);
+	       absolute(text, now_ns, last, ret_ns);
 }
 
 /* A name of tzdata, such as Europe/Berlin. */
@@ -233,7 +266,7 @@ static void set_zone(const char *name)
 }
 
 /* "TIME ZONE": the environment says the zone to mktime(3). */
-static bool parse_in_zone(const char *text, const char *zone, uint64_t now_ns, uint64_t *ret_ns)
+static bool parse_in_zone(const char *text, const char *zone, uint64_t now_ns, bool last, uint64_t *ret_ns)
 {
 	_cleanup_free_ char *time = strndup(text, (size_t)(zone - 1 - text)), *was = NULL;
 	const char *old = getenv("TZ");
@@ -243,20 +276,23 @@ static bool parse_in_zone(const char *text, const char *zone, uint64_t now_ns, u
 	if (!time || (old && !was))
 		return false;
 	set_zone(zone);
-	parsed = named(time, now_ns, ret_ns) || absolute(time, now_ns, ret_ns);
+	parsed = named(time, now_ns, ret_ns) || absolute(time, now_ns, last, ret_ns);
 	set_zone(was);
 	return parsed;
 }
 
-bool time_spec_parse(const char *text, uint64_t now_ns, uint64_t *ret_ns)
+bool time_spec_parse(const char *text, uint64_t now_ns, bool last, uint64_t *ret_ns)
 {
 	const char *space;
+	uint64_t ns;
 
 	text = skip_blanks(text);
-	if (parse(text, now_ns, ret_ns))
-		return true;
 	space = strrchr(text, ' ');
-	return space && is_zone(space + 1) && parse_in_zone(text, space + 1, now_ns, ret_ns);
+	if (!parse(text, now_ns, last, &ns) &&
+	    !(space && is_zone(space + 1) && parse_in_zone(text, space + 1, now_ns, last, &ns)))
+		return false;
+	*ret_ns = ns > 0 ? ns : 1;
+	return true;
 }
 
 void time_span_format(char *ret, size_t size, uint64_t ns)
