@@ -85,6 +85,10 @@ EXPORTS = {
 ANSWERS = {
     "rejected": (["watch"], '{"type":"rejected","reason":"no \\u001b]0;title\\u0007 here"}'),
     "watch-idle": (["watch"], '{"type":"subscribed"}\n{"type":"live","time":"2026-11-30T10:00:00Z","stream":"0123456789abcdef","last_seq":0}'),
+    "status-names": (["status"], """{"type":"stats","version":"0.1","uptime_s":50,"lost":{"untold":2},"subscribers_lost":12,"subscribers_not_listed":3,
+"subscribers":[{"uid":0,"pid":77,"name":"siem","events":25,"lost":0,"queue":0,"queue_peak":9000},{"uid":0,"pid":78,"events":1,"lost":0,"queue":0,"queue_peak":0}],
+"named":[{"name":"siem","uid":0,"connected":true,"events":25,"lost":0,"queue":0},
+{"name":"a\\u001b[31m","uid":1000,"connected":false,"events":70,"lost":5,"queue":4194304}]}""".replace("\n", "")),
     "status": (["status"], """{"type":"stats","version":"0.1\\u001b[31m","uptime_s":93784,"events":{"started":12,"exited":10,"error":3},
 "lost":{"fork":0,"exec":2,"exit":0,"error":0,"skipped":1},"probes":{"errors":"k\\u202eprobe","runs":1000,"run_time_ns":2500000,"ring_buffer_bytes":8388608,
 "ring_buffer_used":4096},"table":{"processes":321,"args_bytes":65536},"memory_bytes":7340032,"journal":{"written":25,"lost":4,"queue":0,"queue_peak":1200},

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What cannot be read: each line is reported with its place, nothing is passed over in silence, and what may not be read names the command
 that helps. Some of it as an ordinary user, where the test may become one."""
+import bz2
+import gzip
 import json
+import lzma
 import os
 import shutil
 import socket
@@ -80,6 +83,10 @@ def output_that_cannot_be_written_is_reported(_):
         with open("/dev/full", "w", encoding="utf-8") as full:
             done = subprocess.run([CTL, *command, "-i", path], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
         assert done.returncode == 71 and b"execsnoopctl: standard output: No space left on device\n" in done.stderr, (command, done)
+    for option in ("--help", "--version", "--completion-table"):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([CTL, option], stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+        assert done.returncode == 71 and b"execsnoopctl: standard output: No space left on device\n" == done.stderr, (option, done)
 
 
 @test
@@ -94,6 +101,38 @@ def name_of_a_file_is_escaped(folder):
             assert "\x1b" not in out and "a\\x1b[31m: " in out, (command, out)
         if content:
             os.unlink(path)
+
+
+@test
+def name_of_a_journal_file_is_escaped(folder):
+    os.mkdir(f"{folder}/j\x1b[31m")
+    with open(f"{folder}/j\x1b[31m/a\x1b[32m.journal", "wb") as file:
+        file.write(b"no journal\n" * 1000)
+    out = run("log", "-D", f"{folder}/j\x1b[31m", status=65)
+    assert "\x1b" not in out and r"j\x1b[31m/a\x1b[32m.journal: the file is not read" in out and r"j\x1b[31m: there are no entries" in out, out
+    for words in (["show", "a\x1b[31m"], ["log", "a\x1b[31m=b"], ["diff", "a\x1b[31m..b", "boot:x\x1b[31m"]):
+        out = run(*words[:1], "-D", folder, *words[1:], status=None)
+        assert "\x1b" not in out and r"\x1b[31m" in out, (words, out)
+
+
+@test
+def file_of_another_format_is_named(folder):
+    lines = (GOOD * 3).encode()
+    write(f"{folder}/a.journal", recording())
+    with open(f"{folder}/a.journal", "rb") as file:
+        entries = file.read()
+    for content, words in ((gzip.compress(lines), "zcat FILE"), (lzma.compress(lines), "xzcat FILE"), (bz2.compress(lines), "bzcat FILE"),
+                           (b"\x28\xb5\x2f\xfd" + os.urandom(100), "zstdcat FILE"), (lines.decode().encode("utf-16"), "iconv"), (entries, "--file=FILE")):
+        path = file_of(folder, content)
+        for command in COMMANDS:
+            out = run(*command, "-i", path, status=65)
+            assert f"{path}:1: " in out and words in out and f"{path}:2: " not in out and "JSON" not in out, (command, out)
+
+
+@test
+def byte_order_mark_and_line_ends_of_windows_are_read(folder):
+    plain = run("log", "-i", file_of(folder, GOOD * 3))
+    assert run("log", "-i", file_of(folder, b"\xef\xbb\xbf" + (GOOD * 3).replace("\n", "\r\n").encode())) == plain
 
 
 @test

@@ -125,9 +125,32 @@ TEST(unknown_keys_types_and_values_are_passed_over)
 		0);
 	CHECK_INT(parsed.event.type, EVENT_STARTED);
 	CHECK_INT(parsed.keys, (key_set)1 << KEY_TYPE);
+	CHECK_INT(
+		parse("{\"type\":\"exited\",\"seq\":-1,\"running_time_ns\":-5,\"cpu_user_ns\":-0,\"count\":-18446744073709551615}"),
+		0);
+	CHECK_INT(parsed.keys, (key_set)1 << KEY_TYPE);
+	CHECK_INT(parsed.event.end.running_ns, 0);
 	CHECK_INT(parse("{\"type\":\"later\",\"x\":1}"), 0);
 	CHECK_INT(parsed.event.type, EVENT_TYPE_MAX);
 	check_text(parsed.type, "later");
+}
+
+/* Each item has its NUL, also before and after one that is not kept. */
+TEST(object_keeps_texts_only)
+{
+	static const char *const others[] = { "1", "null", "true", "[\"x\"]", "{\"y\":\"x\"}" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		char line[200];
+
+		snprintf(line, sizeof(line), "{\"type\":\"started\",\"env\":{\"A\":%s,\"B\":\"b\",\"C\":%s,\"D\":%s}}",
+			 others[i], others[i], others[i]);
+		CHECK_INT(parse(line), 0);
+		CHECK(bytes_equal(parsed.process.image.env, (struct bytes){ "B=b", 4 }));
+		snprintf(line, sizeof(line), "{\"type\":\"started\",\"env\":{\"A\":%s}}", others[i]);
+		CHECK_INT(parse(line), 0);
+		CHECK_INT(parsed.process.image.env.size, 0);
+	}
 }
 
 TEST(line_that_is_no_event_has_a_reason)

@@ -27,6 +27,8 @@ struct event_parser {
 	bool raw;	     /* the value is base64 of exact bytes */
 	bool in_value;	     /* within a list or an object of `key` */
 	size_t value;	     /* where that began */
+	size_t item;	     /* within an object, where the last name began */
+	bool is_named;	     /* and its value has not come */
 	struct bytes *extra; /* a text that is no key of an event: reason */
 };
 
@@ -96,6 +98,14 @@ static struct bytes *extra_of(struct parsed *parsed, struct bytes name)
 	return NULL;
 }
 
+/* A name in an object whose value was no text: it is not kept. */
+static void drop_name(struct event_parser *p)
+{
+	if (p->is_named)
+		p->text.size = p->item;
+	p->is_named = false;
+}
+
 static int on_map_key(void *userdata, const unsigned char *data, size_t size)
 {
 	static const char suffix[] = "_raw";
@@ -103,6 +113,9 @@ static int on_map_key(void *userdata, const unsigned char *data, size_t size)
 	struct bytes name = { (const char *)data, size };
 
 	if (p->in_value && p->depth == 2 && parsed_kind(p->key) == PARSED_OBJECT) {
+		drop_name(p);
+		p->is_named = true;
+		p->item = p->text.size;
 		put(p, data, size);
 		put(p, "=", 1);
 		return 1;
@@ -136,6 +149,7 @@ static int on_string(void *userdata, const unsigned char *data, size_t size)
 		else if (!put_base64(p, data, size))
 			p->text.size = at;
 		put(p, "", 1);
+		p->is_named = false;
 		return 1;
 	}
 	if (!is_at_top(p) || (p->key == NO_KEY && !p->extra))
@@ -192,6 +206,7 @@ static int end(struct event_parser *p)
 	p->depth--;
 	if (is_at_top(p) && p->in_value) {
 		p->in_value = false;
+		drop_name(p);
 		parsed_list(p->parsed, p->key, (struct bytes){ p->text.data + p->value, p->text.size - p->value });
 	}
 	if (p->depth == 0)
@@ -307,7 +322,7 @@ int event_parser_line(struct event_parser *p, struct bytes line, struct parsed *
 	if (r < 0)
 		return r;
 	p->depth = 0;
-	p->ended = p->in_value = p->raw = false;
+	p->ended = p->in_value = p->raw = p->is_named = false;
 	p->key = NO_KEY;
 	p->extra = NULL;
 	p->parsed = ret;

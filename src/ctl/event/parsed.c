@@ -360,6 +360,8 @@ void parsed_value(struct parsed *parsed, enum key key, struct bytes value)
 
 	switch (parsed_kind(key)) {
 	case PARSED_NUMBER:
+		if (negative && key != KEY_ERROR_CODE)
+			break;
 		if (digits((struct bytes){ value.data + negative, value.size - negative }, 10, &number))
 			parsed_number(parsed, key, negative ? -(int64_t)number : (int64_t)number);
 		break;

@@ -51,7 +51,9 @@ const char *source_error(int error)
 
 void source_explain_socket(const char *path, int error)
 {
-	fprintf(stderr, "%s: %s\n", path, source_error(error));
+	_cleanup_free_ char *safe = source_safe_name(path);
+
+	fprintf(stderr, "%s: %s\n", safe ?: "-", source_error(error));
 	if (error == -ENOENT || error == -ECONNREFUSED) {
 		fputs("execsnoopd does not run. Start it with: systemctl start execsnoopd\n", stderr);
 	} else if (error == -EACCES || error == -EPERM) {
@@ -86,7 +88,10 @@ static bool report_damaged(void *userdata, const char *path)
 	if (r >= 0) {
 		sd_journal_close(journal);
 	} else if (r != -ENOENT) {
-		fprintf(stderr, "%s: the file is not read: %s; journalctl --verify says more\n", path, strerror(-r));
+		_cleanup_free_ char *safe = source_safe_name(path);
+
+		fprintf(stderr, "%s: the file is not read: %s; journalctl --verify says more\n", safe ?: "-",
+			strerror(-r));
 		sources_add_bad();
 	}
 	return false;
@@ -123,10 +128,12 @@ bool source_explain_journal(const struct journal_options *options)
 {
 	bool found = options->files ? any_unreadable(options->files)
 				    : journal_listing_any(options, is_unreadable, NULL);
+	_cleanup_free_ char *safe = NULL;
 
 	if (!found)
 		return false;
-	fprintf(stderr, "%s: Permission denied\n", options->directory ?: "journal");
+	safe = source_safe_name(options->directory ?: "journal");
+	fprintf(stderr, "%s: Permission denied\n", safe ?: "-");
 	if (!options->directory && !options->files) {
 		fputs("Only root and members of the group systemd-journal may read it.\n", stderr);
 		explain_group("systemd-journal");

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/quote.h"
@@ -17,6 +18,19 @@ uint64_t sources_bad(void)
 void sources_add_bad(void)
 {
 	bad++;
+}
+
+char *source_safe_name(const char *name)
+{
+	size_t size = 4 * strlen(name) + 16;
+	char *safe = malloc(size);
+	struct text text;
+
+	if (!safe)
+		return NULL;
+	text_begin(&text, safe, size);
+	text_name(&text, bytes_of(name));
+	return safe;
 }
 
 bool source_is_unknown(const struct parsed *parsed)

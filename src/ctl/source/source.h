@@ -57,6 +57,9 @@ int source_wait(struct event_source *source, int timeout_ms);
 struct event_source *source_free(struct event_source *source);
 DEFINE_CLEANUP(struct event_source *, source_free);
 
+/* For messages on a terminal: a file's name may come from anybody. To be freed; NULL: no memory. */
+char *source_safe_name(const char *name);
+
 /* path "-": standard input. Errors are reported. */
 int source_open_file(struct event_source **ret, const char *path);
 

@@ -32,6 +32,7 @@ struct journal_source {
 	bool is_open, is_local, has_entries;
 	bool lived;		     /* as in the bounds of the query */
 	uint64_t since_us, until_us; /* 0: no bound */
+	char *name;		     /* of the source */
 	char *newest;		     /* the cursor of the first entry that was read backwards */
 	uint64_t entries;	     /* that were read */
 	struct journal_fields wanted;
@@ -203,6 +204,7 @@ static void journal_free(struct event_source *source)
 		report_empty(s);
 	entry_reader_free(s->reader);
 	sd_journal_close(s->journal);
+	free(s->name);
 	free(s->newest);
 	journal_record_finish(&s->record);
 	free(s);
@@ -298,7 +300,8 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->source = (struct event_source){ .ops = &journal_ops, .name = options->directory ?: "journal", .fd = -1 };
+	s->name = source_safe_name(options->directory ?: "journal");
+	s->source = (struct event_source){ .ops = &journal_ops, .name = s->name ?: "journal", .fd = -1 };
 	s->reverse = options->reverse;
 	s->lived = query_bounds(query)->lived;
 	journal_fields_set(&s->wanted, options->keys && query_takes_all(query) ? options->keys : ~(key_set)0);

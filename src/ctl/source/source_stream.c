@@ -145,6 +145,48 @@ static int next_line(struct stream *s, struct bytes *ret)
 	}
 }
 
+static bool begins_with(struct bytes line, struct bytes begin)
+{
+	return line.size >= begin.size && memcmp(line.data, begin.data, begin.size) == 0;
+}
+
+/* Files that look like garbage as lines. NULL: none of these. */
+static const char *foreign_format(struct bytes line)
+{
+	static const struct {
+		struct bytes begin;
+		const char *reason;
+	} formats[] = {
+		{ BYTES("\x1f\x8b"), "compressed: zcat FILE | execsnoopctl ... -i -" },
+		{ BYTES("\x28\xb5\x2f\xfd"), "compressed: zstdcat FILE | execsnoopctl ... -i -" },
+		{ BYTES("\3757zXZ"), "compressed: xzcat FILE | execsnoopctl ... -i -" },
+		{ BYTES("\x04\x22\x4d\x18"), "compressed: lz4cat FILE | execsnoopctl ... -i -" },
+		{ BYTES("BZh"), "compressed: bzcat FILE | execsnoopctl ... -i -" },
+		{ BYTES("LPKSHHRH"), "a file of the journal, which is read by --file=FILE" },
+		{ BYTES("\xff\xfe"), "UTF-16, and it has to be UTF-8: iconv -f UTF-16 FILE | execsnoopctl ... -i -" },
+		{ BYTES("\xfe\xff"), "UTF-16, and it has to be UTF-8: iconv -f UTF-16 FILE | execsnoopctl ... -i -" },
+	};
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
+		if (begins_with(line, formats[i].begin))
+			return formats[i].reason;
+	return NULL;
+}
+
+/* No line of it can be read, and the reason that each of them had would not help. */
+static bool is_foreign(struct stream *s, struct bytes line)
+{
+	const char *reason = s->is_file && s->source.line == 1 ? foreign_format(line) : NULL;
+
+	if (!reason)
+		return false;
+	report(s, reason);
+	s->is_file = false;
+	s->eof = true;
+	s->begin = s->buffer.size = 0;
+	return true;
+}
+
 static bool is_blank(struct bytes line)
 {
 	for (size_t i = 0; i < line.size; i++)
@@ -174,7 +216,10 @@ static int take(struct stream *s, struct bytes line)
 		report(s, "the line is too long");
 		return 0;
 	}
-	if (is_blank(line))
+	/* RFC 8259, 8.1: a byte order mark may be ignored. */
+	if (s->source.line == 1 && begins_with(line, BYTES("\xef\xbb\xbf")))
+		line = (struct bytes){ line.data + 3, line.size - 3 };
+	if (is_foreign(s, line) || is_blank(line))
 		return 0;
 	r = event_parser_line(s->parser, line, &s->parsed, &reason);
 	if (r == -EBADMSG) {
@@ -258,20 +303,6 @@ static int stream_wait(struct event_source *source, int timeout_ms)
 
 static const struct source_ops stream_ops = { .next = stream_next, .wait = stream_wait, .free = stream_free };
 
-/* For messages on a terminal: a file's name may be somebody else's. NULL: no memory. */
-static char *safe_name(const char *name)
-{
-	size_t size = 4 * strlen(name) + 16;
-	char *safe = malloc(size);
-	struct text text;
-
-	if (!safe)
-		return NULL;
-	text_begin(&text, safe, size);
-	text_name(&text, bytes_of(name));
-	return safe;
-}
-
 /* Takes the descriptor. */
 static int stream_new(struct event_source **ret, int fd, const char *name)
 {
@@ -282,7 +313,7 @@ static int stream_new(struct event_source **ret, int fd, const char *name)
 		close(fd);
 		return -ENOMEM;
 	}
-	s->name = safe_name(name);
+	s->name = source_safe_name(name);
 	s->source = (struct event_source){ .ops = &stream_ops, .name = s->name, .fd = fd };
 	s->fd = fd;
 	s->is_remote = strncmp(name, HOSTS_PREFIX, strlen(HOSTS_PREFIX)) == 0;
@@ -305,7 +336,7 @@ int source_open_file(struct event_source **ret, const char *path)
 			_cleanup_free_ char *safe = NULL;
 
 			r = -errno;
-			safe = safe_name(path);
+			safe = source_safe_name(path);
 			fprintf(stderr, "%s: %s\n", safe ?: "-", strerror(-r));
 			return r;
 		}

@@ -41,52 +41,85 @@ static void put_lost(const struct terminal *terminal, uint64_t kernel, uint64_t 
 	else
 		fprintf(terminal->out, " execsnoopd is running; events were lost\n");
 	fprintf(terminal->out,
-		"    Lost: %" PRIu64 " in the kernel, %" PRIu64 " by readers, %" PRIu64 " by the journal\n", kernel,
-		readers, journal);
+		"    Lost: %" PRIu64 " in the kernel, %" PRIu64 " by readers, %" PRIu64 " by the journal%s\n", kernel,
+		readers, journal, complete ? "" : "; when: execsnoopctl log -t lost");
 }
 
+/* Also by those that are gone. Daemons of before count those that are there only. */
 static uint64_t lost_by_readers(yajl_val stats)
 {
 	const char *path[] = { "subscribers", NULL };
 	yajl_val list = yajl_tree_get(stats, path, yajl_t_array);
-	uint64_t sum = 0;
+	uint64_t sum = number(stats, "subscribers_lost", NULL);
+
+	if (sum > 0)
+		return sum;
 
 	for (size_t i = 0; list && i < YAJL_GET_ARRAY(list)->len; i++)
 		sum += number(YAJL_GET_ARRAY(list)->values[i], "lost", NULL);
 	return sum;
 }
 
-static void put_readers(const struct terminal *terminal, bool numeric, yajl_val stats)
+static bool is_away(yajl_val named)
 {
-	const char *path[] = { "subscribers", NULL };
-	yajl_val list = yajl_tree_get(stats, path, yajl_t_array);
-	char user[64], queue[16], peak[16];
+	static const char *path[] = { "connected", NULL };
+
+	return !YAJL_IS_TRUE(yajl_tree_get(named, path, yajl_t_any));
+}
+
+static void put_reader(const struct terminal *terminal, bool numeric, yajl_val reader, bool away)
+{
+	char user[64], pid[24], name[80], queue[16], peak[16];
 	struct text text;
 
-	fprintf(terminal->out, " Readers: %zu\n", list ? YAJL_GET_ARRAY(list)->len : 0);
-	if (!list || YAJL_GET_ARRAY(list)->len == 0)
-		return;
-	fprintf(terminal->out, "          %-8s %7s %12s %10s %8s %8s\n", "USER", "PID", "EVENTS", "LOST", "QUEUE",
-		"PEAK");
-	for (size_t i = 0; i < YAJL_GET_ARRAY(list)->len; i++) {
-		yajl_val one = YAJL_GET_ARRAY(list)->values[i];
+	text_begin(&text, user, sizeof(user));
+	text_user(&text, (uint32_t)number(reader, "uid", NULL), numeric);
+	snprintf(pid, sizeof(pid), "%" PRIu64, number(reader, "pid", NULL));
+	string(name, sizeof(name), reader, "name", NULL, "");
+	size_format(queue, sizeof(queue), number(reader, "queue", NULL));
+	size_format(peak, sizeof(peak), number(reader, "queue_peak", NULL));
+	fputs("          ", terminal->out);
+	terminal_cell(terminal, user, 8, false);
+	fprintf(terminal->out, " %7s %12" PRIu64 " %10" PRIu64 " %8s %8s%s", away ? "-" : pid,
+		number(reader, "events", NULL), number(reader, "lost", NULL), queue, away ? "-" : peak,
+		*name ? "  " : "");
+	terminal_put(terminal, name, 0);
+	fputc('\n', terminal->out);
+}
 
-		text_begin(&text, user, sizeof(user));
-		text_user(&text, (uint32_t)number(one, "uid", NULL), numeric);
-		size_format(queue, sizeof(queue), number(one, "queue", NULL));
-		size_format(peak, sizeof(peak), number(one, "queue_peak", NULL));
-		fputs("          ", terminal->out);
-		terminal_cell(terminal, user, 8, false);
-		fprintf(terminal->out, " %7" PRIu64 " %12" PRIu64 " %10" PRIu64 " %8s %8s\n", number(one, "pid", NULL),
-			number(one, "events", NULL), number(one, "lost", NULL), queue, peak);
-	}
+/* A name for which events are kept while its reader is away is one, too. */
+static void put_readers(const struct terminal *terminal, bool numeric, yajl_val stats)
+{
+	static const char *here_path[] = { "subscribers", NULL }, *named_path[] = { "named", NULL };
+	yajl_val here = yajl_tree_get(stats, here_path, yajl_t_array),
+		 named = yajl_tree_get(stats, named_path, yajl_t_array);
+	size_t listed = here ? YAJL_GET_ARRAY(here)->len : 0, names = named ? YAJL_GET_ARRAY(named)->len : 0, away = 0;
+	uint64_t others = number(stats, "subscribers_not_listed", NULL);
+
+	for (size_t i = 0; i < names; i++)
+		away += is_away(YAJL_GET_ARRAY(named)->values[i]);
+	fprintf(terminal->out, " Readers: %" PRIu64, listed + others);
+	if (away > 0)
+		fprintf(terminal->out, ", and %zu away", away);
+	fputc('\n', terminal->out);
+	if (listed + away > 0)
+		fprintf(terminal->out, "          %-8s %7s %12s %10s %8s %8s%s\n", "USER", "PID", "EVENTS", "LOST",
+			"QUEUE", "PEAK", names > 0 ? "  NAME" : "");
+	for (size_t i = 0; i < listed; i++)
+		put_reader(terminal, numeric, YAJL_GET_ARRAY(here)->values[i], false);
+	for (size_t i = 0; i < names; i++)
+		if (is_away(YAJL_GET_ARRAY(named)->values[i]))
+			put_reader(terminal, numeric, YAJL_GET_ARRAY(named)->values[i], true);
+	if (others > 0)
+		fprintf(terminal->out, "          and %" PRIu64 " more\n", others);
 }
 
 static void put_page(const struct terminal *terminal, bool numeric, yajl_val stats)
 {
 	uint64_t kernel = number(stats, "lost", "fork") + number(stats, "lost", "exec") +
 			  number(stats, "lost", "exit") + number(stats, "lost", "error") +
-			  number(stats, "lost", "skipped");
+			  number(stats, "lost", "skipped") + number(stats, "lost", "untold") +
+			  number(stats, "lost", "malformed");
 	uint64_t runs = number(stats, "probes", "runs");
 	char first[32], second[32], text[64];
 	FILE *out = terminal->out;
