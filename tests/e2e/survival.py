@@ -11,6 +11,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -23,6 +24,7 @@ SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE of linux/fcntl
 F_ADD_SEALS = 1033
 ARCHIVES = "-state", "-subscribers"
 DAMAGES = 9
+BLAME = "the previous daemon died while working for it"
 CONFIG = {"socket": {"snapshot": "no", "max_subscribers": "40", "queue": "512K"}}
 # By the name of what each asks a daemon to do.
 REQUESTS = {
@@ -88,7 +90,7 @@ class Asker(threading.Thread):
 
     def __init__(self, path, request):
         super().__init__(daemon=True)
-        self.line, self.received = json.dumps(request).encode() + b"\n", 0
+        self.line = json.dumps(request).encode() + b"\n"
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.socket.settimeout(0.3)
@@ -102,14 +104,10 @@ class Asker(threading.Thread):
                 while got and b'"type":"subscribed"' not in got and b'"type":"stats"' not in got:
                     try:
                         got = self.socket.recv(1 << 20)
-                        self.received += len(got)
                     except TimeoutError:
                         break
                 if not got:
                     return
-
-    def wait_answer(self):
-        until(lambda before=self.received: self.received > before or not self.is_alive(), "no answer")
 
 
 def ask(path, request):
@@ -130,34 +128,50 @@ def kill(unit, number):
     unit.gone()
 
 
+def page_of(fd):
+    """Where the valid page of a checkpoint begins."""
+    return 16 + int.from_bytes(os.pread(fd, 4, 8), sys.byteorder) * (os.fstat(fd).st_size - 16) // 2
+
+
+def kill_within_a_turn(unit, number, of=None):
+    """Stops the daemon again and again, until what it noted (struct checkpoint_page) says that it is at a request of a subscriber, or of this one: there
+    it dies. Returns the subscriber's slot."""
+    slot, pid, kept = 0, unit.daemon.process.pid, next(fd for name, fd in unit.daemon.store if name.endswith("-ledger"))
+
+    def is_within():
+        nonlocal slot
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state(pid) == "T", "not stopped")
+        slot, is_own = struct.unpack("=IB", os.pread(kept, 5, page_of(kept) + 20))
+        if slot and is_own and of in (slot, None):
+            return True
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(random.uniform(0, 0.003))
+        return False
+    until(is_within, "never at a request")
+    os.kill(pid, number)
+    os.kill(pid, signal.SIGCONT)
+    equal(unit.daemon.process.wait(), -number, "the daemon's exit status")
+    unit.gone()
+    return slot
+
+
 def check_blamed(unit, reader, request, number):
-    """Daemons die until one of them did so within the turn of one of those who ask: the next one closes that connection. A connection also ends with
-    a daemon that has written a part of a line to it: then another one asks. Turns are short, so some runs hit none; what is noted of a turn has a
-    unit test."""
-    def asker(i):
-        return Asker(unit.listener.path, {**request, "name": request["name"] + str(i)} if "name" in request else request)
-    askers, blamed = [asker(i) for i in range(6)], False
-    for _ in range(12):
-        unit.wait_kept(2)
-        askers[0].wait_answer()
-        # Not always at the end of a turn, which is when an answer comes.
-        time.sleep(random.uniform(0, 0.02))
-        kill(unit, number)
+    """The next daemon closes the connection for which the last one worked when it died, and that one alone. With a name, it is only the second SIGKILL
+    that is not taken for a chance."""
+    askers = [Asker(unit.listener.path, {**request, "name": request["name"] + str(i)} if "name" in request else request) for i in range(6)]
+    unit.wait_kept(7)
+    slot = kill_within_a_turn(unit, number)
+    unit.start()
+    if number == signal.SIGKILL and "name" in request:
+        equal(unit.daemon.messages().count(BLAME), 0, "subscribers that are blamed for one SIGKILL")
+        kill_within_a_turn(unit, number, slot)
         unit.start()
-        blamed = "the previous daemon died while working for it" in unit.daemon.messages()
-        if blamed:
-            break
-        for i, one in enumerate(askers):
-            if not one.is_alive():
-                one.socket.close()
-                askers[i] = asker(i)
-    if blamed:
-        # Of the reader as well: it may have been its turn.
-        ended = select.poll()
-        ended.register(reader.client.fd, select.POLLRDHUP)
-        until(lambda: not all(one.is_alive() for one in askers) or ended.poll(0), "all still connected")
-    else:
-        print("#   no daemon died within a turn")
+    equal(unit.daemon.messages().count(BLAME), 1, "subscribers that are blamed")
+    # Of the reader as well: it may have been its turn.
+    ended = select.poll()
+    ended.register(reader.client.fd, select.POLLRDHUP)
+    until(lambda: not all(one.is_alive() for one in askers) or ended.poll(0), "all still connected")
     for one in askers:
         one.socket.close()
     reader.wait_exit(run(ODD, "exit", "0"))
@@ -169,8 +183,9 @@ def daemon_that_fails_within_the_worst_requests_has_a_successor():
     with Listener() as listener, Unit(listener, CONFIG) as unit:
         reader = Reader(listener.path)
         reader.wait_exit(run(ODD, "exit", "0"))
-        for i, request in enumerate(KEPT):
-            check_blamed(unit, reader, request, (signal.SIGSEGV, signal.SIGKILL)[i])
+        for request in KEPT:
+            for number in (signal.SIGSEGV, signal.SIGKILL):
+                check_blamed(unit, reader, request, number)
 
 
 @test
@@ -194,9 +209,17 @@ def daemon_killed_within_the_worst_requests_has_a_successor():
         reader.wait_exit(run(ODD, "exit", "0"))
 
 
-def cpu(pid):
+def stat(pid):
     with open("/proc/%d/stat" % pid) as f:
-        return sum(map(int, f.read().rpartition(")")[2].split()[11:13]))
+        return f.read().rpartition(")")[2].split()
+
+
+def state(pid):
+    return stat(pid)[0]
+
+
+def cpu(pid):
+    return sum(map(int, stat(pid)[11:13]))
 
 
 def damage(data, how):
@@ -261,7 +284,7 @@ def damage_checkpoint(fd, how):
     """16 bytes of what is before each request in it: how long that is, and where its stream was (struct checkpoint_subscriber); 32 of the
     beginning of its page; and some anywhere."""
     data, chance = os.pread(fd, os.fstat(fd).st_size, 0), random.Random(how)
-    page = 16 + int.from_bytes(data[8:12], sys.byteorder) * (len(data) - 16) // 2
+    page = page_of(fd)
     os.pwrite(fd, b"\xff" * 32, page + 32 * how)
     places = [at.start() - 16 * (how + 1) for at in re.finditer(rb'\{"[a-z]', data)]
     check(len(places) >= 3, "requests in the checkpoint:", places)

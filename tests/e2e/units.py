@@ -94,8 +94,8 @@ class Unit:
         return False
 
     def gone(self):
-        """It has ended, whatever its status."""
-        self.daemon.stop()
+        """It has ended, whatever its status. strace(1) kills it at a system call."""
+        self.was_killed |= self.daemon.stop() == -signal.SIGKILL
         self.store = self.daemon.store
 
     def stop(self):
