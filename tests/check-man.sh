@@ -11,7 +11,7 @@ report() {
 	echo "not ok $number - $1"
 	bad=1
 }
-echo "1..8"
+echo "1..9"
 # A link to a page is one line with the page's place below the folder of manual pages.
 pages=$(grep -L '^\.so ' man/*.[1-8])
 if command -v mandoc >/dev/null; then
@@ -36,6 +36,12 @@ report "the pages are of this program" "$(for page in $pages; do grep -q '^\.Dt 
 # shellcheck disable=SC2086
 report "each key has a macro of its own" "$(grep -nE '^\.(It |Pq )?(Cm|Ql|Ic|Ev|Dv|Pa|Va)( [^ ]+)? , [^ ]+ , |^\.(It |Pq )?(Cm|Ql|Ic|Ev|Dv|Pa|Va) [^ ]+ , [a-z_0-9]+( |$)' $pages |
 	grep -vE ' , (Cm|Ql|Ic|Ev|Dv|Pa|Va|No) ' || :)"
+if command -v groff >/dev/null; then
+	report "no head or foot has the name of another system" "$(for page in $pages; do
+		groff -mandoc -Tascii "$page" 2>/dev/null | sed -n '1p;$p' | grep BSD || :; done)"
+else
+	number=$((number + 1)); echo "ok $number - no head or foot has the name of another system # SKIP there is no groff"
+fi
 report "each unit has a page" "$(for unit in execsnoopd.service execsnoopd.socket; do
 	page=man/$(sed -n 's/^\.so man8\///p' "man/$unit.8") && [ -f "$page" ] || echo "$unit"; done)"
 exit $bad
