@@ -28,6 +28,9 @@ fi
 report "no blanks at the ends of lines" "$(grep -nE '[[:blank:]]+$' $texts || :)"
 report "every source names its licence" "$(for f in $sources; do head -n 2 "$f" | grep -q SPDX-License-Identifier || echo "$f"; done)"
 report "every source is shorter than 600 lines" "$(find src bpf -type f ! -name page.html -exec wc -l {} + | awk '$2 != "total" && $1 >= 600')"
+# shellcheck disable=SC2046
+report "no function is longer than 60 lines" "$(awk '/^{$/ { begin = FNR } /^}$/ && begin { if (FNR - begin > 61) print FILENAME ":" begin; begin = 0 }' \
+	$(find src bpf -name '*.[ch]'))"
 report "no test is longer than 900 lines" \
 	"$(find tests -path tests/fuzz/corpus -prune -o -type f \( -name '*.[ch]' -o -name '*.py' -o -name '*.sh' \) -exec wc -l {} + |
 		awk '$2 != "total" && $1 > 900')"

@@ -27,13 +27,42 @@ static uint64_t resident_bytes(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static void gen_lost(const struct pipeline_stats *pipeline, const __u32 *lost, uint64_t skipped, yajl_gen gen)
+{
+	reply_map(gen, "lost");
+	reply_count(gen, "fork", lost[RECORD_FORK]);
+	reply_count(gen, "exec", lost[RECORD_EXEC]);
+	reply_count(gen, "exit", lost[RECORD_EXIT]);
+	reply_count(gen, "error", lost[RECORD_ERROR]);
+	reply_count(gen, "args", (uint64_t)lost[RECORD_ARGS] + lost[RECORD_ENV]);
+	reply_count(gen, "skipped", skipped);
+	reply_count(gen, "untold", pipeline->unreported);
+	reply_count(gen, "args_shortened", pipeline->args_shortened);
+	reply_count(gen, "malformed", pipeline->malformed);
+	yajl_gen_map_close(gen);
+}
+
+static void gen_journal(const struct daemon *d, yajl_gen gen)
+{
+	struct journal_stats journal;
+
+	journal_stats(d->journal, &journal);
+	reply_map(gen, "journal");
+	reply_count(gen, "written", journal.written);
+	reply_count(gen, "lost", journal.lost);
+	reply_count(gen, "queue", journal.queue);
+	reply_count(gen, "queue_peak", journal.queue_peak);
+	if (journal.last_seq > 0)
+		stream_gen(pipeline_stream(d->pipeline), journal.last_seq, gen);
+	yajl_gen_map_close(gen);
+}
+
 void stats_gen(void *daemon, yajl_gen gen)
 {
 	const struct daemon *d = daemon;
 	struct proctable *table = pipeline_table(d->pipeline);
 	struct pipeline_stats pipeline;
 	const struct record_source *source = probe_source(d->probe);
-	const __u32 *lost = source->shared->lost_by_kind;
 	struct program_stats programs = record_source_program_stats(source);
 
 	pipeline_stats(d->pipeline, &pipeline);
@@ -49,17 +78,7 @@ void stats_gen(void *daemon, yajl_gen gen)
 	yajl_gen_map_close(gen);
 	reply_text(gen, "machine");
 	machine_stats_gen(&pipeline.machine, gen);
-	reply_map(gen, "lost");
-	reply_count(gen, "fork", lost[RECORD_FORK]);
-	reply_count(gen, "exec", lost[RECORD_EXEC]);
-	reply_count(gen, "exit", lost[RECORD_EXIT]);
-	reply_count(gen, "error", lost[RECORD_ERROR]);
-	reply_count(gen, "args", (uint64_t)lost[RECORD_ARGS] + lost[RECORD_ENV]);
-	reply_count(gen, "skipped", programs.skipped);
-	reply_count(gen, "untold", pipeline.unreported);
-	reply_count(gen, "args_shortened", pipeline.args_shortened);
-	reply_count(gen, "malformed", pipeline.malformed);
-	yajl_gen_map_close(gen);
+	gen_lost(&pipeline, source->shared->lost_by_kind, programs.skipped, gen);
 	reply_map(gen, "probes");
 	reply_pair(gen, "errors", probe_errors_kind(d->probe));
 	reply_count(gen, "records", pipeline.records);
@@ -81,19 +100,8 @@ void stats_gen(void *daemon, yajl_gen gen)
 	reply_count(gen, "pieces", pipeline.arg_chunks_bytes);
 	reply_count(gen, "pool", pool_free_bytes());
 	yajl_gen_map_close(gen);
-	if (d->journal) {
-		struct journal_stats journal;
-
-		journal_stats(d->journal, &journal);
-		reply_map(gen, "journal");
-		reply_count(gen, "written", journal.written);
-		reply_count(gen, "lost", journal.lost);
-		reply_count(gen, "queue", journal.queue);
-		reply_count(gen, "queue_peak", journal.queue_peak);
-		if (journal.last_seq > 0)
-			stream_gen(pipeline_stream(d->pipeline), journal.last_seq, gen);
-		yajl_gen_map_close(gen);
-	}
+	if (d->journal)
+		gen_journal(d, gen);
 	reply_count(gen, "memory_bytes", resident_bytes());
 }
 

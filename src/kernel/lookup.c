@@ -241,8 +241,8 @@ static uint64_t patience_ms(struct lookup *lookup)
 	return patience > PATIENCE_MIN_MS ? patience : PATIENCE_MIN_MS;
 }
 
-/* Has it made no progress for too long? */
-static bool is_stuck(struct lookup *lookup)
+/* Notes the progress since the last call. True: there was none for too long. */
+static bool watch_progress(struct lookup *lookup)
 {
 	uint32_t done = __atomic_load_n(&lookup->board->done, __ATOMIC_ACQUIRE);
 	uint32_t part = __atomic_load_n(&lookup->board->part, __ATOMIC_RELAXED);
@@ -346,7 +346,7 @@ static void wait_for_child(struct lookup *lookup, int wait_ms)
 		lookup->busy = false;
 		if (recv(lookup->socket, &c, 1, MSG_DONTWAIT) != 1)
 			give_up_part(lookup);
-	} else if (is_stuck(lookup)) {
+	} else if (watch_progress(lookup)) {
 		give_up_part(lookup);
 	}
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "output/encoder.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "model/event_cut.h"
@@ -190,7 +189,7 @@ static __attribute__((noinline)) int make(struct encoder *encoder, key_set keys,
 	return 0;
 }
 
-int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret)
+int encoder_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret)
 {
 	if (!event_exceeds(encoder->event, keys, args_bytes))
 		args_bytes = 0;
@@ -201,9 +200,4 @@ int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, s
 		}
 	}
 	return make(encoder, keys, args_bytes, ret);
-}
-
-int encoder_line(struct encoder *encoder, key_set keys, struct line **ret)
-{
-	return encoder_cut_line(encoder, keys, 0, ret);
 }

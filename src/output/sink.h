@@ -7,16 +7,12 @@
 #define EXECSNOOP_SINK_H
 
 #include "model/event.h"
-#include "model/proctable.h"
-#include "output/json.h"
 #include "output/line_queue.h"
 
-/* *ret: the JSON line of the current event, encoded at the first call for that set of keys. The
- * encoder owns it, until the end of the event. -ENOMEM. */
+/* *ret: the JSON line of the current event, with at most args_bytes of arguments (event_cut.h; 0: with all), encoded at
+ * the first call for that set of keys. The encoder owns it, until the end of the event. -ENOMEM. */
 struct encoder;
-int encoder_line(struct encoder *encoder, key_set keys, struct line **ret);
-/* The same with at most args_bytes of arguments (event_cut.h). */
-int encoder_cut_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret);
+int encoder_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret);
 
 struct sink {
 	const struct sink_ops *ops;

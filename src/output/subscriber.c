@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What goes out, in this order: what is queued from before the snapshot (answers); the snapshot's lines, made as
+ * What goes out, in this order: what is queued from before the snapshot (replies); the snapshot's lines, made as
  * they are read; `live`; what happened since. So there are two buffers: `before`, and `queue`, which waits while a
  * snapshot is under way. What a new snapshot finds in the queue moves to `before`, but counts as queue until it is
  * out: else each further snapshot that is asked for and not read would free the queue for as much again. All that both
@@ -200,7 +200,7 @@ static bool is_too_large(const struct subscriber *s, const struct event *event)
 
 int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret)
 {
-	return is_too_large(s, event) ? -E2BIG : encoder_cut_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
+	return is_too_large(s, event) ? -E2BIG : encoder_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
 }
 
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
@@ -400,7 +400,7 @@ static int push_portion(struct subscriber *s, struct event *event)
 	return r;
 }
 
-/* The process that the snapshot is at: if the filter has no answer within the steps, it is at it next time too. */
+/* The process that the snapshot is at: if the filter cannot decide within the steps, it is the first next time. */
 static int snapshot_look(struct subscriber *s, const struct process *process, int64_t *steps)
 {
 	struct event event = {
@@ -482,6 +482,7 @@ int subscriber_write(struct subscriber *s)
 {
 	int r = write_portion(s);
 
+	subscriber_drop_written(s);
 	subscriber_count_portion(s);
 	subscriber_save_checkpoint(s);
 	return r;

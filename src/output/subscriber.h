@@ -98,7 +98,7 @@ uint64_t subscriber_passed(const struct subscriber *subscriber);
 /* A reply to a request, after what is queued, beyond the limit of the queue: so only while it takes replies. At most
  * SUBSCRIBER_REPLIES_MAX are unwritten, and no more is taken beyond 64 KiB of them. -ENOMEM. */
 #define SUBSCRIBER_REPLIES_MAX 8
-bool subscriber_takes_replies(struct subscriber *subscriber);
+bool subscriber_takes_replies(const struct subscriber *subscriber);
 int subscriber_reply(struct subscriber *subscriber, struct line *line);
 
 /* The last line, whether it takes replies or not: after what is queued. A snapshot under way ends, and later events are

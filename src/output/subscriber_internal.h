@@ -26,7 +26,7 @@ struct subscriber {
 	struct proctable_cursor *cursor;  /* of the snapshot under way */
 	uint64_t snapshot_seq;		  /* of the last event before it */
 	uint64_t snapshot_unacknowledged; /* processes of the last one that were queued, up to an acknowledgement */
-	bool undecided;			  /* the filter has no answer yet for the process that it is at, */
+	bool undecided;			  /* the filter has not decided yet on the process that it is at, */
 	struct filter_place undecided_at; /* and continues here */
 	struct budget_share share;	  /* if the filter has patterns */
 	/* A loss that has no line yet. */
@@ -67,6 +67,8 @@ struct line_queue *subscriber_before(struct subscriber *s);
  * dropped, and one that is out in part already must not be. */
 void subscriber_end_portion(struct subscriber *s);
 void subscriber_drop_cursor(struct subscriber *s);
+/* Of replies and of the mark, those that are written. */
+void subscriber_drop_written(struct subscriber *s);
 /* They are not counted as unread any more, nor is the mark. */
 void subscriber_forget_replies(struct subscriber *s);
 /* The memory of the snapshot's lines has changed. */

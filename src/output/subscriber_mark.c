@@ -3,19 +3,13 @@
  * nothing. It goes through the queue, so it is about what comes before it. */
 #include "output/subscriber_internal.h"
 
-/* One at a time: a reader that has stopped must not have its queue filled by marks. */
-static bool is_mark_queued(struct subscriber *s)
-{
-	if (s->mark && s->mark->refs == 1)
-		s->mark = line_unref(s->mark);
-	return s->mark;
-}
-
 void subscriber_mark(struct subscriber *s)
 {
 	struct line *line;
 
-	if (!s->joined || s->too_slow || is_mark_queued(s))
+	subscriber_drop_written(s);
+	/* One at a time: a reader that has stopped must not have its queue filled by marks. */
+	if (!s->joined || s->too_slow || s->mark)
 		return;
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);

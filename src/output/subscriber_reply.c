@@ -5,26 +5,31 @@
 
 #define REPLIES_HELD (64 << 10) /* of memory: with more of unread replies, no other is taken */
 
-/* A place for a reply; NULL if replies that are not written yet take all of them, or too much memory. */
-static struct line **reply_place(struct subscriber *s)
+static bool is_unwritten(const struct line *line)
 {
-	struct line **place = NULL;
-	size_t unread = 0;
-
-	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
-		if (s->replies[i] && s->replies[i]->refs == 1)
-			s->replies[i] = line_unref(s->replies[i]);
-		if (s->replies[i])
-			unread += s->replies[i]->held;
-		else
-			place = &s->replies[i];
-	}
-	return unread <= REPLIES_HELD ? place : NULL;
+	return line && line->refs > 1;
 }
 
-bool subscriber_takes_replies(struct subscriber *s)
+bool subscriber_takes_replies(const struct subscriber *s)
 {
-	return reply_place(s);
+	size_t unread = 0, count = 0;
+
+	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
+		if (is_unwritten(s->replies[i])) {
+			unread += s->replies[i]->held;
+			count++;
+		}
+	}
+	return count < SUBSCRIBER_REPLIES_MAX && unread <= REPLIES_HELD;
+}
+
+void subscriber_drop_written(struct subscriber *s)
+{
+	for (size_t i = 0; i < SUBSCRIBER_REPLIES_MAX; i++)
+		if (!is_unwritten(s->replies[i]))
+			s->replies[i] = line_unref(s->replies[i]);
+	if (!is_unwritten(s->mark))
+		s->mark = line_unref(s->mark);
 }
 
 /* Between two lines of a snapshot, or after the events that came before it. */
@@ -37,14 +42,18 @@ static int push_reply(struct subscriber *s, struct line *line)
 
 int subscriber_reply(struct subscriber *s, struct line *line)
 {
-	struct line **place = reply_place(s);
+	size_t i = 0;
 	int r;
 
-	ASSERT(place);
+	ASSERT(subscriber_takes_replies(s));
 	r = push_reply(s, line);
-	if (r == 0)
-		*place = line_ref(line);
-	return r;
+	if (r < 0)
+		return r;
+	subscriber_drop_written(s);
+	while (s->replies[i])
+		i++;
+	s->replies[i] = line_ref(line);
+	return 0;
 }
 
 int subscriber_finish(struct subscriber *s, struct line *line)

@@ -110,18 +110,18 @@ __attribute__((format(printf, 3, 4))) static void send_log(struct consumer *cons
 }
 
 /* Where other programs have the CPU, a turn may take long by the clock and have done little: then
- * it continues, or each turn would be one record, and the ring buffer would fill. */
-static bool is_turn_over(struct consumer *consumer)
+ * it continues, or each turn would be one record, and the ring buffer would fill. False: its CPU time is used. */
+static bool extend_turn(struct consumer *consumer)
 {
 	uint64_t now_us = clock_us(CLOCK_MONOTONIC), took_us;
 
 	if (now_us <= consumer->turn_ends_us)
-		return false;
+		return true;
 	took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - consumer->turn_cpu_us;
 	if (took_us >= TURN_US)
-		return true;
+		return false;
 	consumer->turn_ends_us = now_us + TURN_US - took_us;
-	return false;
+	return true;
 }
 
 /* It makes no event. */
@@ -143,7 +143,7 @@ static int on_record(void *userdata, const void *data, size_t size)
 	if (r < 0)
 		return r;
 	consumer->taken += size < sizeof(struct record_head) || !is_part(data);
-	consumer->cut = consumer->taken == DRAIN_MAX || is_turn_over(consumer);
+	consumer->cut = consumer->taken == DRAIN_MAX || !extend_turn(consumer);
 	return consumer->cut;
 }
 

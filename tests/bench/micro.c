@@ -149,7 +149,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	struct line *line;
 
 	o->events++;
-	if (o->count == 0 && encoder_line(encoder, KEYS_ALL, &line) == 0)
+	if (o->count == 0 && encoder_line(encoder, KEYS_ALL, 0, &line) == 0)
 		o->bytes += line->size;
 	for (size_t i = 0; i < o->count; i++)
 		subscriber_event(o->subscribers[i], event, encoder);

@@ -11,7 +11,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 {
 	struct line *line;
 
-	if (encoder_line(encoder, KEYS_ALL, &line) == 0)
+	if (encoder_line(encoder, KEYS_ALL, 0, &line) == 0)
 		ASSERT(line->size > 2 && line->data[0] == '{' && line->data[line->size - 1] == '\n');
 }
 

@@ -57,7 +57,7 @@ static void check_cuts(const struct event *event, struct encoder *encoder)
 		struct event_cut view;
 		char *text;
 
-		CHECK_INT(encoder_cut_line(encoder, keys, limit, &line), 0);
+		CHECK_INT(encoder_line(encoder, keys, limit, &line), 0);
 		CHECK_INT(json_event(json, &wanted, event_cut_args(event, keys, limit, &view), keys), 0);
 		CHECK_INT(json_event(json, &shorter, event_cut_args(event, keys, less, &view), keys), 0);
 		text = text_of(line);
@@ -85,7 +85,7 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 		struct line *line, *wanted;
 		char *text;
 
-		CHECK_INT(encoder_line(encoder, keys, &line), 0);
+		CHECK_INT(encoder_line(encoder, keys, 0, &line), 0);
 		CHECK_INT(json_event(json, &wanted, event, keys), 0);
 		text = text_of(line);
 		CHECK_INT(line->size, wanted->size);

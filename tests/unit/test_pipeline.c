@@ -64,8 +64,8 @@ static void on_event(struct sink *sink, const struct event *event, struct encode
 	if (watched && event->seq != 0)
 		CHECK_INT(watched->seq, event->seq - 1);
 	/* Encoded once, shared by all that want the same. */
-	CHECK_INT(encoder_line(encoder, KEYS_ALL, &line), 0);
-	CHECK_INT(encoder_line(encoder, KEYS_ALL, &again), 0);
+	CHECK_INT(encoder_line(encoder, KEYS_ALL, 0, &line), 0);
+	CHECK_INT(encoder_line(encoder, KEYS_ALL, 0, &again), 0);
 	CHECK(line == again && line->data[line->size - 1] == '\n');
 }
 

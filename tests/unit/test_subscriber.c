@@ -95,7 +95,7 @@ TEST(exited_is_sent_only_for_announced_processes)
 TEST(loss_is_counted_in_its_place)
 {
 	struct subscriber_stats stats;
-	unsigned told = 0, lost = 0;
+	unsigned sent = 0, lost = 0;
 	unsigned long long first, last;
 	const char *at;
 
@@ -114,8 +114,8 @@ TEST(loss_is_counted_in_its_place)
 	CHECK(sscanf(strstr(at, "\"count\""),
 		     "\"count\":%u,\"where\":\"subscriber\",\"first_seq\":%llu,\"last_seq\":%llu}", &lost, &first,
 		     &last) == 3);
-	told = count_of("\"type\":\"started\"");
-	CHECK_INT(told + lost, 301);
+	sent = count_of("\"type\":\"started\"");
+	CHECK_INT(sent + lost, 301);
 	CHECK_INT(last - first + 1, lost);
 	CHECK_INT(first, stats.events + 1);
 	/* What is before the loss came before it, what is after it later. */
@@ -275,29 +275,24 @@ TEST(new_filter_ends_the_snapshot_or_applies_to_it)
 	CHECK(!strstr(text, "\"pid\":700,"));
 }
 
-TEST(reply_follows_earlier_lines)
+static int reply_with(const char *what, int (*how)(struct subscriber *, struct line *))
 {
-	struct line *answer;
+	_cleanup_(line_unref_p) struct line *reply = NULL;
 
-	join(1 << 20, false, NULL);
-	exec_of(1);
-	CHECK_INT(line_new(&answer, 7), 0);
-	memcpy(answer->data, "answer\n", 7);
-	CHECK_INT(subscriber_reply(subscriber, answer), 0);
-	line_unref(answer);
-	exec_of(2);
-	take_all();
-	CHECK(strstr(text, "\"pid\":1,") < strstr(text, "answer\n"));
-	CHECK(strstr(text, "\"pid\":2,") > strstr(text, "answer\n"));
+	CHECK_INT(line_new(&reply, strlen(what)), 0);
+	memcpy(reply->data, what, strlen(what));
+	return how(subscriber, reply);
 }
 
-static int say(const char *what, int (*how)(struct subscriber *, struct line *))
+TEST(reply_follows_earlier_lines)
 {
-	_cleanup_(line_unref_p) struct line *answer = NULL;
-
-	CHECK_INT(line_new(&answer, strlen(what)), 0);
-	memcpy(answer->data, what, strlen(what));
-	return how(subscriber, answer);
+	join(1 << 20, false, NULL);
+	exec_of(1);
+	CHECK_INT(reply_with("reply\n", subscriber_reply), 0);
+	exec_of(2);
+	take_all();
+	CHECK(strstr(text, "\"pid\":1,") < strstr(text, "reply\n"));
+	CHECK(strstr(text, "\"pid\":2,") > strstr(text, "reply\n"));
 }
 
 TEST(unwritten_replies_are_limited_in_number)
@@ -309,7 +304,7 @@ TEST(unwritten_replies_are_limited_in_number)
 	for (unsigned round = 0; round < 3; round++) {
 		for (int i = 0; i < SUBSCRIBER_REPLIES_MAX; i++) {
 			CHECK(subscriber_takes_replies(subscriber));
-			CHECK_INT(say("answer\n", subscriber_reply), 0);
+			CHECK_INT(reply_with("reply\n", subscriber_reply), 0);
 		}
 		/* Only reading changes that. */
 		CHECK(!subscriber_takes_replies(subscriber));
@@ -323,7 +318,7 @@ TEST(unwritten_replies_are_limited_in_number)
 		CHECK_INT(subscriber_write(subscriber), SUBSCRIBER_E_BLOCKED);
 	}
 	take_all();
-	CHECK_INT(count_of("answer\n"), 3 * SUBSCRIBER_REPLIES_MAX);
+	CHECK_INT(count_of("reply\n"), 3 * SUBSCRIBER_REPLIES_MAX);
 }
 
 TEST(unread_replies_are_bounded_in_memory)
@@ -334,9 +329,9 @@ TEST(unread_replies_are_bounded_in_memory)
 	memset(large, 'a', 60000);
 	large[59999] = '\n';
 	join(1 << 20, false, NULL);
-	CHECK_INT(say(large, subscriber_reply), 0);
+	CHECK_INT(reply_with(large, subscriber_reply), 0);
 	CHECK(subscriber_takes_replies(subscriber));
-	CHECK_INT(say(large, subscriber_reply), 0);
+	CHECK_INT(reply_with(large, subscriber_reply), 0);
 	CHECK(!subscriber_takes_replies(subscriber));
 	subscriber_stats(subscriber, &stats);
 	CHECK(stats.queue >= 120000);
@@ -350,7 +345,7 @@ TEST(last_line_ends_the_stream)
 {
 	join(1 << 20, false, NULL);
 	exec_of(1);
-	CHECK_INT(say("end\n", subscriber_finish), 0);
+	CHECK_INT(reply_with("end\n", subscriber_finish), 0);
 	exec_of(2);
 	take_all();
 	CHECK_INT(count_of("\n"), 2);
@@ -363,7 +358,7 @@ TEST(last_line_follows_a_loss)
 	join(20000, false, NULL);
 	for (unsigned pid = 1; pid <= 300; pid++)
 		exec_of(pid);
-	CHECK_INT(say("end\n", subscriber_finish), 0);
+	CHECK_INT(reply_with("end\n", subscriber_finish), 0);
 	take_all();
 	CHECK_INT(count_of("\"type\":\"lost\""), 1);
 	CHECK(strstr(text, "\"last_seq\":300}\nend\n") + strlen("\"last_seq\":300}\nend\n") == text + size);
@@ -378,7 +373,7 @@ TEST(last_line_ends_a_snapshot)
 	exec_of(1000);
 	exit_of(400);
 	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 1);
-	CHECK_INT(say("end\n", subscriber_finish), 0);
+	CHECK_INT(reply_with("end\n", subscriber_finish), 0);
 	CHECK_INT(proctable_retained(pipeline_table(pipeline)), 0);
 	take_all();
 	CHECK(count_of("\"snapshot\":true") > 0 && count_of("\"snapshot\":true") < 500);
@@ -446,7 +441,7 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	static struct checkpoint_stream checkpoint;
 	struct checkpoint_stream left;
 	struct subscriber *dead;
-	uint64_t told;
+	uint64_t sent;
 
 	config.json = json;
 	exec_of(1);
@@ -461,10 +456,10 @@ TEST(lines_queued_at_a_crash_are_reported_lost)
 	subscriber_write(subscriber);
 	take();
 	/* Behind the snapshot; the last line may be out in part. */
-	told = count_of("\n") - 2;
-	CHECK(told > 0 && told < 99);
-	CHECK_INT(checkpoint.waiting, 99 - told);
-	CHECK_INT(checkpoint.first_seq, 1 + told + 1);
+	sent = count_of("\n") - 2;
+	CHECK(sent > 0 && sent < 99);
+	CHECK_INT(checkpoint.waiting, 99 - sent);
+	CHECK_INT(checkpoint.first_seq, 1 + sent + 1);
 	CHECK_INT(checkpoint.last_seq, 100);
 	/* One that continues from there, and dies at once, has nothing else to report. */
 	left = checkpoint;
