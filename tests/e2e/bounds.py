@@ -86,7 +86,7 @@ def held(stats):
 
 @test
 def worst_subscribers_stay_within_the_documented_memory():
-    with Daemon(CONFIG, plain=True) as daemon:
+    with Daemon(CONFIG, defaults=True) as daemon:
         pid = daemon.process.pid
         good = daemon.connect()
         good.send({"ppid": os.getpid(), "fields": ["seq", "pid", "args"], "types": ["started", "exited"], "args": "marker"})

@@ -233,10 +233,10 @@ ROOMY = {"probes": {"ring_buffer": "32M"}, "socket": {"queue": "64M"}}
 class Daemon:
     """A daemon with a socket of its own; config: {section: {key: value}}."""
 
-    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=(), store=None, plain=False):
+    def __init__(self, config=None, args=(), stdout=None, wait=True, prefix=(), env=None, passed=(), store=None, defaults=False):
         """passed: (name, descriptor) of what systemd would pass to it; store: what was in its descriptor store before, None
-        if it has none. plain: as an administrator has it, with the default ring and queue, and no priority."""
-        self.base = {} if plain else ROOMY
+        if it has none. defaults: as an administrator has it, with the default ring and queue, and no priority."""
+        self.base = {} if defaults else ROOMY
         self.dir = tempfile.mkdtemp(prefix="execsnoopd-test-")
         self.path, self.file, self.log, notify = (
             os.path.join(self.dir, name) for name in ("events.sock", "execsnoopd.conf", "log", "notify"))
@@ -257,7 +257,7 @@ class Daemon:
         for fd in high:
             os.close(fd)
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, 0 if plain else -10)
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, 0 if defaults else -10)
         if wait:
             self.wait_note("READY=1")
 

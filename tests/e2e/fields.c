@@ -2,7 +2,7 @@
 /*
  * fields [VMLINUX_MIN_H OBJECT...]: is each member of bpf/vmlinux_min.h in the running kernel's BTF? As
  * TAP. A member that a kernel may lack is marked OPTIONAL there; a struct with a ___name is another
- * kernel's version of it, of which any member may be missing. The objects tell which members a struct
+ * kernel's version of it, of which any member may be missing. The objects show which members a struct
  * of the header has; a struct that no object uses fails. Without arguments: the header of $top_srcdir
  * and the objects of this build folder. Then: does the kernel's verifier accept both ways to read them
  * (bpf/task.bpf.h)?

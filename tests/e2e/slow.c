@@ -5,7 +5,6 @@
  */
 #include <ctype.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <stdarg.h>

@@ -192,7 +192,7 @@ def snapshot_during_a_storm_has_every_process():
 @test
 def thousands_of_programs_lose_nothing():
     times = 20000 if LONG else 2000 if SLOW else 5000
-    with live({"socket": {"queue": "64M"}}, plain=True) as (_, stream):
+    with live({"socket": {"queue": "64M"}}, defaults=True) as (_, stream):
         loop = subprocess.Popen(["sh", "-c", "for i in $(seq %d); do /bin/true; done" % times])
         while loop.poll() is None:
             stream.read_some(0.1)

@@ -263,18 +263,18 @@ report "a client that accepts OpenMetrics gets it"
 systemctl stop execsnoopd-metrics.socket
 
 # The daemon's own words; its events are entries of the same unit, of these very commands.
-said() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
+logged() { journalctl -u $unit _TRANSPORT=stdout -o cat | grep -q -- "$1"; }
 config=$(execsnoopd --help | grep -o '/[^ ]*execsnoopd\.conf' | head -n 1)
 [ -s "$config" ]
 report "the configuration file is where --help says"
 mkdir -p "$config.d"
 printf '[journal]\nenabled = perhaps\n' >"$config.d/bad.conf"
 systemctl reload $unit
-until_true said 'bad\.conf:2: ' && systemctl is-active -q $unit
+until_true logged 'bad\.conf:2: ' && systemctl is-active -q $unit
 report "a reload refuses an invalid file with its line"
 rm "$config.d/bad.conf"
 systemctl reload $unit
-until_true said 'configuration reloaded'
+until_true logged 'configuration reloaded'
 report "a reload applies a valid file"
 
 # Off, and on again, without a restart.

@@ -15,7 +15,7 @@ from e2e import (ODD, PATIENCE, SLOW, Daemon, Failure, at_best, check, equal, is
 
 
 def shared_memory(daemon):
-    """The page in which the reader says that it sleeps: record_shared in bpf/record.h, the one map of 64 bytes."""
+    """The page in which the consumer announces that it sleeps: record_shared in bpf/record.h, the one map of 64 bytes."""
     folder = "/proc/%d/fdinfo" % daemon.process.pid
     for fd in os.listdir(folder):
         with open(os.path.join(folder, fd)) as f:

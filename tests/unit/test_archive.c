@@ -116,7 +116,7 @@ TEST(invalid_bytes_read_as_zero_and_fail)
 	CHECK(!known);
 }
 
-/* What is read into need not be set: a truth that is neither (UBSan), a pointer to nowhere. */
+/* What is read into need not be set: a bool that is neither (UBSan), a pointer to nowhere. */
 TEST(reading_overwrites_any_value)
 {
 	_cleanup_(archive_free_p) struct archive *a = NULL;

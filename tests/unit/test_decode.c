@@ -190,18 +190,18 @@ TEST(unknown_kinds_are_refused)
 
 TEST(components_become_a_path)
 {
-	char room[32];
+	char buffer[32];
 	struct bytes path;
 
-	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), room, sizeof(room), &path), 0);
+	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), buffer, sizeof(buffer), &path), 0);
 	CHECK(is(path, "/a/bb/c"));
-	CHECK_INT(decode_path(BYTES_NONE, room, sizeof(room), &path), 0);
+	CHECK_INT(decode_path(BYTES_NONE, buffer, sizeof(buffer), &path), 0);
 	CHECK(is(path, "/"));
-	CHECK_INT(decode_path(BYTES("a\0b"), room, sizeof(room), &path), -EBADMSG);
-	CHECK_INT(decode_path(BYTES("a\0\0b\0"), room, sizeof(room), &path), -EBADMSG);
-	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), room, 7, &path), 0);
-	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), room, 6, &path), -EBADMSG);
-	CHECK_INT(decode_path(BYTES_NONE, room, 0, &path), -EBADMSG);
+	CHECK_INT(decode_path(BYTES("a\0b"), buffer, sizeof(buffer), &path), -EBADMSG);
+	CHECK_INT(decode_path(BYTES("a\0\0b\0"), buffer, sizeof(buffer), &path), -EBADMSG);
+	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), buffer, 7, &path), 0);
+	CHECK_INT(decode_path(BYTES("c\0bb\0a\0"), buffer, 6, &path), -EBADMSG);
+	CHECK_INT(decode_path(BYTES_NONE, buffer, 0, &path), -EBADMSG);
 }
 
 TEST(records_have_no_padding)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "tap.h"
+#include "whole_process.h"
 
 /* A visitor that writes down what it gets, a line for each call: KIND KEY=VALUE. */
 struct seen {
@@ -39,7 +40,7 @@ static int on_number(void *userdata, enum key key, int64_t value)
 
 static int on_flag(void *userdata, enum key key)
 {
-	return note(userdata, "truth", key, BYTES(""));
+	return note(userdata, "flag", key, BYTES(""));
 }
 
 static int on_text(void *userdata, enum key key, const char *value)
@@ -121,66 +122,6 @@ static const char *line_of(enum key key)
 
 #define NS UINT64_C(1000000000)
 
-static struct process whole_process(void)
-{
-	return (struct process){
-		.tgid = 22022,
-		.start = 0xabc,
-		.start_time = 1509722216 * NS + 890551865,
-		.ppid = 15785,
-		.parent_start = 0x123,
-		.uid = 1000,
-		.gid = 1001,
-		.euid = 0,
-		.egid = 1002,
-		.caps = 0x1ffffffffff,
-		.ids_known = true,
-		.loginuid = 1003,
-		.session_id = 3,
-		.sid = 15785,
-		.pgid = 22021,
-		.tty_major = 136,
-		.tty_minor = 3,
-		.pid_ns = 4026531836,
-		.mnt_ns = 4026531841,
-		.net_ns = 1,
-		.user_ns = 2,
-		.uts_ns = 3,
-		.ipc_ns = 4,
-		.cgroup_ns = 5,
-		.time_ns = UINT32_MAX,
-		.ns_pid = 12,
-		.session_start = 0x77,
-		.kernel_thread = true,
-		.comm = BYTES("curl"),
-		.parent_comm = BYTES("bash"),
-		.ancestors = BYTES("bash\0systemd\0"),
-		.image = {
-			.exe = BYTES("/usr/bin/curl"),
-			.filename = BYTES("curl"),
-			.args = BYTES("curl\0-O\0"),
-			.argc = 17,
-			.args_size = 4711,
-			.args_truncated = true,
-			.exe_deleted = true,
-			.exe_memfd = true,
-			.exe_upper = true,
-			.exe_ctime = 7,
-			.exe_ctime_known = true,
-			.secureexec = true,
-			.exe_inode = UINT64_MAX,
-			.exe_dev_major = 259,
-			.exe_dev_minor = UINT32_MAX,
-			.cwd = BYTES("/root"),
-			.cgroup = BYTES("/a/b.service"),
-			.unit = BYTES("b.service"),
-			.container_id = BYTES("c0ffee"),
-			.pod_uid = BYTES("7ea"),
-			.env = BYTES("LANG=C\0"),
-		},
-	};
-}
-
 static void begin(void)
 {
 	p = whole_process();
@@ -195,10 +136,10 @@ SETUP(begin)
 	"number ppid=15785\nbytes parent_comm=bash\nnumber pid=22022\nnumber uid=1000\nnumber gid=1001\n" \
 	"bytes comm=curl\n"
 #define WHAT                                                                                                                        \
-	"bytes exe=/usr/bin/curl\nbytes filename=curl\nlist args=curl|-O|\ntruth args_truncated=\nnumber argc=17\n"                 \
-	"number args_size=4711\nobject env=LANG=C|\ntruth kernel_thread=\ntruth exe_deleted=\ntruth exe_memfd=\n"                   \
-	"truth exe_upper=\ntime exe_ctime=1970-01-01T00:00:00.000000007Z\n"                                                         \
-	"truth secureexec=\nnumber euid=0\nnumber egid=1002\ntext caps=000001ffffffffff\nnumber loginuid=1003\n"                    \
+	"bytes exe=/usr/bin/curl\nbytes filename=curl\nlist args=curl|-O|\nflag args_truncated=\nnumber argc=17\n"                  \
+	"number args_size=4711\nobject env=LANG=C|\nflag kernel_thread=\nflag exe_deleted=\nflag exe_memfd=\n"                      \
+	"flag exe_upper=\ntime exe_ctime=1970-01-01T00:00:00.000000007Z\n"                                                          \
+	"flag secureexec=\nnumber euid=0\nnumber egid=1002\ntext caps=000001ffffffffff\nnumber loginuid=1003\n"                     \
 	"number session_id=3\nnumber sid=15785\nnumber pgid=22021\ntext tty=pts/3\nbytes cwd=/root\n"                               \
 	"bytes cgroup=/a/b.service\nbytes unit=b.service\nbytes container_id=c0ffee\nbytes pod_uid=7ea\nnumber pid_ns=4026531836\n" \
 	"number ns_pid=12\nnumber mnt_ns=4026531841\nnumber net_ns=1\nnumber user_ns=2\nnumber uts_ns=3\nnumber ipc_ns=4\n"         \
@@ -261,7 +202,7 @@ TEST(exited_has_all_its_keys)
 				   "time time=1970-01-01T00:00:03.000000000Z\ntext source=resync\n" WHO WHAT
 				   "time end_time=2017-11-03T15:19:00.000000000Z\n"
 				   "number running_time_ns=123109448135\n"
-				   "text result=core-dump\ntext exit_signal=SIGSEGV\ntruth core_dumped=\n"
+				   "text result=core-dump\ntext exit_signal=SIGSEGV\nflag core_dumped=\n"
 				   "number cpu_user_ns=1\nnumber cpu_system_ns=0\nnumber max_rss_bytes=3\n"
 				   "number read_bytes=18446744073709551615\nnumber write_bytes=5\n");
 }
@@ -321,7 +262,7 @@ TEST(argc_only_where_arguments_are_missing)
 	/* Some are missing; how many is unknown. */
 	p.image.args_truncated = true;
 	p.image.args_size = 0;
-	CHECK_STR(line_of(KEY_ARGS_TRUNCATED), "truth args_truncated=");
+	CHECK_STR(line_of(KEY_ARGS_TRUNCATED), "flag args_truncated=");
 	CHECK_STR(line_of(KEY_ARGC), "");
 	CHECK_STR(line_of(KEY_ARGS_SIZE), "");
 }
@@ -363,7 +304,7 @@ TEST(snapshot_lines_have_no_seq)
 		.type = EVENT_STARTED, .seq = 5, .snapshot = true, .process = &p, .source = SOURCE_PROC
 	};
 	CHECK_STR(line_of(KEY_SEQ), "");
-	CHECK_STR(line_of(KEY_SNAPSHOT), "truth snapshot=");
+	CHECK_STR(line_of(KEY_SNAPSHOT), "flag snapshot=");
 	CHECK_STR(line_of(KEY_SOURCE), "text source=proc");
 }
 
@@ -392,7 +333,7 @@ TEST(exit_status_is_decoded_as_by_wait)
 	CHECK_STR(status_line(9, KEY_EXIT_SIGNAL), "text exit_signal=SIGKILL");
 	CHECK_STR(status_line(9, KEY_EXIT_CODE), "");
 	CHECK_STR(status_line(9, KEY_CORE_DUMPED), "");
-	CHECK_STR(status_line(6 | 0x80, KEY_CORE_DUMPED), "truth core_dumped=");
+	CHECK_STR(status_line(6 | 0x80, KEY_CORE_DUMPED), "flag core_dumped=");
 	CHECK_STR(status_line(36, KEY_EXIT_SIGNAL), "text exit_signal=SIGRTMIN+2");
 	/* Bits that wait(2) does not have. */
 	CHECK_STR(status_line(0xffff2a00, KEY_EXIT_CODE), "number exit_code=42");
@@ -499,7 +440,7 @@ TEST(basic_keys_are_those_of_the_original_tool)
 
 #define EXTRAS                                                                                 \
 	"bytes host=h\nbytes user=u\nbytes group=g\nbytes login_user=l\nbytes parent_exe=/p\n" \
-	"list parent_args=p|-x|\ntruth parent_args_truncated=\n"
+	"list parent_args=p|-x|\nflag parent_args_truncated=\n"
 
 TEST(keys_on_request_are_in_no_preset)
 {

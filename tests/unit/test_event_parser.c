@@ -9,6 +9,7 @@
 #include "output/json.h"
 #include "tap.h"
 #include "util/quote.h"
+#include "whole_process.h"
 
 static struct event_parser *parser;
 static struct parsed parsed;
@@ -186,60 +187,7 @@ TEST(line_that_is_no_event_has_a_reason)
 TEST(daemon_line_survives_reading_and_writing)
 {
 	_cleanup_(json_free_p) struct json *json = NULL;
-	struct process process = {
-		.tgid = 7,
-		.start = 9,
-		.start_time = 1795946531,
-		.ppid = 3,
-		.parent_start = 8,
-		.starter = 2,
-		.starter_start = 6,
-		.starter_exec_time = 1795946529,
-		.uid = 1,
-		.gid = 2,
-		.euid = 3,
-		.egid = 4,
-		.caps = 0x1ff,
-		.ids_known = true,
-		.loginuid = 1000,
-		.session_id = 5,
-		.sid = 6,
-		.tty_major = 4,
-		.tty_minor = 65,
-		.pgid = 7,
-		.pid_ns = 8,
-		.mnt_ns = 9,
-		.net_ns = 11,
-		.user_ns = 12,
-		.uts_ns = 13,
-		.ipc_ns = 14,
-		.cgroup_ns = 15,
-		.time_ns = 16,
-		.session_start = 17,
-		.ns_pid = 10,
-		.comm = BYTES("a\xff"),
-		.parent_comm = BYTES("b"),
-		.ancestors = BYTES("b\0systemd\0"),
-		.image = { .exe = BYTES("/x\n"),
-			   .filename = BYTES("y"),
-			   .args = BYTES("a\0\0\xfe\0"),
-			   .exe_inode = 11,
-			   .exe_dev_major = 1,
-			   .exe_dev_minor = 2,
-			   .cwd = BYTES("/"),
-			   .cgroup = BYTES("/c"),
-			   .unit = BYTES("u.service"),
-			   .container_id = BYTES("cc"),
-			   .pod_uid = BYTES("dd"),
-			   .env = BYTES("A=b\0"),
-			   .secureexec = true,
-			   .incomplete = INCOMPLETE_BIT(INCOMPLETE_ANCESTORS),
-			   .exe_memfd = true,
-			   .exe_upper = true,
-			   .exe_ctime = 1795946530,
-			   .exe_ctime_known = true,
-			   .exe_deleted = true },
-	};
+	struct process process = whole_process();
 	struct extras extras = {
 		.made = KEYS_EVERY,
 		.host = BYTES("h"),
@@ -258,6 +206,13 @@ TEST(daemon_line_survives_reading_and_writing)
 			       .extras = &extras };
 	struct line *line, *again;
 
+	process.starter = 2;
+	process.starter_start = 6;
+	process.starter_exec_time = 1795946529;
+	process.comm = BYTES("a\xff");
+	process.image.exe = BYTES("/x\n");
+	process.image.args = BYTES("a\0\0\xfe\0");
+	process.image.incomplete = INCOMPLETE_BIT(INCOMPLETE_ANCESTORS);
 	event.end.running_ns = 1;
 	event.end.status_known = event.end.cpu_known = event.end.rss_known = event.end.io_known = true;
 	event.end.status = 3 << 8;

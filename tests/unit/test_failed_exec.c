@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "kernel/failed_exec.h"
 
+#include "kernel/failed_exec.h"
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 

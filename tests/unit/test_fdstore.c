@@ -51,7 +51,7 @@ static int manager(void)
 	return fd;
 }
 
-static void said(int manager, const char *text)
+static void check_sent(int manager, const char *text)
 {
 	char got[256];
 	ssize_t n = recv(manager, got, sizeof(got) - 1, 0);
@@ -98,7 +98,7 @@ TEST(passed_descriptors_are_taken)
 	CHECK_INT(fdstore_new(&store), 0);
 	CHECK(!getenv("LISTEN_FDS"));
 	CHECK_INT(fdstore_discard(store), 1);
-	said(to, "FDSTOREREMOVE=1\nFDNAME=kept-anything-77");
+	check_sent(to, "FDSTOREREMOVE=1\nFDNAME=kept-anything-77");
 	CHECK(!is_open(3));
 	CHECK_INT(fdstore_take_listening(store, &fd, &count), 0);
 	CHECK_INT(fd, 4);
@@ -164,9 +164,9 @@ TEST(stored_descriptors_are_found_by_versioned_name)
 	CHECK_INT(fdstore_take(store, "link"), -1);
 	CHECK_INT(fdstore_take(store, "ring"), -1);
 	fdstore_keep("ring", first);
-	said(notices, "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-" STORE_VERSION "-ring");
+	check_sent(notices, "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-" STORE_VERSION "-ring");
 	fdstore_forget("ring");
-	said(notices, "FDSTOREREMOVE=1\nFDNAME=kept-" STORE_VERSION "-ring");
+	check_sent(notices, "FDSTOREREMOVE=1\nFDNAME=kept-" STORE_VERSION "-ring");
 	CHECK_INT(fdstore_discard(store), 1);
 	CHECK(!is_open(fds[2]));
 	fdstore_free(store);

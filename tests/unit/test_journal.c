@@ -63,18 +63,18 @@ TEST(journal_writes_nothing_before_it_joins)
 TEST(exited_is_written_only_for_announced_processes)
 {
 	struct journal *journal = journal_with(1 << 20, false, NULL);
-	struct entry *old, *told, *silent;
+	struct entry *old, *announced, *silent;
 
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	old = add(1, 0);
 	old->announced = proctable_clock(table);
 	CHECK_INT(journal_join(journal, table), 0);
-	told = add(2, 1);
-	write_start(journal, told);
+	announced = add(2, 1);
+	write_start(journal, announced);
 	silent = add(3, 1);
 	write_exit(journal, old);
 	write_exit(journal, silent);
-	write_exit(journal, told);
+	write_exit(journal, announced);
 	CHECK(journal_free(journal, 10000) == NULL);
 	CHECK_INT(n_sent, 2);
 	CHECK_INT(number(&sent[1], "EXECSNOOP_PID"), 2);
@@ -93,7 +93,7 @@ TEST(entries_queued_at_a_crash_are_reported_lost)
 		.checkpoint = &checkpoint,
 	};
 	struct journal *journal, *dead;
-	struct entry *before, *told, *silent;
+	struct entry *before, *announced, *silent;
 
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	CHECK_INT(journal_new(&dead, &config), 0);
@@ -114,9 +114,9 @@ TEST(entries_queued_at_a_crash_are_reported_lost)
 	CHECK_INT(proctable_new(&table, 1 << 20), 0);
 	before = add(1, 0);
 	before->process.execed = true;
-	told = add(2, 1);
-	told->process.start = left.joined_ns + 1;
-	told->process.execed = true;
+	announced = add(2, 1);
+	announced->process.start = left.joined_ns + 1;
+	announced->process.execed = true;
 	silent = add(3, 1);
 	silent->process.start = left.joined_ns + 1;
 	config.checkpoint = NULL;
@@ -124,7 +124,7 @@ TEST(entries_queued_at_a_crash_are_reported_lost)
 	journal_resume(journal, table, &left);
 	write_exit(journal, before);
 	write_exit(journal, silent);
-	write_exit(journal, told);
+	write_exit(journal, announced);
 	CHECK(journal_free(journal, 10000) == NULL);
 	CHECK_INT(n_sent, 3);
 	CHECK_STR(field(&sent[1], "EXECSNOOP_TYPE"), "lost");

@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "kernel/procfs.h"
 #include "tap.h"
 
 #define TICK_NS (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK))

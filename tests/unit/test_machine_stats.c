@@ -5,7 +5,6 @@
 #include <yajl/yajl_tree.h>
 
 #include "tap.h"
-#include "util/cleanup.h"
 
 #define MS UINT64_C(1000000)
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Subscriptions that outlive their connection, by one server; a restart and a crash are in tests/e2e/durable.py. */
-#include <errno.h>
-#include <sys/socket.h>
 
 #include "output/subscriber.h"
 #include "records.h"

@@ -2,13 +2,11 @@
 /* Messages to a manager that reads, that does not, and that begins to. */
 #include "util/notify.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Searches along $PATH through the pipeline, to a sink that folds them. */
 #include <errno.h>
-#include <stdio.h>
 
 #include "fake_sink.h"
 #include "tap.h"

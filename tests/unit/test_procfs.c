@@ -433,10 +433,10 @@ static struct process read_real(pid_t pid, size_t limit)
 	return p;
 }
 
-/* A child that is stopped where it says so, and ended with the test. */
+/* A child that writes a byte once it is ready, and is ended with the test. */
 struct child {
 	pid_t pid;
-	int said;
+	int output;
 };
 
 static void child_ready(void)
@@ -460,7 +460,7 @@ static struct child child_begin(void)
 		dup2(fds[1], 1);
 	}
 	close(fds[1]);
-	child.said = fds[0];
+	child.output = fds[0];
 	return child;
 }
 
@@ -468,14 +468,14 @@ static void child_wait(const struct child *child)
 {
 	char c;
 
-	CHECK(read(child->said, &c, 1) == 1 && c == '!');
+	CHECK(read(child->output, &c, 1) == 1 && c == '!');
 }
 
 static void child_end(const struct child *child)
 {
 	kill(child->pid, SIGKILL);
 	CHECK(waitpid(child->pid, NULL, 0) == child->pid);
-	close(child->said);
+	close(child->output);
 }
 
 /* A shell that says that it runs, then waits for ever. */

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <time.h>
 
-#include "model/process.h"
 #include "model/redact.h"
 #include "tap.h"
 #include "util/nulstr.h"

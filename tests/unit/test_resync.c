@@ -2,7 +2,6 @@
 /* Real processes, with a list and a ring of the test's own. */
 #include "pipeline/resync.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/text/time_spec.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tap.h"
+#include "util/time_span.h"
 
 #define S UINT64_C(1000000000)
 /* 2026-11-29 10:02:11.5 UTC, a Sunday. */
