@@ -44,7 +44,7 @@ static __always_inline void head_set(struct record_head *head, u32 kind, u32 siz
 static __always_inline void lost_count(u32 kind)
 {
 	__sync_fetch_and_add(&shared.lost_by_kind[kind & 7], 1);
-	/* A chunk is no event: the record after it says that its arguments are truncated. */
+	/* A chunk is no event: the record after it shows that its arguments are truncated. */
 	if (kind == RECORD_FORK)
 		__sync_fetch_and_add(&shared.lost_forks, 1);
 	else if (kind != RECORD_ARGS && kind != RECORD_ENV)

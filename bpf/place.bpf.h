@@ -58,7 +58,7 @@ static __always_inline int ancestors_typed(struct scratch *s, struct task_struct
 /*
  * The owner of the task's memory, by a pointer that the verifier does not trust. With one that it
  * trusts, as the tracepoint's argument, it takes long over each step of a walk: it searches the
- * names of all the kernel's types for one that says whether to trust what is read through the
+ * names of all the kernel's types for one that decides whether to trust what is read through the
  * pointer (since 6.4, btf_nested_type_is_trusted()).
  */
 struct owner {

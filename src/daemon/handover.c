@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/handover.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "daemon/unit_job.h"

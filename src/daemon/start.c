@@ -6,7 +6,6 @@
  *
  * Probes of a previous daemon stay attached until those of this one are (consumer.c).
  */
-#include <errno.h>
 #include <string.h>
 #include <systemd/sd-id128.h>
 #include <unistd.h>

@@ -7,12 +7,12 @@
 #define EXECSNOOP_UNIT_JOB_H
 
 enum unit_job {
-	UNIT_JOB_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no answer */
+	UNIT_JOB_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no reply */
 	UNIT_JOB_STOP,	  /* no daemon follows */
 	UNIT_JOB_RESTART,
 };
 
-/* Waits for systemd's answers, for timeout_ms at most for each of three. */
+/* Waits for systemd's replies, for timeout_ms at most for each of three. */
 enum unit_job unit_job(unsigned timeout_ms);
 /* The same of any unit. */
 enum unit_job unit_job_of(const char *unit, unsigned timeout_ms);

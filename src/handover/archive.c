@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#define ROOM 65536 /* written at once */
+#define BUFFER_SIZE 65536 /* written at once */
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 struct archive {
@@ -16,7 +16,7 @@ struct archive {
 	/* Writing. */
 	int fd;
 	size_t used;
-	char *room;
+	char *buffer;
 };
 
 int archive_new(struct archive **ret)
@@ -28,8 +28,8 @@ int archive_new(struct archive **ret)
 	archive->fd = memfd_create("execsnoopd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (archive->fd < 0)
 		return -errno;
-	archive->room = malloc(ROOM);
-	if (!archive->room)
+	archive->buffer = malloc(BUFFER_SIZE);
+	if (!archive->buffer)
 		return -ENOMEM;
 	*ret = TAKE_PTR(archive);
 	return 0;
@@ -70,7 +70,7 @@ struct archive *archive_free(struct archive *archive)
 		munmap((void *)archive->map, (size_t)(archive->end - archive->map));
 	if (archive->fd >= 0)
 		close(archive->fd);
-	free(archive->room);
+	free(archive->buffer);
 	free(archive);
 	return NULL;
 }
@@ -107,7 +107,7 @@ static void write_out(struct archive *archive, const char *data, size_t size)
 
 static void flush(struct archive *archive)
 {
-	write_out(archive, archive->room, archive->used);
+	write_out(archive, archive->buffer, archive->used);
 	archive->used = 0;
 }
 
@@ -124,13 +124,13 @@ void archive_raw(struct archive *archive, void *value, size_t size)
 		archive->at += size;
 		return;
 	}
-	if (size > ROOM - archive->used)
+	if (size > BUFFER_SIZE - archive->used)
 		flush(archive);
-	if (size > ROOM) {
+	if (size > BUFFER_SIZE) {
 		write_out(archive, value, size);
 		return;
 	}
-	memcpy(archive->room + archive->used, value, size);
+	memcpy(archive->buffer + archive->used, value, size);
 	archive->used += size;
 }
 

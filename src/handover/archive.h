@@ -11,7 +11,6 @@
 #define EXECSNOOP_ARCHIVE_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -34,7 +33,7 @@ void archive_fail(struct archive *archive);
 /* `size` bytes at `value`. */
 void archive_raw(struct archive *archive, void *value, size_t size);
 #define ARCHIVE(archive, lvalue) archive_raw(archive, &(lvalue), sizeof(lvalue))
-/* A truth value, as one byte. */
+/* A boolean, as one byte. */
 void archive_flag(struct archive *archive, bool *flag);
 /* A number of things that follow; read, it is at most `most`, else the archive is spoilt, and it is 0. */
 void archive_count(struct archive *archive, size_t *count, size_t most);

@@ -49,7 +49,7 @@ static int checkpoint_map(struct checkpoint **ret, int fd)
 
 int checkpoint_new(struct checkpoint **ret, uint64_t boot)
 {
-	_cleanup_close_ int fd = memfd_create("execsnoopd-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = memfd_create("execsnoopd-checkpoint", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r;
 
 	if (fd < 0)

@@ -8,7 +8,6 @@
 #define EXECSNOOP_LAYOUT_H
 
 #include <linux/types.h>
-#include <stdbool.h>
 
 #include "record.h"
 

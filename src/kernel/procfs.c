@@ -32,8 +32,8 @@
  * start this runs once for every process of the machine.
  */
 #include "kernel/procfs.h"
-
 #include <dirent.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -323,6 +323,17 @@ static bool is_dead(const struct stat_line *line)
 	return line->state == 'Z' || line->state == 'X';
 }
 
+/* /proc/PID, or -errno. */
+static int open_process(const struct procfs *procfs, const struct process *process)
+{
+	char name[16];
+	int dir;
+
+	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
+	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -errno : dir;
+}
+
 /* 0: dir is that of this process, which is there, in this state. -ESRCH: it is not. */
 static int check(struct procfs *procfs, int dir, const struct process *process, struct stat_line *ret)
 {
@@ -369,18 +380,26 @@ struct procfs *procfs_free(struct procfs *procfs)
 
 int procfs_reserve(struct procfs *procfs)
 {
-	int r = bytebuf_reserve(&procfs->stat, STAT_MAX);
+	const struct {
+		struct bytebuf *buffer;
+		size_t size;
+	} buffers[] = {
+		{ &procfs->stat, STAT_MAX },
+		{ &procfs->exe, LINK_SIZE_MAX },
+		{ &procfs->cwd, LINK_SIZE_MAX },
+		{ &procfs->cgroup, CGROUP_MAX },
+		{ &procfs->args, procfs->args_limit + 2 },
+		{ &procfs->args, STATUS_MAX }, /* procfs_identify() uses it too */
+		{ &procfs->env, procfs->env_wanted ? procfs->args_limit : 0 },
+	};
 
-	if (r == 0)
-		r = bytebuf_reserve(&procfs->exe, LINK_SIZE_MAX);
-	if (r == 0)
-		r = bytebuf_reserve(&procfs->cwd, LINK_SIZE_MAX);
-	if (r == 0)
-		r = bytebuf_reserve(&procfs->cgroup, CGROUP_MAX);
-	if (r == 0) /* procfs_identify() uses it too */
-		r = bytebuf_reserve(&procfs->args,
-				    procfs->args_limit + 2 > STATUS_MAX ? procfs->args_limit + 2 : STATUS_MAX);
-	return r == 0 && procfs->env_wanted ? bytebuf_reserve(&procfs->env, procfs->args_limit) : r;
+	for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++) {
+		int r = bytebuf_reserve(buffers[i].buffer, buffers[i].size);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 size_t procfs_result_max(const struct procfs *procfs)
@@ -464,16 +483,13 @@ static int open_living(int dir, uint32_t tgid)
 
 int procfs_read(struct procfs *procfs, struct process *process, const struct record_running *listed, unsigned skip)
 {
-	_cleanup_close_ int dir = -1, living = -1;
+	_cleanup_close_ int dir = open_process(procfs, process), living = -1;
 	struct image image = { .argc = 0 };
 	struct stat_line line;
-	char name[16];
 	int r;
 
-	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
-	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return gone(-errno);
+		return gone(dir);
 	r = check(procfs, dir, process, &line);
 	if (r < 0)
 		return r;
@@ -499,12 +515,9 @@ void procfs_want_env(struct procfs *procfs, bool wanted)
 
 bool procfs_is_alive(struct procfs *procfs, const struct process *process)
 {
-	_cleanup_close_ int dir = -1;
+	_cleanup_close_ int dir = open_process(procfs, process);
 	struct stat_line line;
-	char name[16];
 
-	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
-	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return dir >= 0 && check(procfs, dir, process, &line) == 0 && procfs->alive;
 }
 
@@ -538,17 +551,14 @@ static size_t status_numbers(struct bytes text, const char *name, int base, uint
 
 int procfs_identify(struct procfs *procfs, struct process *process)
 {
-	_cleanup_close_ int dir = -1;
+	_cleanup_close_ int dir = open_process(procfs, process);
 	uint64_t ppid[1], uid[2], gid[2], caps[1];
 	struct bytes text;
 	struct stat_line line;
-	char name[16];
 	int r;
 
-	snprintf(name, sizeof(name), "%" PRIu32, process->tgid);
-	dir = openat(procfs->root, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return gone(-errno);
+		return gone(dir);
 	r = check(procfs, dir, process, &line);
 	if (r == 0)
 		r = bytebuf_read_file(&procfs->args, dir, "status", STATUS_MAX, &text);

@@ -43,8 +43,6 @@
  */
 #include "model/cgroup.h"
 
-#include <stdint.h>
-
 #define ID_DIGITS 64
 #define TASK_DIGITS 32
 

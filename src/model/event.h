@@ -123,7 +123,7 @@ __extension__ typedef unsigned __int128 key_set;
 /* The presets of `fields`, execsnoopd.conf(5). */
 #define KEYS_ALL (KEYS_EVERY & ~KEYS_ON_REQUEST)
 extern const key_set KEYS_BASIC, KEYS_HISTORY;
-/* In a set: `time`, except of an `exited`, where start_time and running_time_ns say it. Only KEYS_HISTORY has it. */
+/* In a set: `time`, except of an `exited`, whose start_time and running_time_ns give it. Only KEYS_HISTORY has it. */
 #define KEYS_TIME_BUT_OF_END KEY_BIT(KEY_MAX)
 
 /* The keys of an output: one that does not fold searches reports each try itself. */

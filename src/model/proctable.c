@@ -46,42 +46,42 @@ static struct version *version_of(const struct entry *entry)
 	return (struct version *)entry;
 }
 
-void held_unref(struct proctable *table, struct held *held)
+void image_data_unref(struct proctable *table, struct image_data *data)
 {
-	if (held && --held->refs == 0) {
-		table->args -= held->args;
-		table->bytes -= charge_of(held->size);
-		if (held->is_retained) {
-			table->retained_bytes -= charge_of(held->size);
-			table->retained_args -= held->args;
+	if (data && --data->refs == 0) {
+		table->args -= data->args;
+		table->bytes -= charge_of(data->size);
+		if (data->is_retained) {
+			table->retained_bytes -= charge_of(data->size);
+			table->retained_args -= data->args;
 		}
-		pool_free(held, held->size);
+		pool_free(data, data->size);
 	}
 }
 
-void held_retain(struct proctable *table, struct held *held)
+void image_data_retain(struct proctable *table, struct image_data *data)
 {
-	if (!held || held->live > 0 || held->is_retained)
+	if (!data || data->live > 0 || data->is_retained)
 		return;
-	held->is_retained = true;
-	table->retained_bytes += charge_of(held->size);
-	table->retained_args += held->args;
+	data->is_retained = true;
+	table->retained_bytes += charge_of(data->size);
+	table->retained_args += data->args;
 }
 
-void held_enter(struct proctable *table, struct held *held)
+void image_data_enter(struct proctable *table, struct image_data *data)
 {
-	if (!held || held->live++ > 0 || !held->is_retained)
+	if (!data || data->live++ > 0 || !data->is_retained)
 		return;
-	held->is_retained = false;
-	table->retained_bytes -= charge_of(held->size);
-	table->retained_args -= held->args;
+	data->is_retained = false;
+	table->retained_bytes -= charge_of(data->size);
+	table->retained_args -= data->args;
 }
 
 static void retain(struct proctable *table, const struct version *version)
 {
 	table->retained++;
 	table->retained_bytes += charge_of(version->size);
-	held_retain(table, version->held);
+	image_data_retain(table, version->image_data);
 }
 
 /* Fibonacci hashing: consecutive pids are far apart, and evenly distributed. */
@@ -169,7 +169,7 @@ static void version_free(struct proctable *table, struct version *version)
 {
 	table->bytes -= charge_of(version->size);
 	list_remove(table, version);
-	held_unref(table, version->held);
+	image_data_unref(table, version->image_data);
 	pool_free(version, version->size);
 }
 
@@ -177,14 +177,14 @@ static void version_free(struct proctable *table, struct version *version)
 static void version_end(struct proctable *table, struct version *version, uint64_t clock)
 {
 	version->until = clock;
-	if (version->held)
-		version->held->live--;
+	if (version->image_data)
+		version->image_data->live--;
 	if (version_is_needed(table, version)) {
 		retain(table, version);
 		return;
 	}
 	/* Retained versions may have the same image. */
-	held_retain(table, version->held);
+	image_data_retain(table, version->image_data);
 	version_free(table, version);
 }
 
@@ -254,7 +254,7 @@ static void parts_store(struct part *parts, size_t n, char *to)
 	}
 }
 
-int image_hold(struct proctable *table, struct image *image, struct held **ret)
+int image_copy(struct proctable *table, struct image *image, struct image_data **ret)
 {
 	struct part parts[] = {
 		{ .bytes = &image->exe },
@@ -269,7 +269,7 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 	};
 	const size_t n = sizeof(parts) / sizeof(*parts), size = sizeof(**ret) + parts_layout(parts, n);
 	bool known = false;
-	struct held *held;
+	struct image_data *data;
 
 	for (size_t i = 0; i < n; i++)
 		known |= parts[i].bytes->data != NULL;
@@ -277,18 +277,18 @@ int image_hold(struct proctable *table, struct image *image, struct held **ret)
 		*ret = NULL;
 		return 0;
 	}
-	held = pool_alloc(size);
-	if (!held)
+	data = pool_alloc(size);
+	if (!data)
 		return -ENOMEM;
-	*held = (struct held){ .refs = 1, .args = image->args.size, .size = size };
-	table->args += held->args;
-	table->bytes += charge_of(held->size);
-	parts_store(parts, n, held->data);
-	*ret = held;
+	*data = (struct image_data){ .refs = 1, .args = image->args.size, .size = size };
+	table->args += data->args;
+	table->bytes += charge_of(data->size);
+	parts_store(parts, n, data->data);
+	*ret = data;
 	return 0;
 }
 
-int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held)
+int version_new(struct version **ret, const struct process *process, const struct image *image, struct image_data *data)
 {
 	struct bytes comm = process->comm, parent_comm = process->parent_comm, ancestors = process->ancestors;
 	struct version *version;
@@ -311,7 +311,7 @@ int version_new(struct version **ret, const struct process *process, const struc
 	version->entry.process.comm = comm;
 	version->entry.process.parent_comm = parent_comm;
 	version->entry.process.ancestors = ancestors;
-	version->held = held;
+	version->image_data = data;
 	version->until = UNTIL_NOW;
 	*ret = version;
 	return 0;
@@ -321,23 +321,23 @@ int version_new(struct version **ret, const struct process *process, const struc
 static int version_copy(struct proctable *table, struct version **ret, const struct process *process, size_t freed)
 {
 	struct image image = process->image;
-	struct held *held;
+	struct image_data *data;
 	int r;
 
 	image_cut_args(table, &image, freed);
-	r = image_hold(table, &image, &held);
+	r = image_copy(table, &image, &data);
 	if (r < 0)
 		return r;
-	r = version_new(ret, process, &image, held);
+	r = version_new(ret, process, &image, data);
 	if (r < 0)
-		held_unref(table, held);
+		image_data_unref(table, data);
 	return r;
 }
 
 static void version_go_live(struct proctable *table, struct version *version)
 {
 	table->bytes += charge_of(version->size);
-	held_enter(table, version->held);
+	image_data_enter(table, version->image_data);
 	hash_insert(table, version);
 }
 
@@ -480,19 +480,19 @@ int proctable_fork(struct proctable *table, struct entry **ret, const struct pro
 	static const struct image none;
 	const struct entry *parent;
 	struct version *version;
-	struct held *held;
+	struct image_data *data;
 	int r;
 
 	if (is_known(table, process))
 		return PROCTABLE_E_KNOWN;
 	parent = process->forker ? proctable_find(table, process->forker, process->forker_start)
 				 : find_parent(table, process);
-	held = parent ? version_of(parent)->held : NULL;
-	r = version_new(&version, process, parent ? &parent->process.image : &none, held);
+	data = parent ? version_of(parent)->image_data : NULL;
+	r = version_new(&version, process, parent ? &parent->process.image : &none, data);
 	if (r < 0)
 		return r;
-	if (held)
-		held->refs++;
+	if (data)
+		data->refs++;
 	if (parent)
 		set_starter(&version->entry.process, &parent->process);
 	version_enter(table, version);
@@ -508,8 +508,8 @@ int proctable_exec(struct proctable *table, struct entry **ret, const struct pro
 	int r;
 
 	ASSERT(entry && entry->process.start == process->start);
-	if (old->held && old->held->live == 1)
-		freed = old->held->args;
+	if (old->image_data && old->image_data->live == 1)
+		freed = old->image_data->args;
 	r = version_copy(table, &version, process, freed);
 	if (r < 0)
 		return r;

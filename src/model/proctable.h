@@ -101,12 +101,12 @@ uint64_t proctable_cursor_moved(const struct proctable_cursor *cursor);
 uint64_t proctable_cursor_clock(const struct proctable_cursor *cursor);
 
 /*
- * All versions, retained ones too. on read: the table is empty before; refine(), if not NULL, may
+ * All versions, retained ones too. on read: the table is empty before; change(), if not NULL, may
  * change an image before it is copied; after an error the table is to be freed. Also errors of the
  * archive.
  */
 int proctable_archive(struct proctable *table, struct archive *archive,
-		      int (*refine)(void *userdata, struct image *image), void *userdata);
+		      int (*change)(void *userdata, struct image *image), void *userdata);
 /* The position of a snapshot, after its table in the archive. on read: *cursor is NULL before. Also
  * errors of the archive. */
 int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable *table, struct archive *archive);

@@ -10,7 +10,7 @@
 
 /* An image that has been read. */
 struct known {
-	struct held *held;
+	struct image_data *data;
 	struct image image;
 };
 struct images {
@@ -23,36 +23,36 @@ struct restore {
 	struct proctable *table;
 	struct archive *archive;
 	struct images images;
-	int (*refine)(void *userdata, struct image *image); /* may be NULL */
+	int (*change)(void *userdata, struct image *image); /* may be NULL */
 	void *userdata;
 };
 
-static int images_add(struct images *images, struct held *held, const struct image *image)
+static int images_add(struct images *images, struct image_data *data, const struct image *image)
 {
 	int r = ARRAY_RESERVE(images->known, images->capacity, images->count + 1);
 
 	if (r < 0)
 		return r;
-	images->known[images->count++] = (struct known){ held, *image };
+	images->known[images->count++] = (struct known){ data, *image };
 	return 0;
 }
 
 static void write_image(struct version *version, struct archive *a, struct images *images)
 {
-	uint32_t number = version->held ? version->held->number : 0;
-	bool fresh = version->held && number == 0;
+	uint32_t number = version->image_data ? version->image_data->number : 0;
+	bool fresh = version->image_data && number == 0;
 
 	archive_flag(a, &fresh);
 	if (fresh)
-		version->held->number = (unsigned)++images->count;
+		version->image_data->number = (unsigned)++images->count;
 	else
 		ARCHIVE(a, number);
 	if (number == 0)
 		image_archive(&version->entry.process.image, a);
 }
 
-/* *ret_held: with a reference for the version. */
-static int read_image(struct restore *restore, struct image *ret, struct held **ret_held)
+/* *ret_data: with a reference for the version. */
+static int read_image(struct restore *restore, struct image *ret, struct image_data **ret_data)
 {
 	struct images *images = &restore->images;
 	struct archive *a = restore->archive;
@@ -67,21 +67,21 @@ static int read_image(struct restore *restore, struct image *ret, struct held **
 		return -EBADMSG;
 	if (number > 0) {
 		*ret = images->known[number - 1].image;
-		*ret_held = images->known[number - 1].held;
-		if (*ret_held)
-			(*ret_held)->refs++;
+		*ret_data = images->known[number - 1].data;
+		if (*ret_data)
+			(*ret_data)->refs++;
 		return 0;
 	}
 	image_archive(ret, a);
-	if (archive_error(a) == 0 && restore->refine)
-		r = restore->refine(restore->userdata, ret);
+	if (archive_error(a) == 0 && restore->change)
+		r = restore->change(restore->userdata, ret);
 	if (r < 0)
 		return r;
-	r = image_hold(restore->table, ret, ret_held);
+	r = image_copy(restore->table, ret, ret_data);
 	if (r == 0 && fresh)
-		r = images->count < IMAGES_MAX ? images_add(images, *ret_held, ret) : -EBADMSG;
+		r = images->count < IMAGES_MAX ? images_add(images, *ret_data, ret) : -EBADMSG;
 	if (r < 0)
-		held_unref(restore->table, *ret_held);
+		image_data_unref(restore->table, *ret_data);
 	return r;
 }
 
@@ -100,21 +100,21 @@ static int read_version(struct restore *restore)
 	struct process process = {};
 	struct version times, *version;
 	struct image image = {};
-	struct held *held = NULL;
+	struct image_data *data = NULL;
 	int r;
 
 	times_archive(&times, a);
 	process_archive(&process, a);
-	r = read_image(restore, &image, &held);
+	r = read_image(restore, &image, &data);
 	if (r < 0)
 		return r;
 	if (archive_error(a) == 0 && times.until == UNTIL_NOW && proctable_find(table, process.tgid, 0))
 		archive_fail(a);
 	r = archive_error(a);
 	if (r == 0)
-		r = version_new(&version, &process, &image, held);
+		r = version_new(&version, &process, &image, data);
 	if (r < 0) {
-		held_unref(table, held);
+		image_data_unref(table, data);
 		return r;
 	}
 	version->from = times.from;
@@ -134,10 +134,10 @@ static size_t count_versions(const struct proctable *table)
 	return count;
 }
 
-int proctable_archive(struct proctable *table, struct archive *a, int (*refine)(void *userdata, struct image *image),
+int proctable_archive(struct proctable *table, struct archive *a, int (*change)(void *userdata, struct image *image),
 		      void *userdata)
 {
-	struct restore restore = { .table = table, .archive = a, .refine = refine, .userdata = userdata };
+	struct restore restore = { .table = table, .archive = a, .change = change, .userdata = userdata };
 	size_t count;
 	int r = 0;
 

@@ -8,7 +8,7 @@
 
 /* Indexed by the old image's number. */
 struct changed {
-	struct held *held; /* NULL: no change */
+	struct image_data *image_data; /* NULL: no change */
 	struct image image;
 };
 
@@ -17,8 +17,8 @@ static size_t number_images(struct proctable *table)
 	unsigned count = 0;
 
 	for (struct version *version = table->first; version; version = version->next)
-		if (version->held && version->held->number == 0)
-			version->held->number = ++count;
+		if (version->image_data && version->image_data->number == 0)
+			version->image_data->number = ++count;
 	return count;
 }
 
@@ -33,21 +33,21 @@ static void hide(struct image *image)
 
 static void take(struct proctable *table, struct version *version, struct changed *changed)
 {
-	struct held *old = version->held;
+	struct image_data *old = version->image_data;
 
 	version->entry.process.image = changed->image;
-	if (!changed->held)
+	if (!changed->image_data)
 		return;
-	changed->held->refs++;
-	version->held = changed->held;
+	changed->image_data->refs++;
+	version->image_data = changed->image_data;
 	if (version_is_live(version)) {
-		held_enter(table, version->held);
+		image_data_enter(table, version->image_data);
 		old->live--;
-		held_retain(table, old);
+		image_data_retain(table, old);
 	} else {
-		held_retain(table, version->held);
+		image_data_retain(table, version->image_data);
 	}
-	held_unref(table, old);
+	image_data_unref(table, old);
 }
 
 void proctable_change_images(struct proctable *table, bool (*change)(void *userdata, struct image *image),
@@ -57,7 +57,7 @@ void proctable_change_images(struct proctable *table, bool (*change)(void *userd
 	struct changed *changed = calloc(count + 1, sizeof(*changed));
 
 	for (struct version *version = table->first; version; version = version->next) {
-		size_t number = version->held ? version->held->number : 0;
+		size_t number = version->image_data ? version->image_data->number : 0;
 		struct changed *c = changed ? &changed[number] : NULL;
 
 		if (number == 0)
@@ -70,15 +70,15 @@ void proctable_change_images(struct proctable *table, bool (*change)(void *userd
 		if (number > next) {
 			next = number;
 			c->image = version->entry.process.image;
-			if (change(userdata, &c->image) && image_hold(table, &c->image, &c->held) < 0)
+			if (change(userdata, &c->image) && image_copy(table, &c->image, &c->image_data) < 0)
 				hide(&c->image);
 		}
 		take(table, version, c);
 	}
 	for (size_t i = 1; changed && i <= count; i++)
-		held_unref(table, changed[i].held);
+		image_data_unref(table, changed[i].image_data);
 	for (struct version *version = table->first; version; version = version->next)
-		if (version->held)
-			version->held->number = 0;
+		if (version->image_data)
+			version->image_data->number = 0;
 	free(changed);
 }

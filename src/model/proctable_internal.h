@@ -10,7 +10,7 @@
 #define UNTIL_NOW UINT64_MAX
 
 /* The bytes of an image. */
-struct held {
+struct image_data {
 	unsigned refs;
 	unsigned live;	  /* versions that have it and are live */
 	unsigned number;  /* in an archive, from 1 on; 0: not in it yet */
@@ -25,9 +25,9 @@ struct version {
 	struct version *chain;	     /* of its bucket; live versions only */
 	struct version *prev, *next; /* in order of birth */
 	uint64_t from, until;
-	struct held *held; /* NULL: none of the image is known */
-	size_t size;	   /* of all this */
-	char comms[];	   /* comm, parent_comm, ancestors */
+	struct image_data *image_data; /* NULL: none of the image is known */
+	size_t size;		       /* of all this */
+	char comms[];		       /* comm, parent_comm, ancestors */
 };
 
 struct proctable_cursor {
@@ -49,20 +49,21 @@ struct proctable {
 	uint64_t moves; /* of cursors */
 	size_t count, retained;
 	size_t memory;		      /* allowed for arguments of live processes */
-	size_t args, retained_args;   /* bytes of arguments held; of them, for cursors alone */
+	size_t args, retained_args;   /* bytes of arguments; of them, for cursors alone */
 	size_t bytes, retained_bytes; /* memory of all versions and images; of those for cursors alone */
 };
 
 /* Makes *image a view of a copy, *ret; NULL if nothing of the image is known. */
-int image_hold(struct proctable *table, struct image *image, struct held **ret);
-void held_unref(struct proctable *table, struct held *held);
-/* A version that has it becomes live; becomes retained, or is freed. held may be NULL. */
-void held_enter(struct proctable *table, struct held *held);
-void held_retain(struct proctable *table, struct held *held);
+int image_copy(struct proctable *table, struct image *image, struct image_data **ret);
+void image_data_unref(struct proctable *table, struct image_data *data);
+/* A version that has it becomes live; becomes retained, or is freed. data may be NULL. */
+void image_data_enter(struct proctable *table, struct image_data *data);
+void image_data_retain(struct proctable *table, struct image_data *data);
 
-/* A version of *process with *image, which is a view of held; takes over a reference on success. It
+/* A version of *process with *image, which is a view of data; takes over a reference on success. It
  * is in no list yet. */
-int version_new(struct version **ret, const struct process *process, const struct image *image, struct held *held);
+int version_new(struct version **ret, const struct process *process, const struct image *image,
+		struct image_data *data);
 /* Appends it to the list and, if it is current, adds it to the hash. Its times are set. */
 void version_append(struct proctable *table, struct version *version);
 static inline bool version_is_live(const struct version *version)

@@ -36,9 +36,7 @@
 #include "model/redact.h"
 
 #include <errno.h>
-#include <stdint.h>
 
-#include "model/process.h"
 #include "model/redact_options.h"
 #include "util/bytebuf.h"
 #include "util/ere.h"

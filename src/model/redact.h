@@ -7,7 +7,6 @@
 #define EXECSNOOP_REDACT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"

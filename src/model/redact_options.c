@@ -2,7 +2,6 @@
 #include "model/redact_options.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

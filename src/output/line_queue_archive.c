@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Line queues for the next daemon: each line once, however many queues have it. */
-#include <errno.h>
 #include <string.h>
 
 #include "output/line_queue_internal.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Peers are strangers: what one does ends that one at most. Requests are read also from a peer that reads nothing (a
- * new filter is just what one needs that cannot follow), but only as long as its subscriber takes answers: so a peer's
- * memory is its queue, one request line, and a few answers, whatever it sends.
+ * Peers are strangers: what one does ends that one at most. Requests are read also from a peer that reads nothing (one
+ * that cannot follow needs a new filter), but only as long as its subscriber takes replies: so a peer's memory is its
+ * queue, one request line, and a few replies, whatever it sends.
  *
  * A turn of a peer is one read, one request, and one portion of output; the loop then continues, with the ring buffer
  * first. Further requests wait for EPOLLOUT: the socket is writable as soon as there is room for their replies.
@@ -250,7 +250,7 @@ int peer_reply_stats(struct peer *peer)
 
 /* Requests. */
 
-/* Takes the first whole line out of the input, if there may be an answer. */
+/* Takes the first whole line out of the input, if there may be a reply. */
 static int peer_line(struct peer *peer)
 {
 	const char *end = memchr(peer->input, '\n', peer->input_size);

@@ -491,8 +491,8 @@ static int resume_peer(struct server *server, const struct checkpoint_subscriber
 	return 0;
 }
 
-/* A peer that was only at work when a SIGKILL came is not to blame, but not twice. Nor is a name for a request: it
- * would take with it what was not acknowledged, and it acknowledges often. */
+/* A peer is not blamed for the first SIGKILL that comes while the daemon works for it, but for the second. A name is
+ * not blamed for a request: it would take with it what was not acknowledged, and acknowledgements are frequent. */
 static bool is_to_blame(const struct checkpoint_work *work, const struct checkpoint_subscriber *previous)
 {
 	const bool is_own = work->is_own && !previous->is_named;

@@ -10,7 +10,6 @@
 
 #include "model/event.h"
 #include "model/filter.h"
-#include "util/cleanup.h"
 
 #define REQUEST_LINE_MAX 65536 /* bytes of a line, with its end */
 #define REQUEST_DEPTH_MAX 4    /* of nested arrays and objects */

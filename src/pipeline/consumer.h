@@ -10,7 +10,6 @@
 #define EXECSNOOP_CONSUMER_H
 
 #include <stdbool.h>
-#include <stdint.h>
 #include <systemd/sd-event.h>
 
 #include "handover/archive.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "pipeline/enrich.h"
 
-#include <errno.h>
 #include <sys/sysinfo.h>
 
 #include "util/nulstr.h"

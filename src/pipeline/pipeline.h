@@ -71,8 +71,8 @@ void pipeline_stats(const struct pipeline *pipeline, struct pipeline_stats *ret)
 void pipeline_add_sink(struct pipeline *pipeline, struct sink *sink);
 void pipeline_remove_sink(struct pipeline *pipeline, struct sink *sink);
 
-/* CLOCK_REALTIME - CLOCK_BOOTTIME in ns: how boot times become dates. Tell it at the beginning, and when
- * it stepped; every process keeps the start_time that it was given first. */
+/* CLOCK_REALTIME - CLOCK_BOOTTIME in ns: how boot times become dates. Set at the beginning, and whenever
+ * it has stepped; every process keeps the start_time that it was given first. */
 void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
 
 /* What is masked from now on; the old one may be freed after. What the table holds already is as it was masked then. */

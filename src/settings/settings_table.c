@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
-
 #include "settings/settings_value.h"
 
 #define AT(member) offsetof(struct settings, member)

@@ -19,7 +19,7 @@
  * for its own, and all streams with it.
  *
  * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that
- * was taken counts, within limits: a filter does not answer for other programs that had the CPU.
+ * was taken counts, within limits: a filter is not charged for other programs that had the CPU.
  */
 #ifndef EXECSNOOP_BUDGET_H
 #define EXECSNOOP_BUDGET_H

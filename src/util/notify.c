@@ -42,7 +42,7 @@ static struct {
 	void *userdata;
 } queue = { .end = &queue.first };
 
-__attribute__((format(printf, 2, 3))) static void say(int level, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void report(int level, const char *format, ...)
 {
 	char message[160];
 	va_list args;
@@ -90,7 +90,7 @@ static void remove_waiting(const char *text, size_t size, bool whole)
 static void drop(int error)
 {
 	if (queue.dropped++ == 0)
-		say(LOG_ERR, "dropped a message to the service manager: %s", strerror(error));
+		report(LOG_ERR, "dropped a message to the service manager: %s", strerror(error));
 }
 
 /* Takes over fd. */
@@ -173,8 +173,8 @@ static bool is_for_now(int r)
 static void taken(void)
 {
 	if (queue.logged)
-		say(LOG_NOTICE, "the service manager reads messages again%s",
-		    queue.dropped ? "; some were dropped" : "");
+		report(LOG_NOTICE, "the service manager reads messages again%s",
+		       queue.dropped ? "; some were dropped" : "");
 	queue.logged = false;
 	queue.stuck_us = 0;
 	queue.dropped = 0;
@@ -189,8 +189,8 @@ static void stuck(void)
 	if (queue.logged || clock_us(CLOCK_MONOTONIC) - queue.stuck_us < LOG_AFTER_US)
 		return;
 	queue.logged = true;
-	say(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", LOG_AFTER_US / 1000000,
-	    queue.count);
+	report(LOG_WARNING, "the service manager has read no message for %d s; %zu are waiting", LOG_AFTER_US / 1000000,
+	       queue.count);
 }
 
 static void arm(void)

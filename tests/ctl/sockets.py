@@ -100,7 +100,7 @@ def check_words(processes, text):
 @test
 def silent_socket_is_reported(folder):
     with listening(folder, wait) as path:
-        check_words([start(command[0], f"--socket={path}", *command[1:]) for command in (*READERS, ["cat"])], f"{path}: no answer yet")
+        check_words([start(command[0], f"--socket={path}", *command[1:]) for command in (*READERS, ["cat"])], f"{path}: no reply yet")
 
 
 @test
@@ -171,7 +171,7 @@ def cat_reports_what_does_not_answer_once(folder):
         cat.terminate()
         status, out = finish(cat)
     lines = [line.removeprefix(path) for line in out.splitlines() if not line.startswith("{")]
-    mute = ": the connection ended without an answer; is it execsnoopd's socket?; trying again until the daemon is back"
+    mute = ": the connection ended without a reply; is it execsnoopd's socket?; trying again until the daemon is back"
     bad = ":%d: not a JSON object, at byte 1"
     assert status == 65 and lines == [bad % 1, mute, ": connected again", ": 5 more lines cannot be read", ": the connection ended; trying again until the daemon is back", mute,
                                       ": connected again", ": 1 more line cannot be read"], (status, lines)
@@ -300,7 +300,7 @@ def host_that_is_not_there_is_reported(folder):
         for command in HOSTS:
             status, out = finish(remote(folder, host, "/nonexistent", command))
             assert status == 69 and f"{host}: the connection ended" in out, (command, status, out)
-    check_words([remote(folder, "mute", "/nonexistent", command) for command in HOSTS], "mute: no answer yet")
+    check_words([remote(folder, "mute", "/nonexistent", command) for command in HOSTS], "mute: no reply yet")
 
 
 if __name__ == "__main__":

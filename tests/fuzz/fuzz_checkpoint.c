@@ -7,7 +7,6 @@
  * old page is not changed but for the subscriber to blame; a client gets whole lines, or its connection
  * ends.
  */
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "fuzz/client.h"

@@ -8,7 +8,6 @@
 #include <regex.h>
 #include <stdint.h>
 
-#include "model/process.h"
 #include "model/redact.h"
 #include "util/ere.h"
 #include "util/nulstr.h"

@@ -13,9 +13,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check(bool truth)
+static void check(bool condition)
 {
-	if (!truth)
+	if (!condition)
 		abort();
 }
 

@@ -8,11 +8,11 @@
 
 #include "settings/settings.h"
 
-static unsigned told;
+static unsigned reported;
 
 static void complain(void *userdata, int level, const char *message)
 {
-	told += level == LOG_ERR;
+	reported += level == LOG_ERR;
 	if (strncmp(message, "fuzz:", 5) != 0)
 		abort();
 }
@@ -35,13 +35,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct filter *filter;
 	char *first, *second;
 
-	told = 0;
+	reported = 0;
 	if (settings_parse(&settings, "fuzz", (const char *)data, size, complain, NULL) < 0) {
-		if (settings || told == 0)
+		if (settings || reported == 0)
 			abort();
 		return 0;
 	}
-	if (told > 0)
+	if (reported > 0)
 		abort();
 	if (settings_filter(&settings->socket.output, &filter) < 0)
 		abort();

@@ -5,7 +5,7 @@
  *
  * A failed exec counts as an error, unless it is part of a search along $PATH: execvp(3) tries one directory after the
  * other, so the earlier tries are `searched`, and so is the last one if the program is found. Where the daemon has
- * folded searches, `path_tries` says how many there were.
+ * folded searches, `path_tries` has their number.
  */
 #ifndef EXECSNOOP_GROUPS_H
 #define EXECSNOOP_GROUPS_H

@@ -18,7 +18,7 @@ struct cat_lines {
 	struct cat_position position;
 	uint64_t mark;	       /* last_seq of the last mark */
 	struct cat_fill *fill; /* NULL: nothing is being read from the journal */
-	char *answer;	       /* what comes after it */
+	char *reply;	       /* what comes after it */
 };
 
 int cat_lines_new(struct cat_lines **ret, struct options *options, struct cat_output *output)
@@ -48,8 +48,8 @@ int cat_lines_new(struct cat_lines **ret, struct options *options, struct cat_ou
 static void end_fill(struct cat_lines *l)
 {
 	l->fill = cat_fill_free(l->fill);
-	free(l->answer);
-	l->answer = NULL;
+	free(l->reply);
+	l->reply = NULL;
 }
 
 struct cat_lines *cat_lines_free(struct cat_lines *l)
@@ -129,7 +129,7 @@ static int put_lost(struct cat_lines *l, uint64_t first, uint64_t last, uint64_t
 }
 
 /* The stream continues after this number. missing: of its events, before that. */
-static int put_answer(struct cat_lines *l, const struct parsed *parsed, uint64_t missing)
+static int put_reply(struct cat_lines *l, const struct parsed *parsed, uint64_t missing)
 {
 	struct cat_position *position = &l->position;
 	uint64_t last = parsed->event.lost.last_seq;
@@ -155,8 +155,8 @@ static int put_answer(struct cat_lines *l, const struct parsed *parsed, uint64_t
 	return r;
 }
 
-/* The answer to a subscription names the stream, and the event after which it continues. */
-static int take_answer(struct cat_lines *l, const struct parsed *parsed)
+/* The reply to a subscription names the stream, and the event after which it continues. */
+static int take_reply(struct cat_lines *l, const struct parsed *parsed)
 {
 	struct cat_position *position = &l->position;
 	uint64_t last = parsed->event.lost.last_seq;
@@ -164,15 +164,15 @@ static int take_answer(struct cat_lines *l, const struct parsed *parsed)
 
 	end_fill(l);
 	if (is_first || (is_same && last <= position->max))
-		return put_answer(l, parsed, 0);
+		return put_reply(l, parsed, 0);
 	if (!is_same && !l->options->quiet)
 		fprintf(stderr, "execsnoopctl: the daemon began another stream%s\n",
 			l->options->cursor_file ? "" : ": what happened between the two is missing");
 	if (l->options->cursor_file && cat_fill_new(&l->fill, position, parsed->stream, last) >= 0) {
-		l->answer = strndup(parsed->line.data, parsed->line.size);
-		return l->answer ? 0 : -ENOMEM;
+		l->reply = strndup(parsed->line.data, parsed->line.size);
+		return l->reply ? 0 : -ENOMEM;
 	}
-	return put_answer(l, parsed, is_same ? last - position->max : last);
+	return put_reply(l, parsed, is_same ? last - position->max : last);
 }
 
 bool cat_lines_is_filling(const struct cat_lines *l)
@@ -196,7 +196,7 @@ int cat_lines_fill(struct cat_lines *l)
 {
 	const struct parsed *parsed;
 	const char *reason;
-	struct parsed answer;
+	struct parsed reply;
 	bool begins;
 	int r = cat_fill_next(l->fill, &parsed, &begins);
 
@@ -206,9 +206,9 @@ int cat_lines_fill(struct cat_lines *l)
 		r = begins ? put_stream(l, parsed->stream) : 0;
 		return r >= 0 && query_pass(l->options->query, parsed) ? put(l, parsed) : r;
 	}
-	r = event_parser_line(l->parser, bytes_of(l->answer), &answer, &reason);
+	r = event_parser_line(l->parser, bytes_of(l->reply), &reply, &reason);
 	if (r >= 0)
-		r = put_answer(l, &answer, cat_fill_missing(l->fill));
+		r = put_reply(l, &reply, cat_fill_missing(l->fill));
 	end_fill(l);
 	return r;
 }
@@ -246,7 +246,7 @@ int cat_lines_take(struct cat_lines *l, const struct parsed *parsed)
 	int r = 0;
 
 	if (bytes_equal(parsed->type, BYTES("subscribed")))
-		return take_answer(l, parsed);
+		return take_reply(l, parsed);
 	if (!is_event || query_pass(l->options->query, parsed))
 		r = put(l, parsed);
 	advance(l, parsed);

@@ -20,7 +20,7 @@ DEFINE_CLEANUP(struct cat_lines *, cat_lines_free);
 /* Puts a line into the output. 0 or -errno. */
 int cat_lines_take(struct cat_lines *lines, const struct parsed *parsed);
 
-/* The answer to a subscription comes after what the journal has of the time before. Until then no line may be taken,
+/* The reply to a subscription comes after what the journal has of the time before. Until then no line may be taken,
  * but this is called: it puts the next one. 0; -EAGAIN: nothing at the moment; -errno. */
 bool cat_lines_is_filling(const struct cat_lines *lines);
 int cat_lines_fill(struct cat_lines *lines);

@@ -30,7 +30,7 @@
 #define RETRY_DAEMON_MS 1000
 #define RETRY_PEER_MS 10000
 #define END_MS 1000
-#define ANSWER_MS 5000 /* after this time it is reported that there is none */
+#define REPLY_MS 5000 /* after this time it is reported that there is none */
 
 /* Why there is no connection, of which each outage reports each once. */
 enum outage {
@@ -45,8 +45,8 @@ struct cat {
 	struct cat_output *output;
 	struct cat_lines *lines;
 	struct event_source *source; /* NULL: not connected */
-	bool answered;		     /* the daemon has accepted the subscription */
-	bool was_answered;	     /* it once did */
+	bool accepted;		     /* the daemon has accepted the subscription */
+	bool was_accepted;	     /* it once did */
 	bool is_late;		     /* it has not, and that was reported */
 	uint64_t asked_ms;
 	bool drained; /* all that could be read was read */
@@ -72,13 +72,13 @@ static bool waits_for_daemon(const struct cat *cat)
 {
 	const struct options *o = cat->options;
 
-	return cat->was_answered || o->name || o->connect || o->cursor_file;
+	return cat->was_accepted || o->name || o->connect || o->cursor_file;
 }
 
 static void disconnect(struct cat *cat)
 {
 	cat->source = source_free(cat->source);
-	cat->answered = false;
+	cat->accepted = false;
 	cat->ack_size = 0;
 }
 
@@ -87,7 +87,7 @@ static enum outage outage_of(const struct cat *cat, int error)
 {
 	if (error == -EBUSY)
 		return OUTAGE_REJECTED;
-	if (error == -ENOENT || error == -ECONNREFUSED || (cat->source && cat->answered))
+	if (error == -ENOENT || error == -ECONNREFUSED || (cat->source && cat->accepted))
 		return OUTAGE_GONE;
 	return source_is_mute(error) ? OUTAGE_MUTE : OUTAGE_IMPOSSIBLE;
 }
@@ -102,7 +102,7 @@ static int daemon_failed(struct cat *cat, int error)
 	 * (source_hosts.c). */
 	if (cat->options->hosts && !waits_for_daemon(cat))
 		return -ECONNREFUSED;
-	if (!waits_for_daemon(cat) || (!cat->was_answered && (error == -EACCES || error == -EPERM))) {
+	if (!waits_for_daemon(cat) || (!cat->was_accepted && (error == -EACCES || error == -EPERM))) {
 		source_explain_socket(cat->options->socket, error);
 		return outage == OUTAGE_MUTE ? -ECONNREFUSED : error;
 	}
@@ -196,7 +196,7 @@ static int connect_output(struct cat *cat)
 	return 0;
 }
 
-static void on_answer(struct cat *cat)
+static void on_reply(struct cat *cat)
 {
 	const struct cat_position *position = cat_lines_position(cat->lines);
 
@@ -204,7 +204,7 @@ static void on_answer(struct cat *cat)
 		fprintf(stderr, "%s: connected again\n", cat->options->socket);
 	report_bad_lines(cat);
 	retry_succeeded(&cat->daemon, now_ms());
-	cat->answered = cat->was_answered = true;
+	cat->accepted = cat->was_accepted = true;
 	cat->is_late = false;
 	cat->first_change = position->changes;
 	/* The first one begins here: what comes after this can be missing. */
@@ -220,11 +220,11 @@ static int take_line(struct cat *cat, const struct parsed *parsed)
 		/* A limit of the daemon may be reached for a while; what was accepted once is not wrong. */
 		if (!(cat->daemon.reported & OUTAGE_REJECTED))
 			source_report_rejected(parsed);
-		return cat->was_answered ? daemon_failed(cat, -EBUSY) : -EPROTO;
+		return cat->was_accepted ? daemon_failed(cat, -EBUSY) : -EPROTO;
 	}
 	r = cat_lines_take(cat->lines, parsed);
 	if (r >= 0 && bytes_equal(parsed->type, BYTES("subscribed")))
-		on_answer(cat);
+		on_reply(cat);
 	return r;
 }
 
@@ -272,7 +272,7 @@ static void send_ack(struct cat *cat)
 static bool needs_ack(const struct cat *cat)
 {
 	/* Numbers of an earlier connection may be of another stream; what is retained of those lines came again. */
-	return cat->options->name && cat->answered && cat->arrived.last > 0 &&
+	return cat->options->name && cat->accepted && cat->arrived.last > 0 &&
 	       cat->arrived.changes > cat->first_change && cat->acked != cat->arrived.changes;
 }
 
@@ -371,18 +371,18 @@ static int connect_both(struct cat *cat)
 }
 
 /* Of hosts, the process in between reports it (source_hosts.c). */
-static bool waits_for_answer(const struct cat *cat)
+static bool waits_for_reply(const struct cat *cat)
 {
-	return cat->source && !cat->answered && !cat->is_late && !cat->options->hosts;
+	return cat->source && !cat->accepted && !cat->is_late && !cat->options->hosts;
 }
 
 static void report_late(struct cat *cat)
 {
-	if (!waits_for_answer(cat) || now_ms() < cat->asked_ms + ANSWER_MS)
+	if (!waits_for_reply(cat) || now_ms() < cat->asked_ms + REPLY_MS)
 		return;
 	cat->is_late = true;
 	if (!cat->options->quiet)
-		fprintf(stderr, "%s: no answer yet, waiting\n", cat->options->socket);
+		fprintf(stderr, "%s: no reply yet, waiting\n", cat->options->socket);
 }
 
 /* ms; -1: nothing is due. */
@@ -403,8 +403,8 @@ static int next_due(const struct cat *cat)
 		at = now + COMMIT_MS;
 	if (!is_cursor_stored(cat) && now + CURSOR_MS < at)
 		at = now + CURSOR_MS;
-	if (waits_for_answer(cat) && cat->asked_ms + ANSWER_MS < at)
-		at = cat->asked_ms + ANSWER_MS;
+	if (waits_for_reply(cat) && cat->asked_ms + REPLY_MS < at)
+		at = cat->asked_ms + REPLY_MS;
 	return at == UINT64_MAX ? -1 : at > now ? (int)(at - now) : 0;
 }
 

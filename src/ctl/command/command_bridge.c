@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Standard input and output are a connection to the daemon: the far end of -H. */
-#include <errno.h>
 #include <poll.h>
 #include <unistd.h>
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What ran in one place or time and not in another. */
-#include <errno.h>
 #include <time.h>
 
 #include "ctl/command/commands.h"

@@ -3,7 +3,6 @@
  * All about one process, alive or dead, and why it ran: its ancestors with their command lines. What runs comes from
  * the daemon's snapshot, what is dead from the journal's index: by the pid or the id, then by the id of each parent.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <inttypes.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What programs did over a time, by what they have in common. */
-#include <errno.h>
 
 #include "ctl/command/commands.h"
 #include "ctl/command/group_options.h"

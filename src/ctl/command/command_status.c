@@ -24,10 +24,10 @@ static int show(struct options *options, struct terminal *terminal, const struct
 }
 
 /* An exit status. */
-static int show_answer(struct options *options, struct terminal *terminal, struct event_source *source)
+static int show_reply(struct options *options, struct terminal *terminal, struct event_source *source)
 {
 	const struct parsed *parsed;
-	int r = source_await_answer(source);
+	int r = source_await_reply(source);
 
 	if (r < 0)
 		return options_status(r);
@@ -70,7 +70,7 @@ int command_status(struct options *options)
 	terminal_open(&terminal, options->color, false, options->full);
 	for (unsigned i = 0; i < hosts; i++) {
 		if (status[i] == CTL_OK)
-			status[i] = show_answer(options, &terminal, sources[i]);
+			status[i] = show_reply(options, &terminal, sources[i]);
 		result = status[i] != CTL_OK ? status[i] : result;
 		source_free(sources[i]);
 	}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* For each host and stream: are all its events there, and which are missing? */
-#include <errno.h>
 
 #include "ctl/collect/verify.h"
 #include "ctl/command/commands.h"

@@ -4,7 +4,6 @@
 #define EXECSNOOP_HTTP_REQUEST_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #define HTTP_HEAD_MAX 8192
 

@@ -11,6 +11,7 @@
 #include "ctl/source/boots.h"
 #include "ctl/source/source_hosts.h"
 #include "ctl/text/time_spec.h"
+#include "util/time_span.h"
 #include "util/quote.h"
 
 #define FILES_MAX 64

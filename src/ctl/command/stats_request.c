@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/command/stats_request.h"
 
-#include <errno.h>
-
 int stats_request(const struct options *options, char **ret)
 {
 	_cleanup_(source_free_p) struct event_source *source = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The daemon's answer to {"stats":true}; execsnoopd(8), "Statistics". */
+/* The daemon's reply to {"stats":true}; execsnoopd(8), "Statistics". */
 #ifndef EXECSNOOP_STATS_REQUEST_H
 #define EXECSNOOP_STATS_REQUEST_H
 

@@ -28,8 +28,7 @@ struct parsed {
 	struct bytes ancestors;			   /* of entries of the journal, in no order, each with its NUL */
 	int64_t seq_step;			   /* of entries of the journal: to the number before it */
 	struct bytes machine_id, boot_id, version; /* of `live` */
-	struct bytes line;     /* of JSON, as it came, without its end; data NULL: it came otherwise */
-	const char *list_data; /* reader's own: start of the list under way */
+	struct bytes line; /* of JSON, as it came, without its end; data NULL: it came otherwise */
 };
 
 static inline bool parsed_has(const struct parsed *parsed, enum key key)

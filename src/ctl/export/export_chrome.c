@@ -4,7 +4,6 @@
  * overlap but do not lie one within the other; so a thread is a lane (lanes.h). Times are in us, from the beginning of
  * the recording on.
  */
-#include <errno.h>
 #include <inttypes.h>
 
 #include "ctl/export/export.h"

@@ -3,7 +3,6 @@
  * page.html with the programs in it. The data are JSON in an element that no browser executes, and put_json() writes no
  * '<': nothing in them can end that element. The page makes text nodes of them, never markup.
  */
-#include <errno.h>
 #include <inttypes.h>
 
 #include "ctl/export/export.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A still picture of the lanes, as systemd-analyze plot draws them: time from left to right, a title on each bar. */
-#include <errno.h>
 #include <inttypes.h>
 
 #include "ctl/export/export.h"

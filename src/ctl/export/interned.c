@@ -2,7 +2,6 @@
 #include "ctl/export/interned.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "util/hash.h"

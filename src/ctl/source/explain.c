@@ -45,7 +45,7 @@ const char *source_error(int error)
 {
 	if (error == -EBADMSG)
 		return "this is not execsnoopd's socket";
-	return source_is_mute(error) ? "the connection ended without an answer; is it execsnoopd's socket?"
+	return source_is_mute(error) ? "the connection ended without a reply; is it execsnoopd's socket?"
 				     : strerror(-error);
 }
 

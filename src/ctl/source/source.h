@@ -64,21 +64,21 @@ char *source_safe_name(const char *name);
 int source_open_file(struct event_source **ret, const char *path);
 
 /*
- * The daemon's socket; request: sent at once (query_request), NULL: none. All lines up to its answer are left out. The
- * errors are reported with the command that mends them: -ECONNREFUSED or -ENOENT where there is no daemon or no answer
+ * The daemon's socket; request: sent at once (query_request), NULL: none. All lines up to its reply are left out. The
+ * errors are reported with the command that mends them: -ECONNREFUSED or -ENOENT where there is no daemon or no reply
  * of one, -EACCES where this user may not read, -EPROTO where the daemon rejects the request, which source_next() may
  * return later, too, of several hosts.
  */
 int source_open_socket(struct event_source **ret, const char *path, const char *request);
 
 /*
- * The same for a program that connects again: errors are not reported, the answer is returned as well, a last line that
+ * The same for a program that connects again: errors are not reported, the reply is returned as well, a last line that
  * is not whole is left out, and source_next() returns -EAGAIN instead of waiting. The descriptor is source->fd.
  */
 int source_subscribe(struct event_source **ret, const char *path, const char *request);
 /* Reports that the connection ended before all of a snapshot came; returns -ECONNRESET. */
 int source_broken(const struct event_source *source);
-/* An answer `rejected`, with its reason. */
+/* A reply `rejected`, with its reason. */
 void source_report_rejected(const struct parsed *parsed);
 /* Something listens, but does not answer as the daemon does. error: 0 or -errno, of its connection. */
 bool source_is_mute(int error);
@@ -86,9 +86,9 @@ const char *source_error(int error);
 /* What source_open_socket() reports. */
 void source_explain_socket(const char *path, int error);
 
-/* The same in two steps: several daemons can be asked before the first answer is there. */
+/* The same in two steps: several daemons can be asked before the first reply is there. */
 int source_ask(struct event_source **ret, const char *path, const char *request);
-int source_await_answer(struct event_source *source);
+int source_await_reply(struct event_source *source);
 
 struct journal_options {
 	const char *directory;	/* NULL: this machine's */

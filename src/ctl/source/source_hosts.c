@@ -22,7 +22,7 @@
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #define READ_SIZE (1U << 16)
 #define LINE_LIMIT (64U << 20)
-#define ANSWER_MS 5000 /* after this time it is reported that there is none */
+#define REPLY_MS 5000 /* after this time it is reported that there is none */
 
 struct host {
 	char name[256];
@@ -176,12 +176,12 @@ static void report_silent(const struct host *hosts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (hosts[i].fd >= 0 && !hosts[i].has_replied)
-			fprintf(stderr, "execsnoopctl: %s: no answer yet, waiting\n", hosts[i].name);
+			fprintf(stderr, "execsnoopctl: %s: no reply yet, waiting\n", hosts[i].name);
 }
 
 static void carry(struct host *hosts, size_t count, int fd)
 {
-	uint64_t patience_end = clock_ns(CLOCK_MONOTONIC) + ANSWER_MS * 1000000ULL;
+	uint64_t patience_end = clock_ns(CLOCK_MONOTONIC) + REPLY_MS * 1000000ULL;
 	struct pollfd fds[HOSTS_MAX + 1];
 	bool was_reported = false;
 
@@ -197,7 +197,7 @@ static void carry(struct host *hosts, size_t count, int fd)
 			report_silent(hosts, count);
 			was_reported = true;
 		}
-		if (!any || (poll(fds, count + 1, was_reported ? -1 : ANSWER_MS) < 0 && errno != EINTR))
+		if (!any || (poll(fds, count + 1, was_reported ? -1 : REPLY_MS) < 0 && errno != EINTR))
 			return;
 		if (fds[count].revents && !send_request(hosts, count, fd))
 			return;

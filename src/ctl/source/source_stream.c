@@ -19,7 +19,7 @@
 /* Two MiB of arguments (execve(2)), each byte six in JSON, as text and as base64, and room to spare. */
 #define LINE_LIMIT (64U << 20)
 #define REPORTS_MAX 20 /* of lines; the others are counted */
-#define ANSWER_MS 5000 /* after this time it is reported that there is none */
+#define REPLY_MS 5000  /* after this time it is reported that there is none */
 
 struct stream {
 	struct event_source source;
@@ -29,9 +29,9 @@ struct stream {
 	size_t searched; /* from begin on there is no newline up to here */
 	size_t bad;	 /* lines that were reported and passed over */
 	bool eof, too_long;
-	bool waits;	      /* for the answer to the request */
+	bool waits;	      /* for the reply to the request */
 	bool is_late;	      /* which was reported */
-	bool is_pending;      /* the answer is the next event */
+	bool is_pending;      /* the reply is the next event */
 	bool is_subscription; /* as source_subscribe() */
 	bool is_file;	      /* or a pipe */
 	bool has_request;     /* by source_ask() */
@@ -42,8 +42,8 @@ struct stream {
 	struct parsed parsed;
 };
 
-/* The first one with this reason, if it is not one of too many. */
-static bool is_new(struct bad_lines *bad, const char *reason)
+/* True: the first one with this reason, and not one of too many, so it is to be printed. */
+static bool count_bad(struct bad_lines *bad, const char *reason)
 {
 	if (strcmp(bad->reason, reason) == 0 || bad->printed >= REPORTS_MAX) {
 		bad->more++;
@@ -58,7 +58,7 @@ static void report(struct stream *s, const char *reason)
 {
 	sources_add_bad();
 	s->bad++;
-	if (s->source.bad ? is_new(s->source.bad, reason) : s->bad <= REPORTS_MAX)
+	if (s->source.bad ? count_bad(s->source.bad, reason) : s->bad <= REPORTS_MAX)
 		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->source.line, reason);
 }
 
@@ -75,15 +75,15 @@ static void report_end(struct stream *s)
 }
 
 /* What listens may be another program, or stopped. */
-static void wait_for_answer(struct stream *s)
+static void wait_for_reply(struct stream *s)
 {
 	struct pollfd poll_fd = { .fd = s->fd, .events = POLLIN };
 
 	if (!s->waits || s->is_subscription || s->is_late || s->is_remote)
 		return;
-	s->is_late = poll(&poll_fd, 1, ANSWER_MS) == 0;
+	s->is_late = poll(&poll_fd, 1, REPLY_MS) == 0;
 	if (s->is_late)
-		fprintf(stderr, "%s: no answer yet, waiting\n", s->source.name);
+		fprintf(stderr, "%s: no reply yet, waiting\n", s->source.name);
 }
 
 /* 1: there is more; 0: there is not. */
@@ -101,7 +101,7 @@ static int fill(struct stream *s)
 	r = bytebuf_reserve(b, READ_SIZE);
 	if (r < 0)
 		return r;
-	wait_for_answer(s);
+	wait_for_reply(s);
 	n = read(s->fd, b->data + b->size, b->capacity - b->size);
 	if (n < 0)
 		return -errno;
@@ -386,8 +386,8 @@ static int send_all(int fd, const char *data)
 	return 0;
 }
 
-/* Lines before the answer are those of a connection without a request, which it was at first. */
-static int read_answer(struct stream *s)
+/* Lines before the reply are those of a connection without a request, which it was at first. */
+static int read_reply(struct stream *s)
 {
 	struct bytes line;
 
@@ -410,10 +410,10 @@ static int read_answer(struct stream *s)
 	return 0;
 }
 
-int source_await_answer(struct event_source *source)
+int source_await_reply(struct event_source *source)
 {
 	struct stream *s = (struct stream *)source;
-	int r = read_answer(s);
+	int r = read_reply(s);
 
 	if (r == -EPROTO)
 		return r;
@@ -459,7 +459,7 @@ int source_open_socket(struct event_source **ret, const char *path, const char *
 	int r = source_ask(&source, path, request);
 
 	if (r >= 0 && request)
-		r = source_await_answer(source);
+		r = source_await_reply(source);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(source);

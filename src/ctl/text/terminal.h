@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "util/bytes.h"
-
 struct terminal {
 	FILE *out;
 	unsigned width; /* columns; 0: no limit (a file, a pipe, --full) */

@@ -265,7 +265,7 @@ static void set_zone(const char *name)
 	tzset();
 }
 
-/* "TIME ZONE": the environment says the zone to mktime(3). */
+/* "TIME ZONE": mktime(3) takes the zone from the environment. */
 static bool parse_in_zone(const char *text, const char *zone, uint64_t now_ns, bool last, uint64_t *ret_ns)
 {
 	_cleanup_free_ char *time = strndup(text, (size_t)(zone - 1 - text)), *was = NULL;

@@ -7,8 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "util/time_span.h"
-
 /*
  * "2026-11-29 10:02:11.5", "2026-11-29", "10:02", "today", "yesterday", "tomorrow", "now", "-5min", "+2h", "5min ago",
  * "@1764410531.5", and RFC 3339. Local time, or that of " UTC" or a zone at the end. A local time that comes twice,

@@ -47,7 +47,7 @@ static int written(const struct view_json *view)
 	return ferror(view->terminal->out) ? -EIO : 0;
 }
 
-/* Where a line holds what acts on a terminal, that goes out as JSON's own escape; in JSON it can only stand within
+/* Where a line holds what acts on a terminal, that goes out as JSON's own escape; in JSON it can only be within
  * strings. */
 static void put_safe(FILE *out, struct bytes line)
 {

@@ -6,7 +6,6 @@
 #include "ctl/event/parsed.h"
 #include "ctl/text/terminal.h"
 #include "util/cleanup.h"
-#include "util/quote.h"
 
 struct view_line;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/view/view_metrics.h"
-
 #include <inttypes.h>
+
 #include <string.h>
 
 #define PATH_DEPTH 3

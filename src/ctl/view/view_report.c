@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/view/view_report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
