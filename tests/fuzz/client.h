@@ -2,7 +2,7 @@
 /*
  * A client of the socket that checks what it reads: each line is one whole object of JSON, no
  * number of an event comes twice, and one that is missing is in a `lost`, or the end of a process
- * that the stream did not report.
+ * that the stream did not report. And what servers need around them.
  */
 #ifndef EXECSNOOP_FUZZ_CLIENT_H
 #define EXECSNOOP_FUZZ_CLIENT_H
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,8 @@
 #include <unistd.h>
 #include <yajl/yajl_parse.h>
 
+#include "handover/fdstore.h"
+#include "output/server_internal.h"
 #include "util/cleanup.h"
 
 #define CLIENT_SEQ_MAX 4096
@@ -192,6 +195,65 @@ static inline int client_listen(struct sockaddr_un *ret, socklen_t *ret_size)
 	fd = fcntl(listener, F_DUPFD_CLOEXEC, 0);
 	ASSERT(fd >= 0);
 	return fd;
+}
+
+static sd_event *event;
+
+/* Once. */
+static inline void loop_begin(void)
+{
+	/* No message to a service manager that runs the tests. */
+	unsetenv("NOTIFY_SOCKET");
+	ASSERT(sd_event_new(&event) >= 0);
+}
+
+static inline void run_loop(unsigned turns)
+{
+	while (turns-- > 0 && sd_event_run(event, 0) > 0)
+		;
+}
+
+static inline struct settings *make_settings(const char *text)
+{
+	struct settings *ret;
+
+	ASSERT(settings_parse(&ret, "fuzz", text, strlen(text), NULL, NULL) == 0);
+	/* Below what a file may have, so that few events are more than fits. */
+	ret->socket.queue = 16 << 10;
+	ret->socket.snapshot_memory = 40 << 10;
+	return ret;
+}
+
+/* What systemd has: the connections, or only those in the checkpoint. */
+static inline struct fdstore *store_of(const struct server *server, bool only_in_checkpoint)
+{
+	enum { MAX = 16 };
+	char names[MAX][64];
+	const char *list[MAX];
+	struct fdstore *ret;
+	size_t count = 0;
+	int fds[MAX];
+
+	for (const struct peer *peer = server ? server->peers : NULL; peer; peer = peer->next) {
+		if (only_in_checkpoint && !peer->place)
+			continue;
+		ASSERT(count < MAX);
+		snprintf(names[count], sizeof(names[0]), STORE_PREFIX STORE_VERSION "-subscriber-%u", peer->slot);
+		list[count] = names[count];
+		fds[count] = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
+		ASSERT(fds[count++] >= 0);
+	}
+	ASSERT(fdstore_new_of(&ret, fds, list, count) == 0);
+	return ret;
+}
+
+/* So that a few lines are more than a connection takes. */
+static inline void shrink_buffers(const struct server *of)
+{
+	int size = 4096;
+
+	for (const struct peer *peer = of->peers; peer; peer = peer->next)
+		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 #endif

@@ -6,12 +6,9 @@
  * daemon has the same as the last; then with the damage that the rest of the bytes says: it may
  * be refused, or be used, but nothing else.
  */
-#include <stdio.h>
-
 #include "fuzz/client.h"
 #include "fuzz/script.h"
 #include "model/proctable_internal.h"
-#include "output/server_internal.h"
 
 #define CLIENTS 2
 #define STEPS_MAX 24
@@ -23,7 +20,6 @@ enum kind { TABLE, PIPELINE, SERVER, KINDS };
 static struct settings *settings;
 static struct client clients[CLIENTS];
 static struct script_processes processes;
-static sd_event *event;
 
 /* A daemon, as far as it is archived. */
 struct daemon {
@@ -36,19 +32,8 @@ struct daemon {
 
 static void prepare(void)
 {
-	static const char text[] = "[socket]\nmax_subscribers = 8\nper_user = 8\n";
-
-	ASSERT(settings_parse(&settings, "fuzz", text, sizeof(text) - 1, NULL, NULL) == 0);
-	settings->socket.queue = 16 << 10;
-	/* No message to a service manager that runs the tests. */
-	unsetenv("NOTIFY_SOCKET");
-	ASSERT(sd_event_new(&event) >= 0);
-}
-
-static void run_loop(void)
-{
-	for (unsigned turns = 0; turns < 100 && sd_event_run(event, 0) > 0; turns++)
-		;
+	settings = make_settings("[socket]\nmax_subscribers = 8\nper_user = 8\n");
+	loop_begin();
 }
 
 static struct daemon make_daemon(enum kind kind)
@@ -98,33 +83,6 @@ static int write_archive(struct daemon *daemon, enum kind kind)
 	return fd;
 }
 
-static struct fdstore *make_store(const struct server *server)
-{
-	char names[CLIENTS][64];
-	const char *list[CLIENTS];
-	int fds[CLIENTS];
-	struct fdstore *ret;
-	size_t count = 0;
-
-	for (const struct peer *peer = server ? server->peers : NULL; peer; peer = peer->next) {
-		snprintf(names[count], sizeof(names[0]), STORE_PREFIX STORE_VERSION "-subscriber-%u", peer->slot);
-		list[count] = names[count];
-		fds[count] = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
-		ASSERT(fds[count++] >= 0);
-	}
-	ASSERT(fdstore_new_of(&ret, fds, list, count) == 0);
-	return ret;
-}
-
-/* So that a few lines are more than a connection takes. */
-static void shrink_buffers(const struct server *of)
-{
-	int size = 4096;
-
-	for (const struct peer *peer = of->peers; peer; peer = peer->next)
-		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
 static void step(struct script *script, struct daemon *daemon)
 {
 	static const char *const requests[] = { "{\"stats\":true}\n", "{\"comm\":[\"ls\",\"!x*\"],\"tree\":2}\n",
@@ -147,12 +105,12 @@ static void step(struct script *script, struct daemon *daemon)
 		client_connect(client, &daemon->address, daemon->address_size);
 		sd_event_run(event, 0);
 		shrink_buffers(daemon->server);
-		run_loop();
+		run_loop(100);
 	} else if (client->fd >= 0) {
 		client->is_filtered = true;
 		(void)!send(client->fd, requests[how / 2 % 4], strlen(requests[how / 2 % 4]), MSG_NOSIGNAL);
 		if (what % 8 == 7)
-			run_loop();
+			run_loop(100);
 	}
 }
 
@@ -169,7 +127,7 @@ static void use(struct daemon *daemon, enum kind kind)
 	while (daemon->cursor && proctable_cursor_next(daemon->cursor))
 		;
 	pipeline_flush(daemon->pipeline);
-	run_loop();
+	run_loop(100);
 	fd = write_archive(daemon, kind);
 	close(fd);
 }
@@ -236,11 +194,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pipeline_go_live(daemon.pipeline);
 	for (; steps > 0 && !script_ended(&script); steps--)
 		step(&script, &daemon);
-	run_loop();
+	run_loop(100);
 	fd = write_archive(&daemon, kind);
 	subscribers = daemon.server ? daemon.server->stats.subscribers : 0;
-	sound = make_store(daemon.server);
-	damaged = make_store(daemon.server);
+	sound = store_of(daemon.server, false);
+	damaged = store_of(daemon.server, false);
 	if (daemon.server)
 		daemon.server = server_hand_over(daemon.server, true);
 	free_daemon(&daemon);

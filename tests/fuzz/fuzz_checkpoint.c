@@ -11,7 +11,6 @@
 
 #include "fuzz/client.h"
 #include "fuzz/script.h"
-#include "output/server_internal.h"
 
 #define CLIENTS 2
 #define BOOT 7
@@ -32,7 +31,6 @@ static const char *const subscriptions[] = {
 };
 
 static struct settings *settings;
-static sd_event *event;
 static struct checkpoint *old;
 static struct checkpoint_page *page; /* the old daemon's */
 static struct client clients[CLIENTS];
@@ -40,20 +38,10 @@ static int server_ends[CLIENTS];
 
 static void prepare(void)
 {
-	static const char text[] = "[socket]\nmax_subscribers = 8\nper_user = 8\n";
-
-	ASSERT(settings_parse(&settings, "fuzz", text, sizeof(text) - 1, NULL, NULL) == 0);
-	/* No message to a service manager that runs the tests. */
-	unsetenv("NOTIFY_SOCKET");
-	ASSERT(sd_event_new(&event) >= 0);
+	settings = make_settings("[socket]\nmax_subscribers = 8\nper_user = 8\n");
+	loop_begin();
 	ASSERT(checkpoint_new(&old, BOOT) == 0);
 	page = checkpoint_page(old);
-}
-
-static void run_loop(void)
-{
-	for (unsigned turns = 0; turns < 100 && sd_event_run(event, 0) > 0; turns++)
-		;
 }
 
 static void fill_stream(struct script *script, struct checkpoint_stream *stream)
@@ -157,10 +145,10 @@ static void use(struct pipeline *pipeline)
 	make_exit(3, 3, 3000, 0);
 	ASSERT(pipeline_record(pipeline, &record, record.head.size) == 0);
 	pipeline_flush(pipeline);
-	run_loop();
+	run_loop(100);
 	for (size_t i = 0; i < CLIENTS; i++)
 		while (client_read(&clients[i], sizeof(clients[i].text)))
-			run_loop();
+			run_loop(100);
 }
 
 /* Only a subscriber resumes whose subscription is there, and whose stream ends with a line. */

@@ -6,12 +6,9 @@
  * and another resumes from its checkpoint, which may crash too. What clients read is checked in
  * client.h. At the end, no connection is open and no line is held.
  */
-#include <stdio.h>
-
 #include "fuzz/client.h"
 #include "fuzz/script.h"
 #include "handover/checkpoint.h"
-#include "output/server_internal.h"
 
 #define CLIENTS 4
 #define STEPS_MAX 100
@@ -42,7 +39,6 @@ static const char *const durable_requests[] = {
 static struct settings *settings[3];
 static struct client clients[CLIENTS];
 static struct script_processes processes;
-static sd_event *event;
 static struct pipeline *pipeline;
 static struct checkpoint *checkpoint;
 static struct server *server;
@@ -59,37 +55,16 @@ static void on_event(struct sink *sink, const struct event *happened, struct enc
 static const struct sink_ops ops = { .event = on_event };
 static struct sink exits = { .ops = &ops };
 
-static struct settings *make_settings(const char *text)
-{
-	struct settings *ret;
-
-	ASSERT(settings_parse(&ret, "fuzz", text, strlen(text), NULL, NULL) == 0);
-	/* Below what a file may say, so that few events are more than fits. */
-	ret->socket.queue = 16 << 10;
-	ret->socket.snapshot_memory = 40 << 10;
-	return ret;
-}
-
 static void prepare(void)
 {
 	settings[0] = make_settings("[socket]\nmax_subscribers = 3\n");
 	settings[1] = make_settings("[socket]\nmax_subscribers = 2\nper_user = 65536\nslow = disconnect\n");
 	settings[2] = make_settings("[socket]\nsnapshot = no\nargs = *a*\nfields = seq, args\n");
-	/* No message to a service manager that runs the tests. */
-	unsetenv("NOTIFY_SOCKET");
-	ASSERT(sd_event_new(&event) >= 0);
-}
-
-static void run_loop(unsigned turns)
-{
-	while (turns-- > 0 && sd_event_run(event, 0) > 0)
-		;
+	loop_begin();
 }
 
 static void on_note(void *userdata, int level, const char *message)
 {
-	(void)userdata;
-	(void)level;
 	ASSERT(message[0] && !strchr(message, '\n'));
 }
 
@@ -110,28 +85,6 @@ static void make_server(struct fdstore *store, const struct checkpoint_page *lef
 	pipeline_add_sink(pipeline, server_sink(server));
 }
 
-/* What systemd has: the connections, or only those in the checkpoint. */
-static struct fdstore *keep_connections(bool only_in_checkpoint)
-{
-	char names[2 * CLIENTS][64];
-	const char *list[2 * CLIENTS];
-	int fds[2 * CLIENTS];
-	struct fdstore *ret;
-	size_t count = 0;
-
-	for (const struct peer *peer = server->peers; peer; peer = peer->next) {
-		if (only_in_checkpoint && !peer->place)
-			continue;
-		ASSERT(count < 2 * CLIENTS);
-		snprintf(names[count], sizeof(names[0]), STORE_PREFIX STORE_VERSION "-subscriber-%u", peer->slot);
-		list[count] = names[count];
-		fds[count] = fcntl(peer->fd, F_DUPFD_CLOEXEC, 0);
-		ASSERT(fds[count++] >= 0);
-	}
-	ASSERT(fdstore_new_of(&ret, fds, list, count) == 0);
-	return ret;
-}
-
 static void leave(void)
 {
 	server = server_hand_over(server, true);
@@ -150,7 +103,7 @@ static void restart(void)
 	ASSERT(server_archive(server, archive, NULL) == 0);
 	ASSERT(archive_seal(archive, &fd) == 0);
 	archive_free(archive);
-	store = keep_connections(false);
+	store = store_of(server, false);
 	leave();
 	checkpoint_free(checkpoint);
 	ASSERT(checkpoint_new(&checkpoint, BOOT) == 0);
@@ -204,7 +157,7 @@ static void resume(struct fdstore *store)
 static void crash(uint8_t how)
 {
 	struct peer *peer = server->peers;
-	struct fdstore *store = keep_connections(true);
+	struct fdstore *store = store_of(server, true);
 
 	if (how & 1)
 		checkpoint_page(checkpoint)->work = (struct checkpoint_work){
@@ -216,7 +169,7 @@ static void crash(uint8_t how)
 	resume(store);
 	fdstore_free(store);
 	if (how & 8) {
-		store = keep_connections(true);
+		store = store_of(server, true);
 		leave();
 		resume(store);
 		fdstore_free(store);
@@ -249,15 +202,6 @@ static void keep_client(uint8_t how)
 			peer_enter_checkpoint(peer);
 			return;
 		}
-}
-
-/* So that a few lines are more than a connection takes. */
-static void shrink_buffers(const struct server *of)
-{
-	int size = 4096;
-
-	for (const struct peer *peer = of->peers; peer; peer = peer->next)
-		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
 static void client_step(struct client *client, uint8_t what, uint8_t how, struct script *script)

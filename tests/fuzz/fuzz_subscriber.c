@@ -5,12 +5,7 @@
  * with some bytes of it changed. Always: whole lines; every number once, in order, or in a `lost`, but for ends of what
  * the stream does not have; what is held is charged.
  */
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-
+#include "fuzz/client.h"
 #include "fuzz/script.h"
 #include "output/subscriber.h"
 
@@ -18,37 +13,32 @@
 /* As small as they can be and still be exceeded: what is encoded is most of the time. */
 #define QUEUE (16 << 10)
 #define SNAPSHOT_MEMORY (40 << 10)
-#define SEQ_MAX 4096
 #define STEPS_MAX 120
 #define RESTARTS_MAX 2
 #define BEYOND (4 * 65536) /* a portion, replies, and what one subscriber has without any line */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-struct client {
+struct reader {
 	struct subscriber *subscriber;
 	key_set keys;
-	int fd, far;
-	bool snapshot_ends; /* events that waited may be gone */
-	uint64_t last;	    /* number seen, or lost */
-	size_t used;
-	char text[1 << 17]; /* the last, since leave() does not clear it */
+	int fd;
+	struct client client;
 };
 
 static struct pipeline *pipeline;
 static struct json *json;
-static struct client clients[SUBSCRIBERS];
+static struct reader readers[SUBSCRIBERS];
 static struct script_processes processes;
-static bool was_exit[SEQ_MAX]; /* by number */
 static unsigned restarts;
 
-static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
+static void on_event(struct sink *sink, const struct event *happened, struct encoder *encoder)
 {
-	if (event->seq < SEQ_MAX)
-		was_exit[event->seq] = event->type == EVENT_EXITED;
+	if (happened->seq < CLIENT_SEQ_MAX)
+		client_was_exit[happened->seq] = happened->type == EVENT_EXITED;
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (clients[i].subscriber)
-			subscriber_event(clients[i].subscriber, event, encoder);
+		if (readers[i].subscriber)
+			subscriber_event(readers[i].subscriber, happened, encoder);
 }
 
 static const struct sink_ops ops = { .event = on_event };
@@ -63,108 +53,59 @@ static struct pipeline *make_pipeline(void)
 	return ret;
 }
 
-static struct subscriber *make_subscriber(const struct client *client, struct pipeline *p)
+static struct subscriber *make_subscriber(const struct reader *reader, struct pipeline *p)
 {
-	struct subscriber_config config = { .queue = QUEUE, .keys = client->keys, .json = json };
+	struct subscriber_config config = { .queue = QUEUE, .keys = reader->keys, .json = json };
 	struct subscriber *ret;
 
-	ASSERT(subscriber_new(&ret, client->fd, &config, pipeline_table(p)) == 0);
+	ASSERT(subscriber_new(&ret, reader->fd, &config, pipeline_table(p)) == 0);
 	return ret;
 }
 
-static void leave(struct client *client)
+static void leave(struct reader *reader)
 {
-	if (!client->subscriber)
+	if (!reader->subscriber)
 		return;
-	subscriber_free(client->subscriber);
-	close(client->fd);
-	close(client->far);
-	memset(client, 0, offsetof(struct client, text));
+	reader->subscriber = subscriber_free(reader->subscriber);
+	close(reader->fd);
+	client_close(&reader->client);
 }
 
-static void come(struct client *client, uint8_t how)
+static void come(struct reader *reader, uint8_t how)
 {
-	int fds[2], room = 4096;
+	int fds[2], size = 4096;
 
-	leave(client);
+	leave(reader);
 	ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
-	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	client->fd = fds[0];
-	client->far = fds[1];
-	client->keys = how & 2 ? KEYS_ALL : KEY_BIT(KEY_SEQ) | (how & 4 ? KEY_BIT(KEY_ARGS) : 0);
-	client->subscriber = make_subscriber(client, pipeline);
-	ASSERT(subscriber_join(client->subscriber, how & 1) == 0);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	reader->fd = fds[0];
+	reader->client.fd = fds[1];
+	reader->keys = how & 2 ? KEYS_ALL : KEY_BIT(KEY_SEQ) | (how & 4 ? KEY_BIT(KEY_ARGS) : 0);
+	reader->subscriber = make_subscriber(reader, pipeline);
+	ASSERT(subscriber_join(reader->subscriber, how & 1) == 0);
 }
 
-static uint64_t number_behind(const char *line, const char *key)
+static void write_some(struct reader *reader)
 {
-	const char *at = strstr(line, key);
-	unsigned long long ret = 0;
-
-	if (at)
-		sscanf(at + strlen(key), "%llu", &ret);
-	return ret;
-}
-
-static void check_line(struct client *client, const char *line)
-{
-	uint64_t first = number_behind(line, "\"seq\":"), last = first;
-
-	ASSERT(line[0] == '{' && strchr(line, '\0')[-1] == '}');
-	if (strstr(line, "\"type\":\"lost\"") && !first) {
-		first = number_behind(line, "\"first_seq\":");
-		last = number_behind(line, "\"last_seq\":");
-		ASSERT((first == 0) == (last == 0) && number_behind(line, "\"count\":") > 0);
-	}
-	if (!first)
-		return;
-	ASSERT(first > client->last && last >= first);
-	for (uint64_t missing = client->last + 1; client->last && missing < first; missing++)
-		ASSERT(missing >= SEQ_MAX || was_exit[missing]);
-	client->last = last;
-}
-
-/* Reads some bytes. */
-static void read_some(struct client *client, size_t most)
-{
-	ssize_t n;
-	char *end, *at = client->text;
-
-	if (most > sizeof(client->text) - 1 - client->used)
-		most = sizeof(client->text) - 1 - client->used;
-	n = read(client->far, client->text + client->used, most);
-	if (n <= 0)
-		return;
-	client->used += (size_t)n;
-	for (; (end = memchr(at, '\n', client->used - (size_t)(at - client->text))); at = end + 1) {
-		*end = '\0';
-		check_line(client, at);
-	}
-	client->used -= (size_t)(at - client->text);
-	memmove(client->text, at, client->used);
-	ASSERT(client->used < sizeof(client->text) - 1);
-}
-
-static void write_some(struct client *client)
-{
-	int r = subscriber_write(client->subscriber);
+	int r = subscriber_write(reader->subscriber);
 
 	if (r < 0 || r == SUBSCRIBER_E_SLOW)
-		leave(client);
+		leave(reader);
 }
 
-static void reply_with(struct client *client, size_t size)
+#define REPLY "{\"type\":\"reply\""
+
+static void reply_with(struct reader *reader, size_t size)
 {
 	struct line *line;
 
-	if (!subscriber_takes_replies(client->subscriber))
+	if (!subscriber_takes_replies(reader->subscriber))
 		return;
 	ASSERT(line_new(&line, size) == 0);
 	memset(line->data, ' ', size);
-	line->data[0] = '{';
-	line->data[size - 2] = '}';
-	line->data[size - 1] = '\n';
-	ASSERT(subscriber_reply(client->subscriber, line) == 0);
+	memcpy(line->data, REPLY, strlen(REPLY));
+	memcpy(line->data + size - 2, "}\n", 2);
+	ASSERT(subscriber_reply(reader->subscriber, line) == 0);
 	line_unref(line);
 }
 
@@ -195,7 +136,7 @@ static void survive(int fd)
 	int r;
 
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (clients[i].subscriber)
+		if (readers[i].subscriber)
 			ASSERT(subscriber_new(&subscribers[i], null, &config, pipeline_table(to)) == 0);
 	r = restore(fd, to, subscribers);
 	for (size_t i = 0; r == 0 && i < SUBSCRIBERS; i++) {
@@ -224,8 +165,8 @@ static void restart(struct script *script)
 	ASSERT(archive_new(&archive) == 0);
 	ASSERT(pipeline_archive(pipeline, archive) == 0);
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (clients[i].subscriber)
-			ASSERT(subscriber_archive(clients[i].subscriber, archive, &lines) == 0);
+		if (readers[i].subscriber)
+			ASSERT(subscriber_archive(readers[i].subscriber, archive, &lines) == 0);
 	ASSERT(archive_seal(archive, &fd) == 0);
 	archive_free(archive);
 	line_set_clear(&lines);
@@ -234,13 +175,13 @@ static void restart(struct script *script)
 	close(bad);
 	to = make_pipeline();
 	for (size_t i = 0; i < SUBSCRIBERS; i++)
-		if (clients[i].subscriber)
-			subscribers[i] = make_subscriber(&clients[i], to);
+		if (readers[i].subscriber)
+			subscribers[i] = make_subscriber(&readers[i], to);
 	ASSERT(restore(fd, to, subscribers) == 0);
 	close(fd);
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
-		subscriber_free(clients[i].subscriber);
-		clients[i].subscriber = subscribers[i];
+		subscriber_free(readers[i].subscriber);
+		readers[i].subscriber = subscribers[i];
 	}
 	pipeline_free(pipeline);
 	pipeline = to;
@@ -255,13 +196,13 @@ static size_t snapshots(void)
 static void bound_snapshots(void)
 {
 	while (snapshots() > SNAPSHOT_MEMORY) {
-		struct client *found = NULL;
+		struct reader *found = NULL;
 		uint64_t least = UINT64_MAX, moved;
 
 		for (size_t i = 0; i < SUBSCRIBERS; i++) {
-			if (clients[i].subscriber && subscriber_snapshot_moved(clients[i].subscriber, &moved) &&
+			if (readers[i].subscriber && subscriber_snapshot_moved(readers[i].subscriber, &moved) &&
 			    moved < least) {
-				found = &clients[i];
+				found = &readers[i];
 				least = moved;
 			}
 		}
@@ -280,10 +221,10 @@ static void check_memory(void)
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
 		struct subscriber_stats stats;
 
-		if (!clients[i].subscriber)
+		if (!readers[i].subscriber)
 			continue;
-		subscriber_stats(clients[i].subscriber, &stats);
-		cursors += subscriber_snapshot_moved(clients[i].subscriber, &moved);
+		subscriber_stats(readers[i].subscriber, &stats);
+		cursors += subscriber_snapshot_moved(readers[i].subscriber, &moved);
 		ASSERT(stats.queue <= QUEUE + BEYOND);
 		charged += stats.queue + stats.portion;
 	}
@@ -294,31 +235,31 @@ static void check_memory(void)
 static void step(struct script *script)
 {
 	uint8_t what = script_next(script), how = script_next(script);
-	struct client *client = &clients[what / 16 % SUBSCRIBERS];
+	struct reader *reader = &readers[what / 16 % SUBSCRIBERS];
 
 	if (what % 16 < 6)
 		script_process(&processes, pipeline, how, script_next(script));
 	else if (what % 16 == 6)
-		come(client, how);
-	else if (!client->subscriber)
+		come(reader, how);
+	else if (!reader->subscriber)
 		return;
 	else if (what % 16 < 9)
-		write_some(client);
+		write_some(reader);
 	else if (what % 16 < 12)
-		read_some(client, 1 + how * 64u);
+		client_read(&reader->client, 1 + how * 64u);
 	else if (what % 16 == 12)
-		ASSERT(subscriber_join(client->subscriber, how & 1) == 0);
+		ASSERT(subscriber_join(reader->subscriber, how & 1) == 0);
 	else if (what % 16 == 13)
-		reply_with(client, 3 + 100u * how);
+		reply_with(reader, strlen(REPLY) + 2 + 100u * how);
 	else if (what % 16 == 14 && restarts++ < RESTARTS_MAX)
 		restart(script);
 	else if (how & 1)
-		leave(client);
+		leave(reader);
 	else
-		subscriber_end_snapshot(client->subscriber);
+		subscriber_end_snapshot(reader->subscriber);
 	/* As the server does it. */
-	if (client->subscriber && subscriber_is_too_slow(client->subscriber))
-		leave(client);
+	if (reader->subscriber && subscriber_is_too_slow(reader->subscriber))
+		leave(reader);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -338,14 +279,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	/* What waits comes to its end. */
 	for (size_t i = 0; i < SUBSCRIBERS; i++) {
-		for (unsigned turn = 0; clients[i].subscriber && turn < 1000; turn++) {
-			write_some(&clients[i]);
-			if (clients[i].subscriber)
-				read_some(&clients[i], sizeof(clients[i].text));
-			if (clients[i].subscriber && !subscriber_has_output(clients[i].subscriber))
+		for (unsigned turn = 0; readers[i].subscriber && turn < 1000; turn++) {
+			write_some(&readers[i]);
+			if (readers[i].subscriber)
+				client_read(&readers[i].client, sizeof(readers[i].client.text));
+			if (readers[i].subscriber && !subscriber_has_output(readers[i].subscriber))
 				break;
 		}
-		leave(&clients[i]);
+		leave(&readers[i]);
 	}
 	pipeline_free(pipeline);
 	ASSERT(line_memory() == 0 && subscriber_portions() == 0);
