@@ -130,6 +130,19 @@ def file_of_another_format_is_named(folder):
 
 
 @test
+def loss_in_a_place_of_a_later_version_is_a_loss(folder):
+    line = '{"type":"lost","seq":2,"time":"2026-11-29T10:00:00.000000000Z","count":5,"where":"elsewhere"}\n'
+    assert "── 5 events lost ──\n" in run("log", "-i", file_of(folder, GOOD + line))
+
+
+@test
+def cut_line_is_named_as_that(folder):
+    for size in range(1, len(GOOD) - 1):
+        out = run("log", "-i", file_of(folder, GOOD + GOOD[:size]), status=65)
+        assert f"{folder}/input:2: the line ends within the object\n" in out, (GOOD[:size], out)
+
+
+@test
 def byte_order_mark_and_line_ends_of_windows_are_read(folder):
     plain = run("log", "-i", file_of(folder, GOOD * 3))
     assert run("log", "-i", file_of(folder, b"\xef\xbb\xbf" + (GOOD * 3).replace("\n", "\r\n").encode())) == plain

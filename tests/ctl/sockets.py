@@ -284,14 +284,17 @@ def hosts_answer(folder):
 
 @test
 def lines_of_hosts_name_them(folder):
-    with listening(folder, daemon) as path:
-        for command in (["cat"], ["watch", "-o", "json", "-t", "started"]):
-            process = remote(folder, "one,two", path, command)
-            if command == ["cat"]:
-                lines = [json.loads(process.stdout.readline()) for _ in range(5)]
-                assert {line["host"] for line in lines if line["type"] == "started"} == {"one", "two"}, lines
+    """Each line once, whatever the machine calls itself."""
+    for name in (b"", b',"host":"box"', b',"host":"b\\"o\\\\"'):
+        live = LIVE.replace(b',"last_seq":2', b',"last_seq":2' + name + b',"machine_id":"m"')
+        with listening(folder, lambda connection, _, live=live: (connection.sendall(STARTED + SUBSCRIBED + STARTED + live), wait(connection))) as path:
+            process = remote(folder, "one,two", path, ["cat"])
+            lines = [process.stdout.readline() for _ in range(6)]
             process.kill()
             process.communicate()
+            hosts = sorted((json.loads(line)["host"], json.loads(line)["type"]) for line in lines)
+            assert hosts == [(host, kind) for host in ("one", "two") for kind in ("live", "started", "subscribed")], lines
+            assert all(line.count(b'"host":') == 1 for line in lines) and all(b'"machine_id":"m"' in line for line in lines if b'"live"' in line), lines
 
 
 @test

@@ -96,6 +96,30 @@ def filtered_stream_is_proved_by_marks_only(folder):
     assert "Missing: 1 lines" in run("verify", "-i", lines(folder, events[:2] + events[3:] + [mark]), status=1)
 
 
+@test
+def hosts_in_one_file_are_streams_of_their_own(folder):
+    """As of cat -H: their numbers overlap, each line has its host, and its `live` comes when it likes."""
+    dice = random.Random(SEED)
+    left = {host: [{**live(0, stream), "host": host}] + [event(seq, host=host) for seq in range(1, 500)] for host, stream in (("root@a", "aa"), ("b", "bb"), ("c" * 200, "cc"))}
+    del left["b"][300:302]
+    del left["c" * 200][499]
+    left["c" * 200].append({"type": "mark", "time": event(1)["time"], "last_seq": 499, "count": 499, "host": "c" * 200})
+    events = []
+    while left:
+        host = dice.choice(sorted(left))
+        events.append(left[host].pop(0))
+        if not left[host]:
+            del left[host]
+    out = run("verify", "-i", lines(folder, events), status=1)
+    parts = {part.split()[0]: part for part in out.split("\u25cf ")[1:]}
+    assert ": complete" in parts["root@a"] and "Events: 499" in parts["root@a"], out
+    assert missing(parts["b"]) == [(300, 301)] and "Events: 497" in parts["b"], out
+    assert missing(parts["c" * 200]) == [(499, 499)] and "Missing: 1 lines" in parts["c" * 200], out
+    # The proof of one is not that of another: of b nothing began.
+    out = run("verify", "-i", lines(folder, [one for one in events if one["type"] != "live" or one["host"] != "b"]), status=1)
+    assert re.search(r"b: cannot be proved complete\n  Events: 497", out) and "root@a stream aa: complete" in out, out
+
+
 def chained(numbers, after=0):
     """Entries of the journal, each with what it follows, in the order of `numbers`."""
     out = []

@@ -29,11 +29,13 @@ struct verify_state {
 	uint64_t mark_seq, mark_time; /* of the last mark */
 	uint64_t folded;	      /* numbers of steps of searches */
 	uint64_t lines;		      /* since the stream began, as marks count them */
+	uint64_t began;		      /* its place in the order in which streams began; 0: it did not */
 };
 
 struct verify {
 	STAILQ_HEAD(, verify_stream) streams;
-	struct verify_stream *current; /* of lines that do not name their stream */
+	struct verify_stream *current; /* of lines that name neither their stream nor their host */
+	uint64_t begun;		       /* streams */
 	struct {
 		char stream[33];
 		uint64_t seq; /* 0: none */
@@ -78,6 +80,24 @@ static bool is_stream(const struct verify_stream *stream, struct bytes host, str
 	return stream->id[0] == '\0' && (!host.data || bytes_equal(bytes_of(stream->host), host));
 }
 
+static void set_host(struct verify_stream *stream, struct bytes host)
+{
+	snprintf(stream->host, sizeof(stream->host), "%.*s", (int)host.size, host.data ?: "");
+}
+
+/* Of a line that does not name its stream: the one that began last, of its host if it names that. NULL: none did. */
+static struct verify_stream *current_of(const struct verify *v, struct bytes host)
+{
+	struct verify_stream *stream, *found = NULL;
+
+	if (!host.data || !v->current || !*v->current->host || bytes_equal(bytes_of(v->current->host), host))
+		return v->current;
+	STAILQ_FOREACH(stream, &v->streams, next)
+	if (bytes_equal(bytes_of(stream->host), host) && (!found || stream->state->began > found->state->began))
+		found = stream;
+	return found;
+}
+
 static struct verify_stream *get(struct verify *v, struct bytes host, struct bytes id)
 {
 	struct verify_stream *stream;
@@ -93,7 +113,7 @@ static struct verify_stream *get(struct verify *v, struct bytes host, struct byt
 		free(stream);
 		return NULL;
 	}
-	snprintf(stream->host, sizeof(stream->host), "%.*s", (int)host.size, host.data ?: "");
+	set_host(stream, host);
 	snprintf(stream->id, sizeof(stream->id), "%.*s", (int)id.size, id.data ?: "");
 	STAILQ_INSERT_TAIL(&v->streams, stream, next);
 	return stream;
@@ -171,6 +191,9 @@ static int begin_stream(struct verify *v, const struct parsed *parsed, bool snap
 	if (!stream)
 		return -ENOMEM;
 	v->current = stream;
+	if (!*stream->host)
+		set_host(stream, parsed->host);
+	state->began = ++v->begun;
 	state->lines = 0;
 	state->snapshot |= snapshot;
 	if (!snapshot && parsed->line.data)
@@ -239,6 +262,7 @@ static bool has_number(const struct parsed *parsed)
 int verify_add(struct verify *v, const struct parsed *parsed)
 {
 	bool is_entry = has_number(parsed), is_mark = bytes_equal(parsed->type, BYTES("mark"));
+	struct verify_stream *stream;
 
 	if (parsed->event.type == EVENT_LIVE)
 		return begin_stream(v, parsed, true);
@@ -247,16 +271,18 @@ int verify_add(struct verify *v, const struct parsed *parsed)
 	/* A snapshot comes before the line that names its stream. */
 	if (is_entry && parsed->event.snapshot && !parsed->stream.data)
 		return 0;
-	if ((is_entry && (parsed->stream.data || !v->current)) || (is_mark && parsed->stream.data)) {
-		v->current = get(v, parsed->host, parsed->stream);
-		if (!v->current)
+	stream = parsed->stream.data ? NULL : current_of(v, parsed->host);
+	if (!stream && (is_entry || (is_mark && parsed->stream.data))) {
+		stream = get(v, parsed->host, parsed->stream);
+		if (!stream)
 			return -ENOMEM;
-		v->current->state->chained |= parsed->stream.data != NULL;
+		v->current = stream;
+		stream->state->chained |= parsed->stream.data != NULL;
 	}
 	if (is_entry)
-		return add_event(v, v->current, parsed);
-	if (v->current && is_mark)
-		check_mark(v->current, parsed);
+		return add_event(v, stream, parsed);
+	if (stream && is_mark)
+		check_mark(stream, parsed);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ struct verify_hole {
 /* What there is of one stream. */
 struct verify_stream {
 	STAILQ_ENTRY(verify_stream) next;
-	char host[65], id[33]; /* may be empty */
+	char host[256], id[33]; /* may be empty */
 	uint64_t events, first_seq, last_seq, first_time, last_time;
 	uint64_t lost[3];	/* by enum lost_where */
 	uint64_t repeated;	/* numbers that are there more than once */

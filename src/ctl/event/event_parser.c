@@ -307,7 +307,7 @@ static int bad_json(struct event_parser *p, struct bytes line, const char **ret_
 	if (text)
 		yajl_free_error(p->yajl, text);
 	for (char *c = reason; *c; c++)
-		if (*c == '\n')
+		if (*c == '\n' || (*c == '.' && c[1] == ','))
 			memmove(c, c + 1, strlen(c));
 	return bad(p, reason, ret_reason);
 }
@@ -328,10 +328,15 @@ int event_parser_line(struct event_parser *p, struct bytes line, struct parsed *
 	p->parsed = ret;
 	parsed_begin(ret);
 	ret->line = line;
-	/* The newline ends a number that is all of the text. */
-	if (yajl_parse(p->yajl, (const unsigned char *)line.data, line.size) != yajl_status_ok ||
-	    yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok)
+	if (yajl_parse(p->yajl, (const unsigned char *)line.data, line.size) != yajl_status_ok)
 		return bad_json(p, line, ret_reason);
+	/* The newline ends a number that is all of the text, and what is cut within a word. */
+	if (yajl_parse(p->yajl, (const unsigned char *)"\n", 1) != yajl_status_ok)
+		return bad(p,
+			   p->ended	  ? "text after the object"
+			   : p->depth > 0 ? "the line ends within the object"
+					  : "not a JSON object",
+			   ret_reason);
 	/* yajl accepts overlong forms. */
 	if (utf8_valid(line.data, line.size) < line.size)
 		return bad(p, "not UTF-8", ret_reason);

@@ -112,16 +112,36 @@ static bool is_type(struct bytes line, const char *type)
 	return line.size > (size_t)n && memcmp(line.data, begin, (size_t)n) == 0;
 }
 
-/* A line without its newline. `live` names its host itself. */
-static bool put_line(struct host *host, int out, struct bytes line)
+/* Without the host that it names itself: all lines of a host have one name. */
+static size_t cut_host(char *line, size_t size)
+{
+	static const char begin[] = ",\"host\":\"";
+	char *from = memmem(line, size, begin, strlen(begin)), *to = from;
+
+	if (!from)
+		return size;
+	for (to += strlen(begin); to < line + size && *to != '"'; to++)
+		to += *to == '\\';
+	if (to >= line + size)
+		return size;
+	to++;
+	memmove(from, to, (size_t)(line + size - to));
+	return size - (size_t)(to - from);
+}
+
+/* A line without its newline. */
+static bool put_line(struct host *host, int out, char *data, size_t size)
 {
 	char end[sizeof(host->name) + 16];
 	int n = snprintf(end, sizeof(end), ",\"host\":\"%s\"}\n", host->name);
+	struct bytes line = { data, size };
 
 	host->has_replied |= is_type(line, "subscribed") || is_type(line, "stats") || is_type(line, "rejected");
 	if (!host->has_replied)
 		return true;
-	if (line.size < 3 || line.data[line.size - 1] != '}' || is_type(line, "live"))
+	if (is_type(line, "live"))
+		line.size = cut_host(data, size);
+	if (line.size < 3 || line.data[line.size - 1] != '}')
 		return write_all(out, line.data, line.size) && write_all(out, "\n", 1);
 	return write_all(out, line.data, line.size - 1) && write_all(out, end, (size_t)n);
 }
@@ -132,7 +152,7 @@ static bool put_lines(struct host *host, int out)
 	size_t left = host->buffer.size;
 
 	while ((newline = memchr(from, '\n', left))) {
-		if (!put_line(host, out, (struct bytes){ from, (size_t)(newline - from) }))
+		if (!put_line(host, out, from, (size_t)(newline - from)))
 			return false;
 		left -= (size_t)(newline + 1 - from);
 		from = newline + 1;

@@ -234,7 +234,8 @@ static int take(struct stream *s, struct bytes line)
 		return r < 0 ? r : 1;
 	if (bytes_equal(s->parsed.type, BYTES("subscribed"))) {
 		s->waits = false;
-		return s->is_subscription;
+		/* Of several hosts, the answers of the others come as lines. */
+		return s->is_subscription || s->is_remote;
 	}
 	return bytes_equal(s->parsed.type, BYTES("stats")) ||
 	       (s->is_subscription && bytes_equal(s->parsed.type, BYTES("rejected")));

@@ -343,16 +343,19 @@ static enum color color_of(const struct parsed *parsed)
 	return parsed->event.snapshot || parsed->event.source != SOURCE_PROBE ? COLOR_GREY : COLOR_NONE;
 }
 
-static void put_lost(const struct view_line *view, const struct event *event)
+static void put_lost(const struct view_line *view, const struct parsed *parsed)
 {
-	static const char *const places[] = {
-		[LOST_KERNEL] = "in the kernel", [LOST_SUBSCRIBER] = "by this reader", [LOST_JOURNAL] = "by the journal"
-	};
+	const struct event *event = &parsed->event;
+	static const char *const places[] = { [LOST_KERNEL] = " in the kernel",
+					      [LOST_SUBSCRIBER] = " by this reader",
+					      [LOST_JOURNAL] = " by the journal" };
 	const char *dash = view->terminal->utf8 ? "──" : "--";
 
 	terminal_color(view->terminal, COLOR_RED);
-	fprintf(view->terminal->out, "%s %" PRIu64 " event%s lost %s %s", dash, event->lost.count,
-		event->lost.count == 1 ? "" : "s", places[event->lost.where], dash);
+	fprintf(view->terminal->out, "%s %" PRIu64 " event%s lost%s %s", dash, event->lost.count,
+		event->lost.count == 1 ? "" : "s",
+		/* A later version may have other places. */
+		parsed_has(parsed, KEY_WHERE) ? places[event->lost.where] : "", dash);
 	terminal_color(view->terminal, COLOR_NONE);
 	fputc('\n', view->terminal->out);
 }
@@ -391,7 +394,7 @@ int view_line_event(struct view_line *view, const struct parsed *parsed)
 		return r;
 	view_line_head(view);
 	if (parsed->event.type == EVENT_LOST) {
-		put_lost(view, &parsed->event);
+		put_lost(view, parsed);
 	} else {
 		color = color_of(parsed);
 		if (color != COLOR_NONE)
