@@ -31,6 +31,9 @@ struct message {
 };
 
 static struct {
+	/* Open as long as it may be needed: the watchdog's message has to be sent also when no descriptor is left. -1:
+	 * not yet. */
+	int fd;
 	struct message *first, **end;
 	size_t count;
 	sd_event_source *timer;
@@ -40,7 +43,7 @@ static struct {
 	bool logged;
 	notify_log_fn log;
 	void *userdata;
-} queue = { .end = &queue.first };
+} queue = { .fd = -1, .end = &queue.first };
 
 __attribute__((format(printf, 2, 3))) static void report(int level, const char *format, ...)
 {
@@ -147,9 +150,9 @@ static int send_one(const struct message *message)
 	struct iovec text = { (char *)message->text, message->size };
 	struct msghdr head = { .msg_name = &address, .msg_iov = &text, .msg_iovlen = 1 };
 
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
+	if (queue.fd < 0)
+		queue.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (queue.fd < 0)
 		return -errno;
 	head.msg_namelen = address_of(&address);
 	if (message->fd >= 0) {
@@ -160,7 +163,7 @@ static int send_one(const struct message *message)
 		control.head.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.head), &message->fd, sizeof(int));
 	}
-	return sendmsg(fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(queue.fd, &head, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 /* Errors of a full socket (unix(7), sendmsg(2)). */
@@ -244,6 +247,8 @@ void notify_unwatch(void)
 {
 	queue.timer = sd_event_source_disable_unref(queue.timer);
 	queue.log = NULL;
+	if (queue.fd >= 0)
+		close(TAKE_FD(queue.fd));
 }
 
 /* A message is queued after all others; if there are none it is sent at once. */

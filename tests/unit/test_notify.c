@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -109,11 +110,26 @@ TEST(nothing_is_queued_without_a_manager)
 	CHECK_INT(notify_waiting(), 0);
 }
 
+/* The watchdog's above all: a daemon that has no descriptor left is alive. */
+TEST(message_is_sent_without_a_free_descriptor)
+{
+	struct rlimit none = { 0, 0 };
+
+	notify_send("READY=1");
+	CHECK_STR(next(NULL), "READY=1");
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+	notify_send("WATCHDOG=1");
+	CHECK_STR(next(NULL), "WATCHDOG=1");
+}
+
 TEST(sent_descriptor_stays_open)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
 
 	CHECK(fd >= 0);
+	/* From now on its socket is open. */
+	notify_send("READY=1");
+	CHECK_STR(next(NULL), "READY=1");
 	notify_store("kept-a", fd);
 	CHECK(fcntl(fd, F_GETFD) >= 0);
 	CHECK_STR(next(&got), "FDSTORE=1\nFDPOLL=0\nFDNAME=kept-a");
