@@ -18,18 +18,30 @@
 #define RESERVE_MAX 16		 /* OTHER_FILES of listener.c has room for their descriptors */
 #define REFUSALS_LOG_US 60000000 /* between two messages about refusals */
 
-/* For root alone, above max_subscribers. */
-static uint64_t reserve(const struct settings *settings)
+static bool is_short_of_files(const struct server *server)
 {
-	uint64_t places = settings->socket.max_subscribers / 16;
-
-	return places == 0 ? 1 : places < RESERVE_MAX ? places : RESERVE_MAX;
+	return server->files_allow < server->config.settings->socket.max_subscribers;
 }
 
-static uint64_t per_user(const struct settings *settings)
+static uint64_t places(const struct server *server)
 {
-	uint64_t most = settings->socket.per_user ? settings->socket.per_user : settings->socket.max_subscribers / 4;
+	return is_short_of_files(server) ? server->files_allow : server->config.settings->socket.max_subscribers;
+}
 
+/* For root alone, above the others. */
+static uint64_t reserve(const struct server *server)
+{
+	uint64_t part = places(server) / 16;
+
+	return part == 0 ? 1 : part < RESERVE_MAX ? part : RESERVE_MAX;
+}
+
+static uint64_t per_user(const struct server *server)
+{
+	uint64_t most = server->config.settings->socket.per_user;
+
+	if (most == 0)
+		most = places(server) / 4;
 	return most > 0 ? most : 1;
 }
 
@@ -77,15 +89,15 @@ static bool make_place(struct server *server, uid_t uid)
 
 const char *server_refusal(struct server *server, uid_t uid)
 {
-	const struct settings *settings = server->config.settings;
 	uint64_t own = count_of(server, uid);
 
-	if (uid != 0 && own >= per_user(settings))
+	if (uid != 0 && own >= per_user(server))
 		return "this user has as many subscribers as per_user allows";
-	if (server->stats.subscribers < settings->socket.max_subscribers || (uid == 0 && own < reserve(settings)) ||
+	if (server->stats.subscribers < places(server) || (uid == 0 && own < reserve(server)) ||
 	    make_place(server, uid))
 		return NULL;
-	return "there are as many subscribers as max_subscribers allows";
+	return is_short_of_files(server) ? "there are as many subscribers as the limit of open files allows"
+					 : "there are as many subscribers as max_subscribers allows";
 }
 
 void server_log_refusal(struct server *server, const struct ucred *cred, const char *reason)

@@ -13,7 +13,8 @@
 #include "output/server_internal.h"
 #include "util/clock.h"
 
-#define ACCEPTS_MAX 64	/* in one turn */
+#define ACCEPTS_MAX 64	/* in one turn, */
+#define ACCEPT_US 5000	/* and CPU time */
 #define PAUSE_US 100000 /* of accepting, when descriptors ran out */
 #define OTHER_FILES                                                                                                 \
 	128 /* open beside those of max_subscribers: 45, in a restart those of the last daemon's probes, and root's \
@@ -111,7 +112,10 @@ static int pause_accepting(struct server *server, int error)
 
 static int accept_some(struct server *server, int fd)
 {
-	for (int i = 0; i < ACCEPTS_MAX; i++) {
+	uint64_t ends_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + ACCEPT_US;
+
+	/* A filter of the settings may be costly, and there may be many subscribers to count. */
+	for (int i = 0; i < ACCEPTS_MAX && clock_us(CLOCK_THREAD_CPUTIME_ID) < ends_us; i++) {
 		int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), r;
 		struct ucred cred = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
 		socklen_t size = sizeof(cred);
@@ -224,21 +228,34 @@ int server_set_access(struct server *server, const struct settings *settings)
 	return r;
 }
 
+/* Subscribers leave the daemon the files that it needs itself: for a reload, for /proc, for the state that a restart
+ * hands over. */
+static uint64_t files_for_subscribers(rlim_t limit)
+{
+	return limit > 2 * OTHER_FILES ? limit - OTHER_FILES : limit / 4;
+}
+
 /* The soft limit that we are started with is 1024 as a rule, for programs that use select(2). */
 void server_allow_files(struct server *server)
 {
 	const rlim_t wanted = server->config.settings->socket.max_subscribers + OTHER_FILES;
-	struct rlimit limit;
+	struct rlimit limit, higher;
 
+	server->files_allow = UINT64_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
 		return;
-	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
-		server_log(
-			server, LOG_WARNING,
-			"[socket] max_subscribers = %llu needs %llu open files, but the limit is %llu (RLIMIT_NOFILE; LimitNOFILE= in a unit)",
-			(unsigned long long)server->config.settings->socket.max_subscribers, (unsigned long long)wanted,
-			(unsigned long long)limit.rlim_max);
+	higher = limit;
+	higher.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
+		limit = higher;
+	if (limit.rlim_cur >= wanted)
+		return;
+	server->files_allow = files_for_subscribers(limit.rlim_cur);
+	server_log(
+		server, LOG_WARNING,
+		"[socket] max_subscribers = %llu needs %llu open files, but the limit is %llu (RLIMIT_NOFILE; LimitNOFILE= in a unit): %llu subscribers may connect",
+		(unsigned long long)server->config.settings->socket.max_subscribers, (unsigned long long)wanted,
+		(unsigned long long)limit.rlim_cur, (unsigned long long)server->files_allow);
 }
 
 static int server_bind(struct server *server)

@@ -59,6 +59,7 @@ struct server {
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
 	sd_event_source *source, *pause, *checkpoint_timer, *sweep, *mark_timer;
+	uint64_t files_allow;	  /* subscribers, by RLIMIT_NOFILE */
 	bool accept_paused;	  /* and that was logged */
 	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;

@@ -4,13 +4,14 @@
 
 BOUNDS_SECONDS is how long the long one lasts; by hand, five minutes."""
 import os
+import signal
 import statistics
 import subprocess
 import threading
 import time
 
 from e2e import (ODD, PATIENCE, Client, Daemon, check, connect_only, equal, is_sanitized, main, needs, odd, run, status, test,
-                 worst_subscribers)
+                 until, worst_subscribers)
 
 SECONDS = float(os.environ.get("BOUNDS_SECONDS", 3))
 MIB = 1 << 20
@@ -202,6 +203,34 @@ def one_user_has_a_share_of_the_connections_and_root_gets_in():
         root.wait_exit(run(ODD, "exit", "0").pid)
         equal(daemon.stats()["refused"], 68)
         equal(daemon.messages().count("refused"), 1, "messages about refusals")
+
+
+@test
+def subscribers_leave_the_daemon_the_files_that_it_needs():
+    limit = 280
+    with Daemon({"socket": {"max_subscribers": "4000", "per_user": "4000"}}, prefix=("prlimit", "--nofile=%d:%d" % (limit, limit)),
+                env={"WATCHDOG_USEC": "400000"}, store=[]) as daemon:
+        clients = [Client(daemon.path) for _ in range(limit)]
+        firsts = [client.wait(lambda e: True) for client in clients]
+        stay = [client for client, first in zip(clients, firsts) if first["type"] != "rejected"]
+        refused = [first["reason"] for first in firsts if first["type"] == "rejected"]
+        check(len(stay) > limit / 3, len(stay), "may connect")
+        equal(set(refused), {"there are as many subscribers as the limit of open files allows"})
+        equal((good_stats(stay[0])["accept_pauses"], len(stay) + len(refused)), (0, limit))
+        # A reload opens files, a watchdog's message needs a socket, large entries and the state for the next daemon are files.
+        daemon.write({"socket": {"fields": "pid"}})
+        daemon.process.send_signal(signal.SIGHUP)
+        until(lambda: "configuration reloaded" in daemon.messages())
+        fed = daemon.notify.notes.count("WATCHDOG=1")
+        until(lambda: daemon.notify.notes.count("WATCHDOG=1") > fed)
+        marker = run(ODD, "exit", "0")
+        stay[-1].wait_exit(marker.pid)
+        # Places are free again.
+        stay.pop().close()
+        until(lambda: Client(daemon.path).wait(lambda e: True)["type"] != "rejected")
+    check([name for name, _ in daemon.store if name.endswith("-state")], daemon.store)
+    for _, fd in daemon.store:
+        os.close(fd)
 
 
 if __name__ == "__main__":

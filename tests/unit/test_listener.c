@@ -91,6 +91,26 @@ TEST(accepting_pauses_without_descriptors)
 	CHECK(stats().accepted == 100 || getenv("VALGRIND"));
 }
 
+/* What a reload, a large journal entry or a restart opens. */
+TEST(subscribers_leave_files_for_the_daemon)
+{
+	struct rlimit limit;
+
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max = 200;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	begin("max_subscribers = 1000\n");
+	CHECK_INT(notes, 1);
+	for (int i = 0; i < 50; i++)
+		client();
+	settle();
+	CHECK_INT(stats().subscribers, 50);
+	take(client());
+	CHECK_STR(line_at(text), "{\"type\":\"rejected\",\"reason\":"
+				 "\"there are as many subscribers as the limit of open files allows\"}");
+	CHECK_INT(stats().accept_pauses, 0);
+}
+
 static int listening(int type)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
