@@ -34,6 +34,7 @@ static void finish_streams(struct daemon *d, bool handover)
 /* Also after a start that failed halfway. */
 static void daemon_clear(struct daemon *d)
 {
+	daemon_end_reload(d);
 	d->resync = resync_free(d->resync);
 	d->server = server_free(d->server);
 	d->journal = journal_free(d->journal, STOP_MS);

@@ -26,8 +26,9 @@ struct daemon_options {
 	bool verbose; /* overrules [log] level */
 };
 
-/* Loads the configuration as the options say, all complaints to stderr. */
-int daemon_load_settings(struct settings **ret, const struct daemon_options *options);
+/* Loads the configuration as the options say. */
+int daemon_load_settings(struct settings **ret, const struct daemon_options *options, settings_complain complain,
+			 void *userdata);
 
 /* Runs until it is stopped by a signal; returns an exit status. */
 int daemon_run(const struct daemon_options *options);

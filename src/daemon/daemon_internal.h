@@ -7,6 +7,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/local_names.h"
+#include "daemon/settings_loader.h"
 #include "daemon/watchdog.h"
 #include "handover/checkpoint.h"
 #include "kernel/probe.h"
@@ -17,6 +18,15 @@
 #include "pipeline/pipeline.h"
 #include "pipeline/resync.h"
 #include "util/turns.h"
+
+/* What is left to do of a reload. */
+struct reload {
+	bool under_way, again;
+	struct settings_loader *loader; /* first the configuration is read; */
+	sd_event_source *timer;		/* then it takes effect, in portions */
+	struct journal *stopped;	/* what it sends still; NULL: the journal was not switched off */
+	uint64_t stop_ends_us;
+};
 
 struct daemon {
 	const struct daemon_options *options;
@@ -35,6 +45,7 @@ struct daemon {
 	struct server *server;
 	struct journal *journal;
 	struct stdout_output *stdout_output;
+	struct reload reload;
 	uint64_t boot;
 	uint64_t started_us, status_us, status_seq;
 	struct turns turns;
@@ -53,8 +64,10 @@ int daemon_start_journal(struct daemon *daemon, const struct handover *from);
 int daemon_make_loop(struct daemon *daemon);
 int daemon_start_watchdog(struct daemon *daemon);
 
-/* reload.c: reads the configuration again. 0; -errno: the old one is in force, and the reason was logged. */
-int daemon_reload(struct daemon *daemon);
+/* reload.c: reads the configuration again, without waiting for it. */
+void daemon_reload(struct daemon *daemon);
+/* What is left of it is not done any more. */
+void daemon_end_reload(struct daemon *daemon);
 void daemon_set_log_level(const struct daemon_options *options, const struct settings *settings);
 /* What [redact] masks. 0 or -ENOMEM. */
 int daemon_make_redact(struct redact **ret, const struct settings *settings);

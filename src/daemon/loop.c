@@ -19,16 +19,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-	struct daemon *d = userdata;
-	int r;
-
-	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_us(CLOCK_MONOTONIC));
-	r = daemon_reload(d);
-	if (r < 0)
-		log_error("configuration not reloaded; the previous one remains in effect");
-	else
-		log_info("configuration reloaded");
-	notify_send("READY=1");
+	daemon_reload(userdata);
 	return 0;
 }
 

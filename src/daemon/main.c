@@ -42,7 +42,7 @@ static int check_config(const struct daemon_options *options, bool dump)
 	_cleanup_(settings_free_p) struct settings *settings = NULL;
 	int r;
 
-	if (daemon_load_settings(&settings, options) < 0)
+	if (daemon_load_settings(&settings, options, log_message, NULL) < 0)
 		return DAEMON_CONFIG;
 	r = dump ? settings_dump(settings, stdout) : 0;
 	return r < 0 ? stdout_failed(-r) : finish_stdout();

@@ -293,8 +293,10 @@ int daemon_start(struct daemon *d)
 	r = fdstore_new(&from.store);
 	if (r < 0)
 		return fail("taking over the descriptors that systemd passed", r);
-	if (daemon_load_settings(&d->settings, d->options) < 0)
+	if (daemon_load_settings(&d->settings, d->options, log_message, NULL) < 0)
 		return DAEMON_CONFIG;
+	if (!d->options->to_stdout)
+		settings_find_group(d->settings);
 	d->boot_settings = d->settings;
 	daemon_set_log_level(d->options, d->settings);
 	r = read_boot_id(&d->boot);

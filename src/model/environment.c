@@ -11,6 +11,8 @@
 #include "util/bytebuf.h"
 #include "util/glob.h"
 
+#define NAME_STEPS 8 /* of a name and a glob, whatever their size */
+
 struct environment {
 	struct glob **names;
 	size_t count;
@@ -51,17 +53,23 @@ struct environment *environment_free(struct environment *environment)
 	return NULL;
 }
 
-static bool is_wanted(const struct environment *environment, struct bytes name)
+/* False also where the steps end (glob.h). */
+static bool is_wanted(const struct environment *environment, struct bytes name, int64_t *steps)
 {
-	for (size_t i = 0; i < environment->count; i++)
-		if (glob_match(environment->names[i], name))
+	for (size_t i = 0; i<environment->count && * steps> 0; i++) {
+		struct glob_place place = {};
+
+		*steps -= NAME_STEPS;
+		if (glob_search(environment->names[i], name, &place, steps) == GLOB_YES)
 			return true;
+	}
 	return false;
 }
 
 int environment_choose(struct environment *environment, struct bytes block, struct bytes *ret)
 {
 	struct bytebuf *chosen = &environment->chosen;
+	int64_t steps = ENVIRONMENT_STEPS_MAX;
 	const char *end;
 	int r;
 
@@ -82,8 +90,11 @@ int environment_choose(struct environment *environment, struct bytes block, stru
 			break;
 		size = (size_t)(end - entry);
 		equals = memchr(entry, '=', size);
-		if (!equals || !is_wanted(environment, (struct bytes){ entry, (size_t)(equals - entry) }))
+		if (!equals || !is_wanted(environment, (struct bytes){ entry, (size_t)(equals - entry) }, &steps)) {
+			if (steps <= 0)
+				return -E2BIG;
 			continue;
+		}
 		bytebuf_put(chosen, entry, size + 1);
 	}
 	*ret = chosen->size ? (struct bytes){ chosen->data, chosen->size } : BYTES_NONE;

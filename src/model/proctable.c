@@ -280,7 +280,7 @@ int image_copy(struct proctable *table, struct image *image, struct image_data *
 	data = pool_alloc(size);
 	if (!data)
 		return -ENOMEM;
-	*data = (struct image_data){ .refs = 1, .args = image->args.size, .size = size };
+	*data = (struct image_data){ .refs = 1, .rules = table->rules, .args = image->args.size, .size = size };
 	table->args += data->args;
 	table->bytes += charge_of(data->size);
 	parts_store(parts, n, data->data);

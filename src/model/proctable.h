@@ -77,12 +77,21 @@ struct entry *proctable_next(const struct proctable *table, const struct entry *
  * table knows them and `size` allows. Returns the bytes used. */
 size_t proctable_ancestors(const struct proctable *table, const struct process *process, char *ret, size_t size);
 
+enum image_change {
+	IMAGE_SAME,
+	IMAGE_CHANGED,
+	IMAGE_LATER, /* it was not looked at, and there is no time for others either */
+};
+
 /*
- * Calls change() once for each image, which returns whether it changed it; all versions then have the
- * new one, retained ones too. What it points to is copied before the next call. If there is no
- * memory for the copy, the process has neither arguments (args_truncated) nor environment any more.
+ * Changes images in portions, between which the table may change. proctable_begin_changes(): of all that there are now,
+ * but for those that will be made. proctable_change_images() calls change() once for each that was not looked at yet;
+ * all versions then have the new one, retained ones too. What it points to is copied before the next call. If there is
+ * no memory for the copy, the process has neither arguments (args_truncated) nor environment any more. Returns whether
+ * all were looked at.
  */
-void proctable_change_images(struct proctable *table, bool (*change)(void *userdata, struct image *image),
+void proctable_begin_changes(struct proctable *table);
+bool proctable_change_images(struct proctable *table, enum image_change (*change)(void *userdata, struct image *image),
 			     void *userdata);
 
 /* A snapshot. An entry that it returns is valid until the next call with this cursor. */

@@ -13,7 +13,8 @@
 struct image_data {
 	unsigned refs;
 	unsigned live;	  /* versions that have it and are live */
-	unsigned number;  /* in an archive, from 1 on; 0: not in it yet */
+	unsigned number;  /* in an archive, or in a change of images, from 1 on; 0: not in it yet */
+	unsigned rules;	  /* proctable.rules, when it was made or checked */
 	bool is_retained; /* counted as retained for cursors alone */
 	size_t args;	  /* of them, arguments */
 	size_t size;	  /* of all this */
@@ -47,6 +48,7 @@ struct proctable {
 	LIST_HEAD(, proctable_cursor) cursors; /* under way */
 	uint64_t clock, last_snapshot;
 	uint64_t moves; /* of cursors */
+	unsigned rules; /* how often proctable_begin_changes() was called */
 	size_t count, retained;
 	size_t memory;		      /* allowed for arguments of live processes */
 	size_t args, retained_args;   /* bytes of arguments; of them, for cursors alone */

@@ -30,6 +30,9 @@
  * NAME=VALUE. They match every possible match (ere.h). Adjacent masked bytes read "[redacted]"
  * once. An empty value is masked too, since its emptiness is information.
  *
+ * Any user can exec two megabytes of arguments, and all of this is work of the event loop. So a list has a number of
+ * steps; what they do not suffice for is masked whole.
+ *
  * The list is copied from the first change on. The copy stays in the object, for the next list; a
  * large one is freed soon. Each argument is decided alone, so none can be hidden by others.
  */
@@ -53,6 +56,7 @@ struct redact {
 	 * masked. */
 	struct bytebuf mask;
 	bool masked;
+	int64_t steps; /* left for the list; below 0: what is not decided yet is masked whole */
 };
 
 /* What is configured. */
@@ -153,21 +157,25 @@ static int text_match(struct redact *redact, struct bytes item, size_t from, boo
 {
 	struct marking marking = { redact, item.size };
 
-	return options_in_text(&redact->options, item, from, next, mark, &marking);
+	return options_in_text(&redact->options, item, from, next, &redact->steps, mark, &marking);
 }
 
 static int patterns_match(struct redact *redact, struct bytes item)
 {
 	if (item.size == 0)
 		return 0;
-	for (size_t i = 0; i < redact->patterns_count; i++) {
+	for (size_t i = 0; i < redact->patterns_count && redact->steps >= 0; i++) {
+		struct ere *pattern = redact->patterns[i];
 		int r;
 
-		if (!ere_matches(redact->patterns[i], item))
+		if (ere_match(pattern, item, &redact->steps) != ERE_YES)
 			continue;
+		redact->steps -= ere_mask_cost(pattern, item);
+		if (redact->steps < 0)
+			break;
 		r = mask_begin(redact, item.size);
 		if (r == 0)
-			r = ere_mask(redact->patterns[i], item, (unsigned char *)redact->mask.data);
+			r = ere_mask(pattern, item, (unsigned char *)redact->mask.data);
 		if (r < 0)
 			return r;
 	}
@@ -182,12 +190,14 @@ static int match_arg(struct redact *redact, struct bytes arg, bool first, bool *
 
 	*tail = *value ? 0 : NO_TAIL;
 	*value = false;
-	if (!first)
-		options_match(&redact->options, arg, tail, value);
-	if (*tail == NO_TAIL)
+	if (!first && redact->steps >= 0)
+		options_match(&redact->options, arg, tail, value, &redact->steps);
+	if (*tail == NO_TAIL && redact->steps >= 0)
 		r = text_match(redact, arg, first, value);
-	if (r == 0 && *tail != 0)
+	if (r == 0 && *tail != 0 && redact->steps >= 0)
 		r = patterns_match(redact, arg);
+	if (redact->steps < 0)
+		*tail = 0;
 	return r;
 }
 
@@ -199,12 +209,15 @@ static int match_variable(struct redact *redact, struct bytes variable, size_t *
 	int r = 0;
 
 	*tail = NO_TAIL;
-	if (sign && options_name_variable(&redact->options, (struct bytes){ variable.data, begin - 1 }))
+	if (sign && redact->steps >= 0 &&
+	    options_name_variable(&redact->options, (struct bytes){ variable.data, begin - 1 }, &redact->steps))
 		*tail = begin;
-	else
+	else if (redact->steps >= 0)
 		r = text_match(redact, variable, begin, &next);
-	if (r == 0)
+	if (r == 0 && redact->steps >= 0)
 		r = patterns_match(redact, variable);
+	if (redact->steps < 0)
+		*tail = begin;
 	if (r == 0 && redact->masked)
 		memset(redact->mask.data, 0, begin);
 	return r;
@@ -252,6 +265,7 @@ static int redact_list(struct redact *redact, struct bytebuf *list, struct bytes
 		return 0;
 	bytebuf_reset(list, BUFFER_MAX);
 	bytebuf_reset(&redact->mask, BUFFER_MAX);
+	redact->steps = REDACT_STEPS_MAX;
 	for (bool first = true; nulstr_next(from, &at, &item); first = false) {
 		size_t tail, begin = (size_t)(item.data - from.data);
 

@@ -7,6 +7,10 @@
 
 #include "model/redact.h"
 
+/* Steps, measured: of a word that may be an option, and of a byte that is looked at by itself. */
+#define NAMES_COST(options) (8 + 4 * (int64_t)(options)->count)
+#define TEXT_COST 4
+
 struct option {
 	char *name; /* without dashes */
 	size_t size;
@@ -93,10 +97,11 @@ static size_t own_value(const struct option *option, struct bytes word, size_t d
 	return word.data[end] == '=' ? end + 1 : NO_TAIL;
 }
 
-void options_match(const struct options *options, struct bytes arg, size_t *tail, bool *next)
+void options_match(const struct options *options, struct bytes arg, size_t *tail, bool *next, int64_t *steps)
 {
 	size_t dashes = dashes_before_name(options, arg);
 
+	*steps -= dashes > 0 ? NAMES_COST(options) : 0;
 	for (size_t i = 0; dashes > 0 && i < options->count; i++) {
 		size_t end = name_end(&options->list[i], arg, dashes), value;
 
@@ -254,17 +259,19 @@ static size_t next_dash(const struct text *text)
 	return at;
 }
 
-int options_in_text(const struct options *options, struct bytes arg, size_t from, bool *next,
+int options_in_text(const struct options *options, struct bytes arg, size_t from, bool *next, int64_t *steps,
 		    int (*mark)(void *userdata, size_t from, size_t to), void *userdata)
 {
 	struct text text = { .options = options, .arg = arg, .at = from };
 	size_t begin, end;
 	int r;
 
-	while ((text.at = next_dash(&text)) < arg.size) {
+	*steps -= (int64_t)arg.size;
+	while ((text.at = next_dash(&text)) < arg.size && *steps >= 0) {
 		size_t found = 0;
 		enum found what = find_at(&text, text.at, &found);
 
+		*steps -= NAMES_COST(options);
 		if (what == FOUND_NONE) {
 			text.at++;
 			continue;
@@ -281,6 +288,7 @@ int options_in_text(const struct options *options, struct bytes arg, size_t from
 		r = mark(userdata, begin, end);
 		if (r < 0)
 			return r;
+		*steps -= TEXT_COST * (int64_t)(end - text.at) + NAMES_COST(options);
 		/* The next word may be an option too; beyond it nothing is scanned twice. */
 		if (what == FOUND_NEXT && find_at(&text, begin, &found) == FOUND_NEXT && found >= end)
 			text.at = begin;
@@ -309,8 +317,11 @@ static bool is_part_at(const struct option *option, struct bytes name, size_t at
 	return true;
 }
 
-bool options_name_variable(const struct options *options, struct bytes name)
+bool options_name_variable(const struct options *options, struct bytes name, int64_t *steps)
 {
+	*steps -= (int64_t)(name.size * options->count) * TEXT_COST;
+	if (*steps < 0)
+		return false;
 	for (size_t i = 0; i < options->count; i++) {
 		/* A letter alone is an option's, and names no variable. */
 		if (options->list[i].size == 1)

@@ -213,14 +213,30 @@ int journal_new(struct journal **ret, const struct journal_config *config)
 	return 0;
 }
 
-struct journal *journal_free(struct journal *journal, unsigned timeout_ms)
+static void send_held(struct journal *journal)
 {
 	struct journal_entry *held;
 
-	if (!journal)
-		return NULL;
 	while ((held = search_hold_take_first(&journal->hold)))
 		set_held(journal, held);
+}
+
+void journal_stop(struct journal *journal)
+{
+	send_held(journal);
+	journal_writer_stop(journal->writer);
+}
+
+bool journal_has_ended(struct journal *journal)
+{
+	return journal_writer_has_ended(journal->writer);
+}
+
+struct journal *journal_free(struct journal *journal, unsigned timeout_ms)
+{
+	if (!journal)
+		return NULL;
+	send_held(journal);
 	journal_writer_free(journal->writer, timeout_ms);
 	filter_free(journal->filter);
 	journal_builder_finish(&journal->builder);

@@ -33,6 +33,10 @@ struct journal_config {
 };
 
 int journal_new(struct journal **ret, const struct journal_config *config);
+/* No event comes any more: what is queued is sent, and nothing waits for that; journal_free() may follow at any time.
+ */
+void journal_stop(struct journal *journal);
+bool journal_has_ended(struct journal *journal);
 /* Lets the thread send what is queued, for at most timeout_ms: a stopped journald does not delay
  * the end of the daemon. */
 struct journal *journal_free(struct journal *journal, unsigned timeout_ms);

@@ -20,13 +20,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/thread.h"
 
 #define WAKE_SIZE (64 * 1024)
 #define TRIES 4
@@ -396,25 +396,6 @@ int journal_writer_archive(struct journal_writer *w, struct archive *a)
 	return r < 0 ? r : archive_error(a);
 }
 
-/* Signals are for the event loop: a new thread inherits the signal mask. */
-static int start_thread(struct journal_writer *w)
-{
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	w->refs++;
-	r = pthread_create(&w->thread, NULL, run, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r != 0) {
-		w->refs--;
-		return -r;
-	}
-	pthread_setname_np(w->thread, "journal");
-	return 0;
-}
-
 int journal_writer_new(struct journal_writer **ret, const struct journal_writer_config *config)
 {
 	struct journal_writer *w = calloc(1, sizeof(*w));
@@ -437,13 +418,37 @@ int journal_writer_new(struct journal_writer **ret, const struct journal_writer_
 	STAILQ_INIT(&w->queue.entries);
 	w->queue.checkpoint = config->checkpoint;
 	w->queue.limit = config->queue;
-	r = start_thread(w);
+	w->refs++;
+	r = thread_new(&w->thread, "journal", run, w);
 	if (r < 0) {
 		journal_writer_destroy(w);
 		return r;
 	}
 	*ret = w;
 	return 0;
+}
+
+static void stop(struct journal_writer *w)
+{
+	w->settling = w->stop = true;
+	pthread_cond_signal(&w->work);
+}
+
+void journal_writer_stop(struct journal_writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	stop(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+bool journal_writer_has_ended(struct journal_writer *w)
+{
+	bool ended;
+
+	pthread_mutex_lock(&w->lock);
+	ended = w->ended;
+	pthread_mutex_unlock(&w->lock);
+	return ended;
 }
 
 struct journal_writer *journal_writer_free(struct journal_writer *w, unsigned timeout_ms)
@@ -457,8 +462,7 @@ struct journal_writer *journal_writer_free(struct journal_writer *w, unsigned ti
 		return NULL;
 	pthread_mutex_lock(&w->lock);
 	thread = w->thread;
-	w->settling = w->stop = true;
-	pthread_cond_signal(&w->work);
+	stop(w);
 	while (!w->ended && r != ETIMEDOUT)
 		r = pthread_cond_timedwait(&w->done, &w->lock, &deadline);
 	w->abandoned = true;

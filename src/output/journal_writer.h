@@ -22,6 +22,9 @@ struct journal_writer_config {
 };
 
 int journal_writer_new(struct journal_writer **ret, const struct journal_writer_config *config);
+/* The thread ends as soon as it has sent what is queued; nothing waits for that. */
+void journal_writer_stop(struct journal_writer *writer);
+bool journal_writer_has_ended(struct journal_writer *writer);
 /* Lets the thread send what is queued, for at most timeout_ms; then gives it up. */
 struct journal_writer *journal_writer_free(struct journal_writer *writer, unsigned timeout_ms);
 

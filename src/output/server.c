@@ -14,8 +14,9 @@
 #include "output/server_internal.h"
 #include "util/clock.h"
 
-#define FLUSH_US 5000 /* of writing in one turn of the consumer; the rest is written in the turns of the peers */
-#define WAIT_MS 100   /* at once, for those whose queues are half full */
+#define FLUSH_US 5000	/* of writing in one turn of the consumer; the rest is written in the turns of the peers */
+#define RENEWAL_US 5000 /* of new filters in one turn */
+#define WAIT_MS 100	/* at once, for those whose queues are half full */
 
 void server_log(struct server *server, int level, const char *format, ...)
 {
@@ -250,6 +251,45 @@ static const struct sink_ops ops = {
 	.search_end = on_search_end,
 };
 
+static void renew(struct server *server, struct peer *peer)
+{
+	const struct settings_output *output = &server->config.settings->socket.output;
+	_cleanup_(filter_free_p) struct filter *filter = NULL;
+	int r = settings_filter(output, &filter);
+
+	peer->is_outdated = false;
+	if (r == 0)
+		r = subscriber_configure(peer->subscriber, output->fields, filter, false);
+	if (r < 0) {
+		peer_end(peer, "cannot get its new filter");
+		return;
+	}
+	TAKE_PTR(filter);
+	subscriber_set_folds(peer->subscriber, output->path_search == PATH_SEARCH_FOLD);
+	peer_save_subscription(peer);
+}
+
+/* Filters may be costly, and subscribers many: so some of them in a turn. */
+static int on_renewal(sd_event_source *source, void *userdata)
+{
+	struct server *server = userdata;
+	uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID), now_us = began_us;
+	struct peer *next, *peer = server->peers;
+	int r = 0;
+
+	for (; peer && now_us < began_us + RENEWAL_US; peer = next) {
+		next = peer->next;
+		if (peer->is_outdated && !peer->own_subscription)
+			renew(server, peer);
+		now_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+	}
+	if (peer)
+		r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	server->renews = peer;
+	server_charge(server, source, &server->renewal_used_us, now_us - began_us);
+	return r;
+}
+
 int server_new(struct server **ret, sd_event *event, struct proctable *table, const struct server_config *config,
 	       int listen_fd)
 {
@@ -276,6 +316,12 @@ int server_new(struct server **ret, sd_event *event, struct proctable *table, co
 	if (r < 0)
 		return r;
 	r = sd_event_source_set_enabled(server->sweep, SD_EVENT_OFF);
+	if (r < 0)
+		return r;
+	r = sd_event_add_defer(event, &server->renewal, on_renewal, server);
+	if (r < 0)
+		return r;
+	r = sd_event_source_set_enabled(server->renewal, SD_EVENT_OFF);
 	if (r < 0)
 		return r;
 	r = server_marks_init(server);
@@ -326,6 +372,7 @@ struct server *server_free(struct server *server)
 	named_free_all(server);
 	sd_event_source_disable_unref(server->checkpoint_timer);
 	sd_event_source_disable_unref(server->sweep);
+	sd_event_source_disable_unref(server->renewal);
 	sd_event_source_disable_unref(server->mark_timer);
 	server_listen_end(server);
 	json_free(server->json);
@@ -347,12 +394,16 @@ void server_set_limits(struct server *server, struct peer *peer)
 			      settings->socket.slow == SLOW_DISCONNECT && !peer->named);
 }
 
+bool server_is_reloading(const struct server *server)
+{
+	return server->renews;
+}
+
 int server_reload(struct server *server, const struct settings *settings)
 {
 	const struct settings_output *old = &server->config.settings->socket.output;
 	bool same = settings_output_equal(old, &settings->socket.output);
 	bool marks = settings->socket.mark != server->config.settings->socket.mark;
-	struct peer *next;
 	int r = server_set_access(server, settings);
 
 	if (r < 0)
@@ -363,26 +414,17 @@ int server_reload(struct server *server, const struct settings *settings)
 	for (struct named *named = server->named; named; named = named->next)
 		if (!named->peer)
 			subscriber_set_limits(named->subscriber, settings->socket.queue, false);
-	for (struct peer *peer = server->peers; peer; peer = next) {
-		_cleanup_(filter_free_p) struct filter *filter = NULL;
-
-		next = peer->next;
+	for (struct peer *peer = server->peers; peer; peer = peer->next) {
 		server_set_limits(server, peer);
 		if (!peer->own_subscription && marks)
 			peer_set_mark(peer, settings->socket.mark);
-		if (same || peer->own_subscription)
-			continue;
-		r = settings_filter(&settings->socket.output, &filter);
-		if (r == 0)
-			r = subscriber_configure(peer->subscriber, settings->socket.output.fields, filter, false);
-		if (r == 0) {
-			TAKE_PTR(filter);
-			subscriber_set_folds(peer->subscriber, settings->socket.output.path_search == PATH_SEARCH_FOLD);
-			peer_save_subscription(peer);
-		} else
-			peer_end(peer, "cannot get its new filter");
+		peer->is_outdated |= !same;
 	}
-	return 0;
+	if (same)
+		return 0;
+	server->renews = true;
+	r = sd_event_source_set_enabled(server->renewal, SD_EVENT_ONESHOT);
+	return r < 0 ? r : 0;
 }
 
 static void add_stats(struct server_stats *ret, const struct subscriber *subscriber)

@@ -75,6 +75,8 @@ struct sink *server_sink(struct server *server);
  * stay, whatever max_subscribers is. On failure, which is logged, the old settings stay in force: mode or group cannot
  * be set, or (-ESRCH) there is no such group; a group that was missing before too is only logged. */
 int server_reload(struct server *server, const struct settings *settings);
+/* Filters are given to subscribers in turns of the event loop; false: all have them. */
+bool server_is_reloading(const struct server *server);
 
 struct server_stats {
 	unsigned subscribers;

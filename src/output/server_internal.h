@@ -38,6 +38,7 @@ struct peer {
 	bool closing;	     /* close when all is written */
 	bool stalled;	     /* the server has waited for it in vain */
 	bool own_subscription;
+	bool is_outdated;      /* it has the filter of the settings before, for a short time */
 	bool is_stored;	       /* in systemd's store */
 	struct named *named;   /* of which it has the subscriber; NULL: none (named.h) */
 	uint64_t mark_us;      /* between marks; 0: none */
@@ -58,8 +59,11 @@ struct server {
 	struct checkpoint_work no_work;	  /* where there is none */
 	int fd;
 	struct socket_file *socket_file; /* NULL: the socket is systemd's */
-	sd_event_source *source, *pause, *checkpoint_timer, *sweep, *mark_timer;
+	sd_event_source *source, *pause, *checkpoint_timer, *sweep, *mark_timer, *renewal;
+	uint64_t renewal_used_us; /* server_charge() */
+	uint64_t marks_us;	  /* for when mark_timer is set; UINT64_MAX: it is off */
 	uint64_t files_allow;	  /* subscribers, by RLIMIT_NOFILE */
+	bool renews;		  /* subscribers have yet to get the filter of the settings */
 	bool accept_paused;	  /* and that was logged */
 	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;

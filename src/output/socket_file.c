@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -12,31 +11,12 @@
 #include <time.h>
 
 #define BACKLOG 1024
-#define LOCK_TRIES 100	    /* of 10 ms */
-#define GROUP_MAX (1 << 20) /* bytes of a group's entry, with the names of its members */
+#define LOCK_TRIES 100 /* of 10 ms */
 
 struct socket_file {
 	char *path;
 	struct stat made; /* what the file was then */
 };
-
-static int find_group(const char *name, gid_t *ret)
-{
-	struct group group, *found = NULL;
-	int r = ERANGE;
-
-	for (size_t size = 4096; r == ERANGE && size <= GROUP_MAX; size *= 2) {
-		_cleanup_free_ char *members = malloc(size);
-
-		if (!members)
-			return -ENOMEM;
-		r = getgrnam_r(name, &group, members, size, &found);
-	}
-	if (r != 0 || !found)
-		return r != 0 && r != ENOENT ? -r : -ESRCH;
-	*ret = group.gr_gid;
-	return 0;
-}
 
 /* The file that was made, whatever is at its path by now. -ESTALE: it is another. */
 static int open_file(const struct socket_file *socket_file, int *ret)
@@ -67,8 +47,8 @@ int socket_file_set_access(const struct socket_file *socket_file, const struct s
 {
 	_cleanup_close_ int fd = -1;
 	mode_t mode = settings->socket.mode;
-	gid_t gid = (gid_t)-1;
-	int r = settings->socket.group ? find_group(settings->socket.group, &gid) : 0, other;
+	gid_t gid = settings->socket.gid;
+	int r = settings->socket.group_error, other;
 
 	if (ret_without_group) {
 		*ret_without_group = r == -ESRCH;

@@ -71,7 +71,16 @@ void enrich_env(struct enricher *e, struct decoded *d)
 	image->env = BYTES_NONE;
 	if (d->env_size == 0 || !e->environment)
 		return;
-	if (block.size < d->env_size || environment_choose(e->environment, block, &image->env) < 0)
+	if (block.size < d->env_size)
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+	else
+		enrich_choose(e, image, block);
+}
+
+void enrich_choose(struct enricher *e, struct image *image, struct bytes block)
+{
+	image->env = BYTES_NONE;
+	if (e->environment && environment_choose(e->environment, block, &image->env) < 0)
 		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
 }
 
@@ -83,9 +92,8 @@ void enrich_drop_chunks(struct enricher *e, const struct decoded *d)
 		arg_chunks_drop(e->chunks, list_of(d, RECORD_ENV));
 }
 
-bool enrich_mask(void *enricher, struct image *image)
+bool enrich_mask(struct enricher *e, struct image *image)
 {
-	struct enricher *e = enricher;
 	int args = 0, env = 0;
 
 	if (e->redact && image->args.data)
@@ -117,12 +125,9 @@ void enrich_image(struct enricher *e, struct image *image)
 int enrich_restored(void *enricher, struct image *image)
 {
 	struct enricher *e = enricher;
-	int r = 0;
 
-	if (!e->environment)
-		image->env = BYTES_NONE;
-	else if (image->env.data)
-		r = environment_choose(e->environment, image->env, &image->env);
+	if (image->env.data)
+		enrich_choose(e, image, image->env);
 	enrich_image(e, image);
-	return r < 0 ? r : 0;
+	return 0;
 }

@@ -31,6 +31,8 @@ int enrich_chunk(struct enricher *enricher, const struct decoded *d);
 bool enrich_args(struct enricher *enricher, struct decoded *d);
 /* The same of the environment of an exec, of which [probes] env is kept. */
 void enrich_env(struct enricher *enricher, struct decoded *d);
+/* The variables of the block that [probes] env names; none, and incomplete, where that takes too long. */
+void enrich_choose(struct enricher *enricher, struct image *image, struct bytes block);
 /* After the event of a record: its chunks. */
 void enrich_drop_chunks(struct enricher *enricher, const struct decoded *d);
 
@@ -40,6 +42,6 @@ void enrich_image(struct enricher *enricher, struct image *image);
  * -ENOMEM. */
 int enrich_restored(void *enricher, struct image *image);
 /* Masks what [redact] selects. Whether something changed. */
-bool enrich_mask(void *enricher, struct image *image);
+bool enrich_mask(struct enricher *enricher, struct image *image);
 
 #endif

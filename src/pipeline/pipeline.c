@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "pipeline/pipeline_internal.h"
+#include "util/clock.h"
 
 #define ANCESTORS_SIZE (64 * (RECORD_COMM_SIZE + 1))
 
@@ -428,8 +429,29 @@ void pipeline_set_epoch(struct pipeline *p, int64_t offset)
 void pipeline_set_redact(struct pipeline *p, struct redact *redact)
 {
 	p->enricher.redact = redact;
-	if (redact && !redact_is_empty(redact))
-		proctable_change_images(p->table, enrich_mask, &p->enricher);
+	proctable_begin_changes(p->table);
+}
+
+struct masking {
+	struct enricher *enricher;
+	uint64_t ends_us;
+};
+
+static enum image_change mask(void *userdata, struct image *image)
+{
+	struct masking *masking = userdata;
+
+	if (clock_us(CLOCK_THREAD_CPUTIME_ID) >= masking->ends_us)
+		return IMAGE_LATER;
+	return enrich_mask(masking->enricher, image) ? IMAGE_CHANGED : IMAGE_SAME;
+}
+
+bool pipeline_mask_some(struct pipeline *p, unsigned us)
+{
+	struct masking masking = { &p->enricher, clock_us(CLOCK_THREAD_CPUTIME_ID) + us };
+
+	return !p->enricher.redact || redact_is_empty(p->enricher.redact) ||
+	       proctable_change_images(p->table, mask, &masking);
 }
 
 /* At the start, the same once more: now its arguments could be read. */
@@ -457,9 +479,8 @@ int pipeline_found(struct pipeline *p, const struct process *process, uint64_t b
 	if (entry && entry->process.exec_id == found.exec_id)
 		found.exec_time = entry->process.exec_time;
 	found.ancestors = ancestors_of(p, &found, ancestors, sizeof(ancestors));
-	if (found.image.env.data && p->enricher.environment &&
-	    environment_choose(p->enricher.environment, found.image.env, &found.image.env) < 0)
-		return -ENOMEM;
+	if (found.image.env.data)
+		enrich_choose(&p->enricher, &found.image, found.image.env);
 	enrich_image(&p->enricher, &found.image);
 	if (entry) {
 		r = proctable_exec(p->table, &entry, &found);

@@ -75,8 +75,10 @@ void pipeline_remove_sink(struct pipeline *pipeline, struct sink *sink);
  * it has stepped; every process keeps the start_time that it was given first. */
 void pipeline_set_epoch(struct pipeline *pipeline, int64_t offset);
 
-/* What is masked from now on; the old one may be freed after. What the table holds already is as it was masked then. */
+/* What is masked in events from now on; the old one may be freed after. What the table holds already is masked by
+ * pipeline_mask_some(), for about so much CPU time in a call, until it returns true. */
 void pipeline_set_redact(struct pipeline *pipeline, struct redact *redact);
+bool pipeline_mask_some(struct pipeline *pipeline, unsigned us);
 
 /*
  * A process that runs already (process.source is how it was found). Live, it is announced: as `started`, or

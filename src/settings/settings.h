@@ -48,7 +48,9 @@ struct settings {
 		bool enabled;
 		char *path;
 		mode_t mode;
-		char *group; /* NULL: leave as is */
+		char *group;	 /* NULL: leave as is */
+		int group_error; /* settings_find_group(): 0; -ESRCH: there is no such group; -errno */
+		gid_t gid;	 /* the group's; (gid_t)-1: leave as is */
 		bool snapshot;
 		uint64_t max_subscribers;
 		uint64_t per_user; /* 0: a quarter of max_subscribers */
@@ -117,5 +119,8 @@ int settings_compare(const struct settings *in_force, const struct settings *ask
 bool settings_output_equal(const struct settings_output *a, const struct settings_output *b);
 
 int settings_filter(const struct settings_output *output, struct filter **ret);
+
+/* Looks up the socket's group. This may wait for a server (nsswitch.conf(5)), so the event loop may not call it. */
+void settings_find_group(struct settings *settings);
 
 #endif

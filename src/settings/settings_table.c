@@ -137,6 +137,8 @@ void settings_finish(struct settings *settings)
 	while (size < settings->probes.ring_buffer)
 		size *= 2;
 	settings->probes.ring_buffer = size;
+	settings->socket.gid = (gid_t)-1;
+	settings->socket.group_error = settings->socket.group ? -ESRCH : 0;
 }
 
 int settings_new(struct settings **ret)

@@ -36,10 +36,15 @@
 #include "util/ere_internal.h"
 
 #define BLOCK 256
+/* Steps for a byte, measured: in the search for a match, while one may be under way; and for the bytes that take part.
+ */
+#define MATCH_COST(ere) (2 + 2 * (ere)->cost)
+#define MASK_COST(ere) (12 + 5 * (ere)->cost)
 
 struct ere {
 	size_t words;
 	size_t begins, ends; /* how often the text's ends may have to match */
+	int64_t cost;	     /* at most ERE_COST_MAX */
 	word first[WORDS_MAX], last[WORDS_MAX], chain[WORDS_MAX], loop[WORDS_MAX], odd[WORDS_MAX], marked[WORDS_MAX];
 	bool may_begin[SYMBOL_MAX]; /* some first position takes it */
 	word *of;		    /* SYMBOL_MAX sets: which positions take a symbol */
@@ -103,7 +108,8 @@ static int pack(struct ere **ret, const struct parser *parser, const struct frag
 			ere->may_begin[c] |= (ere->of[c * ere->words + i] & ere->first[i]) != 0;
 	for (size_t i = 0; i < ere->words; i++)
 		odd += (size_t)__builtin_popcountll(ere->odd[i]);
-	if (ere->words * (1 + odd) > ERE_COST_MAX)
+	ere->cost = (int64_t)(ere->words * (1 + odd));
+	if (ere->cost > ERE_COST_MAX)
 		return -E2BIG;
 	*ret = TAKE_PTR(ere);
 	return 0;
@@ -194,25 +200,35 @@ static inline bool meets(const struct ere *ere, const word *a, const word *b)
 	return any != 0;
 }
 
-bool ere_matches(const struct ere *ere, struct bytes text)
+enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps)
 {
 	word sets[2][WORDS_MAX] = { { 0 } }, *state = sets[0], *next = sets[1];
 	size_t n = symbols_count(ere, text);
 	bool running = false; /* the state is not empty */
+	int64_t left = *steps - (int64_t)n;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && left >= 0; i++) {
 		unsigned symbol = symbol_at(ere, text, i);
 		word *old = state;
 
 		if (!running && !ere->may_begin[symbol])
 			continue;
+		left -= MATCH_COST(ere);
 		running = step(ere, state, symbol, next);
 		state = next;
 		next = old;
-		if (running && meets(ere, state, ere->last))
-			return true;
+		if (running && meets(ere, state, ere->last)) {
+			*steps = left;
+			return ERE_YES;
+		}
 	}
-	return false;
+	*steps = left;
+	return left < 0 ? ERE_UNKNOWN : ERE_NO;
+}
+
+int64_t ere_mask_cost(const struct ere *ere, struct bytes text)
+{
+	return (int64_t)symbols_count(ere, text) * MASK_COST(ere);
 }
 
 /* alive: of the next symbol; becomes that of this one, whose state is given. */

@@ -15,6 +15,7 @@
 #define EXECSNOOP_ERE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -30,8 +31,10 @@ int ere_new(struct ere **ret, const char *pattern, const char **ret_reason);
 struct ere *ere_free(struct ere *ere);
 DEFINE_CLEANUP(struct ere *, ere_free);
 
-/* Whether it matches somewhere. */
-bool ere_matches(const struct ere *ere, struct bytes text);
+/* Whether it matches somewhere. The cost is subtracted from *steps; where they end below zero, it is not known. A step
+ * is about the cost of one byte with which no match begins. */
+enum ere_result { ERE_NO, ERE_YES, ERE_UNKNOWN };
+enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps);
 
 /*
  * Sets mask[i] to 1 for every byte i of text that takes part in some match: any that there is,
@@ -40,5 +43,7 @@ bool ere_matches(const struct ere *ere, struct bytes text);
  * does. Nothing else in mask is changed. -ENOMEM: mask may be partly set.
  */
 int ere_mask(struct ere *ere, struct bytes text, unsigned char *mask);
+/* The steps that this takes. */
+int64_t ere_mask_cost(const struct ere *ere, struct bytes text);
 
 #endif

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import random
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -113,6 +114,47 @@ def cutters(path, over):
                 raise BrokenPipeError
 
 
+# A value of each key that a request may have, execsnoopd(8).
+OPTIONS = {
+    "snapshot": [True, False], "fields": ["all", "basic", ["seq", "args", "cwd"], ["history", "host", "user", "parent_args"], ["type"]],
+    "mark": [0, 1, 3600], "args_bytes": [0, 1, 5000, 65536], "path_search": ["fold", "all"], "types": ["started", ["exited", "!error"]],
+    "pid": [1, ["2", "!3"]], "ppid": [1], "tree": [1, ["2", "!1"], os.getpid()], "uid": [0, "!0"], "gid": [[0, "1"]], "comm": ["true", "*[a-z]*"],
+    "exe": ["/usr/*"], "filename": ["*a?b*"], "args": [WORST[0], ["!x", *WORST[64:]]], "unit": ["*.service"], "cgroup": ["*/*"], "container_id": ["*"],
+    "error": ["ENOENT"], "result": ["exit-code"], "loginuid": [0, "!1000"], "parent_comm": ["sh"], "cwd": ["*/*/*"], "pod_uid": ["?"],
+    "secureexec": [True, "no"], "min_running_time": ["1s"], "min_cpu": ["1ms"]}
+
+
+def any_request():
+    kind = random.random()
+    if kind < 0.1:
+        return {"stats": True}
+    if kind < 0.15:
+        return {"forget": random.choice("abc")}
+    keys = random.sample(list(OPTIONS), random.randint(1, len(OPTIONS)))
+    return {key: random.choice(OPTIONS[key]) for key in keys}
+
+
+def all_options(path, over):
+    """Valid requests without a pause, of some connections, some of which have names and acknowledge."""
+    requests = [json.dumps(any_request()).encode() + b"\n" for _ in range(300)]
+    poll, peers, rest, named = select.epoll(), {}, {}, set()
+    for i in range(8):
+        peer = connected(path, json.dumps({"name": "ab"[i]}) if i < 2 else None)
+        peer.setblocking(False)
+        peers[peer.fileno()] = peer
+        named |= {peer.fileno()} if i < 2 else set()
+        poll.register(peer.fileno(), select.EPOLLIN | select.EPOLLOUT)
+    while time.monotonic() < over:
+        for fd, events in poll.poll(0.1):
+            with contextlib.suppress(BlockingIOError):
+                if events & select.EPOLLIN and not peers[fd].recv(1 << 18):
+                    raise BrokenPipeError
+                if events & select.EPOLLOUT:
+                    request = rest.get(fd) or (b'{"ack":1}\n' if fd in named and random.random() < 0.3 else random.choice(requests))
+                    rest[fd] = request
+                    rest[fd] = request[peers[fd].send(request):]
+
+
 def crowd(path, over, request, end):
     """Many at once, each of which asks again when it has its answer; end: what the answer ends with."""
     poll, peers = select.epoll(), {}
@@ -138,6 +180,43 @@ def crowd(path, over, request, end):
             poll.unregister(fd)
             peers.pop(fd)[0].close()
             come()
+
+
+def listeners(path, over):
+    """With the subscription of the configuration."""
+    poll, peers = select.epoll(), {}
+    for _ in range(PEERS // 2):
+        peer = connected(path)
+        peers[peer.fileno()] = peer
+        poll.register(peer.fileno(), select.EPOLLIN)
+    while time.monotonic() < over:
+        for fd, _ in poll.poll(0.1):
+            if not peers[fd].recv(1 << 18):
+                raise BrokenPipeError
+
+
+def reload(daemon, over, config, more=""):
+    """The daemon has it, or has refused it."""
+    daemon.write(config)
+    with open(daemon.file, "a") as f:
+        f.write(more)
+    before = daemon.messages().count("reloaded")
+    os.kill(daemon.process.pid, signal.SIGHUP)
+    while daemon.messages().count("reloaded") == before and time.monotonic() < over:
+        time.sleep(0.002)
+
+
+def reloads(daemon, over):
+    """One configuration after another: rules that mask the table again, filters for all who have none of their own, and a file as large as it may
+    be, with a problem in each line."""
+    masking = {"options": "password, token, -p", "pattern": "(a|aa)+$\npattern = a+\npattern = [a-z]{1,60}="}
+    for i in itertools.count():
+        if time.monotonic() > over:
+            break
+        filters = {"args": ", ".join(["!x", *WORST[i % 2:63 + i % 2]])}
+        reload(daemon, over, {**CONFIG, "redact": masking, "socket": {**CONFIG["socket"], **filters}})
+        reload(daemon, over, CONFIG)
+        reload(daemon, over, CONFIG, "x\n" * 500000)
 
 
 def attack(kind, path, over, *more):
@@ -221,9 +300,9 @@ def of(delays, part):
     return delays[min(int(len(delays) * part), len(delays) - 1)] * 1000
 
 
-def measure(kinds):
+def measure(kinds, with_reloads=False):
     """What an ordinary subscriber gets beside these: the worst of a turn's CPU time, and of the delay of its events, in seconds."""
-    large = [subprocess.Popen(["sh", "-c", "read x", "sh", *LARGE], stdin=subprocess.PIPE) for _ in range(4)]
+    large = [subprocess.Popen(["sh", "-c", "read x", "sh", *LARGE], stdin=subprocess.PIPE) for _ in range(14 if with_reloads else 4)]
     with Daemon(CONFIG, env={"WATCHDOG_USEC": "1000000"}) as daemon:
         pid = daemon.process.pid
         results, far = multiprocessing.Pipe(duplex=False)
@@ -234,6 +313,8 @@ def measure(kinds):
         over = time.monotonic() + SECONDS
         attackers = [multiprocessing.Process(target=attack, args=(kind[0], daemon.path, over, *kind[1:]), daemon=True) for kind in kinds]
         attackers.append(multiprocessing.Process(target=execs, args=(over,), daemon=True))
+        if with_reloads:
+            attackers.append(multiprocessing.Process(target=attack, args=(reloads, daemon, over), daemon=True))
         for attacker in attackers:
             attacker.start()
         waited = waited_for_cpu(pid)
@@ -243,12 +324,15 @@ def measure(kinds):
         for attacker in attackers:
             attacker.join(PATIENCE)
             check(attacker.exitcode == 0, "an attacker ended with", attacker.exitcode)
-        stats = daemon.stats()
+        stats, messages = daemon.stats(), daemon.messages()
         fed = daemon.notify.notes.count("WATCHDOG=1")
     for process in large:
         process.communicate(b"\n")
     print("#   delay of %d: %.1f ms, 99 in 100 %.1f, at most %.1f; the daemon's own %.1f, %.1f, %.1f; it waited for a CPU for %.0f %%" %
           (len(delays), of(delays, 0.5), of(delays, 0.99), of(delays, 1), of(own, 0.5), of(own, 0.99), of(own, 1), waited / SECONDS * 100))
+    if with_reloads:
+        print("#   %d reloads" % messages.count("reloaded"))
+        check("configuration reloaded" in messages and "more problems" in messages, messages[-2000:])
     print("#   longest turn %.1f ms, most CPU in one %.1f; grown by %.1f of %d MiB at most; %d connections" %
           (stats["turn_max_us"] / 1000, stats["turn_max_cpu_us"] / 1000, (peak - base) / MIB, MEMORY / MIB, stats["accepted"]))
     sys.stdout.flush()
@@ -258,11 +342,11 @@ def measure(kinds):
     return max(stats["turn_max_cpu_us"] / 1e6, own[-1])
 
 
-def measure_alone(kinds):
+def measure_alone(kinds, **more):
     """In a session of its own, which takes precedence."""
     def child(result):
         be_nice(-10)
-        result.put(measure(kinds))
+        result.put(measure(kinds, **more))
     result = multiprocessing.Queue()
     process = multiprocessing.Process(target=child, args=(result,))
     process.start()
@@ -273,7 +357,7 @@ def measure_alone(kinds):
 
 @test
 def hostile_subscribers_delay_no_other():
-    at_best(LIMIT, lambda: measure_alone([[snapshots]] * 4 + [[silent]] * 3 + [[refused]] * 2 + [[comers], [cutters]]))
+    at_best(LIMIT, lambda: measure_alone([[snapshots]] * 4 + [[silent]] * 3 + [[refused]] * 2 + [[comers], [cutters], [all_options]]))
 
 
 @test
@@ -288,6 +372,11 @@ def crowds_of_subscribers_delay_no_other():
         print("# %d that ask for %.60s" % (PEERS, request))
         request = request if isinstance(request, str) else json.dumps(request)
         at_best(LIMIT, lambda: measure_alone([[crowd, request, end]]))
+
+
+@test
+def reloads_delay_no_other():
+    at_best(LIMIT, lambda: measure_alone([[listeners], [snapshots], [comers]], with_reloads=True))
 
 
 if __name__ == "__main__":

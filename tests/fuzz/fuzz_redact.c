@@ -221,6 +221,7 @@ static void check_pattern(const char *pattern, struct bytes args)
 	while (nulstr_next(args, &at, &arg)) {
 		unsigned char mask[64] = { 0 };
 		char text[64 + 1];
+		int64_t steps = INT64_MAX;
 		regmatch_t match;
 
 		/* glibc lets a '^' that is not first match behind a newline, also without REG_NEWLINE. */
@@ -229,7 +230,7 @@ static void check_pattern(const char *pattern, struct bytes args)
 		memcpy(text, arg.data, arg.size);
 		text[arg.size] = '\0';
 		if (regexec(&regex, text, 1, &match, 0) != 0) {
-			ASSERT(!ere_matches(ere, arg));
+			ASSERT(ere_match(ere, arg, &steps) == ERE_NO);
 			continue;
 		}
 		ASSERT(ere_mask(ere, arg, mask) == 0);

@@ -31,6 +31,7 @@ struct settings *settings_of(const char *socket)
 			 strstr(socket, "per_user") ? "" : "per_user = 65536\n", socket);
 
 	CHECK_INT(settings_parse(&ret, "test", ini, (size_t)n, NULL, NULL), 0);
+	settings_find_group(ret);
 	return ret;
 }
 
@@ -300,9 +301,12 @@ void reload(const char *socket, int result)
 	struct settings *new = settings_of(socket);
 
 	CHECK_INT(server_reload(server, new), result);
-	if (result == 0) {
-		settings_free(settings);
-		settings = new;
-	} else
+	if (result < 0) {
 		settings_free(new);
+		return;
+	}
+	while (server_is_reloading(server))
+		CHECK(sd_event_run(event, 0) > 0);
+	settings_free(settings);
+	settings = new;
 }

@@ -45,6 +45,27 @@ TEST(strings_without_equals_are_no_variables)
 	environment_free(environment);
 }
 
+/* Two megabytes of names, as execve(2) takes them, and globs that search. */
+TEST(time_for_a_block_is_bounded)
+{
+	const char *names[101] = { NULL };
+	size_t size = 2 << 20, one = 128 << 10;
+	char *block = malloc(size);
+	struct bytes chosen;
+
+	CHECK(block);
+	for (size_t i = 0; i < 100; i++)
+		names[i] = "*a?b*";
+	memset(block, 'a', size);
+	for (size_t i = one; i <= size; i += one)
+		memcpy(block + i - 2, "=", 2);
+	begin(names);
+	CHECK_INT(environment_choose(environment, (struct bytes){ block, size }, &chosen), -E2BIG);
+	CHECK(chooses(BLOCK("XaxbX=1\0Y=2\0"), BLOCK("XaxbX=1\0")));
+	environment_free(environment);
+	free(block);
+}
+
 TEST(no_names_choose_no_variables)
 {
 	begin(NULL);

@@ -22,6 +22,13 @@ static struct ere *compiled(const char *pattern)
 	return ere;
 }
 
+static bool matches(const struct ere *ere, struct bytes text)
+{
+	int64_t steps = INT64_MAX;
+
+	return ere_match(ere, text, &steps) == ERE_YES;
+}
+
 /* The text with '#' for each byte that is masked. */
 static const char *masked_bytes(const char *pattern, struct bytes text)
 {
@@ -41,7 +48,7 @@ static const char *masked_bytes(const char *pattern, struct bytes text)
 	}
 	result[text.size] = '\0';
 	if (some)
-		CHECK(ere_matches(ere, text));
+		CHECK(matches(ere, text));
 	free(mask);
 	free(copy);
 	return result;
@@ -299,12 +306,37 @@ TEST(matching_time_is_linear_in_the_text)
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
 		_cleanup_(ere_free_p) struct ere *ere = compiled(patterns[i]);
 
-		ere_matches(ere, (struct bytes){ text, size });
+		matches(ere, (struct bytes){ text, size });
 		CHECK_INT(ere_mask(ere, (struct bytes){ text, size }, mask), 0);
 	}
 	CHECK(seconds() - start < 20);
 	free(text);
 	free(mask);
+}
+
+TEST(steps_bound_a_search)
+{
+	static char text[10000];
+	_cleanup_(ere_free_p) struct ere *ere = compiled("a*b");
+	struct bytes all = { text, sizeof(text) };
+	int64_t steps = sizeof(text) / 2;
+
+	/* With none of these a match begins. */
+	memset(text, 'x', sizeof(text));
+	CHECK_INT(ere_match(ere, all, &steps), ERE_UNKNOWN);
+	steps = sizeof(text) + 10;
+	CHECK_INT(ere_match(ere, all, &steps), ERE_NO);
+	CHECK(steps >= 0 && steps <= 10);
+	/* With each of these. */
+	memset(text, 'a', sizeof(text));
+	steps = sizeof(text) + 10;
+	CHECK_INT(ere_match(ere, all, &steps), ERE_UNKNOWN);
+	CHECK(steps < 0);
+	steps = sizeof(text) * 10;
+	CHECK_INT(ere_match(ere, all, &steps), ERE_NO);
+	text[0] = 'b';
+	steps = sizeof(text) + 10;
+	CHECK_INT(ere_match(ere, all, &steps), ERE_YES);
 }
 
 /* Against regexec(3). */
@@ -451,7 +483,7 @@ TEST(result_equals_regexec_at_the_ends)
 					printf("# %s of %s: %s\n", pattern, text, is);
 				CHECK(is[k] == '#');
 			}
-		} else if (ere_matches(ere, bytes_of(text))) {
+		} else if (matches(ere, bytes_of(text))) {
 			printf("# %s of %s\n", pattern, text);
 			CHECK(false);
 		}

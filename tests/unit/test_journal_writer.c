@@ -259,6 +259,25 @@ TEST(stop_marks_the_last_number)
 	CHECK_INT(marked, 0);
 }
 
+/* A reload that switches the journal off waits for nothing. */
+TEST(stop_waits_for_no_journald)
+{
+	struct journal *journal = joined(1 << 20);
+
+	set_gate(true);
+	write_started(journal, 10);
+	flush(journal);
+	wait_until_inside();
+	journal_stop(journal);
+	CHECK(!journal_has_ended(journal));
+	set_gate(false);
+	while (!journal_has_ended(journal))
+		usleep(1000);
+	CHECK_INT(n_sent, 10);
+	CHECK_INT(marked, number(&sent[9], "EXECSNOOP_SEQ"));
+	journal_free(journal, 0);
+}
+
 TEST(free_leaves_a_blocked_sender)
 {
 	struct journal *journal = joined(1 << 20);

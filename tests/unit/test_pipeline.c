@@ -711,6 +711,8 @@ TEST(new_redaction_applies_to_the_table)
 	CHECK(memcmp(seen[0].args, "x\0--password=abc\0", 17) == 0);
 	CHECK_INT(redact_new(&redact, options, NULL), 0);
 	pipeline_set_redact(pipeline, redact);
+	while (!pipeline_mask_some(pipeline, 1000))
+		;
 	make_exit(10, 1000, 3000, 0);
 	feed();
 	CHECK_INT(seen[1].type, EVENT_EXITED);

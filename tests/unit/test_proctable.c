@@ -545,15 +545,32 @@ TEST(memory_stays_within_its_bound_and_is_freed)
 
 static unsigned changed;
 
-/* "secret" becomes "***masked***". */
-static bool change(void *userdata, struct image *image)
+/* "secret" becomes "***masked***". userdata: how many images there is time for; NULL: for all. */
+static enum image_change change(void *userdata, struct image *image)
 {
+	unsigned *time = userdata;
+
+	if (time && *time == 0)
+		return IMAGE_LATER;
+	if (time)
+		(*time)--;
 	changed++;
 	if (!image->args.data || !memmem(image->args.data, image->args.size, "secret", 6))
-		return false;
+		return IMAGE_SAME;
 	image->args = BYTES("x\0***masked***\0");
 	image->env = BYTES("A=***\0");
-	return true;
+	return IMAGE_CHANGED;
+}
+
+static bool change_some(unsigned time)
+{
+	return proctable_change_images(table, change, &time);
+}
+
+static void change_all(void)
+{
+	proctable_begin_changes(table);
+	CHECK(proctable_change_images(table, change, NULL));
 }
 
 /* Of those that share it, of what is kept for a snapshot, and of no other. */
@@ -574,7 +591,7 @@ TEST(changed_image_is_changed_for_all_its_processes)
 	cursor = cursor_new(table);
 	/* The parent execs: its old version stays for the snapshot. */
 	exec(table, with_args(some(1, 10), BYTES("x\0new\0")));
-	proctable_change_images(table, change, NULL);
+	change_all();
 	CHECK_INT(changed, 3);
 	check_bytes(child->process.image.args, BYTES("x\0***masked***\0"));
 	check_bytes(child->process.image.env, BYTES("A=***\0"));
@@ -589,8 +606,47 @@ TEST(changed_image_is_changed_for_all_its_processes)
 		;
 	CHECK_INT(proctable_memory(table), 15 + 6 + 8);
 	/* Again: they are numbered afresh. */
-	proctable_change_images(table, change, NULL);
+	change_all();
 	CHECK_INT(changed, 6);
+	while ((e = proctable_next(table, NULL)))
+		proctable_remove(table, e);
+	CHECK_INT(proctable_memory(table), 0);
+}
+
+/* Between two portions processes fork, exec and end. */
+TEST(images_are_changed_in_portions)
+{
+	struct process parent = with_args(some(1, 10), BYTES("x\0secret\0"));
+	struct entry *child, *e;
+
+	add(table, parent);
+	for (unsigned tgid = 2; tgid < 10; tgid++)
+		add(table, with_args(some(tgid, tgid * 10), BYTES("x\0secret\0")));
+	proctable_begin_changes(table);
+	CHECK(!change_some(0));
+	CHECK(!change_some(2));
+	check_bytes(proctable_find(table, 2, 0)->process.image.args, BYTES("x\0***masked***\0"));
+	check_bytes(proctable_find(table, 3, 0)->process.image.args, BYTES("x\0secret\0"));
+	/* Of one that was changed, of one that was not; and what is new is as it is. */
+	fork_(table, child_of(&parent, 20, 200));
+	child = fork_(table, child_of(&proctable_find(table, 9, 0)->process, 21, 210));
+	check_bytes(child->process.image.args, BYTES("x\0secret\0"));
+	exec(table, with_args(some(3, 30), BYTES("x\0new secret\0")));
+	proctable_remove(table, proctable_find(table, 4, 0));
+	CHECK(!change_some(1));
+	CHECK(!change_some(3));
+	CHECK(change_some(2));
+	CHECK_INT(changed, 7);
+	CHECK(change_some(0));
+	check_bytes(child->process.image.args, BYTES("x\0***masked***\0"));
+	for (e = proctable_next(table, NULL); e; e = proctable_next(table, e))
+		check_bytes(e->process.image.args,
+			    e->process.tgid == 3 ? BYTES("x\0new secret\0") : BYTES("x\0***masked***\0"));
+	/* Other rules, before the last ones have come to all. */
+	proctable_begin_changes(table);
+	CHECK(!change_some(1));
+	change_all();
+	CHECK_INT(changed, 7 + 1 + 8);
 	while ((e = proctable_next(table, NULL)))
 		proctable_remove(table, e);
 	CHECK_INT(proctable_memory(table), 0);

@@ -315,6 +315,93 @@ TEST(worst_argument_is_scanned_once)
 	free(arg);
 }
 
+/* How long the rules take for the list, in seconds; the last argument has a secret that they name, and must not be
+ * seen. */
+static double worst_time(struct redact *redact, struct bytes args, bool variables, struct bytes *ret)
+{
+	struct timespec begin, end;
+	int r;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+	r = variables ? redact_env(redact, args, ret) : redact_args(redact, args, ret);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+	CHECK_INT(r, REDACT_E_CHANGED);
+	CHECK(!memmem(ret->data, ret->size, "geheim", 6));
+	return (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
+}
+
+/* Two megabytes, as execve(2) takes them, of what costs most. Without a bound these take up to minutes. */
+TEST(time_for_a_list_is_bounded)
+{
+	static const char *const args[] = { "a", "-password ", "-p ", "--passwor -", "password=x ", "A_PASSWOR_" };
+	const char *const secret[] = { "geheim", NULL };
+	const char *patterns[REDACT_PATTERNS_MAX + 1] = { NULL }, *options[REDACT_OPTIONS_MAX + 1] = { NULL };
+	char names[REDACT_OPTIONS_MAX][16];
+	size_t size = 2 << 20, one = 128 << 10;
+	char *list = malloc(size + 1);
+	double longest = 0;
+
+	CHECK(list);
+	for (size_t i = 0; i < REDACT_PATTERNS_MAX; i++)
+		patterns[i] = i % 2 ? "password=([^ ]*)" : "(a|aa){1,3}$";
+	patterns[0] = "geheim";
+	for (size_t i = 0; i < REDACT_OPTIONS_MAX; i++) {
+		snprintf(names[i], sizeof(names[i]), "password%zu", i);
+		options[i] = names[i];
+	}
+	options[0] = "p";
+	for (size_t i = 0; i < 3 * sizeof(args) / sizeof(args[0]); i++) {
+		_cleanup_(redact_free_p) struct redact *redact =
+			made(i % 3 == 1 ? NULL : (const char *const *)options,
+			     i % 3 == 2 ? secret : (const char *const *)patterns);
+		const char *text = args[i / 3];
+		double took;
+		struct bytes ret;
+
+		for (size_t k = 0; k < size; k++)
+			list[k] = k % one == one - 1 ? '\0' : text[k % one % strlen(text)];
+		memcpy(list + size - 9, " geheim\0", 9);
+		for (unsigned variables = 0; variables < 2; variables++) {
+			if (variables)
+				memcpy(list + size - 11, "=", 1);
+			took = worst_time(redact, (struct bytes){ list, size }, variables, &ret);
+			longest = took > longest ? took : longest;
+		}
+	}
+	printf("# at most %.1f ms\n", longest * 1000);
+	CHECK(longest < (getenv("VALGRIND") ? 20 : 0.5));
+	free(list);
+}
+
+/* What the steps suffice for is masked as ever; all of the rest is masked, and no secret is seen. */
+TEST(arguments_beyond_the_steps_are_masked_whole)
+{
+	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password"), NAMES("(a|aa)+$"));
+	size_t one = 100000, count = REDACT_STEPS_MAX / one + 2, at = 0, shown = 0, masked = 0, size = 16;
+	char *list = malloc(count * one + 64);
+	struct bytes ret, arg;
+
+	CHECK(list);
+	memcpy(list, "x\0--password=ab\0", 16);
+	for (size_t i = 0; i < count; i++, size += one) {
+		memset(list + size, 'a', one - 2);
+		memcpy(list + size + one - 2, "x", 2);
+	}
+	memcpy(list + size, "--password=ab\0", 14);
+	CHECK_INT(redact_args(redact, (struct bytes){ list, size + 14 }, &ret), REDACT_E_CHANGED);
+	CHECK(memcmp(ret.data, "x\0--password=[redacted]\0", 24) == 0);
+	while (nulstr_next(ret, &at, &arg)) {
+		CHECK(masked == 0 || bytes_equal(arg, BYTES(REDACT_MARK)));
+		shown += arg.size == one - 1;
+		masked += bytes_equal(arg, BYTES(REDACT_MARK));
+	}
+	CHECK(shown > 1);
+	CHECK_INT(shown + masked, count + 1);
+	/* The next list begins with all of them. */
+	CHECK_STR(redacted(redact, "x|--password=x|b|"), "x|--password=[redacted]|b|");
+	free(list);
+}
+
 TEST(patterns_mask_their_group)
 {
 	CHECK_STR(pattern("password=([^ ]*)", "sh|-c|mysql password=x y|"), "sh|-c|mysql password=[redacted] y|");
@@ -367,7 +454,7 @@ TEST(matches_of_options_and_patterns_join)
 TEST(next_list_replaces_the_previous)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("p"), NAMES("secret"));
-	size_t size = 1 << 20;
+	size_t size = 300 << 10;
 	char *large = malloc(size);
 	struct bytes ret, first;
 
