@@ -22,6 +22,12 @@ static inline struct bytes bytes_of(const char *s)
 	return s ? (struct bytes){ .data = s, .size = strlen(s) } : BYTES_NONE;
 }
 
+/* Not toupper(3), which depends on the locale: of "i" a Turkish one makes no "I". */
+static inline char ascii_upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return !a.data == !b.data && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);

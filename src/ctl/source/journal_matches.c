@@ -10,7 +10,6 @@
  */
 #include "ctl/source/journal_matches.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -43,7 +42,7 @@ static void field_begin(struct field *field, enum key key)
 	to = stpcpy(to, PREFIX);
 	/* A field an item. */
 	for (const char *name = key == KEY_ANCESTORS ? "ancestor" : key_name(key); *name; name++)
-		*to++ = (char)toupper((unsigned char)*name);
+		*to++ = ascii_upper(*name);
 }
 
 static int field_add(struct field *field, struct bytes value)

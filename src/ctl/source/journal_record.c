@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/source/journal_record.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,7 +20,7 @@ static void set_field(struct journal_field *field, unsigned key, const char *nam
 	field->size = (size_t)snprintf(field->name, sizeof(field->name), "%s=", name);
 	ASSERT(field->size < sizeof(field->name));
 	for (size_t i = 0; i < field->size; i++)
-		field->name[i] = (char)toupper((unsigned char)field->name[i]);
+		field->name[i] = ascii_upper(field->name[i]);
 }
 
 void journal_fields_set(struct journal_fields *fields, key_set keys)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "util/bytes.h"
+
 #define NUMBER_MIN 3
 #define HEX_MIN 8
 #define SUFFIX_MAX 5 /* ".json" */
@@ -14,9 +16,15 @@ static bool is_hex(char c)
 	return isxdigit((unsigned char)c);
 }
 
+/* Whatever the locale has besides. */
+static bool is_letter(char c)
+{
+	return ascii_upper(c) >= 'A' && ascii_upper(c) <= 'Z';
+}
+
 static bool is_word(char c)
 {
-	return isalnum((unsigned char)c) || c == '_';
+	return is_letter(c) || isdigit((unsigned char)c) || c == '_';
 }
 
 /* Its length at the beginning of text, or 0. */
@@ -72,7 +80,7 @@ static size_t temporary_name(const char *text)
 
 	while (dot > 0 && text[dot - 1] != '.')
 		dot--;
-	return dot > 1 && size - dot < SUFFIX_MAX && size > dot && isalpha((unsigned char)text[dot]) ? dot - 1 : size;
+	return dot > 1 && size - dot < SUFFIX_MAX && size > dot && is_letter(text[dot]) ? dot - 1 : size;
 }
 
 struct output {

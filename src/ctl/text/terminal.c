@@ -121,7 +121,7 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 {
 	bool is_terminal = isatty(STDOUT_FILENO);
 
-	setlocale(LC_ALL, "");
+	setlocale(LC_CTYPE, "");
 	*terminal = (struct terminal){
 		.out = stdout,
 		.is_terminal = is_terminal,
@@ -146,7 +146,7 @@ void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool f
 {
 	bool is_terminal = isatty(STDERR_FILENO);
 
-	setlocale(LC_ALL, "");
+	setlocale(LC_CTYPE, "");
 	*terminal = (struct terminal){
 		.out = stderr,
 		.is_terminal = is_terminal,

@@ -23,9 +23,9 @@ struct terminal {
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 /*
- * setlocale(3) is called here. Colours by mode, else by SYSTEMD_COLORS, NO_COLOR and TERM; the width by COLUMNS, else
- * by the terminal. pager: one is started if standard output is a terminal: SYSTEMD_PAGER, PAGER, less, more, as
- * journalctl(1); "" and "cat" are none.
+ * setlocale(3) is called here, for characters only: numbers and messages are the same everywhere. Colours by mode, else
+ * by SYSTEMD_COLORS, NO_COLOR and TERM; the width by COLUMNS, else by the terminal. pager: one is started if standard
+ * output is a terminal: SYSTEMD_PAGER, PAGER, less, more, as journalctl(1); "" and "cat" are none.
  */
 void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, bool full);
 /* The same for standard error, without a pager. Nothing is to be closed. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ctl/view/view_groups.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 
 #include "ctl/text/time_spec.h"
@@ -192,7 +191,7 @@ static void put_names(const struct terminal *terminal, const struct groups_optio
 
 		snprintf(title, sizeof(title), "%s", group_key_name(keys->keys[i]));
 		for (char *c = title; *c; c++)
-			*c = (char)toupper((unsigned char)*c);
+			*c = ascii_upper(*c);
 		if (group)
 			name = name_of(group, i, keys->key_count);
 		if (i + 1 == keys->key_count) {
