@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Arguments and environment of any length: in the record itself if they are short, else in chunks
  * that are sent before it. */
-#ifndef EXECSNOOP_ARGS_BPF_H
-#define EXECSNOOP_ARGS_BPF_H
+#pragma once
 
 #include "scratch.bpf.h"
 
@@ -98,5 +97,3 @@ static __always_inline void args_send(u32 slot, u64 from, u64 size)
 		if (!args_batch(slot))
 			break;
 }
-
-#endif

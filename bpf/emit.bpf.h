@@ -12,8 +12,7 @@
  * waiting. The wake-up itself is an empty record that is discarded, since only a commit or a
  * discard can wake.
  */
-#ifndef EXECSNOOP_EMIT_BPF_H
-#define EXECSNOOP_EMIT_BPF_H
+#pragma once
 
 #include "vmlinux_min.h"
 #include "record.h"
@@ -102,5 +101,3 @@ static __always_inline void submit(void *record, bool is_event)
 	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 	wake_consumer(is_event);
 }
-
-#endif

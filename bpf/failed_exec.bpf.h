@@ -3,8 +3,7 @@
  * The record of a failed exec, by whichever program it is seen. The arguments are read when the
  * call has failed, since the kernel has touched their pages by then.
  */
-#ifndef EXECSNOOP_FAILED_EXEC_BPF_H
-#define EXECSNOOP_FAILED_EXEC_BPF_H
+#pragma once
 
 #include "failed_exec_pending.bpf.h"
 #include "place.bpf.h"
@@ -305,5 +304,3 @@ static __always_inline int failed_exec_return(bool often, u32 slot, s64 ret, u64
 		failed_exec_finish(slot, at);
 	return 0;
 }
-
-#endif

@@ -6,8 +6,7 @@
  * The functions of the system calls have one argument, the caller's registers. 32-bit callers have
  * functions of their own.
  */
-#ifndef EXECSNOOP_FAILED_EXEC_ATTACH_BPF_H
-#define EXECSNOOP_FAILED_EXEC_ATTACH_BPF_H
+#pragma once
 
 #include "failed_exec.bpf.h"
 
@@ -155,5 +154,3 @@ int tracepoint_exit(struct sys_exit *ctx)
 {
 	return preemptible_return(true, SCRATCH_EXECVE, ctx->ret, settings.registers ? 0 : first_argument(ctx));
 }
-
-#endif

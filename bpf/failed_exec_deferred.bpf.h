@@ -13,8 +13,7 @@
  * function that is passed to a helper (before 5.13). So there is an object without any (failed_exec.bpf.c), and the
  * kfunc that came later, in several forms, is not declared at all: see task_work_schedule().
  */
-#ifndef EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
-#define EXECSNOOP_FAILED_EXEC_DEFERRED_BPF_H
+#pragma once
 
 #include "failed_exec_attach.bpf.h"
 #include "failed_exec_path.bpf.h"
@@ -229,5 +228,3 @@ static __always_inline bool failed_exec_defer(struct pending_call *call, s64 ret
 	deferred->ret = ret;
 	return task_work_schedule(bpf_get_current_task_btf(), &deferred->work) == 0;
 }
-
-#endif

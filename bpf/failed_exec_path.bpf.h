@@ -5,8 +5,7 @@
  * string there, and after its NUL only a pointer's size is left (__bprm_mm_init()). It is the kernel's own copy, the
  * filename that a success reports.
  */
-#ifndef EXECSNOOP_FAILED_EXEC_PATH_BPF_H
-#define EXECSNOOP_FAILED_EXEC_PATH_BPF_H
+#pragma once
 
 #include "vmlinux_min.h"
 #include "record.h"
@@ -68,5 +67,3 @@ static u64 lost_path_find(void)
 	bpf_loop(LOST_PATH_MAX, lost_path_step, &begin, 0);
 	return begin;
 }
-
-#endif

@@ -13,8 +13,7 @@
  * An exec that fails after the point of no return has lost the memory that it was called with: the
  * path is reported, or as much as was read at the entry, and of the arguments nothing.
  */
-#ifndef EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
-#define EXECSNOOP_FAILED_EXEC_PENDING_BPF_H
+#pragma once
 
 #include "args.bpf.h"
 #include <bpf/bpf_tracing.h>
@@ -175,5 +174,3 @@ __noinline int pending_call_complete(u64 registers)
 	bpf_map_update_elem(&pending_calls, &address, &call, BPF_ANY);
 	return 0;
 }
-
-#endif

@@ -5,8 +5,7 @@
  * instead of the iterator a walk over the kernel's list of processes, in a program that the daemon
  * runs itself (BPF_PROG_TEST_RUN).
  */
-#ifndef EXECSNOOP_FALLBACK_BPF_H
-#define EXECSNOOP_FALLBACK_BPF_H
+#pragma once
 
 #include "tasklist.bpf.h"
 
@@ -88,5 +87,3 @@ int fallback_tasklist(void *ctx)
 		outcome = tasklist_batch();
 	return outcome == WALK_DONE ? 0 : 1;
 }
-
-#endif

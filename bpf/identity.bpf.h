@@ -10,8 +10,7 @@
  * Their types may be in modules, which may be loaded later than the probes. So the daemon fills in
  * where the members are (layout.h), when it starts or when a probe has met the first such file.
  */
-#ifndef EXECSNOOP_IDENTITY_BPF_H
-#define EXECSNOOP_IDENTITY_BPF_H
+#pragma once
 
 #include "vmlinux_min.h"
 #include "record.h"
@@ -227,5 +226,3 @@ static __always_inline void identify(bool typed, struct identity *ret, struct ta
 		ret->ctime = top ? inode_ctime_untyped((void *)top) : RECORD_NO_TIME;
 	}
 }
-
-#endif

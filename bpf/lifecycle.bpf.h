@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The records of fork, exec and exit. */
-#ifndef EXECSNOOP_LIFECYCLE_BPF_H
-#define EXECSNOOP_LIFECYCLE_BPF_H
+#pragma once
 
 #include "args.bpf.h"
 #include "identity.bpf.h"
@@ -352,5 +351,3 @@ static __always_inline int exit_emit(bool typed, u32 slot, struct task_struct *t
 	emit(&r, sizeof(r), RECORD_EXIT, r.flags & EXIT_F_EXECED || settings.forks);
 	return 0;
 }
-
-#endif

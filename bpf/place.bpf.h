@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The place of a process: current directory, cgroup, ancestors. */
-#ifndef EXECSNOOP_PLACE_BPF_H
-#define EXECSNOOP_PLACE_BPF_H
+#pragma once
 
 #include "walk_cgroup.bpf.h"
 #include "walk_path.bpf.h"
@@ -106,5 +105,3 @@ static __always_inline void place_fill(struct fill *f, const struct record_place
 	if (!ancestors_walk(f, place->ancestors, task, owner))
 		*place->flags |= PLACE_F_ANCESTORS_CUT;
 }
-
-#endif

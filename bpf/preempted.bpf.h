@@ -14,8 +14,7 @@
  * Disabling preemption (bpf_preempt_disable()) would not help: a pending preemption happens in
  * bpf_preempt_enable(), where the kernel still counts the program as running.
  */
-#ifndef EXECSNOOP_PREEMPTED_BPF_H
-#define EXECSNOOP_PREEMPTED_BPF_H
+#pragma once
 
 #include "emit.bpf.h"
 
@@ -47,5 +46,3 @@ static __always_inline bool take_over(u32 kind)
 	__sync_fetch_and_add(kind == RECORD_FORK ? &shared.made_up_forks : &shared.made_up_events, 1);
 	return true;
 }
-
-#endif

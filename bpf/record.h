@@ -13,8 +13,7 @@
  * So an exec is complete when its record arrives, and a lost chunk truncates the arguments; it does
  * not lose the exec. The environment, if it is long, comes in the same way, as RECORD_ENV.
  */
-#ifndef EXECSNOOP_RECORD_H
-#define EXECSNOOP_RECORD_H
+#pragma once
 
 #ifndef __bpf__
 #include <linux/types.h>
@@ -273,5 +272,3 @@ struct record_settings {
 };
 
 #pragma GCC diagnostic pop
-
-#endif

@@ -12,8 +12,7 @@
  * forgets what it knew of a value once that is in the memory of a map. So all paths through the
  * loop are one to it, and it does not follow each.
  */
-#ifndef EXECSNOOP_SCRATCH_BPF_H
-#define EXECSNOOP_SCRATCH_BPF_H
+#pragma once
 
 #include "emit.bpf.h"
 #include "task.bpf.h"
@@ -176,5 +175,3 @@ static __always_inline bool walk_comm(struct scratch *s, struct task_struct *tas
 	walk->at += n == 8 && first >> 56 ? 8 + bytes_to_nul(second & ~0ull >> 8) : n;
 	return walk->at <= walk->limit;
 }
-
-#endif

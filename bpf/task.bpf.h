@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the kernel knows of a process, read alike by all probes and the iterator. */
-#ifndef EXECSNOOP_TASK_BPF_H
-#define EXECSNOOP_TASK_BPF_H
+#pragma once
 
 #include "vmlinux_min.h"
 #include "record.h"
@@ -182,5 +181,3 @@ static __always_inline void process_fill(bool typed, struct record_process *p, s
 	else
 		process_read_untyped(p, task);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The processes that run already. */
-#ifndef EXECSNOOP_TASKLIST_BPF_H
-#define EXECSNOOP_TASKLIST_BPF_H
+#pragma once
 
 #include "lifecycle.bpf.h"
 
@@ -136,5 +135,3 @@ static __always_inline bool running_fill(struct record_running *running, struct 
 		running->flags |= RUNNING_F_MM_LOCKED;
 	return true;
 }
-
-#endif

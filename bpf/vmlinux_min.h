@@ -6,8 +6,7 @@
  * and code asks bpf_core_field_exists() before it reads it; a struct with a ___name is another
  * kernel's version of it (a flavour). tests/e2e/fields.c compares all this with the running kernel.
  */
-#ifndef EXECSNOOP_VMLINUX_MIN_H
-#define EXECSNOOP_VMLINUX_MIN_H
+#pragma once
 
 typedef unsigned char __u8;
 typedef unsigned short __u16;
@@ -450,5 +449,3 @@ struct sys_exit {
 struct bpf_raw_tracepoint_args { /* include/uapi/linux/bpf.h; as many as are read */
 	u64 args[3];
 };
-
-#endif

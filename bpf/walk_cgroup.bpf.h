@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The path of a process's cgroup. */
-#ifndef EXECSNOOP_WALK_CGROUP_BPF_H
-#define EXECSNOOP_WALK_CGROUP_BPF_H
+#pragma once
 
 #include "scratch.bpf.h"
 
@@ -273,5 +272,3 @@ static __always_inline u32 cgroup_walk(struct fill *f, struct part *part, struct
 	walk_end(f, part);
 	return outcome == WALK_DONE ? 0 : PLACE_F_CGROUP_CUT;
 }
-
-#endif

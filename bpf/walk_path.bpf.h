@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The path of a file: from its dentry up to the root of its mount namespace. */
-#ifndef EXECSNOOP_WALK_PATH_BPF_H
-#define EXECSNOOP_WALK_PATH_BPF_H
+#pragma once
 
 #include "scratch.bpf.h"
 
@@ -161,5 +160,3 @@ static __always_inline bool path_walk(struct fill *f, struct part *part, struct 
 	walk_end(f, part);
 	return true;
 }
-
-#endif

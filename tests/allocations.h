@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Counts what a program asks malloc(3) and its kin for. Included once; linked with $(count_allocations). */
-#ifndef EXECSNOOP_ALLOCATIONS_H
-#define EXECSNOOP_ALLOCATIONS_H
+#pragma once
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -29,5 +28,3 @@ void *__wrap_realloc(void *old, size_t size)
 	allocations++;
 	return __real_realloc(old, size);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A small journal file, without the index, which readers of all entries do not need: those of systemd have 8 MiB. */
-#ifndef EXECSNOOP_JOURNAL_BUILDER_H
-#define EXECSNOOP_JOURNAL_BUILDER_H
+#pragma once
 
 #include <endian.h>
 #include <stdbool.h>
@@ -122,5 +121,3 @@ static inline void build_file(struct build *b, bool compact)
 	build_set(b, 184, 1800000000000100);		     /* head_entry_realtime */
 	build_set(b, 192, 1800000000000100 + BUILD_ENTRIES); /* tail_entry_realtime */
 }
-
-#endif

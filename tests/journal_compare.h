@@ -3,8 +3,7 @@
  * A journal file that may be damaged, in memory and on disk: what ctl/source/journal_file.h reads of it must be what
  * sd-journal reads. It may read less, never something else.
  */
-#ifndef EXECSNOOP_JOURNAL_COMPARE_H
-#define EXECSNOOP_JOURNAL_COMPARE_H
+#pragma once
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -118,5 +117,3 @@ static inline unsigned compare_file(const void *data, size_t size)
 	sd_journal_close(journal);
 	return whole;
 }
-
-#endif

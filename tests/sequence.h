@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* UTF-8 by arithmetic and code point, where utf8.c goes by ranges of bytes: two ways to the same rule. */
-#ifndef EXECSNOOP_TEST_SEQUENCE_H
-#define EXECSNOOP_TEST_SEQUENCE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -22,5 +21,3 @@ static inline size_t sequence(const unsigned char *data, size_t size)
 	}
 	return point >= least[n] && point <= 0x10ffff && point >> 11 != 0x1b ? n : 0;
 }
-
-#endif

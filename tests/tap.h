@@ -9,8 +9,7 @@
  *	}
  *	TAP_MAIN
  */
-#ifndef EXECSNOOP_TAP_H
-#define EXECSNOOP_TAP_H
+#pragma once
 
 #include <inttypes.h>
 #include <stdint.h>
@@ -144,5 +143,3 @@ static inline int tap_main(char *const names[])
 	printf("1..%d\n", n);
 	return failed > 0 || n == 0;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * The daemon: ties probe, pipeline and outputs to one event loop, and speaks with systemd (readiness, status,
  * watchdog, reload, socket activation).
  */
-#ifndef EXECSNOOP_DAEMON_H
-#define EXECSNOOP_DAEMON_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -32,5 +31,3 @@ int daemon_load_settings(struct settings **ret, const struct daemon_options *opt
 
 /* Runs until it is stopped by a signal; returns an exit status. */
 int daemon_run(const struct daemon_options *options);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* struct daemon, and what the files of this folder do with it. */
-#ifndef EXECSNOOP_DAEMON_INTERNAL_H
-#define EXECSNOOP_DAEMON_INTERNAL_H
+#pragma once
 
 #include <systemd/sd-event.h>
 
@@ -74,5 +73,3 @@ int daemon_make_redact(struct redact **ret, const struct settings *settings);
 
 /* privileges.c: gives up what only the start needs, and warns of what is missing. */
 void daemon_drop_privileges(void);
-
-#endif

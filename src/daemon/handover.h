@@ -11,8 +11,7 @@
  * What the previous daemon stored stays in the store until all that replaces it is there, and one store to the
  * checkpoint's memory decides which of the two counts: a daemon may be killed at any moment of its start.
  */
-#ifndef EXECSNOOP_DAEMON_HANDOVER_H
-#define EXECSNOOP_DAEMON_HANDOVER_H
+#pragma once
 
 #include "daemon/daemon_internal.h"
 #include "handover/archive.h"
@@ -55,5 +54,3 @@ void handover_commit_probes(struct handover *handover, struct checkpoint *checkp
 
 /* The end: adds the archives, if a next daemon is expected, and frees the outputs that are in them. */
 void handover_save(struct daemon *daemon);
-
-#endif

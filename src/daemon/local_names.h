@@ -4,8 +4,7 @@
  * them, and again when they change. Names come from passwd(5) and group(5) alone: NSS may ask a server, and the event
  * loop cannot wait for one.
  */
-#ifndef EXECSNOOP_LOCAL_NAMES_H
-#define EXECSNOOP_LOCAL_NAMES_H
+#pragma once
 
 #include <systemd/sd-event.h>
 
@@ -24,5 +23,3 @@ struct extras_source *local_names_source(struct local_names *names);
 
 /* Reads again what is in use, in case a change could not be seen. */
 void local_names_reload(struct local_names *names);
-
-#endif

@@ -4,8 +4,7 @@
  * system may not answer, patterns take time to compile, and looking up the socket's group may wait for a server
  * (nsswitch.conf(5)).
  */
-#ifndef EXECSNOOP_DAEMON_SETTINGS_LOADER_H
-#define EXECSNOOP_DAEMON_SETTINGS_LOADER_H
+#pragma once
 
 #include <systemd/sd-event.h>
 
@@ -30,5 +29,3 @@ int settings_loader_new(struct settings_loader **ret, sd_event *event, const str
 /* At any time; the thread ends by itself. */
 struct settings_loader *settings_loader_free(struct settings_loader *loader);
 DEFINE_CLEANUP(struct settings_loader *, settings_loader_free);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the daemon reports about itself: in the reply to a `stats` request, in the log, in STATUS=. */
-#ifndef EXECSNOOP_STATS_H
-#define EXECSNOOP_STATS_H
+#pragma once
 
 #include <yajl/yajl_gen.h>
 
@@ -11,5 +10,3 @@ void stats_gen(void *daemon, yajl_gen gen);
 void stats_log(void *daemon);
 /* As STATUS=, if something happened, and not too often. */
 void stats_notify(void *daemon);
-
-#endif

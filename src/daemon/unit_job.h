@@ -3,8 +3,7 @@
  * What systemd is about to do with the unit that we run in. SIGTERM is the same for a stop and a restart; the
  * system bus has the job (org.freedesktop.systemd1(5), properties Job and JobType).
  */
-#ifndef EXECSNOOP_UNIT_JOB_H
-#define EXECSNOOP_UNIT_JOB_H
+#pragma once
 
 enum unit_job {
 	UNIT_JOB_UNKNOWN, /* no unit, no bus (early in a boot, late at its end), or no reply */
@@ -16,5 +15,3 @@ enum unit_job {
 enum unit_job unit_job(unsigned timeout_ms);
 /* The same of any unit. */
 enum unit_job unit_job_of(const char *unit, unsigned timeout_ms);
-
-#endif

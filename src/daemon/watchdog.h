@@ -5,8 +5,7 @@
  * read since is read now; if that does not help either, the watchdog is not fed, and systemd kills and restarts the
  * daemon.
  */
-#ifndef EXECSNOOP_WATCHDOG_H
-#define EXECSNOOP_WATCHDOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,5 +33,3 @@ struct watchdog_ops {
 int watchdog_new(struct watchdog **ret, sd_event *event, uint64_t usec, const struct watchdog_ops *ops, void *userdata);
 struct watchdog *watchdog_free(struct watchdog *watchdog);
 DEFINE_CLEANUP(struct watchdog *, watchdog_free);
-
-#endif

@@ -7,8 +7,7 @@
  * daemon of this version and this boot, but nothing in it is taken for granted: sizes are checked, and after the first
  * thing that does not fit, everything reads as zero and archive_error() returns an error.
  */
-#ifndef EXECSNOOP_ARCHIVE_H
-#define EXECSNOOP_ARCHIVE_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -42,5 +41,3 @@ void archive_bytes(struct archive *archive, struct bytes *bytes);
 
 /* Ends the writing: *ret is a descriptor, the caller's, of the sealed file. 0 or -errno. */
 int archive_seal(struct archive *archive, int *ret);
-
-#endif

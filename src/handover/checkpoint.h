@@ -11,8 +11,7 @@
  * A write to a subscriber is saved after it was made: a crash between the two reports up to one write of events as lost
  * that were not.
  */
-#ifndef EXECSNOOP_CHECKPOINT_H
-#define EXECSNOOP_CHECKPOINT_H
+#pragma once
 
 #include <stdint.h>
 #include <sys/socket.h>
@@ -115,5 +114,3 @@ void checkpoint_forget_previous(struct checkpoint *checkpoint);
 void checkpoint_note_faults(struct checkpoint *checkpoint);
 /* Borrowed. */
 int checkpoint_fd(const struct checkpoint *checkpoint);
-
-#endif

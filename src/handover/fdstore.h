@@ -5,8 +5,7 @@
  * where the meaning can change, a version. An unknown name is that of a newer or older daemon: the descriptor is closed
  * and removed from systemd's store, and the start continues.
  */
-#ifndef EXECSNOOP_FDSTORE_H
-#define EXECSNOOP_FDSTORE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -46,5 +45,3 @@ void fdstore_forget(const char *name);
 
 /* Closes the descriptors of the store that were not taken, and removes them from systemd's. Returns how many. */
 size_t fdstore_discard(struct fdstore *store);
-
-#endif

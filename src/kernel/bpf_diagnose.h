@@ -3,8 +3,7 @@
  * Why the probes cannot be loaded: the kernel lacks something, or something forbids it. What is
  * known of the machine is gathered first; a pure function maps it to a cause, in words.
  */
-#ifndef EXECSNOOP_BPF_DIAGNOSE_H
-#define EXECSNOOP_BPF_DIAGNOSE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,5 +61,3 @@ bool bpf_diagnose_ring_sleeps(const struct btf *btf);
 /* What follows, with its words: BPF_DIAGNOSE_E_x, or -errno if what failed is short of something
  * and may do the next time. */
 int bpf_diagnose_decide(const struct bpf_facts *facts, char *text, size_t size);
-
-#endif

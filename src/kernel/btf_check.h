@@ -3,8 +3,7 @@
  * Compares what the probes read of the daemon with what it knows of itself: with a file of another
  * kernel's type information ([probes] btf) they read other memory, and nothing else detects that.
  */
-#ifndef EXECSNOOP_BTF_CHECK_H
-#define EXECSNOOP_BTF_CHECK_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -15,5 +14,3 @@ bool btf_check_is_daemon(const struct record_process *process);
 
 /* The first member that differs, in words; NULL: none does. To be called by the main thread. */
 const char *btf_check_differs(const struct record_running *running);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The probes of failed execs, by the first method that the kernel offers. */
-#ifndef EXECSNOOP_FAILED_EXEC_H
-#define EXECSNOOP_FAILED_EXEC_H
+#pragma once
 
 #include "kernel/record_source.h"
 #include "record.h"
@@ -28,5 +27,3 @@ const char *failed_exec_description(const struct failed_exec *errors);
 
 /* failed_exec_free() detaches nothing from now on. */
 void failed_exec_disconnect(struct failed_exec *errors);
-
-#endif

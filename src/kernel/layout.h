@@ -4,8 +4,7 @@
  * the probes (bpf/identity.bpf.h): from the kernel's type information, or that of their modules,
  * which have some since 5.11 and may be loaded at any time.
  */
-#ifndef EXECSNOOP_LAYOUT_H
-#define EXECSNOOP_LAYOUT_H
+#pragma once
 
 #include <linux/types.h>
 
@@ -21,5 +20,3 @@ struct btf;
  */
 void layout_look(struct record_layouts *layouts, __u32 wanted, const struct btf *kernel, struct btf *base,
 		 __u32 *tried);
-
-#endif

@@ -4,8 +4,7 @@
  * some of these files can block their reader for ever (procfs.c). The part that it was reading
  * stays unknown, and is named in image.incomplete.
  */
-#ifndef EXECSNOOP_LOOKUP_H
-#define EXECSNOOP_LOOKUP_H
+#pragma once
 
 #include <stddef.h>
 
@@ -50,5 +49,3 @@ size_t lookup_pending(const struct lookup *lookup);
 size_t lookup_wait(struct lookup *lookup, int wait_ms, const struct lookup_answer **ret);
 /* Ends the child; the next lookup_ask() starts another one. */
 void lookup_rest(struct lookup *lookup);
-
-#endif

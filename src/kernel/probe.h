@@ -3,8 +3,7 @@
  * The probes: loads and attaches the BPF programs. probe.c is the only file that includes a
  * skeleton, except failed_exec.c.
  */
-#ifndef EXECSNOOP_PROBE_H
-#define EXECSNOOP_PROBE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,5 +50,3 @@ void probe_store(struct probe *probe, uint32_t set);
 
 /* Every process that runs now; to be freed with task_list_free(). 0 or -errno. */
 int probe_list_tasks(struct probe *probe, struct task_list **ret);
-
-#endif

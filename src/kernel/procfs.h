@@ -3,8 +3,7 @@
  * Reads from /proc what the kernel's iterator does not have of a process that is already running.
  * The root is a parameter, so that tests and fuzzers bring their own tree.
  */
-#ifndef EXECSNOOP_PROCFS_H
-#define EXECSNOOP_PROCFS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -70,5 +69,3 @@ bool procfs_was_alive(const struct procfs *procfs);
  * that /proc/PID/status gives: ppid, uid, gid, euid, egid, caps. 0; -ESRCH as above; -errno.
  */
 int procfs_identify(struct procfs *procfs, struct process *process);
-
-#endif

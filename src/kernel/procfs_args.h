@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The arguments of a process, by /proc. */
-#ifndef EXECSNOOP_PROCFS_ARGS_H
-#define EXECSNOOP_PROCFS_ARGS_H
+#pragma once
 
 #include "model/process.h"
 #include "util/bytebuf.h"
@@ -9,5 +8,3 @@
 /* dir: of /proc/PID, or of a thread. Sets the args, argc, args_size and args_truncated of *image:
  * at most `limit` bytes of them, in *buffer. 0 or -errno. */
 int procfs_read_args(struct bytebuf *buffer, int dir, size_t limit, struct image *image);
-
-#endif

@@ -4,8 +4,7 @@
  * this daemon's probes, and during a takeover one of the previous daemon's, out of systemd's file
  * descriptor store: its programs run until record_source_forget().
  */
-#ifndef EXECSNOOP_RECORD_SOURCE_H
-#define EXECSNOOP_RECORD_SOURCE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -87,5 +86,3 @@ struct program_stats {
 	uint64_t runs, run_ns; /* 0 unless kernel.bpf_stats_enabled */
 };
 struct program_stats record_source_program_stats(const struct record_source *source);
-
-#endif

@@ -5,8 +5,7 @@
  * a system call, and maps a window of the buffer at a time, where libbpf maps all of it twice: 16
  * MiB that would count as the daemon's.
  */
-#ifndef EXECSNOOP_RINGBUF_H
-#define EXECSNOOP_RINGBUF_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,5 +50,3 @@ uint64_t ringbuf_consumed(const struct ringbuf *ring);
 
 /* Bytes between the first record that was not consumed and the last that was reserved. */
 uint64_t ringbuf_used(const struct ringbuf *ring);
-
-#endif

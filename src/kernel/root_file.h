@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Files by absolute paths below a root, which is "" except in tests. */
-#ifndef EXECSNOOP_ROOT_FILE_H
-#define EXECSNOOP_ROOT_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,5 +9,3 @@ FILE *root_file_open(const char *root, const char *path);
 
 /* The first line, without its end; false if there is none. */
 bool root_file_read_line(const char *root, const char *path, char *line, size_t size);
-
-#endif

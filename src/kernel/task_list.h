@@ -3,8 +3,7 @@
  * The list of processes from the kernel, read in parts. Each process that exists from the first
  * read to the last is in it once, in the order of pids.
  */
-#ifndef EXECSNOOP_TASK_LIST_H
-#define EXECSNOOP_TASK_LIST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -26,5 +25,3 @@ DEFINE_CLEANUP(struct task_list *, task_list_free);
 
 /* The next processes, valid until the next call. Returns how many; 0 at the end; -errno. */
 int task_list_read(struct task_list *tasks, const struct record_running **ret);
-
-#endif

@@ -3,8 +3,7 @@
  * The systemd unit, the container and the Kubernetes pod of a process, from the path of its cgroup. See cgroup.c for
  * the rules. Paths are absolute (struct image, cgroup), of any bytes; BYTES_NONE: there is none.
  */
-#ifndef EXECSNOOP_CGROUP_H
-#define EXECSNOOP_CGROUP_H
+#pragma once
 
 #include "util/bytes.h"
 
@@ -22,5 +21,3 @@ struct bytes cgroup_container_id(struct bytes path, char buffer[static CGROUP_NA
 
 /* The uid of the innermost pod, a part of path; or of buffer, if systemd's '_' had to be undone. */
 struct bytes cgroup_pod_uid(struct bytes path, char buffer[static CGROUP_POD_SIZE]);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The variables of a program's environment to report: [probes] env of execsnoopd.conf(5). */
-#ifndef EXECSNOOP_ENVIRONMENT_H
-#define EXECSNOOP_ENVIRONMENT_H
+#pragma once
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -22,5 +21,3 @@ DEFINE_CLEANUP(struct environment *, environment_free);
  * and is left out. -E2BIG: it would take more than these steps; -ENOMEM.
  */
 int environment_choose(struct environment *environment, struct bytes block, struct bytes *ret);
-
-#endif

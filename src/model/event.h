@@ -3,8 +3,7 @@
  * One event, and the one list of its keys: their names, their order, and which each event has.
  * The encoders (json, journal) walk over an event by event_visit() and know no keys.
  */
-#ifndef EXECSNOOP_EVENT_H
-#define EXECSNOOP_EVENT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -243,5 +242,3 @@ void event_time_format(char ret[static EVENT_TIME_SIZE], uint64_t ns);
 const char *errno_name(int error);
 /* "SIGKILL", "SIGRTMIN+3", "SIG32"; into ret. */
 void signal_name(char *ret, size_t size, int number);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* An event with fewer arguments, its own and its parent's, for an output with a limit of its own. */
-#ifndef EXECSNOOP_EVENT_CUT_H
-#define EXECSNOOP_EVENT_CUT_H
+#pragma once
 
 #include <stddef.h>
 
@@ -32,5 +31,3 @@ static inline bool event_exceeds(const struct event *event, key_set keys, size_t
  * valid as long as the event is.
  */
 const struct event *event_cut_args(const struct event *event, key_set keys, size_t limit, struct event_cut *cut);
-
-#endif

@@ -3,8 +3,7 @@
  * The values of the keys that only some outputs ask for (KEYS_ON_REQUEST). They are not part of a process: each is made
  * when it is encoded for the first time in an event, so an event costs nothing for them where none is asked for.
  */
-#ifndef EXECSNOOP_EXTRAS_H
-#define EXECSNOOP_EXTRAS_H
+#pragma once
 
 #include "model/event.h"
 #include "model/names.h"
@@ -38,5 +37,3 @@ static inline void extras_prepare(struct extras_source *source, key_set keys)
 	if (source && source->prepare && keys & KEYS_ON_REQUEST)
 		source->prepare(source, keys & KEYS_ON_REQUEST);
 }
-
-#endif

@@ -9,8 +9,7 @@
  * event has no value for matches no entry. Strings are globs (glob.h: as fnmatch(3) without flags,
  * '*' matches '/' too).
  */
-#ifndef EXECSNOOP_FILTER_H
-#define EXECSNOOP_FILTER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -126,5 +125,3 @@ bool filter_has_patterns(const struct filter *filter);
 
 /* Memory that it takes, which grows with the processes that `tree` follows. filter may be NULL. */
 size_t filter_memory(const struct filter *filter);
-
-#endif

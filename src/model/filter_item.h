@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One entry of a filter, compiled. For filter.c alone. */
-#ifndef EXECSNOOP_FILTER_ITEM_H
-#define EXECSNOOP_FILTER_ITEM_H
+#pragma once
 
 #include "model/filter.h"
 
@@ -24,5 +23,3 @@ struct filter_item {
 /* value: without the '!'. -EINVAL with a reason, -ENOMEM. */
 int filter_item_parse(struct filter_item *item, enum filter_key key, struct bytes value, const char **ret_reason);
 void filter_item_free(struct filter_item *item);
-
-#endif

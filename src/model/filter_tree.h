@@ -3,8 +3,7 @@
  * The processes in the trees of a filter, by identity (tgid and start). A hash table with linear
  * probing: a member is found before a free place is met. For filter.c alone.
  */
-#ifndef EXECSNOOP_FILTER_TREE_H
-#define EXECSNOOP_FILTER_TREE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -38,5 +37,3 @@ void filter_tree_remove(struct filter_tree *tree, uint32_t tgid, uint64_t start)
 size_t filter_tree_memory(const struct filter_tree *tree);
 /* See filter_archive(). */
 int filter_tree_archive(struct filter_tree *tree, struct archive *archive);
-
-#endif

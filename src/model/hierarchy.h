@@ -4,8 +4,7 @@
  * root, the one in systemd's own v1 hierarchy or, without that, in the first v1 hierarchy, in a
  * fixed order of controllers, in which it is not the root either.
  */
-#ifndef EXECSNOOP_HIERARCHY_H
-#define EXECSNOOP_HIERARCHY_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,5 +17,3 @@ struct bytes hierarchy_path(struct bytes text);
 /* The ids of the v1 hierarchies in that text, the first choice first, at most `max`. Returns how
  * many. */
 size_t hierarchy_ids(struct bytes text, uint32_t *ret, size_t max);
-
-#endif

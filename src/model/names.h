@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The names of users or of groups, from the text of passwd(5) or group(5): what getpwuid(3) finds in the files, without
  * NSS, which may ask a network. */
-#ifndef EXECSNOOP_NAMES_H
-#define EXECSNOOP_NAMES_H
+#pragma once
 
 #include <stdint.h>
 
@@ -20,5 +19,3 @@ DEFINE_CLEANUP(struct names *, names_free);
 
 /* Of several entries with that id, the first; data NULL: there is none. names may be NULL. */
 struct bytes names_find(const struct names *names, uint32_t id);
-
-#endif

@@ -5,8 +5,7 @@
  * over a record, proctable over its own copies. How long one is valid is up to the function that
  * passes it on.
  */
-#ifndef EXECSNOOP_PROCESS_H
-#define EXECSNOOP_PROCESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -118,5 +117,3 @@ void process_copy_starter(struct process *to, const struct process *from);
 /* All of an image; all of a process except its image. on read: the bytes are the archive's. */
 void image_archive(struct image *image, struct archive *archive);
 void process_archive(struct process *process, struct archive *archive);
-
-#endif

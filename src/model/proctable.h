@@ -11,8 +11,7 @@
  * A fork shares its parent's image by reference. `memory` limits the bytes of arguments: beyond it,
  * a new image has PROCTABLE_ARGS_MAX of them, and args_truncated.
  */
-#ifndef EXECSNOOP_PROCTABLE_H
-#define EXECSNOOP_PROCTABLE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -121,5 +120,3 @@ int proctable_archive(struct proctable *table, struct archive *archive,
 int proctable_cursor_archive(struct proctable_cursor **cursor, struct proctable *table, struct archive *archive);
 /* After the last cursor was read: frees what was retained for cursors that are not there. */
 void proctable_settle(struct proctable *table);
-
-#endif

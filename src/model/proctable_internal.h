@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Shared by proctable*.c alone; the head of proctable.c has the model. */
-#ifndef EXECSNOOP_PROCTABLE_INTERNAL_H
-#define EXECSNOOP_PROCTABLE_INTERNAL_H
+#pragma once
 
 #include <sys/queue.h>
 
@@ -94,5 +93,3 @@ void version_unretain(struct proctable *table, struct version *version);
 
 /* Adds a cursor, with its clock set, to those under way. */
 void cursor_enter(struct proctable_cursor *cursor, struct proctable *table);
-
-#endif

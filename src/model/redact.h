@@ -3,8 +3,7 @@
  * Masking of secrets in arguments and variables: [redact] of execsnoopd.conf(5). See redact.c for
  * the rules.
  */
-#ifndef EXECSNOOP_REDACT_H
-#define EXECSNOOP_REDACT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -47,5 +46,3 @@ int redact_args(struct redact *redact, struct bytes args, struct bytes *ret);
 /* The same for variables, NAME=VALUE, each with its NUL. The results of both are valid at the same
  * time. */
 int redact_env(struct redact *redact, struct bytes env, struct bytes *ret);
-
-#endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Names of options ([redact] options), found in arguments and in names of variables. For redact.c alone, which has the
  * rules. */
-#ifndef EXECSNOOP_REDACT_OPTIONS_H
-#define EXECSNOOP_REDACT_OPTIONS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,5 +42,3 @@ int options_in_text(const struct options *options, struct bytes arg, size_t from
 /* Whether the variable is called as an option: the name, or a part of it between '_', whatever the case, with '_' for
  * '-'. */
 bool options_name_variable(const struct options *options, struct bytes name, int64_t *steps);
-
-#endif

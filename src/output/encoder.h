@@ -8,8 +8,7 @@
  * Lines with fewer arguments (args_bytes of a request) are encoded each, until they took ENCODER_CUT_MAX bytes of
  * arguments in all. Further ones have the next power of two below, and are cut from one line for each of these.
  */
-#ifndef EXECSNOOP_ENCODER_H
-#define EXECSNOOP_ENCODER_H
+#pragma once
 
 #include "model/event.h"
 #include "output/json.h"
@@ -45,5 +44,3 @@ int encoder_init(struct encoder *encoder);
 void encoder_destroy(struct encoder *encoder);
 /* The event is over. */
 void encoder_clear(struct encoder *encoder);
-
-#endif

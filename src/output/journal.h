@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The journal as a sink: which events are written, and which keys. A journal writer sends the
  * entries to journald. */
-#ifndef EXECSNOOP_JOURNAL_H
-#define EXECSNOOP_JOURNAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,5 +59,3 @@ void journal_configure(struct journal *journal, key_set keys, bool folds, struct
 void journal_set_limits(struct journal *journal, size_t queue, uint64_t args_limit);
 
 void journal_stats(struct journal *journal, struct journal_stats *ret);
-
-#endif

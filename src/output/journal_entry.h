@@ -3,8 +3,7 @@
  * One entry of the journal: a block of memory with the fields of an event, as described in
  * execsnoopd(8), The journal, and the iovec of sd_journal_sendv(3) that points to them.
  */
-#ifndef EXECSNOOP_JOURNAL_ENTRY_H
-#define EXECSNOOP_JOURNAL_ENTRY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -64,5 +63,3 @@ int journal_entry_archive(struct journal_entry **entry, struct archive *archive)
 /* Writes "curl[22022] started by bash[15785]: curl -O ..." to ret, cut at size, with a NUL. For
  * people, not for programs. */
 void journal_message(char *ret, size_t size, const struct event *event);
-
-#endif

@@ -6,8 +6,7 @@
  * Entries of the snapshot do not count against the limit: the table that they are made from is bounded itself, and they
  * would displace the events that follow them.
  */
-#ifndef EXECSNOOP_JOURNAL_QUEUE_H
-#define EXECSNOOP_JOURNAL_QUEUE_H
+#pragma once
 
 #include <sys/queue.h>
 
@@ -50,5 +49,3 @@ void journal_queue_save(struct journal_queue *queue);
 int journal_queue_archive(struct journal_queue *queue, struct archive *archive);
 
 void loss_add(struct loss *loss, const struct loss *more);
-
-#endif

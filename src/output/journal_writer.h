@@ -5,8 +5,7 @@
  * are counted, and reported by a `lost` entry in their place. No call here waits for journald,
  * except journal_writer_free() and journal_writer_archive(), for a limited time.
  */
-#ifndef EXECSNOOP_JOURNAL_WRITER_H
-#define EXECSNOOP_JOURNAL_WRITER_H
+#pragma once
 
 #include "output/journal_queue.h"
 
@@ -61,5 +60,3 @@ struct journal_stats {
 	uint64_t last_seq; /* of the last entry that journald took; 0: not known */
 };
 void journal_writer_stats(struct journal_writer *writer, struct journal_stats *ret);
-
-#endif

@@ -5,8 +5,7 @@
  * overlong forms, surrogates or code points above U+10FFFF) become one U+FFFD for each maximal
  * subpart (Unicode 3.9); then the exact bytes follow in base64 (RFC 4648, padded) as KEY_raw.
  */
-#ifndef EXECSNOOP_JSON_H
-#define EXECSNOOP_JSON_H
+#pragma once
 
 #include "model/event.h"
 #include "output/line_queue.h"
@@ -32,5 +31,3 @@ struct line_map {
 /* The same; ret_map NULL: not asked for. */
 int json_event_map(struct json *json, struct line **ret, const struct event *event, key_set keys,
 		   struct line_map *ret_map);
-
-#endif

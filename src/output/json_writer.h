@@ -7,8 +7,7 @@
  * The first failed allocation is remembered in `r`, and nothing is written after it. All zero is a
  * new writer.
  */
-#ifndef EXECSNOOP_JSON_WRITER_H
-#define EXECSNOOP_JSON_WRITER_H
+#pragma once
 
 #include <stdint.h>
 
@@ -92,5 +91,3 @@ static inline bool json_may_act(unsigned char lead)
 char *json_put_ascii_at(char *to, char c);
 char *json_escape_code(char *to, unsigned code);
 char *json_base64(char *to, const char *from, size_t size);
-
-#endif

@@ -7,8 +7,7 @@
  * The limit is for memory, not for text: a line counts with all that its allocation takes, in full
  * in each queue that has it, until its last byte is written; and so do the references.
  */
-#ifndef EXECSNOOP_LINE_QUEUE_H
-#define EXECSNOOP_LINE_QUEUE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -154,5 +153,3 @@ int line_archive(struct line **line, struct archive *archive, struct line_set *s
 /* All lines, and how far the first is written. on read: the queue is empty before. Also errors of
  * the archive. */
 int line_queue_archive(struct line_queue *queue, struct archive *archive, struct line_set *set);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What line_queue.c and line_queue_archive.c share. */
-#ifndef EXECSNOOP_LINE_QUEUE_INTERNAL_H
-#define EXECSNOOP_LINE_QUEUE_INTERNAL_H
+#pragma once
 
 #include "output/line_queue.h"
 
@@ -29,5 +28,3 @@ static inline struct line **line_queue_place(const struct line_queue *queue, siz
 {
 	return &queue->lines[(queue->head + i) & (queue->capacity - 1)];
 }
-
-#endif

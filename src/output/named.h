@@ -4,8 +4,7 @@
  * Durable subscriptions). While there is a connection, its peer has the subscriber; else this has it, and it is fed
  * like the others.
  */
-#ifndef EXECSNOOP_NAMED_H
-#define EXECSNOOP_NAMED_H
+#pragma once
 
 #include "output/request.h"
 #include "output/server_internal.h"
@@ -45,5 +44,3 @@ void named_forget(struct server *server, struct named *named);
 void named_free_all(struct server *server);
 /* Writes `named`, an array, as a member of the object that is open. */
 void named_gen(const struct server *server, yajl_gen gen);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lines that are not events: replies to requests, and other small JSON objects. */
-#ifndef EXECSNOOP_REPLY_H
-#define EXECSNOOP_REPLY_H
+#pragma once
 
 #include <stdint.h>
 #include <yajl/yajl_gen.h>
@@ -16,5 +15,3 @@ void reply_count(yajl_gen gen, const char *key, uint64_t value);
 void reply_map(yajl_gen gen, const char *key);
 /* Ends the object and frees gen. *ret: the line, with its '\n'. -ENOMEM. */
 int reply_end(yajl_gen gen, struct line **ret);
-
-#endif

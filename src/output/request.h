@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One line that a subscriber sent: what it asks for, or why it is rejected (execsnoopd(8), The
  * socket). */
-#ifndef EXECSNOOP_REQUEST_H
-#define EXECSNOOP_REQUEST_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,5 +55,3 @@ bool request_asks_for(const struct request *request, key_set keys, const struct 
 /* Writes a subscription as members of the object that is open, so that a request made of them asks
  * for the same. */
 void request_gen(const struct request *request, yajl_gen gen);
-
-#endif

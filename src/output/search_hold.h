@@ -4,8 +4,7 @@
  * last one that the output's filter passed, encoded. They are in the order of events. What an item is, and what it
  * weighs, is the output's; it frees what it takes out.
  */
-#ifndef EXECSNOOP_SEARCH_HOLD_H
-#define EXECSNOOP_SEARCH_HOLD_H
+#pragma once
 
 #include <stddef.h>
 
@@ -27,5 +26,3 @@ void *search_hold_take_first(struct search_hold *hold);
 /* The searches that have one, oldest first: 0 begins, and ends. */
 unsigned search_hold_next(const struct search_hold *hold, unsigned search);
 void *search_hold_item(const struct search_hold *hold, unsigned search);
-
-#endif

@@ -4,8 +4,7 @@
  * a descriptor, a queue and an input buffer of its own; a fault of one ends that one only. It reads and writes when
  * the event loop calls it, and waits only in server_drain().
  */
-#ifndef EXECSNOOP_SERVER_H
-#define EXECSNOOP_SERVER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,5 +82,3 @@ struct server_stats {
 	uint64_t accepted, refused, accept_pauses, events, lost, queue, queue_peak, snapshots_ended;
 };
 void server_stats(const struct server *server, struct server_stats *ret);
-
-#endif

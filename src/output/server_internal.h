@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the files of the server share: server.c, listener.c, admission.c, peer.c, peer_request.c, peer_state.c,
  * named.c, marks.c. */
-#ifndef EXECSNOOP_SERVER_INTERNAL_H
-#define EXECSNOOP_SERVER_INTERNAL_H
+#pragma once
 
 #include <sys/socket.h>
 #include <time.h>
@@ -165,5 +164,3 @@ bool peer_enter_checkpoint(struct peer *peer);
 void peer_leave_checkpoint(struct peer *peer);
 /* What it asks for has changed. */
 void peer_save_subscription(struct peer *peer);
-
-#endif

@@ -3,8 +3,7 @@
  * A sink receives the events of the pipeline. It may neither block nor fail: events that it cannot
  * take are counted, and reported later in a `lost` of its own.
  */
-#ifndef EXECSNOOP_SINK_H
-#define EXECSNOOP_SINK_H
+#pragma once
 
 #include "model/event.h"
 #include "output/line_queue.h"
@@ -33,5 +32,3 @@ struct sink_ops {
 	/* The end of a search: what is held of it is sent, or dropped (found). NULL if folds() is. */
 	void (*search_end)(struct sink *sink, unsigned search, bool found);
 };
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The listening socket that the daemon makes itself, and its file. */
-#ifndef EXECSNOOP_SOCKET_FILE_H
-#define EXECSNOOP_SOCKET_FILE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,5 +38,3 @@ const char *socket_file_path(const struct socket_file *socket_file);
  * changed and -ESRCH returned. */
 int socket_file_set_access(const struct socket_file *socket_file, const struct settings *settings,
 			   bool *ret_without_group);
-
-#endif

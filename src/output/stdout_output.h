@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* --stdout: the stream on a descriptor that the daemon did not open, as one subscriber. */
-#ifndef EXECSNOOP_STDOUT_OUTPUT_H
-#define EXECSNOOP_STDOUT_OUTPUT_H
+#pragma once
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -38,5 +37,3 @@ int stdout_output_join(struct stdout_output *stdout_output);
 int stdout_output_configure(struct stdout_output *stdout_output, const struct settings *settings);
 /* Writes what is queued, for at most timeout_ms; at the end of the daemon. */
 void stdout_output_drain(struct stdout_output *stdout_output, unsigned timeout_ms);
-
-#endif

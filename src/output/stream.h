@@ -3,8 +3,7 @@
  * The series of numbers (seq) that the daemon gives to events, and the lines of an output that describe it: `live` ends
  * a snapshot, `mark` reports progress. Neither is an event.
  */
-#ifndef EXECSNOOP_STREAM_H
-#define EXECSNOOP_STREAM_H
+#pragma once
 
 #include <stdint.h>
 #include <yajl/yajl_gen.h>
@@ -29,5 +28,3 @@ void stream_gen(const struct stream *stream, uint64_t last_seq, yajl_gen gen);
 int stream_live(const struct stream *stream, uint64_t last_seq, struct line **ret);
 /* lines: of events, before it in its stream. -ENOMEM. */
 int stream_mark(const struct stream *stream, uint64_t lines, struct line **ret);
-
-#endif

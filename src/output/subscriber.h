@@ -15,8 +15,7 @@
  * Of `exited` it gets those whose process it knows, from its snapshot or from an event since it joined
  * (event_was_announced()).
  */
-#ifndef EXECSNOOP_SUBSCRIBER_H
-#define EXECSNOOP_SUBSCRIBER_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -166,5 +165,3 @@ struct subscriber_stats {
 	bool in_snapshot;
 };
 void subscriber_stats(const struct subscriber *subscriber, struct subscriber_stats *ret);
-
-#endif

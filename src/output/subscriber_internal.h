@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What subscriber.c and subscriber_state.c share. */
-#ifndef EXECSNOOP_SUBSCRIBER_INTERNAL_H
-#define EXECSNOOP_SUBSCRIBER_INTERNAL_H
+#pragma once
 
 #include "output/search_hold.h"
 #include "output/subscriber.h"
@@ -80,5 +79,3 @@ static inline void subscriber_save_checkpoint(struct subscriber *s)
 	if (s->checkpoint)
 		subscriber_write_checkpoint(s);
 }
-
-#endif

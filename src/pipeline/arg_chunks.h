@@ -4,8 +4,7 @@
  * Bounded in number and in memory, since no more than CPUs exec at once (the oldest is dropped: its
  * record was lost); in size; and in time.
  */
-#ifndef EXECSNOOP_ARG_CHUNKS_H
-#define EXECSNOOP_ARG_CHUNKS_H
+#pragma once
 
 #include "handover/archive.h"
 #include "util/bytes.h"
@@ -42,5 +41,3 @@ size_t arg_chunks_memory(const struct arg_chunks *chunks);
 
 /* All of them. Read into empty ones. 0 or -errno, also of the archive. */
 int arg_chunks_archive(struct arg_chunks *chunks, struct archive *archive);
-
-#endif

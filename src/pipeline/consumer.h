@@ -6,8 +6,7 @@
  * after a whole pause finds nothing, the producers see that the consumer sleeps, and no timer runs.
  * After a loss the table is compared with the kernel's, between the drains.
  */
-#ifndef EXECSNOOP_CONSUMER_H
-#define EXECSNOOP_CONSUMER_H
+#pragma once
 
 #include <stdbool.h>
 #include <systemd/sd-event.h>
@@ -63,5 +62,3 @@ int consumer_watch(struct consumer *consumer);
 
 /* What was reported of the source that is drained when it is written. 0 or -errno. */
 int consumer_archive(struct consumer *consumer, struct archive *archive);
-
-#endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Decodes records of the ring buffer. Pure; every offset and size is checked: a malformed record is
  * -EBADMSG, never a wrong read. */
-#ifndef EXECSNOOP_DECODE_H
-#define EXECSNOOP_DECODE_H
+#pragma once
 
 #include "model/process.h"
 #include "record.h"
@@ -34,5 +33,3 @@ void decode_process(struct process *ret, const struct record_process *record);
 /* "ls\0bin\0usr\0" to "/usr/bin/ls" in ret (size bytes, of which the result takes at most size - 1;
  * no NUL is written). -EBADMSG if it does not fit or is not a list of components. */
 int decode_path(struct bytes components, char *ret, size_t size, struct bytes *ret_path);
-
-#endif

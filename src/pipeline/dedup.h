@@ -7,8 +7,7 @@
  * A fork, an exec and an end have an identity (exec_id counts execs). A failed exec has none: it is
  * the same if thread and error are, at nearly the same time, and each matches one other only.
  */
-#ifndef EXECSNOOP_DEDUP_H
-#define EXECSNOOP_DEDUP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,5 +43,3 @@ bool dedup_match(struct dedup *dedup, const struct dedup_key *key);
 enum { DEDUP_DUPLICATE = 1 };
 int dedup_record(struct dedup *dedup, const struct decoded *d);
 void dedup_begin_matching(struct dedup *dedup);
-
-#endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes that ended lately: on kernels before 6.16 two threads may both be the last one, and each reports the end.
  */
-#ifndef EXECSNOOP_ENDED_H
-#define EXECSNOOP_ENDED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,5 +25,3 @@ static inline bool ended_has(const struct ended *ended, uint32_t tgid, uint64_t 
 {
 	return ended->by_tgid[tgid % ENDED_MAX].tgid == tgid && ended->by_tgid[tgid % ENDED_MAX].start == start;
 }
-
-#endif

@@ -4,8 +4,7 @@
  * chosen, the cgroup's unit and container found, secrets masked. Bytes that it puts into an image are valid until the
  * next call.
  */
-#ifndef EXECSNOOP_ENRICH_H
-#define EXECSNOOP_ENRICH_H
+#pragma once
 
 #include "model/cgroup.h"
 #include "model/environment.h"
@@ -43,5 +42,3 @@ void enrich_image(struct enricher *enricher, struct image *image);
 int enrich_restored(void *enricher, struct image *image);
 /* Masks what [redact] selects. Whether something changed. */
 bool enrich_mask(struct enricher *enricher, struct image *image);
-
-#endif

@@ -3,8 +3,7 @@
  * Counters of what the machine does, for monitoring: how processes end, how long they live, what short ones use. They
  * cost a few additions an event, and their memory does not grow.
  */
-#ifndef EXECSNOOP_MACHINE_STATS_H
-#define EXECSNOOP_MACHINE_STATS_H
+#pragma once
 
 #include <yajl/yajl_gen.h>
 
@@ -26,5 +25,3 @@ struct machine_stats {
 void machine_stats_event(struct machine_stats *stats, const struct event *event);
 /* As an object; the key is the caller's. */
 void machine_stats_gen(const struct machine_stats *stats, yajl_gen gen);
-
-#endif

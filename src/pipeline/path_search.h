@@ -13,8 +13,7 @@
  * until then (search_hold.h). The number of searches is bounded; the one with the oldest try ends for a new one. So is
  * the time of one: a program that tries the same path for ever is reported every PATH_SEARCH_MAX_NS.
  */
-#ifndef EXECSNOOP_PATH_SEARCH_H
-#define EXECSNOOP_PATH_SEARCH_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -60,5 +59,3 @@ uint64_t path_search_deadline(const struct path_searches *searches);
 
 /* On read: there are none before. Searches keep their numbers. */
 int path_search_archive(struct path_searches *searches, struct archive *archive);
-
-#endif

@@ -11,8 +11,7 @@
  *
  * Long arguments come in chunks before the record that they belong to (record.h), see arg_chunks.h.
  */
-#ifndef EXECSNOOP_PIPELINE_H
-#define EXECSNOOP_PIPELINE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -139,5 +138,3 @@ void pipeline_stop_searches(struct pipeline *pipeline);
 void pipeline_set_behind(struct pipeline *pipeline, bool behind);
 /* No more records for now: the sinks write. */
 void pipeline_flush(struct pipeline *pipeline);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What pipeline.c and pipeline_state.c share. */
-#ifndef EXECSNOOP_PIPELINE_INTERNAL_H
-#define EXECSNOOP_PIPELINE_INTERNAL_H
+#pragma once
 
 #include "pipeline/decode.h"
 #include "pipeline/ended.h"
@@ -38,5 +37,3 @@ struct pipeline {
 
 /* What has been reported, for the daemon after a crash. */
 void pipeline_write_checkpoint(struct pipeline *p);
-
-#endif

@@ -4,8 +4,7 @@
  * they run, by /proc. At the start all at once; after a loss in steps, between the drains of the
  * ring buffer.
  */
-#ifndef EXECSNOOP_RESYNC_H
-#define EXECSNOOP_RESYNC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ enum {
 /* Continues for some milliseconds at most, after a drain. 0, RESYNC_AGAIN, or -errno (it is over
  * then; what was corrected stays so). */
 int resync_step(struct resync *resync, uint64_t boot_time);
-
-#endif

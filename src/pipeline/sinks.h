@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The outputs of a pipeline, in the order in which they were added, and the encoder that they share. */
-#ifndef EXECSNOOP_SINKS_H
-#define EXECSNOOP_SINKS_H
+#pragma once
 
 #include "output/encoder.h"
 #include "output/sink.h"
@@ -23,5 +22,3 @@ void sinks_flush(struct sinks *sinks, bool behind);
 
 /* One of them does. */
 bool sinks_fold(const struct sinks *sinks);
-
-#endif

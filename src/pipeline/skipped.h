@@ -5,8 +5,7 @@
  * is counted at one look and still is at the next one. A run that was reported may still be made up
  * for; then the next one is not reported.
  */
-#ifndef EXECSNOOP_SKIPPED_H
-#define EXECSNOOP_SKIPPED_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,5 +32,3 @@ bool skipped_is_look_due(const struct skipped *skipped, uint64_t now_us, bool id
 uint64_t skipped_look(struct skipped *skipped, struct loss_count count, uint64_t now_us);
 /* The same without another look to follow. */
 uint64_t skipped_last_look(struct skipped *skipped, struct loss_count count);
-
-#endif

@@ -5,8 +5,7 @@
  * to some milliseconds, so a share of the memory has to be unused: from a great many processes down
  * to few, that happens a few times.
  */
-#ifndef EXECSNOOP_TRIM_H
-#define EXECSNOOP_TRIM_H
+#pragma once
 
 #include <stddef.h>
 
@@ -16,5 +15,3 @@ struct trim {
 
 /* processes: in the table; lines: bytes of lines that wait. */
 void trim_memory(struct trim *trim, size_t processes, size_t lines);
-
-#endif

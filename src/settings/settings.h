@@ -3,8 +3,7 @@
  * The configuration, execsnoopd.conf(5): from files to a checked struct, by one table of keys
  * (settings_table.c). --dump-config and the checks use the same table.
  */
-#ifndef EXECSNOOP_SETTINGS_H
-#define EXECSNOOP_SETTINGS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -122,5 +121,3 @@ int settings_filter(const struct settings_output *output, struct filter **ret);
 
 /* Looks up the socket's group. This may wait for a server (nsswitch.conf(5)), so the event loop may not call it. */
 void settings_find_group(struct settings *settings);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The one table of keys: names, types, defaults, ranges. For the files of this folder alone. */
-#ifndef EXECSNOOP_SETTINGS_TABLE_H
-#define EXECSNOOP_SETTINGS_TABLE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ int settings_set(struct settings *settings, const struct setting *setting, struc
 
 /* What depends on other keys: [output] fields, sizes that are rounded. */
 void settings_finish(struct settings *settings);
-
-#endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The types of values: how each is read from a file and written to one. For the files of this
  * folder alone. */
-#ifndef EXECSNOOP_SETTINGS_VALUE_H
-#define EXECSNOOP_SETTINGS_VALUE_H
+#pragma once
 
 #include "settings/settings_table.h"
 
@@ -38,5 +37,3 @@ extern const struct setting_type type_bool, /* bool */
 
 /* Why the value is probably not what was meant, though it may be valid; NULL. */
 const char *setting_doubt(const struct setting *setting, const char *value);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Arrays that grow: a pointer, and how many members its memory has. */
-#ifndef EXECSNOOP_ARRAY_H
-#define EXECSNOOP_ARRAY_H
+#pragma once
 
 #include <errno.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ static inline int array_reserve(void *array, size_t *capacity, size_t count, siz
 
 /* Memory for `count` members. The content stays; -ENOMEM changes nothing. */
 #define ARRAY_RESERVE(array, capacity, count) array_reserve(&(array), &(capacity), count, sizeof(*(array)))
-
-#endif

@@ -21,8 +21,7 @@
  * A step takes longer where a filter's tables are not in the cache, as those of many filters are not. So the time that
  * was taken counts, within limits: a filter is not charged for other programs that had the CPU.
  */
-#ifndef EXECSNOOP_BUDGET_H
-#define EXECSNOOP_BUDGET_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -79,5 +78,3 @@ void budget_spend_free(struct budget_share *share, int64_t steps, uint64_t ns);
 int64_t budget_left(struct budget_share *share);
 /* So many were taken, in that time. */
 void budget_spend(struct budget_share *share, int64_t steps, uint64_t ns);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A buffer of bytes that grows as needed. All zero is an empty one. */
-#ifndef EXECSNOOP_BYTEBUF_H
-#define EXECSNOOP_BYTEBUF_H
+#pragma once
 
 #include "util/bytes.h"
 
@@ -38,5 +37,3 @@ int bytebuf_read(struct bytebuf *b, int fd, size_t limit);
 int bytebuf_read_file(struct bytebuf *b, int dir, const char *name, size_t limit, struct bytes *ret);
 /* The target of a symbolic link, with a NUL after it that is not counted. */
 int bytebuf_read_link(struct bytebuf *b, int dir, const char *name, struct bytes *ret);
-
-#endif

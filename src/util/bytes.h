@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A run of bytes, borrowed. What comes from a process is bytes, not text. */
-#ifndef EXECSNOOP_BYTES_H
-#define EXECSNOOP_BYTES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,5 +31,3 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return !a.data == !b.data && a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
-
-#endif

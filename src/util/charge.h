@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What an allocation takes of memory, for those that count what is held for an outsider. */
-#ifndef EXECSNOOP_CHARGE_H
-#define EXECSNOOP_CHARGE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -18,5 +17,3 @@ static inline size_t charge_of(size_t size)
 		return (size + 16 + 4095) & ~(size_t)4095;
 	return ((size + 31) & ~(size_t)31) + 16;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scope cleanup: a function can be read alone and seen not to leak. */
-#ifndef EXECSNOOP_CLEANUP_H
-#define EXECSNOOP_CLEANUP_H
+#pragma once
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,5 +62,3 @@ static inline void fclose_p(FILE **f)
 			abort();                                                                  \
 		}                                                                                 \
 	} while (0)
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The time of a clock as one number. */
-#ifndef EXECSNOOP_CLOCK_H
-#define EXECSNOOP_CLOCK_H
+#pragma once
 
 #include <stdint.h>
 #include <time.h>
@@ -23,5 +22,3 @@ static inline uint64_t clock_ms(clockid_t clock)
 {
 	return clock_ns(clock) / 1000000;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Decimal digits, two at a time: half the divisions. */
-#ifndef EXECSNOOP_DIGITS_H
-#define EXECSNOOP_DIGITS_H
+#pragma once
 
 #include <stddef.h>
 #include <string.h>
@@ -17,5 +16,3 @@ static inline void two_digits(char *end, unsigned value)
 
 	memcpy(end - 2, pairs + 2 * (size_t)(value % 100), 2);
 }
-
-#endif

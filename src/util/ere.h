@@ -11,8 +11,7 @@
  *
  * What POSIX leaves undefined is an error, not a guess: \d, \<, \1, a lone '*', an unbalanced ')'.
  */
-#ifndef EXECSNOOP_ERE_H
-#define EXECSNOOP_ERE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,5 +44,3 @@ enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *ste
 int ere_mask(struct ere *ere, struct bytes text, unsigned char *mask);
 /* The steps that this takes. */
 int64_t ere_mask_cost(const struct ere *ere, struct bytes text);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the parser (ere_parse.c) hands to the matcher (ere.c): an automaton by its positions. */
-#ifndef EXECSNOOP_ERE_INTERNAL_H
-#define EXECSNOOP_ERE_INTERNAL_H
+#pragma once
 
 #include <stdint.h>
 
@@ -42,5 +41,3 @@ struct parser {
 
 /* All of the pattern at parser->p; the rest of *parser is zero. -EINVAL: parser->reason. */
 int ere_parse(struct parser *parser, struct fragment *ret);
-
-#endif

@@ -9,8 +9,7 @@
  *	[a-z_]  one of these; [!a-z] or [^a-z]: one of the others; [[:digit:]] and the other classes of POSIX
  *	\x      x itself; a backslash at the very end is itself, and so is a '[' that is never closed
  */
-#ifndef EXECSNOOP_GLOB_H
-#define EXECSNOOP_GLOB_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -57,5 +56,3 @@ size_t glob_memory(const struct glob *glob);
 
 /* *ret: the only string that it matches. False: there may be several. */
 bool glob_is_literal(const struct glob *glob, struct bytes *ret);
-
-#endif

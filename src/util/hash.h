@@ -4,8 +4,7 @@
  * whatever chooses the bytes cannot choose which of them share a place in a table. The order of hashes differs from run
  * to run, so nothing that is printed may depend on it.
  */
-#ifndef EXECSNOOP_HASH_H
-#define EXECSNOOP_HASH_H
+#pragma once
 
 #include "util/bytes.h"
 
@@ -13,5 +12,3 @@ uint64_t bytes_hash(struct bytes bytes);
 
 /* The same with a key of the caller's. */
 uint64_t siphash13(struct bytes bytes, const uint64_t key[2]);
-
-#endif

@@ -5,8 +5,7 @@
  * Only the daemon's top logs; all else returns errors. Bytes from outside are made harmless
  * (control characters as \xNN), so they cannot forge a line.
  */
-#ifndef EXECSNOOP_LOG_H
-#define EXECSNOOP_LOG_H
+#pragma once
 
 #include <syslog.h>
 
@@ -23,5 +22,3 @@ void log_message(void *userdata, int level, const char *message);
 #define log_warning(...) log_write(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...) log_write(LOG_NOTICE, __VA_ARGS__)
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-
-#endif

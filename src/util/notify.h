@@ -7,8 +7,7 @@
  * One queue for the process, for the event loop's thread alone. Without $NOTIFY_SOCKET nothing is
  * queued or sent.
  */
-#ifndef EXECSNOOP_NOTIFY_H
-#define EXECSNOOP_NOTIFY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,5 +37,3 @@ void notify_store_remove(const char *name);
 size_t notify_waiting(void);
 /* Waits until none is queued, for at most timeout_ms. Returns whether none is. */
 bool notify_flush(unsigned timeout_ms);
-
-#endif

@@ -4,8 +4,7 @@
  * last string may lack it: a process can write over its own argv, and a list may have been cut
  * anywhere.
  */
-#ifndef EXECSNOOP_NULSTR_H
-#define EXECSNOOP_NULSTR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,5 +18,3 @@ bool nulstr_next(struct bytes list, size_t *at, struct bytes *ret);
 /* The size of the longest prefix of the list that has at most `limit` bytes and cuts no string. It
  * ends with a NUL: a last string without one may be incomplete, so it is left out. */
 size_t nulstr_cut(struct bytes list, size_t limit);
-
-#endif

@@ -8,8 +8,7 @@
  * It saves 2.6 calls of malloc(3) an event, and 1.8 % of an event's instructions (callgrind,
  * tests/bench/micro). The time is the same.
  */
-#ifndef EXECSNOOP_POOL_H
-#define EXECSNOOP_POOL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -37,5 +36,3 @@ void pool_free(void *block, size_t size);
 void pool_trim(size_t max);
 /* Bytes that are kept. */
 size_t pool_free_bytes(void);
-
-#endif

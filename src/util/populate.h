@@ -4,8 +4,7 @@
  * takes, and longer than what is then written. Before Linux 5.14 it is refused (madvise(2), MADV_POPULATE_WRITE), and
  * the pages come one by one.
  */
-#ifndef EXECSNOOP_POPULATE_H
-#define EXECSNOOP_POPULATE_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,5 +22,3 @@ static inline void populate(void *at, size_t size)
 		madvise((char *)at + before, (size - before) & ~(page - 1), MADV_POPULATE_WRITE);
 #endif
 }
-
-#endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Bytes of processes as text: exact, for a program to read back (quote_args()), or harmless on a
  * terminal, for people (struct text). */
-#ifndef EXECSNOOP_QUOTE_H
-#define EXECSNOOP_QUOTE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ void text_name(struct text *text, struct bytes name);
 void text_args(struct text *text, struct bytes args);
 /* One of them. */
 void text_arg(struct text *text, struct bytes arg, bool is_first);
-
-#endif

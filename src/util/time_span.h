@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Durations as systemd.time(7) has them. */
-#ifndef EXECSNOOP_TIME_SPAN_H
-#define EXECSNOOP_TIME_SPAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,5 +12,3 @@ bool time_span_parse(const char *text, uint64_t *ret_ns);
 bool time_span_at(const char **text, uint64_t *ret_ns);
 /* "2.5": digits and decimals, times unit. */
 bool time_decimal_at(const char **text, uint64_t unit, uint64_t *ret);
-
-#endif

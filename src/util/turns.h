@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The event loop, with a look at how long what it calls takes. */
-#ifndef EXECSNOOP_TURNS_H
-#define EXECSNOOP_TURNS_H
+#pragma once
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -14,5 +13,3 @@ struct turns {
 
 /* As sd_event_loop(3); *turns is kept up to date. */
 int turns_run(sd_event *event, struct turns *turns);
-
-#endif

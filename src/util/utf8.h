@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef EXECSNOOP_UTF8_H
-#define EXECSNOOP_UTF8_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ size_t utf8_first(const char *data, size_t size, bool *ret_valid);
 size_t utf8_acts(const char *data, size_t size);
 /* The number of such a character. */
 unsigned utf8_code(const char *data, size_t size);
-
-#endif

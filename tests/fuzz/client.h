@@ -4,8 +4,7 @@
  * number of an event comes twice, and one that is missing is in a `lost`, or the end of a process
  * that the stream did not report. And what servers need around them.
  */
-#ifndef EXECSNOOP_FUZZ_CLIENT_H
-#define EXECSNOOP_FUZZ_CLIENT_H
+#pragma once
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,5 +254,3 @@ static inline void shrink_buffers(const struct server *of)
 	for (const struct peer *peer = of->peers; peer; peer = peer->next)
 		setsockopt(peer->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* An input of several parts, with lines of "%%" between them. */
-#ifndef EXECSNOOP_FUZZ_PARTS_H
-#define EXECSNOOP_FUZZ_PARTS_H
+#pragma once
 
 #include <string.h>
 
@@ -23,5 +22,3 @@ static inline bool next_part(struct bytes *rest, struct bytes *ret)
 	}
 	return true;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * Bytes as a script: processes that fork, exec and exit, and damage to an archive before another
  * daemon reads it.
  */
-#ifndef EXECSNOOP_FUZZ_SCRIPT_H
-#define EXECSNOOP_FUZZ_SCRIPT_H
+#pragma once
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -138,5 +137,3 @@ static inline int script_damage(struct script *script, int fd)
 	ASSERT(fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0);
 	return copy;
 }
-
-#endif

@@ -3,8 +3,7 @@
  * For the tests of the journal output: a journald that keeps what is sent to it, blocks while its gate is shut and
  * refuses entries on demand; events to send; and what an entry has.
  */
-#ifndef EXECSNOOP_TEST_FAKE_JOURNALD_H
-#define EXECSNOOP_TEST_FAKE_JOURNALD_H
+#pragma once
 
 #include <errno.h>
 #include <pthread.h>
@@ -294,5 +293,3 @@ static inline struct bytes many(const char *two)
 		memcpy(data + 3 * i, two, 3);
 	return (struct bytes){ data, sizeof(data) };
 }
-
-#endif

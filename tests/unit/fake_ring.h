@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A ring buffer in memory, as kernel/bpf/ringbuf.c lays it out (ringbuf.c), with the producer's side. It is not to be
  * filled beyond its end. */
-#ifndef EXECSNOOP_TESTS_FAKE_RING_H
-#define EXECSNOOP_TESTS_FAKE_RING_H
+#pragma once
 
 #include <linux/bpf.h>
 #include <stdint.h>
@@ -65,5 +64,3 @@ static inline void fake_ring_commit(uint32_t *head)
 {
 	__atomic_store_n(head, *head & ~(uint32_t)BPF_RINGBUF_BUSY_BIT, __ATOMIC_RELEASE);
 }
-
-#endif

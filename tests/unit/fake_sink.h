@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A pipeline that is fed with the record of records.h, and a sink that hands its events to the test's on_event(). */
-#ifndef EXECSNOOP_TEST_FAKE_SINK_H
-#define EXECSNOOP_TEST_FAKE_SINK_H
+#pragma once
 
 #include "pipeline/pipeline.h"
 #include "records.h"
@@ -23,5 +22,3 @@ static inline void feed(void)
 {
 	CHECK_INT(pipeline_record(pipeline, &record, record.head.size), 0);
 }
-
-#endif

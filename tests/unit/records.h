@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Records as the probes make them, for the tests of what reads them. */
-#ifndef EXECSNOOP_TEST_RECORDS_H
-#define EXECSNOOP_TEST_RECORDS_H
+#pragma once
 
 #include <string.h>
 
@@ -99,5 +98,3 @@ static inline void make_piece(unsigned tgid, unsigned long long time, unsigned l
 	record.args.position = position;
 	record_part(&record.args.bytes, data, size);
 }
-
-#endif

@@ -4,8 +4,7 @@
  * block; the loop runs until it has nothing to do, and one that never gets there spins, which fails. One server at a
  * time.
  */
-#ifndef EXECSNOOP_TESTS_SERVER_FIXTURE_H
-#define EXECSNOOP_TESTS_SERVER_FIXTURE_H
+#pragma once
 
 #include "output/server.h"
 #include "pipeline/pipeline.h"
@@ -67,5 +66,3 @@ uint64_t now_ms(void);
 /* As many as it takes. */
 size_t flood(int fd, const char *request);
 void reload(const char *socket, int result);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A subscriber with a pipeline before it and a socket after it. */
-#ifndef EXECSNOOP_TEST_SUBSCRIBER_FIXTURE_H
-#define EXECSNOOP_TEST_SUBSCRIBER_FIXTURE_H
+#pragma once
 
 #include <sys/socket.h>
 
@@ -53,5 +52,3 @@ static inline void take_all(void)
 	take();
 	CHECK(size == 0 || text[size - 1] == '\n');
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Tables of processes and what is put into them, for the tests of the process table. */
-#ifndef EXECSNOOP_TEST_TABLES_H
-#define EXECSNOOP_TEST_TABLES_H
+#pragma once
 
 #include "model/proctable.h"
 #include "tap.h"
@@ -96,5 +95,3 @@ static inline void check_bytes(struct bytes a, struct bytes b)
 {
 	CHECK(bytes_equal(a, b));
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A process of which everything is known. */
-#ifndef EXECSNOOP_TESTS_WHOLE_PROCESS_H
-#define EXECSNOOP_TESTS_WHOLE_PROCESS_H
+#pragma once
 
 #include "model/process.h"
 
@@ -64,5 +63,3 @@ static inline struct process whole_process(void)
 		},
 	};
 }
-
-#endif

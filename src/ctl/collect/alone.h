@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef EXECSNOOP_ALONE_H
-#define EXECSNOOP_ALONE_H
+#pragma once
 
 #include "ctl/collect/recording.h"
 
@@ -10,5 +9,3 @@
  * take no less time for. *ret_total: the sum.
  */
 int alone_find(struct recording *recording, uint64_t *ret_total);
-
-#endif

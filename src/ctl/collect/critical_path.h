@@ -5,12 +5,9 @@
  * those that it waited for. What ran beside the chain could take longer without any effect on the whole, up to some
  * time; what is in it could not.
  */
-#ifndef EXECSNOOP_CRITICAL_PATH_H
-#define EXECSNOOP_CRITICAL_PATH_H
+#pragma once
 
 #include "ctl/collect/recording.h"
 
 /* Sets path_ns and path_start of each program. 0 or -ENOMEM. */
 int critical_path_find(struct recording *recording);
-
-#endif

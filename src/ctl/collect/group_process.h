@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The processes that groups.c follows: a hash table by (the hash of) their id, of bounded size. */
-#ifndef EXECSNOOP_GROUP_PROCESS_H
-#define EXECSNOOP_GROUP_PROCESS_H
+#pragma once
 
 #include <stdint.h>
 
@@ -25,5 +24,3 @@ void group_processes_remove(struct group_processes *processes, struct group_proc
 void group_processes_replace(struct group_processes *processes, struct group *with);
 /* No failed exec so far turns out to be a step of a search. */
 void group_processes_forget_failures(struct group_processes *processes);
-
-#endif

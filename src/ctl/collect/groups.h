@@ -7,8 +7,7 @@
  * other, so the earlier tries are `searched`, and so is the last one if the program is found. Where the daemon has
  * folded searches, `path_tries` has their number.
  */
-#ifndef EXECSNOOP_GROUPS_H
-#define EXECSNOOP_GROUPS_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "util/cleanup.h"
@@ -107,5 +106,3 @@ int groups_copy(const struct groups *groups, struct groups **ret);
 
 /* All sums to 0; the processes that run stay. */
 void groups_reset(struct groups *groups);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes that events reported, the dead ones too, with their parents and children. */
-#ifndef EXECSNOOP_HISTORY_H
-#define EXECSNOOP_HISTORY_H
+#pragma once
 
 #include <sys/queue.h>
 
@@ -61,5 +60,3 @@ struct life *history_find(const struct history *history, struct bytes id);
 /* In the order in which they were first named. */
 struct life *history_first(const struct history *history);
 size_t history_count(const struct history *history);
-
-#endif

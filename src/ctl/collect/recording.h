@@ -3,8 +3,7 @@
  * The programs of a set of events, each whole and with what started it. Reports and exports are made of it. A process
  * that calls exec twice runs two programs, one after the other; what it used is counted for the last one.
  */
-#ifndef EXECSNOOP_RECORDING_H
-#define EXECSNOOP_RECORDING_H
+#pragma once
 
 #include <sys/queue.h>
 
@@ -90,5 +89,3 @@ bool program_failed(const struct program *program);
 
 /* The file name after the last slash. */
 struct bytes path_base(struct bytes path);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Programs of a recording, those that are alike counted together. */
-#ifndef EXECSNOOP_TALLY_H
-#define EXECSNOOP_TALLY_H
+#pragma once
 
 #include "ctl/collect/recording.h"
 
@@ -32,5 +31,3 @@ void tallies_free(struct tallies *tallies);
 
 /* The largest first; of equal ones that whose program came first. */
 void tallies_sort(struct tallies *tallies, enum tally_value value);
-
-#endif

@@ -8,8 +8,7 @@
  * filter that began with a snapshot has every number, or a `lost`; only the steps of folded searches have none. Of
  * other streams only marks prove something: they count the lines.
  */
-#ifndef EXECSNOOP_VERIFY_H
-#define EXECSNOOP_VERIFY_H
+#pragma once
 
 #include <sys/queue.h>
 
@@ -59,5 +58,3 @@ int verify_add(struct verify *verify, const struct parsed *parsed);
 int verify_end(struct verify *verify);
 const struct verify_stream *verify_first(const struct verify *verify);
 bool verify_is_missing(const struct verify_stream *stream);
-
-#endif

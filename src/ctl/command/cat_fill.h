@@ -7,8 +7,7 @@
  * out on purpose: by the journal's filter, as steps of a folded search, or because the journal never had the process.
  * All other numbers are missing.
  */
-#ifndef EXECSNOOP_CAT_FILL_H
-#define EXECSNOOP_CAT_FILL_H
+#pragma once
 
 #include "ctl/command/cat_position.h"
 #include "ctl/event/parsed.h"
@@ -26,5 +25,3 @@ DEFINE_CLEANUP(struct cat_fill *, cat_fill_free);
 int cat_fill_next(struct cat_fill *fill, const struct parsed **ret, bool *ret_begins);
 /* Numbers of the stream that is continued that are missing, and for which the journal has no reason. */
 uint64_t cat_fill_missing(const struct cat_fill *fill);
-
-#endif

@@ -3,8 +3,7 @@
  * The daemon's lines on their way to the output of `cat`: what the query leaves out, how far the stream has come, and
  * what is missing where one connection ends and the next one begins.
  */
-#ifndef EXECSNOOP_CAT_LINES_H
-#define EXECSNOOP_CAT_LINES_H
+#pragma once
 
 #include "ctl/command/cat_output.h"
 #include "ctl/command/cat_position.h"
@@ -29,5 +28,3 @@ int cat_lines_fill(struct cat_lines *lines);
 const struct cat_position *cat_lines_position(const struct cat_lines *lines);
 /* Lines after this one did not arrive. */
 void cat_lines_go_back(struct cat_lines *lines, const struct cat_position *position);
-
-#endif

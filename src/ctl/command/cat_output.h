@@ -3,8 +3,7 @@
  * Where `cat` writes: standard output, or a socket that it connects to. No call waits for the reader. Bytes wait in a
  * buffer until they are written; the caller adds no more while some wait, so the buffer has a bound.
  */
-#ifndef EXECSNOOP_CAT_OUTPUT_H
-#define EXECSNOOP_CAT_OUTPUT_H
+#pragma once
 
 #include "util/bytes.h"
 #include "util/cleanup.h"
@@ -43,5 +42,3 @@ uint64_t cat_output_written(const struct cat_output *output);
 int cat_output_arrived(struct cat_output *output, uint64_t *ret);
 /* Of a file: what was written is on the disk. */
 int cat_output_sync(struct cat_output *output);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* How far `cat` has come in the daemon's stream, in memory and in a file (--cursor-file). */
-#ifndef EXECSNOOP_CAT_POSITION_H
-#define EXECSNOOP_CAT_POSITION_H
+#pragma once
 
 #include <stdint.h>
 
@@ -18,5 +17,3 @@ int cat_cursor_read(const char *path, struct cat_position *ret);
 /* The file is replaced at once, and is on the disk: after a crash of the machine it has this content or the one before.
  */
 int cat_cursor_write(const char *path, const struct cat_position *position);
-
-#endif

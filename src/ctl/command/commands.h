@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The commands of execsnoopctl(1). Each returns an exit status; errors are printed. */
-#ifndef EXECSNOOP_COMMANDS_H
-#define EXECSNOOP_COMMANDS_H
+#pragma once
 
 #include "ctl/command/options.h"
 
@@ -37,5 +36,3 @@ int command_plot(struct options *options);
 int command_diff(struct options *options);
 int command_top(struct options *options);
 int command_metrics(struct options *options);
-
-#endif

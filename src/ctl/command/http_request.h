@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* As much of HTTP (RFC 9112) as one request for metrics needs. */
-#ifndef EXECSNOOP_HTTP_REQUEST_H
-#define EXECSNOOP_HTTP_REQUEST_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -20,5 +19,3 @@ int http_read_head(int fd, char head[static HTTP_HEAD_MAX + 1], int timeout_ms);
 void http_parse_head(char *head, struct http_request *ret);
 
 const char *http_status_text(int status);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What watch, log and cat share: event after event is printed in a format. */
-#ifndef EXECSNOOP_LINES_H
-#define EXECSNOOP_LINES_H
+#pragma once
 
 #include <signal.h>
 
@@ -35,5 +34,3 @@ bool lines_pass_unknown(const struct options *options);
 int lines_print(struct lines *lines, const struct parsed *parsed);
 /* The exit status. r: what reading ended with, 0 or -errno, -EPROTO: the daemon rejects the request. */
 int lines_close(struct lines *lines, int r);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Which options and formats a command takes: for the parser, --help and the completions of shells. */
-#ifndef EXECSNOOP_OPTION_COMMANDS_H
-#define EXECSNOOP_OPTION_COMMANDS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -21,5 +20,3 @@ const char *command_formats(const char *command);
 
 /* Whether one of the words, separated by spaces. */
 bool has_word(const char *words, const char *word);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The command line of execsnoopctl(1). The options are in options_table.h. */
-#ifndef EXECSNOOP_OPTIONS_H
-#define EXECSNOOP_OPTIONS_H
+#pragma once
 
 #include "ctl/event/query.h"
 #include "ctl/source/source.h"
@@ -85,5 +84,3 @@ int options_file_status(int error);
 /* Opens what the options name; the socket where they name nothing and `live`, else the journal. An exit status, or 0.
  */
 int options_open(const struct options *options, bool live, bool snapshot, struct event_source **ret);
-
-#endif

@@ -3,8 +3,7 @@
  * The options of execsnoopctl(1): one table for the parser, for --help, and for the completions of shells
  * (conf/shell-completion/), which ask for it.
  */
-#ifndef EXECSNOOP_OPTIONS_TABLE_H
-#define EXECSNOOP_OPTIONS_TABLE_H
+#pragma once
 
 #include "ctl/command/options.h"
 
@@ -31,5 +30,3 @@ int options_bad(const struct option_row *row, const char *value, const char *rea
 /* --help, and the table for completions (completion.c). */
 int options_print_help(struct options *options, const struct option_row *row, const char *value);
 int options_print_table(struct options *options, const struct option_row *row, const char *value);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* When to try again. All zero: at once. Times are in ms of CLOCK_MONOTONIC. */
-#ifndef EXECSNOOP_RETRY_H
-#define EXECSNOOP_RETRY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,5 +35,3 @@ static inline bool retry_failed(struct retry *retry, uint64_t now, uint64_t max,
 	retry->reported |= reason;
 	return is_new;
 }
-
-#endif

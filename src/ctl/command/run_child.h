@@ -3,8 +3,7 @@
  * The command of execsnoopctl run: forked at once, so that its pid can be subscribed to, and held before its exec until
  * it is released. It has the terminal, the descriptors, the signal mask and the process group of its parent.
  */
-#ifndef EXECSNOOP_RUN_CHILD_H
-#define EXECSNOOP_RUN_CHILD_H
+#pragma once
 
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -32,5 +31,3 @@ int run_signals_read(int fd, struct run_child *child);
 
 /* Ends this process as the command ended: by the same signal, or returns its exit status. */
 int run_child_exit_status(const struct run_child *child);
-
-#endif

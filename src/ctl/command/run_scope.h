@@ -3,8 +3,7 @@
  * A transient scope unit for a command, as `systemd-run --scope` makes one: of the system's service manager for root,
  * else of the user's own. What the command starts stays in it, also what leaves its session and its parent.
  */
-#ifndef EXECSNOOP_RUN_SCOPE_H
-#define EXECSNOOP_RUN_SCOPE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,5 +20,3 @@ int run_scope_start(struct run_scope *ret, pid_t pid, const char *description);
 /* Processes that are in it. */
 size_t run_scope_count(const struct run_scope *scope);
 void run_scope_finish(struct run_scope *scope);
-
-#endif

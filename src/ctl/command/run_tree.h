@@ -4,8 +4,7 @@
  * in the initial pid namespace, which a process of another one does not know: it is found by its namespace and the pid
  * there.
  */
-#ifndef EXECSNOOP_RUN_TREE_H
-#define EXECSNOOP_RUN_TREE_H
+#pragma once
 
 #include <sys/types.h>
 
@@ -23,5 +22,3 @@ int run_tree_open(struct run_tree *ret, const char *socket, pid_t pid);
 bool run_tree_has(const struct run_tree *tree, const struct process *process);
 /* Whether that is the child itself. */
 bool run_tree_is_child(const struct run_tree *tree, const struct process *process);
-
-#endif

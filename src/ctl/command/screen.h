@@ -4,8 +4,7 @@
  * output is the alternate screen. The terminal is as it was after screen_close(), when the process is stopped (^Z), and
  * when a fault in the program ends it.
  */
-#ifndef EXECSNOOP_SCREEN_H
-#define EXECSNOOP_SCREEN_H
+#pragma once
 
 #include <stddef.h>
 
@@ -27,5 +26,3 @@ void screen_size(unsigned *ret_width, unsigned *ret_lines);
 
 /* Text of lines that are not wider than the screen. 0 or -errno. */
 int screen_draw(const char *text, size_t size);
-
-#endif

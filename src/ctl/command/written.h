@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the daemon that runs has written to the journal. */
-#ifndef EXECSNOOP_WRITTEN_H
-#define EXECSNOOP_WRITTEN_H
+#pragma once
 
 #include "ctl/command/options.h"
 
@@ -12,5 +11,3 @@ struct written {
 
 /* 0, also where no daemon runs; -errno: one does, or may, but does not say. Waits for it for some seconds at most. */
 int written_ask(const struct options *options, struct written *ret);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Events out of lines of JSON, as execsnoopd-events(7) describes them. */
-#ifndef EXECSNOOP_EVENT_PARSER_H
-#define EXECSNOOP_EVENT_PARSER_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "util/cleanup.h"
@@ -18,5 +17,3 @@ DEFINE_CLEANUP(struct event_parser *, event_parser_free);
  * another kind than their key's, are passed over.
  */
 int event_parser_line(struct event_parser *parser, struct bytes line, struct parsed *ret, const char **ret_reason);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The value of a key as text for people, for columns of tables and of CSV; nothing where there is none. */
-#ifndef EXECSNOOP_KEY_TEXT_H
-#define EXECSNOOP_KEY_TEXT_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "util/quote.h"
@@ -15,5 +14,3 @@ size_t key_text_size_max(const struct parsed *parsed);
 /* Columns that are no keys. */
 void user_text(struct text *text, const struct parsed *parsed, bool numeric);
 void parent_text(struct text *text, const struct parsed *parsed);
-
-#endif

@@ -3,8 +3,7 @@
  * Starts that are held for a moment, so that a program that ends at once is shown in one line. A start is held for
  * MERGE_NS of the stream's time at most; where nothing comes, the caller lets it go by the clock.
  */
-#ifndef EXECSNOOP_MERGE_H
-#define EXECSNOOP_MERGE_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "util/cleanup.h"
@@ -23,5 +22,3 @@ int merge_add(struct merge *merge, const struct parsed *parsed);
  * none is. */
 int merge_due(struct merge *merge, uint64_t now_ns, const struct parsed **ret);
 bool merge_is_empty(const struct merge *merge);
-
-#endif

@@ -6,8 +6,7 @@
  * A reader sets one key after the other (parsed_number ...). Values that do not fit their key are not kept; the key is
  * then absent.
  */
-#ifndef EXECSNOOP_PARSED_H
-#define EXECSNOOP_PARSED_H
+#pragma once
 
 #include "model/extras.h"
 
@@ -63,5 +62,3 @@ bool parsed_time(struct bytes text, uint64_t *ret_ns);
  * is none. */
 void parsed_status(const struct parsed *parsed, char *ret, size_t size);
 bool parsed_failed(const struct parsed *parsed);
-
-#endif

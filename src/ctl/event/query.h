@@ -3,8 +3,7 @@
  * Which events a person asks for: the daemon's own filter, and what that has no key for. A source may leave out what
  * the query would not pass; query_pass() decides.
  */
-#ifndef EXECSNOOP_QUERY_H
-#define EXECSNOOP_QUERY_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "model/filter.h"
@@ -54,5 +53,3 @@ void query_follow(struct query *query, const struct parsed *parsed);
 /* The request that makes the daemon leave out what it can, with a newline; free(3) it. From then on the daemon alone
  * decides `tree`, since it sees forks too. */
 int query_request(struct query *query, bool snapshot, char **ret);
-
-#endif

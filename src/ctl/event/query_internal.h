@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a query holds, for the three that read it: query_pass(), the request to the daemon, the matches of the journal.
  */
-#ifndef EXECSNOOP_QUERY_INTERNAL_H
-#define EXECSNOOP_QUERY_INTERNAL_H
+#pragma once
 
 #include <regex.h>
 
@@ -36,5 +35,3 @@ struct query {
 	struct query_bounds bounds;
 	struct bytebuf command; /* scratch for the regex */
 };
-
-#endif

@@ -3,8 +3,7 @@
  * Events as lines of CSV (RFC 4180, with the ends of lines of this system): a field for each column, empty where an
  * event has no value. Text is escaped as for a terminal, so that a line of it is one line of the file.
  */
-#ifndef EXECSNOOP_EVENT_CSV_H
-#define EXECSNOOP_EVENT_CSV_H
+#pragma once
 
 #include <stdio.h>
 
@@ -21,5 +20,3 @@ DEFINE_CLEANUP(struct event_csv *, event_csv_free);
 
 void event_csv_head(struct event_csv *csv);
 int event_csv_event(struct event_csv *csv, const struct parsed *parsed);
-
-#endif

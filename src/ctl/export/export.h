@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A recording as a file for another program, or as a picture. Pure functions: the same events give the same bytes. */
-#ifndef EXECSNOOP_EXPORT_H
-#define EXECSNOOP_EXPORT_H
+#pragma once
 
 #include <stdio.h>
 
@@ -26,5 +25,3 @@ const char *export_names(void);
 
 export_function export_svg, export_html;
 export_function export_chrome, export_compile_commands, export_folded, export_sh, export_csv, export_dot, export_report;
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Strings that come often, each once, by number from 0 on. The bytes are borrowed. */
-#ifndef EXECSNOOP_INTERNED_H
-#define EXECSNOOP_INTERNED_H
+#pragma once
 
 #include "util/bytes.h"
 
@@ -15,5 +14,3 @@ struct interned {
 /* All zero is an empty one. 0 or -ENOMEM. */
 int interned_add(struct interned *interned, struct bytes string, size_t *ret);
 void interned_free(struct interned *interned);
-
-#endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef EXECSNOOP_LANES_H
-#define EXECSNOOP_LANES_H
+#pragma once
 
 #include "ctl/collect/recording.h"
 
@@ -19,5 +18,3 @@ struct lanes {
 
 int lanes_make(struct lanes *ret, const struct recording *recording);
 void lanes_free(struct lanes *lanes);
-
-#endif

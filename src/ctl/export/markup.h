@@ -3,8 +3,7 @@
  * Bytes of processes within JSON, XML and HTML, CSV, and DOT. What is written is valid UTF-8 and holds no control
  * character and nothing that ends the place where it is.
  */
-#ifndef EXECSNOOP_MARKUP_H
-#define EXECSNOOP_MARKUP_H
+#pragma once
 
 #include <stdio.h>
 
@@ -19,5 +18,3 @@ void put_xml(FILE *out, struct bytes bytes);
 void put_csv(FILE *out, struct bytes bytes);
 /* A string of the DOT language in quotes; its labels take no escapes from it. */
 void put_dot(FILE *out, struct bytes bytes);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Boots in a journal, by the names that journalctl(1) gives them. */
-#ifndef EXECSNOOP_BOOTS_H
-#define EXECSNOOP_BOOTS_H
+#pragma once
 
 #include <stdbool.h>
 #include <systemd/sd-journal.h>
@@ -13,5 +12,3 @@ bool is_boot_name(const char *name);
  * journal; "ID", "ID-1". -ENOENT: the journal has no such boot; -EINVAL: no name of a boot. ret: 33 bytes. Matches of
  * the journal are flushed. */
 int boot_find(sd_journal *journal, const char *name, bool this_machine, char *ret);
-
-#endif

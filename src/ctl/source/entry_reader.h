@@ -3,8 +3,7 @@
  * Reads the fields of the entry at which an sd_journal is, from the file itself: sd_journal_enumerate_data(3) takes
  * some thousand instructions for each field, also of those that are not wanted. doc/design/journal.md.
  */
-#ifndef EXECSNOOP_ENTRY_READER_H
-#define EXECSNOOP_ENTRY_READER_H
+#pragma once
 
 #include <systemd/sd-journal.h>
 
@@ -21,5 +20,3 @@ DEFINE_CLEANUP(struct entry_reader *, entry_reader_free);
 /* The outcomes: the fields were added to the record; or some of them at most, and sd-journal is to be asked for all. */
 enum { ENTRY_LEFT = 0, ENTRY_READ = 1 };
 int entry_reader_read(struct entry_reader *reader, sd_journal *journal, struct journal_record *record);
-
-#endif

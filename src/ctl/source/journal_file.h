@@ -5,8 +5,7 @@
  * offset and size is compared with the part of the file that is in use before anything there is read. What is not
  * exactly as that page has it is left to sd-journal(3).
  */
-#ifndef EXECSNOOP_JOURNAL_FILE_H
-#define EXECSNOOP_JOURNAL_FILE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -63,5 +62,3 @@ bool journal_file_find(struct journal_file *file, const struct entry_id *id, str
 uint64_t journal_entry_item(const struct journal_file *file, const struct journal_entry *entry, uint64_t i);
 /* "NAME=VALUE". false: it is compressed, or not as it should be. */
 bool journal_file_field(const struct journal_file *file, uint64_t at, struct bytes *ret);
-
-#endif

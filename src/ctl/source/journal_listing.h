@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The files that sd-journal looks for, also those over which it passes in silence. */
-#ifndef EXECSNOOP_JOURNAL_LISTING_H
-#define EXECSNOOP_JOURNAL_LISTING_H
+#pragma once
 
 #include "ctl/source/source.h"
 
@@ -9,5 +8,3 @@
  * of users are left out: they hold nothing of the daemon's (journald.conf(5), SplitMode=). */
 bool journal_listing_any(const struct journal_options *options, bool (*see)(void *userdata, const char *path),
 			 void *userdata);
-
-#endif

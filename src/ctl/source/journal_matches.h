@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the journal's index can do of a query. */
-#ifndef EXECSNOOP_JOURNAL_MATCHES_H
-#define EXECSNOOP_JOURNAL_MATCHES_H
+#pragma once
 
 #include <systemd/sd-journal.h>
 
@@ -12,5 +11,3 @@
  * there before apply to all entries.
  */
 int journal_matches_add(sd_journal *journal, const struct query *query);
-
-#endif

@@ -3,10 +3,7 @@
  * sd-journal maps the files of a journal, and keeps what it has mapped (mmap-cache.c in systemd): of a large journal
  * some hundred MiB. They are the page cache's, and can be had again at once.
  */
-#ifndef EXECSNOOP_JOURNAL_MEMORY_H
-#define EXECSNOOP_JOURNAL_MEMORY_H
+#pragma once
 
 /* Unmaps the pages of mapped journal files, but not the files: they are mapped again when they are touched. */
 void journal_memory_release(void);
-
-#endif

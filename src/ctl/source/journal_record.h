@@ -5,8 +5,7 @@
  * used, since a journal file keeps neither the order of fields nor a second one with the same value
  * (journal_file_append_entry() in systemd).
  */
-#ifndef EXECSNOOP_JOURNAL_RECORD_H
-#define EXECSNOOP_JOURNAL_RECORD_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "util/bytebuf.h"
@@ -53,5 +52,3 @@ int journal_record_add(struct journal_record *record, const struct journal_field
 /* After the last field. 0 or -ENOMEM. */
 int journal_record_end(struct journal_record *record);
 void journal_record_finish(struct journal_record *record);
-
-#endif

@@ -3,8 +3,7 @@
  * The journal files that this process has open. sd-journal holds each file open that it reads, so these are its files,
  * wherever they are and whatever their names are by now.
  */
-#ifndef EXECSNOOP_OPEN_FILES_H
-#define EXECSNOOP_OPEN_FILES_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ struct open_files {
 int open_files_set(struct open_files *open);
 bool open_files_have(const struct open_files *open, const struct stat *st);
 void open_files_finish(struct open_files *open);
-
-#endif

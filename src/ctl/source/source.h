@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Where events come from: the daemon's socket, the journal, a file or a pipe. */
-#ifndef EXECSNOOP_SOURCE_H
-#define EXECSNOOP_SOURCE_H
+#pragma once
 
 #include "ctl/event/query.h"
 
@@ -112,5 +111,3 @@ int source_open_journal(struct event_source **ret, const struct journal_options 
 /* Of a journal that was read backwards: from now on source_next() returns what was written after the first entry that
  * it read, and waits for more. */
 int source_journal_turn(struct event_source *source);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The daemons of other machines, by ssh(1). */
-#ifndef EXECSNOOP_SOURCE_HOSTS_H
-#define EXECSNOOP_SOURCE_HOSTS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -20,5 +19,3 @@ bool hosts_path_is_valid(const char *path);
  * on. It ends when all connections have ended; each end is reported on standard error.
  */
 int hosts_connect(const char *address, int *ret_fd);
-
-#endif

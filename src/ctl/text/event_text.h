@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Parts of an event as text for people. Whatever an event holds is shown harmlessly (quote.h). */
-#ifndef EXECSNOOP_EVENT_TEXT_H
-#define EXECSNOOP_EVENT_TEXT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,5 +25,3 @@ void text_user(struct text *text, uint32_t uid, bool numeric);
 void text_time(struct text *text, uint64_t ns, bool date, bool utc);
 /* "11-29 10:02:11" */
 void text_time_short(struct text *text, uint64_t ns, bool date, bool utc);
-
-#endif

@@ -4,12 +4,9 @@
  * as N, hexadecimal numbers of eight digits and more as X, UUIDs as UUID, names in folders for temporary files as *,
  * with their suffix. Shorter numbers stay: -O2 is not -O3.
  */
-#ifndef EXECSNOOP_MASK_H
-#define EXECSNOOP_MASK_H
+#pragma once
 
 #include <stddef.h>
 
 /* The result is not longer than the text; cut at size. */
 void mask_text(char *to, size_t size, const char *text);
-
-#endif

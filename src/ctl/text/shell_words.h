@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef EXECSNOOP_SHELL_WORDS_H
-#define EXECSNOOP_SHELL_WORDS_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -12,5 +11,3 @@
  * closed.
  */
 bool shell_words(struct bytes text, char *to, struct bytes *ret);
-
-#endif

@@ -3,8 +3,7 @@
  * Where the output goes: how wide it is, whether it takes colours, a pager. And cells: text of a process made safe and
  * fitted to columns, the one way by which such text reaches the output of a view.
  */
-#ifndef EXECSNOOP_TERMINAL_H
-#define EXECSNOOP_TERMINAL_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -49,5 +48,3 @@ size_t terminal_columns(const struct terminal *terminal, const char *text);
 size_t terminal_put(const struct terminal *terminal, const char *text, size_t most);
 /* The same in exactly `width` columns. */
 void terminal_cell(const struct terminal *terminal, const char *text, size_t width, bool right);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Points in time as systemd.time(7) has them, in and out. */
-#ifndef EXECSNOOP_TIME_SPEC_H
-#define EXECSNOOP_TIME_SPEC_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,5 +18,3 @@ bool time_spec_parse(const char *text, uint64_t now_ns, bool last, uint64_t *ret
 void time_span_format(char *ret, size_t size, uint64_t ns);
 /* "1.9M", "812K", "0B". */
 void size_format(char *ret, size_t size, uint64_t bytes);
-
-#endif

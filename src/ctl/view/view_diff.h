@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What two sets of events have not in common. */
-#ifndef EXECSNOOP_VIEW_DIFF_H
-#define EXECSNOOP_VIEW_DIFF_H
+#pragma once
 
 #include "ctl/collect/groups.h"
 #include "ctl/text/terminal.h"
@@ -14,5 +13,3 @@ struct diff_options {
 
 /* Groups by GROUP_PROGRAM and GROUP_COMMAND, in this order. 1: they differ; 0: they do not; -ENOMEM. */
 int view_diff(const struct terminal *terminal, struct groups *a, struct groups *b, const struct diff_options *options);
-
-#endif

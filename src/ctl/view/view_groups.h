@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Groups as a table, one a line. */
-#ifndef EXECSNOOP_VIEW_GROUPS_H
-#define EXECSNOOP_VIEW_GROUPS_H
+#pragma once
 
 #include "ctl/collect/groups.h"
 #include "ctl/text/terminal.h"
@@ -42,5 +41,3 @@ void view_groups(const struct terminal *terminal, const struct group_table *tabl
 /* An object a line; or values separated by commas, with a heading (RFC 4180, but lines end in a newline only). */
 void view_groups_json(FILE *out, const struct groups_options *keys, struct group *const *groups, size_t count);
 void view_groups_csv(FILE *out, const struct groups_options *keys, struct group *const *groups, size_t count);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Events as JSON, as commands for a shell, or as one readable block each. */
-#ifndef EXECSNOOP_VIEW_JSON_H
-#define EXECSNOOP_VIEW_JSON_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "ctl/text/terminal.h"
@@ -20,5 +19,3 @@ int view_json_event(struct view_json *view, const struct parsed *parsed);
 int view_json_pretty(struct view_json *view, const struct parsed *parsed);
 /* cd CWD && 'arg' 'arg': read back by a shell, it runs the same. */
 int view_sh_event(struct view_json *view, const struct parsed *parsed);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One line an event, in columns. Whatever an event holds is shown harmlessly (quote.h). */
-#ifndef EXECSNOOP_VIEW_LINE_H
-#define EXECSNOOP_VIEW_LINE_H
+#pragma once
 
 #include "ctl/event/parsed.h"
 #include "ctl/text/terminal.h"
@@ -31,5 +30,3 @@ int view_line_event(struct view_line *view, const struct parsed *parsed);
 
 /* The names of columns, for --help; NULL after the last. */
 const char *view_line_column(size_t i);
-
-#endif

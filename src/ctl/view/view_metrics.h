@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The daemon's statistics for monitoring systems. */
-#ifndef EXECSNOOP_VIEW_METRICS_H
-#define EXECSNOOP_VIEW_METRICS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,5 +12,3 @@
  * is missing in it has no sample.
  */
 void view_metrics(FILE *out, yajl_val stats, bool openmetrics);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a command, or whatever was recorded, ran and used: the page of execsnoopctl run. */
-#ifndef EXECSNOOP_VIEW_REPORT_H
-#define EXECSNOOP_VIEW_REPORT_H
+#pragma once
 
 #include "ctl/collect/recording.h"
 #include "ctl/text/terminal.h"
@@ -23,5 +22,3 @@ struct report_facts {
 
 /* 0 or -ENOMEM. */
 int view_report(const struct terminal *terminal, struct recording *recording, const struct report_facts *facts);
-
-#endif

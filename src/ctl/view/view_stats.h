@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What happened over a time: five short lists, or one table. */
-#ifndef EXECSNOOP_VIEW_STATS_H
-#define EXECSNOOP_VIEW_STATS_H
+#pragma once
 
 #include "ctl/collect/groups.h"
 #include "ctl/text/terminal.h"
@@ -19,5 +18,3 @@ void view_stats_table(const struct terminal *terminal, struct groups *groups, en
 		      const struct stats_options *options);
 /* "1,204" */
 void count_format(char *ret, size_t size, uint64_t count);
-
-#endif

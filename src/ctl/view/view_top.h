@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One interval of `top`: a head of two lines, and a table. */
-#ifndef EXECSNOOP_VIEW_TOP_H
-#define EXECSNOOP_VIEW_TOP_H
+#pragma once
 
 #include "ctl/collect/groups.h"
 #include "ctl/text/terminal.h"
@@ -18,5 +17,3 @@ struct top_view {
 };
 
 void view_top(const struct terminal *terminal, struct groups *groups, const struct top_view *view);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Processes below their parents. */
-#ifndef EXECSNOOP_VIEW_TREE_H
-#define EXECSNOOP_VIEW_TREE_H
+#pragma once
 
 #include "ctl/collect/history.h"
 #include "ctl/text/terminal.h"
@@ -15,5 +14,3 @@ struct tree_options {
 
 /* Of those that are marked (history_mark_shown()). 1: something was shown; 0: nothing; -errno. */
 int view_tree(const struct terminal *terminal, const struct history *history, const struct tree_options *options);
-
-#endif
