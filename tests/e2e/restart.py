@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 from e2e import (LONG, ODD, PATIENCE, Client, Daemon, check, check_seq, equal, is_sanitized, live,
@@ -401,61 +400,6 @@ def own_listening_socket_survives_a_kill():
         equal([name for name, _ in unit.daemon.store if "listener" in name], [], "in the store")
         for client in (before, while_none):
             client.close()
-
-
-class Asking(threading.Thread):
-    """A subscriber that the daemon always has something to do for: it sends one request after another."""
-
-    PATTERNS = ["*%d?%s*" % (i, "a" * 20) for i in range(60)]
-
-    def __init__(self, path):
-        super().__init__(daemon=True)
-        self.client = Client(path)
-        self.asked = 0
-        self.start()
-
-    def run(self):
-        request = json.dumps({"args": self.PATTERNS, "pid": [1]}).encode() + b"\n"
-        try:
-            while True:
-                self.client.socket.sendall(request)
-                answer = b""
-                while not answer.endswith(b"\n"):
-                    got = self.client.socket.recv(1 << 16)
-                    if not got:
-                        return
-                    answer += got
-                self.asked += 1
-        except ConnectionError:
-            pass
-
-
-@test
-def subscriber_that_was_served_during_a_crash_is_not_resumed():
-    """So no daemon dies twice of what one asks for. A SIGKILL hits its turn after some tries; SIGABRT is the watchdog's."""
-    with Listener() as listener, Unit(listener, {"socket": {"snapshot": "no"}}) as unit:
-        good = Client(listener.path)
-        good.send({"ppid": os.getpid()})
-        good.wait(lambda e: e["type"] == "subscribed")
-        for number in (signal.SIGKILL, signal.SIGABRT):
-            asking = Asking(listener.path)
-            tries = 0
-            while asking.is_alive():
-                check(tries < 50, "still connected after", tries, "daemons")
-                tries += 1
-                unit.wait_kept(2)
-                until(lambda asking=asking, enough=asking.asked + 20: asking.asked >= enough, "no answers")
-                unit.daemon.process.send_signal(number)
-                equal(unit.daemon.process.wait(), -number, "the daemon's exit status")
-                unit.gone()
-                unit.start()
-                asking.join(0.2)
-            check("the previous daemon died while working for it" in unit.daemon.messages(), unit.daemon.messages())
-            check(asking.asked > 0, "no answers")
-            asking.client.close()
-            # The others notice nothing.
-            start_and_end(good, run(ODD, "exit", "0"))
-        good.close()
 
 
 @test

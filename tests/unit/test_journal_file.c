@@ -31,11 +31,13 @@ TEST(whole_files_are_read)
 TEST(damaged_bytes_change_nothing_that_sd_journal_does_not_see)
 {
 	static const unsigned char flips[] = { 0x01, 0x08, 0x80, 0xff };
+	/* Not a multiple of what fields are aligned to. */
+	const size_t step = getenv("VALGRIND") ? 9 : 1;
 	unsigned less = 0;
 
 	for (int compact = 0; compact < 2; compact++) {
 		build_file(&built, compact);
-		for (size_t at = 0; at < built.used; at++) {
+		for (size_t at = 0; at < built.used; at += step) {
 			for (size_t i = 0; i < sizeof(flips); i++) {
 				built.data[at] ^= flips[i];
 				less += compare_copy(built.data, built.used) < 2 * (BUILD_ENTRIES - 1);
@@ -43,7 +45,7 @@ TEST(damaged_bytes_change_nothing_that_sd_journal_does_not_see)
 			}
 		}
 	}
-	CHECK(less > 1000);
+	CHECK(less > 1000 / step);
 }
 
 TEST(cut_files_are_not_read_beyond_their_end)

@@ -336,7 +336,7 @@ TEST(one_of_many_concurrent_starts_has_the_socket)
 {
 	make_directory();
 	settings = settings_of("");
-	for (int round = 0; round < 100; round++) {
+	for (int round = 0; round < tap_rounds(100); round++) {
 		struct sockaddr_un address = { .sun_family = AF_UNIX };
 		int stale = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), gate[2], hold[2], status, fd;
 

@@ -109,7 +109,7 @@ TEST(unread_snapshots_do_not_enlarge_the_queue)
 TEST(loss_is_reported_exactly_in_its_place)
 {
 	unsigned long long next = 1, seq, count, first, last;
-	const unsigned rounds = getenv("VALGRIND") ? 4 : 20;
+	const unsigned rounds = getenv("VALGRIND") ? 2 : 20;
 	unsigned losses = 0;
 	int fd;
 
