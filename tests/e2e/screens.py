@@ -201,7 +201,7 @@ def long_recording(folder):
         one = file.read()
     path = os.path.join(folder, "long.json")
     with open(path, "w", encoding="utf-8") as file:
-        last = next(lives(1))
+        last = list(lives(1))[-1]
         file.write(one * 100 + json.dumps({**last, "args": ["wide", "x" * 120 + "end-of-it"]}) + "\n")
     check(os.path.getsize(path) > 1 << 20)
     return path
