@@ -99,5 +99,6 @@ unsigned utf8_code(const char *data, size_t size)
 
 	return size == 1   ? p[0]
 	       : size == 2 ? (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu)
-			   : (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+	       : size == 3 ? (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu)
+			   : (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
 }

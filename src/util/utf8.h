@@ -23,5 +23,5 @@ size_t utf8_first(const char *data, size_t size, bool *ret_valid);
  * width (U+200B, tags) are ordinary ones.
  */
 size_t utf8_acts(const char *data, size_t size);
-/* The number of such a character. */
+/* The number of a character. */
 unsigned utf8_code(const char *data, size_t size);

@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import pty
 import shutil
 import socket
 import stat
@@ -171,6 +172,46 @@ def unknown_type_is_reported_once_with_a_count(folder):
             continue
         assert out.count("is no type of event") == 2 and f'{path}:4: "ptraced" is no type' in out and f"{path}:2: " in out, (command, out)
         assert '36 more events of the type "ptraced"' in out and out.count("more event") == 1 and "\033" not in out, (command, out)
+
+
+@test
+def message_comes_between_whole_lines(folder):
+    """Where standard output and standard error are one terminal; buffers end anywhere."""
+    lines = [GOOD.replace('"seq":1', f'"seq":{i}').replace('"comm":"a"', f'"comm":"{"a" * (i % 15)}"') for i in range(2000)]
+    for place, bad in ((1000, unknown("ptraced", 5)), (1500, "no JSON\n")):
+        path = file_of(folder, "".join(lines[:place]) + bad + "".join(lines[place:]))
+        expected = [line for line in lines[:place] if '"comm":""' not in line]
+        for command in ("log", "watch"):
+            done = subprocess.run([CTL, command, "-o", "json", "comm=a*", "-i", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True, timeout=60)
+            shown = done.stdout.splitlines(keepends=True)
+            assert shown[:len(expected)] == expected and shown[len(expected)].startswith(f"{path}:{place + 1}: "), (command, shown[len(expected) - 1:len(expected) + 2])
+
+
+def on_terminal(locale, *arguments):
+    """What a command writes to a terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(CTL, [CTL, *arguments], {"PATH": os.environ["PATH"], "LC_ALL": locale, "TERM": "dumb"})
+    out = b""
+    with open(terminal, "rb", buffering=0) as file:
+        while True:
+            try:
+                out += file.read(65536) or b""
+            except OSError:  # the other end is closed
+                break
+    os.waitpid(pid, 0)
+    return out.replace(b"\r\n", b"\n")
+
+
+@test
+def json_on_a_terminal_is_in_its_characters(folder):
+    text = "ä\u202e\x9b漢\U0001f600\x7f"
+    path = file_of(folder, json.dumps({**json.loads(GOOD), "args": [text]}, ensure_ascii=False) + "\n")
+    for form in ("json", "json-pretty", "verbose"):
+        for locale, plain in (("C.UTF-8", "ä漢\U0001f600"), ("C", "")):
+            out = on_terminal(locale, "log", "--no-pager", "-o", form, "-i", path).decode()
+            assert json.loads(out)["args"] == [text], (form, out)
+            assert {c for c in out if not " " <= c <= "~"} == {*plain, "\n"}, (form, locale, out)
 
 
 @test

@@ -20,6 +20,11 @@ void sources_add_bad(void)
 	bad++;
 }
 
+void source_begin_message(void)
+{
+	fflush(stdout);
+}
+
 char *source_safe_name(const char *name)
 {
 	size_t size = 4 * strlen(name) + 16;
@@ -61,6 +66,7 @@ static void report_unknown(struct event_source *source, const struct parsed *par
 		return;
 	}
 	if (i == types->count) {
+		source_begin_message();
 		types->count++;
 		strcpy(types->list[i].name, i + 1 < UNKNOWN_TYPES_MAX ? name : "");
 		fputs(source->name, stderr);
@@ -76,6 +82,7 @@ static void report_unknown(struct event_source *source, const struct parsed *par
 /* Those after the first. */
 static void report_counts(const struct event_source *source)
 {
+	source_begin_message();
 	for (size_t i = 0; i < source->types.count; i++) {
 		uint64_t more = source->types.list[i].count - 1;
 		const char *name = source->types.list[i].name;

@@ -56,6 +56,10 @@ int source_wait(struct event_source *source, int timeout_ms);
 struct event_source *source_free(struct event_source *source);
 DEFINE_CLEANUP(struct event_source *, source_free);
 
+/* Before a message on standard error about what is read: lines that were printed come first, and whole, where both are
+ * one terminal. */
+void source_begin_message(void);
+
 /* For messages on a terminal: a file's name may come from anybody. To be freed; NULL: no memory. */
 char *source_safe_name(const char *name);
 

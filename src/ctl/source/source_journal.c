@@ -157,6 +157,7 @@ static int read_next(struct journal_source *s)
 		if (r == 0)
 			continue;
 		if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
+			source_begin_message();
 			fprintf(stderr, "%s: an entry cannot be read: %s\n", s->source.name, strerror(-r));
 			sources_add_bad();
 			continue;

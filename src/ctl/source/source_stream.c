@@ -58,6 +58,7 @@ static void report(struct stream *s, const char *reason)
 {
 	sources_add_bad();
 	s->bad++;
+	source_begin_message();
 	if (s->source.bad ? count_bad(s->source.bad, reason) : s->bad <= REPORTS_MAX)
 		fprintf(stderr, "%s:%llu: %s\n", s->source.name, (unsigned long long)s->source.line, reason);
 }
@@ -68,6 +69,7 @@ static void report_end(struct stream *s)
 	if (!s->is_file)
 		return;
 	s->is_file = false;
+	source_begin_message();
 	if (s->bad > REPORTS_MAX)
 		fprintf(stderr, "%s: %zu more lines cannot be read\n", s->source.name, s->bad - REPORTS_MAX);
 	if (!s->has_events)

@@ -47,15 +47,36 @@ static int written(const struct view_json *view)
 	return ferror(view->terminal->out) ? -EIO : 0;
 }
 
-/* Where a line holds what acts on a terminal, that goes out as JSON's own escape; in JSON it can only be within
- * strings. */
-static void put_safe(FILE *out, struct bytes line)
+/* RFC 8259, 7: beyond 16 bits, two surrogates. */
+static void put_escape(FILE *out, unsigned code)
 {
+	if (code > 0xffff)
+		fprintf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + (code & 0x3ff));
+	else
+		fprintf(out, "\\u%04x", code);
+}
+
+/* The size of the first character if it has to be escaped: what acts on a terminal, and on one that is not UTF-8, where
+ * single bytes of a character may act, all that is not ASCII. 0: it has not. */
+static size_t escaped_size(const struct terminal *terminal, const char *text, size_t size)
+{
+	unsigned char c = (unsigned char)*text;
+	bool is_valid;
+
+	if (c < 0x80)
+		return c == 0x7f || c < 0x20;
+	return terminal->utf8 || !terminal->is_terminal ? utf8_acts(text, size) : utf8_first(text, size, &is_valid);
+}
+
+/* It goes out as JSON's own escape; in JSON it can only be within strings. */
+static void put_safe(const struct terminal *terminal, struct bytes line)
+{
+	FILE *out = terminal->out;
 	size_t from = 0;
 
 	for (size_t i = 0; i < line.size;) {
 		unsigned char c = (unsigned char)line.data[i];
-		size_t n = c < 0x80 ? (c == 0x7f || c < 0x20) : utf8_acts(line.data + i, line.size - i);
+		size_t n = escaped_size(terminal, line.data + i, line.size - i);
 
 		if (n == 0) {
 			i++;
@@ -65,7 +86,7 @@ static void put_safe(FILE *out, struct bytes line)
 		if (c < 0x20)
 			fputc(' ', out);
 		else
-			fprintf(out, "\\u%04x", c == 0x7f ? c : utf8_code(line.data + i, n));
+			put_escape(out, utf8_code(line.data + i, n));
 		i += n;
 		from = i;
 	}
@@ -97,7 +118,7 @@ int view_json_event(struct view_json *view, const struct parsed *parsed)
 	if (r < 0)
 		return r;
 	if (view->terminal->is_terminal)
-		put_safe(view->terminal->out, line);
+		put_safe(view->terminal, line);
 	else
 		fwrite(line.data, 1, line.size, view->terminal->out);
 	fputc('\n', view->terminal->out);
@@ -182,13 +203,13 @@ static int print_pretty(const struct view_json *view, struct bytes line)
 		r = -EBADMSG;
 	/* Deeper than yajl nests what it writes: then it stays one line. */
 	if (r == -EBADMSG) {
-		put_safe(out, line);
+		put_safe(view->terminal, line);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; r == 0 && i < size; i++) {
 		if (data[i] != '\n')
 			continue;
-		put_safe(out, (struct bytes){ (const char *)data + from, i - from });
+		put_safe(view->terminal, (struct bytes){ (const char *)data + from, i - from });
 		fputc('\n', out);
 		from = i + 1;
 	}
