@@ -16,7 +16,7 @@
 
 #define STATUS_PAUSE_US 10000000 /* between two STATUS= messages */
 
-/* Resident memory of this process in bytes; proc(5), statm. */
+/* Resident memory of this process in bytes; proc(5), statm. 0: the file cannot be opened. */
 static uint64_t resident_bytes(void)
 {
 	_cleanup_fclose_ FILE *f = fopen("/proc/self/statm", "re");
@@ -64,6 +64,7 @@ void stats_gen(void *daemon, yajl_gen gen)
 	struct pipeline_stats pipeline;
 	const struct record_source *source = probe_source(d->probe);
 	struct program_stats programs = record_source_program_stats(source);
+	uint64_t resident;
 
 	pipeline_stats(d->pipeline, &pipeline);
 	reply_pair(gen, "version", PACKAGE_VERSION);
@@ -102,7 +103,9 @@ void stats_gen(void *daemon, yajl_gen gen)
 	yajl_gen_map_close(gen);
 	if (d->journal)
 		gen_journal(d, gen);
-	reply_count(gen, "memory_bytes", resident_bytes());
+	resident = resident_bytes();
+	if (resident > 0)
+		reply_count(gen, "memory_bytes", resident);
 }
 
 void stats_log(void *daemon)
