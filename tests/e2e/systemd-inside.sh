@@ -344,13 +344,17 @@ kill -CONT "$journald"
 until_true sh -c "journalctl _PID=$main EXECSNOOP_WHERE=journal -o cat | grep -q ."
 /bin/true jend
 until_true sh -c "journalctl _PID=$main EXECSNOOP_ARG=jend EXECSNOOP_TYPE=exited -o cat | grep -q ."
+until_true grep -q '"type":"exited".*"jend"' /tmp/stream
+# Of what came before and comes later the one has more than the other.
+first=$(grep '"type":"live"' /tmp/stream | jq .last_seq)
+last=$(journalctl _PID="$main" EXECSNOOP_ARG=jend EXECSNOOP_TYPE=exited -o json | jq -r .EXECSNOOP_SEQ)
 # But for the end of what ran before the daemon: the journal, which has no snapshot, never heard of that.
 grep '}$' /tmp/stream | jq -c -s '([.[] | select(.snapshot and .type == "started") | .id] -
 	[.[] | select(.type == "started" and (.snapshot | not)) | .id]) as $before |
 	[.[] | select(.type == "exited" and (.id | IN($before[]))) | .seq]' >/tmp/before
-journalctl _PID="$main" -o json | jq -e -s --slurpfile before /tmp/before '[.[] | select(.EXECSNOOP_TYPE) |
+journalctl _PID="$main" -o json | jq -e -s --slurpfile before /tmp/before --argjson first "$first" --argjson last "$last" '[.[] | select(.EXECSNOOP_TYPE) |
 	if .EXECSNOOP_WHERE == "journal" then range(.EXECSNOOP_FIRST_SEQ | tonumber; (.EXECSNOOP_LAST_SEQ | tonumber) + 1)
-	else .EXECSNOOP_SEQ | tonumber end] | sort as $reported | length > 3000 and ($reported | length == (unique | length)) and
+	else .EXECSNOOP_SEQ | tonumber end | select(. > $first and . <= $last)] | sort as $reported | length > 3000 and ($reported | length == (unique | length)) and
 	($reported + [$before[0][] | select(. > $reported[0] and . < $reported[-1])] | unique | length == .[-1] - .[0] + 1)' >/dev/null
 report "journal entries and reported losses make up all events"
 journalctl _PID="$main" EXECSNOOP_WHERE=journal -o json | jq -e -s --slurpfile before /tmp/before 'all(.[];
