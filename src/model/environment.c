@@ -56,7 +56,7 @@ struct environment *environment_free(struct environment *environment)
 /* False also where the steps end (glob.h). */
 static bool is_wanted(const struct environment *environment, struct bytes name, int64_t *steps)
 {
-	for (size_t i = 0; i<environment->count && * steps> 0; i++) {
+	for (size_t i = 0; *steps > 0 && i < environment->count; i++) {
 		struct glob_place place = {};
 
 		*steps -= NAME_STEPS;
