@@ -237,6 +237,35 @@ def entries_after_a_mark_continue_the_stream(folder):
 
 
 @test
+def journal_whose_entries_cannot_be_reached_is_damaged(folder):
+    """sd-journal ends there as at the end of the journal. What is damaged without a loss of entries is no matter here."""
+    dice, silent = random.Random(SEED), 0
+    write(f"{folder}/a.journal", chained(range(1, 101)))
+    with open(f"{folder}/a.journal", "rb") as file:
+        whole = file.read()
+    used = len(whole.rstrip(b"\0"))
+    first = max(int.from_bytes(whole[at:at + 8], "little") + int.from_bytes(whole[at + 8:at + 16], "little") for at in (104, 120))
+    objects, at = [], first
+    while at < used:
+        # Arrays of entries, and entries: their type, size and what they begin with.
+        objects += [at] * (whole[at] in (3, 6))
+        at += int.from_bytes(whole[at + 8:at + 16], "little") + 7 & ~7
+    for _ in range(50):
+        damaged = bytearray(whole)
+        damaged[dice.choice(objects) + dice.choice((0, *range(8, 32)))] ^= 1 << dice.randrange(8)
+        with open(f"{folder}/a.journal", "wb") as file:
+            file.write(damaged)
+        read = len(run("log", "-D", folder, "-o", "json", status=None).splitlines())
+        out = run("verify", "-D", folder, status=None)
+        assert read == 100 or "damaged" in out or "not read" in out or "an entry cannot be read" in out or "Missing: " in out.replace("Missing: nothing", ""), (read, out)
+        silent += read < 100 and "is damaged" in out
+    assert silent > 5, silent
+    with open(f"{folder}/a.journal", "wb") as file:
+        file.write(whole)
+    assert "damaged" not in run("verify", "-D", folder)
+
+
+@test
 def marks_of_a_journal_are_no_events(folder):
     write(f"{folder}/a.journal", chained(range(1, 6)) + [stop(5)])
     assert run("log", "-q", "-D", folder, "-t", "exited", "-o", "json").count("\n") == 5

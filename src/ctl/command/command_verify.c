@@ -78,6 +78,8 @@ int command_verify(struct options *options)
 		return r;
 	if (verify_new(&verify) < 0)
 		return CTL_FAILED;
+	if (!options->input)
+		source_report_broken_files();
 	ask_daemon(verify, options);
 	if (read_all(verify, source, options) < 0)
 		return CTL_FAILED;

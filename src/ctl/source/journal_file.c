@@ -23,7 +23,8 @@ struct header {
 /* With those for compression and for keyed hashes. */
 #define INCOMPATIBLE_KNOWN (INCOMPATIBLE_COMPACT | 0xfu)
 
-#define PREFETCH_LINES 6 /* of a cache; of most entries all that is read */
+#define TIME_LIMIT (UINT64_C(1) << 55) /* VALID_REALTIME() of systemd's time-util.h */
+#define PREFETCH_LINES 6	       /* of a cache; of most entries all that is read */
 
 struct object {
 	unsigned char type, flags, reserved[6];
@@ -262,6 +263,96 @@ bool journal_file_field(const struct journal_file *file, uint64_t at, struct byt
 		return false;
 	*ret = (struct bytes){ (const char *)data + payload, size - payload };
 	return true;
+}
+
+/* The object of a field of an entry, if it is this one; 0: none is. */
+static uint64_t find_field(const struct journal_file *file, const struct journal_entry *entry, struct bytes field)
+{
+	struct bytes found;
+
+	for (uint64_t i = 0; i < entry->count; i++) {
+		uint64_t at = journal_entry_item(file, entry, i);
+
+		if (journal_file_field(file, at, &found) && bytes_equal(found, field))
+			return at;
+	}
+	return 0;
+}
+
+static bool has_item(const struct journal_file *file, const struct journal_entry *entry, uint64_t at)
+{
+	for (uint64_t i = 0; i < entry->count; i++)
+		if (journal_entry_item(file, entry, i) == at)
+			return true;
+	return false;
+}
+
+/* How many entries the arrays of a field name, after its first; each is after the one before. */
+static uint64_t count_chain(const struct journal_file *file, uint64_t first, uint64_t at, uint64_t max)
+{
+	uint64_t count = 0, last = first, before = 0, size;
+
+	while (at > before && count < max) {
+		const struct entry_array *array = object_at(file, at, OBJECT_ENTRY_ARRAY, sizeof(*array), &size);
+		uint64_t items = array ? (size - sizeof(*array)) / item_size(file) : 0;
+
+		if (!array || (size - sizeof(*array)) % item_size(file) != 0)
+			return count;
+		for (uint64_t i = 0; i < items && count < max; i++, count++) {
+			uint64_t entry = offset_at(file, (const unsigned char *)(array + 1) + i * item_size(file)),
+				 unused;
+
+			if (entry <= last ||
+			    !object_at(file, entry, OBJECT_ENTRY, sizeof(struct entry_object), &unused))
+				return count;
+			last = entry;
+		}
+		before = at;
+		at = get(&array->next_offset);
+	}
+	return count;
+}
+
+/* As check_object() in journal-file.c of systemd. */
+static bool is_valid(const struct journal_file *file, const struct entry_object *entry, uint64_t size)
+{
+	uint64_t realtime = get(&entry->realtime);
+
+	return (size - sizeof(*entry)) % (file->compact ? 4 : 16) == 0 && realtime > 0 && realtime < TIME_LIMIT &&
+	       get(&entry->monotonic) < TIME_LIMIT;
+}
+
+/* What has been written by now, and counted after the file was mapped, is beyond its limit: it is not looked for. */
+bool journal_file_is_whole(struct journal_file *file, struct bytes field)
+{
+	uint64_t entries = get(&header_of(file)->entry_count), last = 0, at = 0, with = 0, size, count;
+	const struct data_object *data;
+
+	if (!set_limit(file))
+		return true;
+	set_arrays(file);
+	if (file->entry_count < entries ||
+	    count_chain(file, 0, get(&header_of(file)->entry_array_offset), entries) < entries)
+		return false;
+	for (uint64_t number = 0; number < entries; number++) {
+		const struct entry_object *object = entry_at(file, number, &size);
+		struct journal_entry entry;
+
+		if (!object || !is_valid(file, object, size) || get(&object->seqnum) <= last)
+			return false;
+		last = get(&object->seqnum);
+		entry = (struct journal_entry){ (const unsigned char *)(object + 1),
+						(size - sizeof(*object)) / (file->compact ? 4 : 16) };
+		at = at ?: find_field(file, &entry, field);
+		/* journald counts the last one before it links it to its fields. */
+		with += at > 0 && number + 1 < entries && has_item(file, &entry, at);
+	}
+	if (with == 0)
+		return true;
+	data = object_at(file, at, OBJECT_DATA, sizeof(*data), &size);
+	count = data ? get(&data->entry_count) : 0;
+	return count >= with &&
+	       1 + count_chain(file, get(&data->entry_offset), get(&data->entry_array_offset), with - 1) >= with;
 }
 
 /* Without branches on digits, which no CPU predicts. */

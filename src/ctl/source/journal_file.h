@@ -60,5 +60,10 @@ bool journal_file_covers(const struct journal_file *file, const struct entry_id 
 bool journal_file_find(struct journal_file *file, const struct entry_id *id, struct journal_entry *ret);
 /* Where the data object of field i is; it has not been looked at. */
 uint64_t journal_entry_item(const struct journal_file *file, const struct journal_entry *entry, uint64_t i);
+/*
+ * Whether all entries that the file counts are there and in the order of their numbers, and likewise those that have
+ * this field ("NAME=VALUE"). Where sd-journal comes upon damage of these, it ends as at the end of the file.
+ */
+bool journal_file_is_whole(struct journal_file *file, struct bytes field);
 /* "NAME=VALUE". false: it is compressed, or not as it should be. */
 bool journal_file_field(const struct journal_file *file, uint64_t at, struct bytes *ret);

@@ -109,6 +109,9 @@ bool source_explain_journal(const struct journal_options *options);
 /* Reports files that are cut, damaged or none of the journal, over which sd_journal_open_directory(3) passes in
  * silence; each counts as in sources_bad(). */
 void source_report_damaged_files(const struct journal_options *options);
+/* Reports open files of the journal in which a chain of entries is broken, as source_report_damaged_files(). All
+ * entries are looked at. */
+void source_report_broken_files(void);
 /* query: bounds in time, and what the index can do, are taken from it; it must outlive the source. -ENODATA: there is
  * no such boot. */
 int source_open_journal(struct event_source **ret, const struct journal_options *options, const struct query *query);
