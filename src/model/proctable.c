@@ -205,15 +205,29 @@ static size_t put(char *to, struct bytes *bytes)
 	return bytes->size;
 }
 
-/* freed: bytes of arguments that will be freed when the image takes its place. */
-static void image_cut_args(const struct proctable *table, struct image *image, size_t freed)
+/* What a process chooses, and is limited. */
+static size_t lists_size(const struct image *image)
 {
-	size_t others = table->args - table->retained_args - freed, size = image->args.size;
+	return image->args.size + image->env.size;
+}
 
-	if (size <= PROCTABLE_ARGS_MAX || (others <= table->memory && size <= table->memory - others))
+/* freed: bytes of lists that will be freed when the image takes its place. */
+static void image_cut_lists(const struct proctable *table, struct image *image, size_t freed)
+{
+	size_t others = table->args - table->retained_args - freed;
+
+	if (others <= table->memory && lists_size(image) <= table->memory - others)
 		return;
-	image->args.size = nulstr_cut(image->args, PROCTABLE_ARGS_MAX);
-	image->args_truncated = true;
+	if (image->args.size > PROCTABLE_ARGS_MAX) {
+		image->args.size = nulstr_cut(image->args, PROCTABLE_ARGS_MAX);
+		image->args_truncated = true;
+	}
+	if (image->env.size > PROCTABLE_ARGS_MAX) {
+		image->env.size = nulstr_cut(image->env, PROCTABLE_ARGS_MAX);
+		if (image->env.size == 0)
+			image->env = BYTES_NONE;
+		image->incomplete |= INCOMPLETE_BIT(INCOMPLETE_ENV);
+	}
 }
 
 /* Bytes of an image. */
@@ -280,7 +294,7 @@ int image_copy(struct proctable *table, struct image *image, struct image_data *
 	data = pool_alloc(size);
 	if (!data)
 		return -ENOMEM;
-	*data = (struct image_data){ .refs = 1, .rules = table->rules, .args = image->args.size, .size = size };
+	*data = (struct image_data){ .refs = 1, .rules = table->rules, .args = lists_size(image), .size = size };
 	table->args += data->args;
 	table->bytes += charge_of(data->size);
 	parts_store(parts, n, data->data);
@@ -324,7 +338,7 @@ static int version_copy(struct proctable *table, struct version **ret, const str
 	struct image_data *data;
 	int r;
 
-	image_cut_args(table, &image, freed);
+	image_cut_lists(table, &image, freed);
 	r = image_copy(table, &image, &data);
 	if (r < 0)
 		return r;

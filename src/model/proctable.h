@@ -8,8 +8,8 @@
  * always older), however slowly it is read. Versions that were replaced or removed are retained
  * until no cursor needs them. A cursor costs a few words, whatever the size of the table.
  *
- * A fork shares its parent's image by reference. `memory` limits the bytes of arguments: beyond it,
- * a new image has PROCTABLE_ARGS_MAX of them, and args_truncated.
+ * A fork shares its parent's image by reference. `memory` limits the bytes of arguments and variables: beyond it, a
+ * new image has PROCTABLE_ARGS_MAX of each, and args_truncated, and INCOMPLETE_ENV.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ void proctable_set_memory(struct proctable *table, size_t memory);
 
 uint64_t proctable_clock(const struct proctable *table);
 size_t proctable_count(const struct proctable *table);
-size_t proctable_memory(const struct proctable *table);	  /* bytes of arguments */
+size_t proctable_memory(const struct proctable *table);	  /* bytes of arguments and variables */
 size_t proctable_retained(const struct proctable *table); /* versions retained for cursors */
 /* Memory: of all; of what is retained for cursors. */
 size_t proctable_bytes(const struct proctable *table);

@@ -15,7 +15,7 @@ struct image_data {
 	unsigned number;  /* in an archive, or in a change of images, from 1 on; 0: not in it yet */
 	unsigned rules;	  /* proctable.rules, when it was made or checked */
 	bool is_retained; /* counted as retained for cursors alone */
-	size_t args;	  /* of them, arguments */
+	size_t args;	  /* of them, arguments and variables */
 	size_t size;	  /* of all this */
 	char data[];
 };
@@ -49,8 +49,8 @@ struct proctable {
 	uint64_t moves; /* of cursors */
 	unsigned rules; /* how often proctable_begin_changes() was called */
 	size_t count, retained;
-	size_t memory;		      /* allowed for arguments of live processes */
-	size_t args, retained_args;   /* bytes of arguments; of them, for cursors alone */
+	size_t memory;		      /* allowed for arguments and variables of live processes */
+	size_t args, retained_args;   /* bytes of these; of them, for cursors alone */
 	size_t bytes, retained_bytes; /* memory of all versions and images; of those for cursors alone */
 };
 

@@ -193,11 +193,13 @@ static int exec_record(struct pipeline *p, struct decoded *d)
 	if (is_new)
 		sinks_fork(&p->sinks, &entry->process);
 	if (makes_events(p)) {
-		/* The table may have kept less of the arguments; this event has them all. */
+		/* The table may have kept less of these; this event has them all. */
 		struct process whole = entry->process;
 
 		whole.image.args = process->image.args;
 		whole.image.args_truncated = process->image.args_truncated;
+		whole.image.env = process->image.env;
+		whole.image.incomplete = process->image.incomplete;
 		emit_process(p, &event, entry, &whole, d->head->time);
 	}
 	return 0;

@@ -175,6 +175,24 @@ def unread_snapshots_end_with_a_reason():
 
 
 @test
+def variables_that_programs_choose_are_bounded():
+    variables = {"BIG%d" % i: "x" * 120000 for i in range(14)}
+    with Daemon({"probes": {"env": "BIG*", "table_memory": "4M"}}) as daemon:
+        stream = daemon.connect()
+        programs = [odd("wait", "0", env=variables, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) for _ in range(6)]
+        stream.wait_each("started", {p.pid for p in programs})
+        table = daemon.stats()["table"]
+        check(table["args_bytes"] <= (4 << 20) + 4096 * table["processes"], table)
+        incomplete = 0
+        for program in programs:
+            program.communicate()
+            exited = stream.wait_exit(program.pid)
+            equal(stream.of(program.pid, "started")[0]["env"], variables, "its start has all of them")
+            incomplete += "env" in exited.get("incomplete", [])
+        equal(incomplete, 4, "of six")
+
+
+@test
 def one_user_has_a_share_of_the_connections_and_root_gets_in():
     with Daemon({"socket": {"mode": "0666", "max_subscribers": "32"}}) as daemon:
         os.chmod(daemon.dir, 0o755)

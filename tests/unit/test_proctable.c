@@ -151,7 +151,7 @@ TEST(all_values_are_copied)
 	CHECK_INT(e->process.image.exe_inode, 99);
 	CHECK(e->process.image.secureexec);
 	CHECK_INT(e->process.start_time, 1100);
-	CHECK_INT(proctable_memory(table), 5);
+	CHECK_INT(proctable_memory(table), 9);
 	/* What is a piece of another part is not held twice. */
 	CHECK(e->process.image.unit.data == e->process.image.cgroup.data + 3);
 }
@@ -339,6 +339,34 @@ TEST(args_above_the_memory_limit_end_between_two)
 	e = add(table, with_args(some(7, 7), args));
 	CHECK(e->process.image.args_truncated);
 	free((char *)args.data);
+}
+
+/* Any program may have two megabytes of them, as of arguments. */
+TEST(variables_above_the_memory_limit_end_between_two)
+{
+	struct bytes list = many_args(15000, 100);
+	struct process p = some(1, 1);
+	struct entry *e;
+
+	proctable_set_memory(table, 20000);
+	p.image.env = list;
+	e = add(table, p);
+	CHECK_INT(e->process.image.env.size, 15000);
+	CHECK_INT(e->process.image.incomplete, 0);
+	CHECK_INT(proctable_memory(table), 15000);
+	/* Of both lists, each keeps its part. */
+	p = with_args(some(2, 2), list);
+	p.image.env = list;
+	e = add(table, p);
+	CHECK_INT(e->process.image.env.size, 4000);
+	CHECK_INT(e->process.image.incomplete, INCOMPLETE_BIT(INCOMPLETE_ENV));
+	CHECK_INT(e->process.image.args.size, 4000);
+	CHECK(e->process.image.args_truncated);
+	CHECK_INT(proctable_memory(table), 23000);
+	proctable_remove(table, e);
+	proctable_remove(table, proctable_find(table, 1, 0));
+	CHECK_INT(proctable_memory(table), 0);
+	free((char *)list.data);
 }
 
 TEST(one_argument_above_the_limit_leaves_none)
@@ -604,7 +632,7 @@ TEST(changed_image_is_changed_for_all_its_processes)
 	check_bytes(seen->process.image.args, BYTES("x\0***masked***\0"));
 	while (proctable_cursor_next(cursor))
 		;
-	CHECK_INT(proctable_memory(table), 15 + 6 + 8);
+	CHECK_INT(proctable_memory(table), 15 + 6 + 6 + 8);
 	/* Again: they are numbered afresh. */
 	change_all();
 	CHECK_INT(changed, 6);
