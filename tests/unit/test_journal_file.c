@@ -48,6 +48,28 @@ TEST(damaged_bytes_change_nothing_that_sd_journal_does_not_see)
 	CHECK(less > 1000 / step);
 }
 
+/* Of what has no field of this name, only the entries are counted. */
+TEST(entries_that_cannot_be_reached_are_noticed)
+{
+	struct journal_file file;
+
+	for (int compact = 0; compact < 2; compact++) {
+		build_file(&built, compact);
+		CHECK(journal_file_init(&file, built.data, built.used));
+		CHECK(journal_file_is_whole(&file, BYTES("NONE=x")));
+		for (size_t at = 272; at < built.used; at += 8) {
+			/* Types of entries and of arrays of them (journal_file.c). */
+			if ((built.data[at] != 3 && built.data[at] != 6) ||
+			    le64toh(*(uint64_t *)(built.data + at + 8)) > 512)
+				continue;
+			built.data[at] ^= 8;
+			CHECK(journal_file_init(&file, built.data, built.used));
+			CHECK(!journal_file_is_whole(&file, BYTES("NONE=x")));
+			built.data[at] ^= 8;
+		}
+	}
+}
+
 TEST(cut_files_are_not_read_beyond_their_end)
 {
 	for (int compact = 0; compact < 2; compact++) {
