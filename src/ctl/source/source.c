@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/text/terminal.h"
 #include "util/quote.h"
 
 static uint64_t bad;
@@ -22,7 +23,9 @@ void sources_add_bad(void)
 
 void source_begin_message(void)
 {
-	fflush(stdout);
+	/* A pager shows them when it likes, and draws over the message. */
+	if (!terminal_has_pager())
+		fflush(stdout);
 }
 
 char *source_safe_name(const char *name)
