@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "ctl/text/terminal.h"
 #include "util/quote.h"
 
 static uint64_t bad;
@@ -23,8 +24,12 @@ void sources_add_bad(void)
 
 void source_begin_message(void)
 {
-	/* A pager shows them when it likes, and draws over the message. */
-	if (!terminal_has_pager())
+	struct stat out, err;
+
+	/* Not where standard output is the pipe of a pager: it would draw them now, and the message would be drawn
+	 * over. */
+	if (fstat(STDOUT_FILENO, &out) == 0 && fstat(STDERR_FILENO, &err) == 0 && out.st_dev == err.st_dev &&
+	    out.st_ino == err.st_ino)
 		fflush(stdout);
 }
 

@@ -136,11 +136,6 @@ void terminal_open(struct terminal *terminal, enum color_mode mode, bool pager, 
 		terminal->is_resizable = false;
 }
 
-bool terminal_has_pager(void)
-{
-	return pager_pid > 0;
-}
-
 void terminal_resize(struct terminal *terminal)
 {
 	if (terminal->is_resizable)

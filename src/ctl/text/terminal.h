@@ -33,8 +33,6 @@ void terminal_open_error(struct terminal *terminal, enum color_mode mode, bool f
 void terminal_resize(struct terminal *terminal);
 /* 0 or -errno: whether all that was written has arrived, since the beginning. */
 int terminal_flush(struct terminal *terminal);
-/* Whether standard output is a pager's. */
-bool terminal_has_pager(void);
 /* The same of a file. */
 int file_flush(FILE *file);
 /* Flushes, and waits for the pager. -errno of a failed write, reported; EPIPE is none: the reader has seen enough. */
