@@ -13,7 +13,8 @@
 
 #define PEERS_MAX (1u << 20) /* more than there can be descriptors */
 #define STORE_AFTER_US 250000
-#define STORE_MAX 64 /* in one turn */
+#define STORE_MAX 32 /* in one turn: a message that waits has a descriptor */
+#define END_MS 500   /* for the service manager to read, at the end */
 
 /* In an archive, before the subscriber. */
 struct peer_state {
@@ -356,6 +357,16 @@ static int restore_peer(struct server *server, int fd, struct subscriber *subscr
 
 /* The archive. */
 
+/* The limit of open files may leave few (listener.c). */
+static void store_at_end(struct peer *peer, const char *name)
+{
+	struct server *server = peer->server;
+
+	if (notify_waiting() >= STORE_MAX && !server->manager_is_stuck)
+		server->manager_is_stuck = !notify_flush(END_MS);
+	fdstore_keep(name, peer->fd);
+}
+
 static int write_peer(struct peer *peer, struct archive *a, struct line_set *lines)
 {
 	struct peer_state state = {
@@ -377,7 +388,7 @@ static int write_peer(struct peer *peer, struct archive *a, struct line_set *lin
 	yajl_gen_free(gen);
 	slot_name(name, peer->slot);
 	if (!peer->is_stored)
-		fdstore_keep(name, peer->fd);
+		store_at_end(peer, name);
 	return subscriber_archive(peer->subscriber, a, lines);
 }
 

@@ -64,6 +64,7 @@ struct server {
 	uint64_t files_allow;	  /* subscribers, by RLIMIT_NOFILE */
 	bool renews;		  /* subscribers have yet to get the filter of the settings */
 	bool accept_paused;	  /* and that was logged */
+	bool manager_is_stuck;	  /* at the end */
 	unsigned drain_budget_ms; /* the rest of server_set_drain_budget() */
 	struct peer *peers;
 	struct named *named;

@@ -223,6 +223,12 @@ def one_user_has_a_share_of_the_connections_and_root_gets_in():
         equal(daemon.messages().count("refused"), 1, "messages about refusals")
 
 
+def waits_for(pid):
+    """The function of the kernel that it sleeps in."""
+    with open("/proc/%d/wchan" % pid) as f:
+        return f.read()
+
+
 @test
 def subscribers_leave_the_daemon_the_files_that_it_needs():
     limit = 280
@@ -243,9 +249,19 @@ def subscribers_leave_the_daemon_the_files_that_it_needs():
         until(lambda: daemon.notify.notes.count("WATCHDOG=1") > fed)
         marker = run(ODD, "exit", "0")
         stay[-1].wait_exit(marker.pid)
-        # Places are free again.
-        stay.pop().close()
-        until(lambda: Client(daemon.path).wait(lambda e: True)["type"] != "rejected")
+
+        def is_admitted():
+            stay.append(Client(daemon.path))
+            return stay[-1].wait(lambda e: True)["type"] != "rejected"
+        # A service manager that is slow: each message to it that waits has a descriptor, that of each new subscriber among them.
+        daemon.notify.hold()
+        for _ in range(100):
+            # Its place is free again.
+            stay.pop(0).close()
+            until(is_admitted, "no place")
+        daemon.process.terminate()
+        until(lambda: daemon.process.poll() is not None or "nanosleep" in waits_for(daemon.process.pid), "it does not wait", patience=10)
+        daemon.notify.release()
     check([name for name, _ in daemon.store if name.endswith("-state")], daemon.store)
     for _, fd in daemon.store:
         os.close(fd)
