@@ -64,7 +64,7 @@ class Ours(contextlib.AbstractContextManager):
         config = {"log": {"level": "warning"}, **(config or {})}
         config["socket"] = {"max_subscribers": max(256, readers + 8), **config.get("socket", {})}
         began = time.monotonic()
-        self.daemon = e2e.Daemon(config, plain=True)
+        self.daemon = e2e.Daemon(config, defaults=True)
         self.ready = time.monotonic() - began
         self.pid = self.daemon.process.pid
         self.programs = set(bpf_programs()) - self.programs
