@@ -95,6 +95,10 @@ int subscriber_archive(struct subscriber *s, struct archive *a, struct line_set 
 	/* A snapshot begins where nothing is retained. */
 	if (s->cursor && line_queue_retained(s->queue, &first, &last) > 0)
 		archive_fail(a);
+	/* What is before the queue's lines is out first, and is not retained (line_queue_move()). */
+	if (((s->cursor || !line_queue_is_empty(s->before)) && line_queue_is_mid_line(s->queue)) ||
+	    line_queue_retained(s->before, &first, &last) > 0)
+		archive_fail(a);
 	s->undecided = s->undecided && s->cursor && proctable_cursor_at(s->cursor);
 	subscriber_count_portion(s);
 	return archive_error(a);

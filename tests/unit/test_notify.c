@@ -113,13 +113,17 @@ TEST(nothing_is_queued_without_a_manager)
 /* The watchdog's above all: a daemon that has no descriptor left is alive. */
 TEST(message_is_sent_without_a_free_descriptor)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit limit, none;
 
 	notify_send("READY=1");
 	CHECK_STR(next(NULL), "READY=1");
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
 	notify_send("WATCHDOG=1");
 	CHECK_STR(next(NULL), "WATCHDOG=1");
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 TEST(sent_descriptor_stays_open)
