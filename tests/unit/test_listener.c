@@ -96,6 +96,11 @@ TEST(subscribers_leave_files_for_the_daemon)
 {
 	struct rlimit limit;
 
+	/* It has files of its own, and lets no program lower the hard limit. */
+	if (getenv("VALGRIND")) {
+		begin("");
+		return;
+	}
 	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	limit.rlim_cur = limit.rlim_max = 200;
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
