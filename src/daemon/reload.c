@@ -4,8 +4,8 @@
  * for what takes a restart.
  *
  * A reload may take long, and the loop does not wait for it: a thread reads the configuration, and what grows with the
- * number of processes and subscribers is done in portions. READY=1 is its end. What asks for another one meanwhile is
- * served after it.
+ * number of processes and subscribers is done in portions. READY=1 is its end. What asks for another one is served
+ * after it.
  */
 #include <errno.h>
 #include <string.h>

@@ -16,7 +16,7 @@ static bool is_hex(char c)
 	return isxdigit((unsigned char)c);
 }
 
-/* Whatever the locale has besides. */
+/* Whatever else the locale has. */
 static bool is_letter(char c)
 {
 	return ascii_upper(c) >= 'A' && ascii_upper(c) <= 'Z';
