@@ -148,7 +148,7 @@ def end_of_what_ran_before_is_shown():
         with daemon.connect() as client:
             client.wait(lambda event: event.get("pid") == running.pid, "the shell")
         reader = Reader(daemon, ["--failed", f"pid={running.pid}"])
-        until(lambda: any(one["filter_bytes"] for one in daemon.stats()["subscribers"]), "the reader's request is not there")
+        until(lambda: any(one["filter_bytes"] > NO_FILTER_BYTES for one in daemon.stats()["subscribers"]), "the reader's request is not there")
         running.communicate(b"\n")
         until(lambda: any(b'"exit_code":7' in line for line in lines_of(reader.output.name)), "the end is not shown", patience=20)
         reader.process.kill()
