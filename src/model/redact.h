@@ -13,7 +13,7 @@
 #define REDACT_MARK "[redacted]"
 #define REDACT_OPTIONS_MAX 256
 #define REDACT_PATTERNS_MAX 64
-#define REDACT_STEPS_MAX 8000000 /* for one list, ere.h: what is not decided by then is masked whole */
+#define REDACT_STEPS_MAX 1000000 /* for one list, ere.h: what is not decided by then is masked whole */
 
 enum {
 	REDACT_E_CHANGED = 1, /* something was masked */

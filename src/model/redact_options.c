@@ -7,9 +7,11 @@
 
 #include "model/redact.h"
 
-/* Steps, measured: of a word that may be an option, and of a byte that is looked at by itself. */
+/* Steps, measured: of a word that may be an option, of a byte that is looked at by itself, and of a dash. */
 #define NAMES_COST(options) (8 + 4 * (int64_t)(options)->count)
 #define TEXT_COST 4
+#define DASH_COST 8
+#define SEARCHED_IN_STEP 8 /* bytes, for a dash by memchr(3) */
 
 struct option {
 	char *name; /* without dashes */
@@ -244,19 +246,26 @@ static bool next_word(struct text *text, size_t at, size_t *ret_from, size_t *re
 	return true;
 }
 
-/* The next place from text->at on where a word begins with a dash; the argument's size: there is
- * none. */
-static size_t next_dash(const struct text *text)
+/* The next place from text->at on where a word begins with a dash; the argument's size: there is none, or the steps are
+ * used up. */
+static size_t next_dash(const struct text *text, int64_t *steps)
 {
 	const char *arg = text->arg.data;
 	size_t size = text->arg.size, at = text->at;
 
-	/* Most arguments have none. */
-	if (at >= size || !memchr(arg + at, '-', size - at))
-		return size;
-	while (at < size && (arg[at] != '-' || (at > 0 && is_of_word(arg[at - 1]))))
-		at++;
-	return at;
+	for (; at < size; at++) {
+		const char *dash = memchr(arg + at, '-', size - at);
+
+		if (!dash)
+			break;
+		at = (size_t)(dash - arg);
+		if (at == 0 || !is_of_word(arg[at - 1]))
+			return at;
+		*steps -= DASH_COST;
+		if (*steps < 0)
+			break;
+	}
+	return size;
 }
 
 int options_in_text(const struct options *options, struct bytes arg, size_t from, bool *next, int64_t *steps,
@@ -266,8 +275,8 @@ int options_in_text(const struct options *options, struct bytes arg, size_t from
 	size_t begin, end;
 	int r;
 
-	*steps -= (int64_t)arg.size;
-	while ((text.at = next_dash(&text)) < arg.size && *steps >= 0) {
+	*steps -= (int64_t)arg.size / SEARCHED_IN_STEP;
+	while ((text.at = next_dash(&text, steps)) < arg.size && *steps >= 0) {
 		size_t found = 0;
 		enum found what = find_at(&text, text.at, &found);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/event_cut.h"
+#include "output/json_writer.h"
 
 #define LARGE (64 << 10) /* bytes of arguments and environment; and of a line that is not copied */
 
@@ -26,6 +27,7 @@ void encoder_clear(struct encoder *encoder)
 	encoder->whole.line = line_unref(encoder->whole.line);
 	if (encoder->cut_bytes > 0)
 		clear_powers(encoder);
+	encoder->counted = encoder->counted_at = 0;
 	encoder->event = NULL;
 }
 
@@ -200,4 +202,16 @@ int encoder_line(struct encoder *encoder, key_set keys, size_t args_bytes, struc
 		}
 	}
 	return make(encoder, keys, args_bytes, ret);
+}
+
+bool encoder_args_exceed(struct encoder *encoder, size_t most)
+{
+	const struct event *event = encoder->event;
+
+	if (!is_large(event))
+		return false;
+	if (event->process->image.args.size > most)
+		return true;
+	encoder->counted = json_list_count(event->process->image.args, &encoder->counted_at, encoder->counted, most);
+	return encoder->counted > most;
 }

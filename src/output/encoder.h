@@ -37,6 +37,7 @@ struct encoder {
 	struct whole whole;
 	struct whole powers[ENCODER_POWERS]; /* [i]: with 1 << i bytes of arguments */
 	size_t cut_bytes;		     /* of ENCODER_CUT_MAX; what exceeds it was not encoded */
+	size_t counted, counted_at;	     /* what the arguments take of a line, as far as that was counted */
 	key_set requested;		     /* of KEYS_ON_REQUEST: what outputs have asked for so far, in any event */
 };
 

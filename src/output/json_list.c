@@ -135,6 +135,30 @@ bool json_put_list(struct json_writer *w, struct bytes list)
 	return replaced;
 }
 
+size_t json_list_count(struct bytes list, size_t *at, size_t counted, size_t most)
+{
+	size_t i = *at;
+	uint64_t word;
+
+	while (i < list.size && counted <= most) {
+		if (list.size - i >= sizeof(word)) {
+			memcpy(&word, list.data + i, sizeof(word));
+			if (json_is_unescaped_word(word)) {
+				counted += sizeof(word);
+				i += sizeof(word);
+				continue;
+			}
+		}
+		for (size_t stop = list.size - i > sizeof(word) ? i + sizeof(word) : list.size; i < stop; i++) {
+			const struct form *form = &forms[(unsigned char)list.data[i]];
+
+			counted += form->kind == ALONE ? form->size : 1;
+		}
+	}
+	*at = i;
+	return counted;
+}
+
 /* The size of the string at the beginning. Most are short. */
 static size_t string_size(const char *text, size_t size)
 {

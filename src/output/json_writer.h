@@ -64,6 +64,8 @@ bool json_make_utf8(struct json_writer *w, struct bytes *s);
 /* json_list.c: the same for all strings of a list (nulstr.h), which is not empty, as an array. */
 bool json_put_list(struct json_writer *w, struct bytes list);
 void json_put_base64_list(struct json_writer *w, struct bytes list);
+/* Adds to `counted` what json_put_list() writes at least for the bytes from *at on, until it is more than `most`. */
+size_t json_list_count(struct bytes list, size_t *at, size_t counted, size_t most);
 
 /* For the files of the writer. To be called once before anything else. */
 void json_list_init(void);

@@ -191,16 +191,17 @@ static enum filter_result wants(struct subscriber *s, const struct event *event)
 	return s->config.filter ? filter_ask(s->config.filter, event, &s->share) : FILTER_YES;
 }
 
-/* Known before it is encoded: a line is not shorter than its arguments. */
-static bool is_too_large(const struct subscriber *s, const struct event *event)
+/* Whether it is longer than the queue, as far as that is known before it is encoded: any user can exec programs whose
+ * lines would be 12 MiB. */
+static bool is_too_large(const struct subscriber *s, struct encoder *encoder)
 {
-	return event->process && s->config.keys & KEY_BIT(KEY_ARGS) && s->args_bytes == 0 &&
-	       event->process->image.args.size > line_queue_limit(s->queue);
+	return s->config.keys & KEY_BIT(KEY_ARGS) && s->args_bytes == 0 &&
+	       encoder_args_exceed(encoder, line_queue_limit(s->queue));
 }
 
-int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret)
+int subscriber_encode(struct subscriber *s, struct encoder *encoder, struct line **ret)
 {
-	return is_too_large(s, event) ? -E2BIG : encoder_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
+	return is_too_large(s, encoder) ? -E2BIG : encoder_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
 }
 
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
@@ -209,7 +210,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
-	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
+	if (s->dropping || subscriber_encode(s, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
 	    line_queue_push(s->queue, line) != 0)
 		subscriber_lose(s, event->seq, event_missing(event));
 	else {

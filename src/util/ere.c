@@ -36,10 +36,11 @@
 #include "util/ere_internal.h"
 
 #define BLOCK 256
-/* Steps for a byte, measured: in the search for a match, while one may be under way; and for the bytes that take part.
+/* Measured. Steps for a byte: in the search for a match, while one may be under way; and for the bytes that take part.
  */
 #define MATCH_COST(ere) (2 + 2 * (ere)->cost)
 #define MASK_COST(ere) (12 + 5 * (ere)->cost)
+#define SKIPPED_IN_STEP 3 /* bytes with which no match begins */
 
 struct ere {
 	size_t words;
@@ -200,19 +201,36 @@ static inline bool meets(const struct ere *ere, const word *a, const word *b)
 	return any != 0;
 }
 
+/* The first symbol from i on with which a match may begin, or the end. */
+static size_t skip(const struct ere *ere, struct bytes text, size_t i, size_t n)
+{
+	size_t bytes_end = ere->begins + text.size;
+
+	while (i < ere->begins && !ere->may_begin[SYMBOL_BEGIN])
+		i++;
+	if (i < ere->begins)
+		return i;
+	while (i < bytes_end && !ere->may_begin[(unsigned char)text.data[i - ere->begins]])
+		i++;
+	return i < bytes_end || ere->may_begin[SYMBOL_END] ? i : n;
+}
+
 enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps)
 {
 	word sets[2][WORDS_MAX] = { { 0 } }, *state = sets[0], *next = sets[1];
 	size_t n = symbols_count(ere, text);
 	bool running = false; /* the state is not empty */
-	int64_t left = *steps - (int64_t)n;
+	int64_t left = *steps - (int64_t)n / SKIPPED_IN_STEP;
 
-	for (size_t i = 0; i < n && left >= 0; i++) {
-		unsigned symbol = symbol_at(ere, text, i);
+	for (size_t i = 0; left >= 0; i++) {
+		unsigned symbol;
 		word *old = state;
 
-		if (!running && !ere->may_begin[symbol])
-			continue;
+		if (!running)
+			i = skip(ere, text, i, n);
+		if (i >= n)
+			break;
+		symbol = symbol_at(ere, text, i);
 		left -= MATCH_COST(ere);
 		running = step(ere, state, symbol, next);
 		state = next;

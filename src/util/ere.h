@@ -31,7 +31,7 @@ struct ere *ere_free(struct ere *ere);
 DEFINE_CLEANUP(struct ere *, ere_free);
 
 /* Whether it matches somewhere. The cost is subtracted from *steps; where they end below zero, it is not known. A step
- * is about the cost of one byte with which no match begins. */
+ * is about a nanosecond: three bytes with which no match begins. */
 enum ere_result { ERE_NO, ERE_YES, ERE_UNKNOWN };
 enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps);
 

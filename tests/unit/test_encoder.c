@@ -71,11 +71,36 @@ static void check_cuts(const struct event *event, struct encoder *encoder)
 	}
 }
 
+/* What is known to exceed a size does; in any order, also for sizes that were asked for before. */
+static const char *counted; /* what the arguments consist of; NULL: not the subject */
+static double known;	    /* the largest multiple of their size that they are known to exceed */
+
+static void check_count(const struct event *event, struct encoder *encoder)
+{
+	_cleanup_(line_unref_p) struct line *line = NULL;
+	const size_t size = event->process->image.args.size;
+
+	CHECK_INT(json_event(json, &line, event, KEY_BIT(KEY_ARGS)), 0);
+	for (unsigned i = 0; i < 80; i++) {
+		size_t most = size * (i * 7 % 80) / 10;
+
+		if (!encoder_args_exceed(encoder, most))
+			continue;
+		CHECK(line->size > most);
+		if (known < i * 7 % 80 / 10.)
+			known = i * 7 % 80 / 10.;
+	}
+}
+
 static void on_event(struct sink *sink, const struct event *event, struct encoder *encoder)
 {
 	struct line *held[SETS];
 
 	seen++;
+	if (counted) {
+		check_count(event, encoder);
+		return;
+	}
 	if (cuts > 0) {
 		check_cuts(event, encoder);
 		return;
@@ -152,9 +177,10 @@ static size_t feed_large(void)
 	static char piece[16000];
 	const size_t size = 64 * sizeof(piece);
 
-	memset(piece, 'a', sizeof(piece));
+	for (size_t i = 0; i < sizeof(piece); i++)
+		piece[i] = counted ? counted[i % strlen(counted)] : 'a';
 	for (size_t i = 99; i < sizeof(piece); i += 100)
-		piece[i] = i % 3 ? '\0' : '\xff';
+		piece[i] = i % 3 || counted ? '\0' : '\xff';
 	for (size_t at = 0; at < size; at += sizeof(piece)) {
 		make_piece(10, exec_time, at, piece, sizeof(piece));
 		feed();
@@ -176,6 +202,24 @@ TEST(large_values_are_in_memory_once)
 	CHECK(cut_lines > 10);
 	/* One of 1 MB of arguments, with its twin in base64; and what is small of the others. */
 	CHECK(memory > 2 * size && memory < 4 * size);
+}
+
+TEST(size_of_large_arguments_is_known_before_they_are_encoded)
+{
+	static const struct {
+		const char *text;
+		double least; /* that has to be known */
+	} cases[] = { { "a", 0.9 },	   { "\x01", 5.8 }, { "\"", 1.9 },
+		      { "\xc3\xa9", 0.9 }, { "\xff", 0.9 }, { "\xe2\x80\xae", 0.9 } };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		counted = cases[i].text;
+		known = 0;
+		feed_large();
+		CHECK(known >= cases[i].least);
+	}
+	counted = NULL;
+	CHECK_INT(seen, sizeof(cases) / sizeof(cases[0]));
 }
 
 /* Each line with fewer arguments is encoded by itself: they must not cost what 64 KiB of any bytes cost for each. */

@@ -377,7 +377,7 @@ TEST(time_for_a_list_is_bounded)
 TEST(arguments_beyond_the_steps_are_masked_whole)
 {
 	_cleanup_(redact_free_p) struct redact *redact = made(NAMES("password"), NAMES("(a|aa)+$"));
-	size_t one = 100000, count = REDACT_STEPS_MAX / one + 2, at = 0, shown = 0, masked = 0, size = 16;
+	size_t one = 10000, count = REDACT_STEPS_MAX / one + 2, at = 0, shown = 0, masked = 0, size = 16;
 	char *list = malloc(count * one + 64);
 	struct bytes ret, arg;
 
@@ -459,12 +459,14 @@ TEST(next_list_replaces_the_previous)
 	struct bytes ret, first;
 
 	CHECK(large);
-	memset(large, 's', size);
+	memset(large, 'x', size);
+	for (size_t i = 1; i < size / 1024; i++)
+		large[i * 1024] = '\0';
 	CHECK_STR(redacted(redact, "a|-pmuch longer than the next|"), "a|-p[redacted]|");
 	CHECK_STR(redacted(redact, "a|-px|"), "a|-p[redacted]|");
 	memcpy(large + size - 7, "secret", 7);
 	CHECK_INT(redact_args(redact, (struct bytes){ large, size }, &ret), REDACT_E_CHANGED);
-	CHECK(ret.size == size + 4 && memcmp(ret.data + ret.size - 12, "s[redacted]", 12) == 0);
+	CHECK(ret.size == size + 4 && memcmp(ret.data + ret.size - 12, "x[redacted]", 12) == 0);
 	SAME(redacted(redact, "a|"));
 	CHECK_STR(redacted(redact, "a|secrets|"), "a|[redacted]s|");
 	CHECK_INT(redact_args(redact, BYTES("a\0-p1\0"), &first), REDACT_E_CHANGED);
