@@ -436,21 +436,26 @@ void pipeline_set_redact(struct pipeline *p, struct redact *redact)
 
 struct masking {
 	struct enricher *enricher;
-	uint64_t ends_us;
+	unsigned us;
+	uint64_t ends_us; /* 0: before the first one */
 };
 
 static enum image_change mask(void *userdata, struct image *image)
 {
 	struct masking *masking = userdata;
+	const uint64_t now = clock_us(CLOCK_THREAD_CPUTIME_ID);
 
-	if (clock_us(CLOCK_THREAD_CPUTIME_ID) >= masking->ends_us)
+	/* To find the first one may take as long, and the next call would find the same. */
+	if (masking->ends_us == 0)
+		masking->ends_us = now + masking->us;
+	else if (now >= masking->ends_us)
 		return IMAGE_LATER;
 	return enrich_mask(masking->enricher, image) ? IMAGE_CHANGED : IMAGE_SAME;
 }
 
 bool pipeline_mask_some(struct pipeline *p, unsigned us)
 {
-	struct masking masking = { &p->enricher, clock_us(CLOCK_THREAD_CPUTIME_ID) + us };
+	struct masking masking = { .enricher = &p->enricher, .us = us };
 
 	return !p->enricher.redact || redact_is_empty(p->enricher.redact) ||
 	       proctable_change_images(p->table, mask, &masking);

@@ -26,6 +26,8 @@ extern size_t size;
 extern bool ended;
 /* The clock of the event loop is so much later. */
 extern uint64_t later_us;
+/* The CPU time of the thread is so much more each time it is asked for. */
+extern uint64_t cpu_step_us;
 /* The server asks for the time; NULL: nothing. */
 extern void (*on_clock)(void);
 

@@ -24,8 +24,8 @@ static size_t count;
 
 static const struct checkpoint_counters *watched;
 
-/* The clock, so many seconds later; put in by the linker (--wrap). */
-static time_t later_s;
+/* The clock, so many seconds later, and later by as many each time it is asked; put in by the linker (--wrap). */
+static time_t later_s, step_s;
 __typeof__(clock_gettime) __real_clock_gettime, __wrap_clock_gettime;
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
@@ -33,6 +33,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
 	int r = __real_clock_gettime(clock, ts);
 
 	ts->tv_sec += later_s;
+	later_s += step_s;
 	return r;
 }
 
@@ -718,6 +719,25 @@ TEST(new_redaction_applies_to_the_table)
 	CHECK_INT(seen[1].type, EVENT_EXITED);
 	CHECK_INT(seen[1].args_size, 24);
 	CHECK(memcmp(seen[1].args, "x\0--password=[redacted]\0", 24) == 0);
+}
+
+/* In a large table the time of a portion may be over before the first image that is left is found. */
+TEST(each_portion_masks_some)
+{
+	const char *const options[] = { "password", NULL };
+	_cleanup_(redact_free_p) struct redact *redact = NULL;
+	unsigned portions = 1;
+
+	for (unsigned pid = 10; pid < 15; pid++) {
+		make_exec(pid, 1000, 2000, "x\0--password=abc\0", 17, 2);
+		feed();
+	}
+	CHECK_INT(redact_new(&redact, options, NULL), 0);
+	pipeline_set_redact(pipeline, redact);
+	step_s = 1;
+	for (; !pipeline_mask_some(pipeline, 1000); portions++)
+		CHECK(portions < 5);
+	CHECK_INT(portions, 5);
 }
 
 static struct image image_of_last;

@@ -262,6 +262,39 @@ TEST(reload_applies_what_needs_no_restart)
 	CHECK_INT(stats().subscribers, 0);
 }
 
+/* To find the first one among all subscribers may take as long as a turn. */
+TEST(each_turn_of_a_reload_renews_some)
+{
+	struct settings *new;
+	int plain[3];
+
+	begin("snapshot = no\n");
+	for (unsigned i = 0; i < 3; i++)
+		plain[i] = client();
+	settle();
+	/* The latest is looked at first. */
+	for (unsigned i = 0; i < 5; i++)
+		ask(client(), "{\"fields\":[\"pid\"]}\n");
+	settle();
+	new = settings_of("snapshot = no\nfields = comm\n");
+	CHECK_INT(server_reload(server, new), 0);
+	cpu_step_us = 1000000;
+	for (unsigned turns = 0; server_is_reloading(server); turns++) {
+		CHECK(turns < 5);
+		CHECK(sd_event_run(event, 0) > 0);
+	}
+	cpu_step_us = 0;
+	settings_free(settings);
+	settings = new;
+	for (unsigned i = 0; i < 3; i++)
+		take(plain[i]);
+	execs(1, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		take(plain[i]);
+		CHECK_STR(text, "{\"type\":\"started\",\"comm\":\"ls\"}\n");
+	}
+}
+
 TEST(text_survives_writes_that_end_within_a_character)
 {
 	static char arg[30001];
