@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 
-from e2e import CTL, ODD, Daemon, check, equal, main, test, until
+from e2e import CTL, ODD, PATIENCE, Daemon, check, equal, main, test, until
 
 # Short and long, with and without CPU time, by a name that is no UTF-8, below a shell that has read a line before.
 WORK = """read line
@@ -23,7 +23,6 @@ FILTERS = [
     ["error=ENOENT"], ["error=2", "--failed"], ["--failed", "sh"], ["--failed", "-g", "exit 3"], ["comm=s*", "comm=!sleep", "--failed"],
     ["exit_code=3"], ["exe=/bin/*", "exe=/usr/bin/*", "--failed"],
 ]
-NO_FILTER_BYTES = 1008
 
 
 def lines_of(path):
@@ -36,6 +35,14 @@ def in_span(lines, span):
     return [line for line in lines if json.loads(line).get("seq", 0) in span]
 
 
+def filtered(daemon):
+    """Those whose request the daemon has read and that have a filter of their own, by their pids."""
+    subscribers = daemon.stats()["subscribers"]
+    # One without a request is among them: who asks.
+    least = min(one["filter_bytes"] for one in subscribers)
+    return {one["pid"]: one for one in subscribers if one["filter_bytes"] > least}
+
+
 class Reader:
     """execsnoopctl watch, its output in a file."""
 
@@ -44,11 +51,23 @@ class Reader:
         self.output = tempfile.NamedTemporaryFile()
         self.process = subprocess.Popen([CTL, "watch", "-o", "json", f"--socket={daemon.path}", *arguments], stdout=self.output)
 
+    def has_begun(self, daemon):
+        """The daemon has its filter, or it shows what came after its request. Until then it is sent everything, and shows nothing."""
+        return self.process.pid in filtered(daemon) or bool(lines_of(self.output.name))
+
+    def wait_begun(self, daemon, *shown):
+        """shown: programs which it shows, if the daemon decides nothing for it."""
+        def has_begun():
+            for program in shown:
+                subprocess.run(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            return self.has_begun(daemon)
+        until(has_begun, "it does not begin:", self.arguments, self.process.poll())
+
     def finish(self, expected, span):
         """Its lines within the span, when there are as many as expected."""
-        until(lambda: len(in_span(lines_of(self.output.name), span)) >= len(expected), "too few lines", self.arguments, every=0.1, patience=30)
+        until(lambda: len(in_span(lines_of(self.output.name), span)) >= len(expected), "too few lines", self.arguments, every=0.1)
         self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(20) in (0, 1, -signal.SIGTERM), self.arguments)
+        check(self.process.wait(PATIENCE) in (0, 1, -signal.SIGTERM), self.arguments)
         got = in_span(lines_of(self.output.name), span)
         self.output.close()
         return got
@@ -75,7 +94,8 @@ def compare(filters, config=None):
         shell = subprocess.Popen(["sh", "-c", WORK], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
         arguments = [[word.replace("SHELL", str(shell.pid)) for word in one] for one in filters]
         readers = [Reader(daemon, one) for one in arguments]
-        until(lambda: len(daemon.stats()["subscribers"]) > len(readers), "the readers are not connected")
+        for reader in readers:
+            reader.wait_begun(daemon, ["sh", "-c", "exit 3"])
         # The snapshot of the recorder is taken when each reader has its filter.
         recorder = daemon.connect()
         first = recorder.wait_live()["last_seq"]
@@ -116,10 +136,10 @@ def events_that_do_not_pass_are_not_sent():
         readers = {one: Reader(daemon, [one]) for one in ("--failed", "--slower=1d", "--cpu=1d")}
 
         def sent():
-            by_pid = {each["pid"]: each["events"] for each in daemon.stats()["subscribers"] if each["filter_bytes"] > NO_FILTER_BYTES}
-            return {one: by_pid[reader.process.pid] for one, reader in readers.items() if reader.process.pid in by_pid}
-        # Before its request is read, a subscriber gets everything.
-        until(lambda: len(sent()) == len(readers), "the readers have no filter")
+            by_pid = filtered(daemon)
+            return {one: by_pid[reader.process.pid]["events"] for one, reader in readers.items() if reader.process.pid in by_pid}
+        for reader in readers.values():
+            reader.wait_begun(daemon)
         with daemon.connect() as client:
             early = sent()
             for _ in range(50):
@@ -148,9 +168,9 @@ def end_of_what_ran_before_is_shown():
         with daemon.connect() as client:
             client.wait(lambda event: event.get("pid") == running.pid, "the shell")
         reader = Reader(daemon, ["--failed", f"pid={running.pid}"])
-        until(lambda: any(one["filter_bytes"] > NO_FILTER_BYTES for one in daemon.stats()["subscribers"]), "the reader's request is not there")
+        reader.wait_begun(daemon)
         running.communicate(b"\n")
-        until(lambda: any(b'"exit_code":7' in line for line in lines_of(reader.output.name)), "the end is not shown", patience=20)
+        until(lambda: any(b'"exit_code":7' in line for line in lines_of(reader.output.name)), "the end is not shown")
         reader.process.kill()
         reader.process.wait()
 
@@ -161,10 +181,11 @@ def request_that_would_be_too_large_is_decided_here():
     with Daemon() as daemon:
         many = ["exe=/nowhere/%d/%s" % (number, 400 * '"') for number in range(100)] + ["exe=*/odd"]
         readers = [Reader(daemon, many), Reader(daemon, [b"exe=!/\xff", "comm=odd"])]
-        until(lambda: len(daemon.stats()["subscribers"]) > len(readers), "the readers are not connected")
+        for reader in readers:
+            reader.wait_begun(daemon, [ODD])
         subprocess.run([ODD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         for reader in readers:
-            until(lambda: any(b"/odd\"" in line for line in lines_of(reader.output.name)), "no line", reader.process.poll(), patience=20)
+            until(lambda: any(b"/odd\"" in line for line in lines_of(reader.output.name)), "no line", reader.process.poll())
             reader.process.kill()
             reader.process.wait()
 
