@@ -7,6 +7,8 @@ import subprocess
 from e2e import CTL, SOURCE, until
 
 RECORDING = os.path.join(SOURCE, "tests", "ctl", "recording.json")
+# What a user may have set, which execsnoopctl and less(1) heed.
+OF_USER = ("COLUMNS", "LINES", "NO_COLOR", "SYSTEMD_COLORS", "PAGER", "SYSTEMD_PAGER", "SYSTEMD_LESS", "LESSSECURE", "LESSOPEN", "LESSKEY", "ENV")
 
 
 class Tmux:
@@ -16,7 +18,7 @@ class Tmux:
         self.folder = folder
         self.base = ["tmux", "-f", "/dev/null", "-S", os.path.join(folder, "tmux")]
         self.run("start-server", ";", "set", "-g", "history-limit", "100000", ";",
-                 "new-session", "-d", "-x", "100", "-y", "20", "env", "-u", "COLUMNS", "PS1=% ", "LC_ALL=C.UTF-8", "TZ=UTC", "sh")
+                 "new-session", "-d", "-x", "100", "-y", "20", "env", *(word for name in OF_USER for word in ("-u", name)), "PS1=% ", "LC_ALL=C.UTF-8", "TZ=UTC", "sh")
         self.run("set", "-g", "window-size", "manual")
         self.asked = 0
 
