@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """execsnoopctl in a terminal: what watch, log and tree show in tmux(1), as it is resized, and when they are interrupted, stopped or
 left by their reader; nothing that a program is called or given acts on the terminal."""
+import contextlib
 import json
 import os
 import re
@@ -38,17 +39,28 @@ class Screen:
 def subscriber(stats):
     """The execsnoopctl that reads."""
     for one in stats["subscribers"]:
-        with open(f"/proc/{one['pid']}/comm", encoding="utf-8") as file:
+        # One that has ended may still be listed.
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{one['pid']}/comm", encoding="utf-8") as file:
             if file.read() == "execsnoopctl\n":
                 return one
     return None
 
 
-def watch(tmux, daemon, *options, path=None):
-    """The pid of a watch that is connected."""
-    tmux.type(CTL, "watch", "--numeric", f"--socket={path or daemon.path}", *options)
-    until(lambda: subscriber(daemon.stats()), "watch is not connected:\n" + tmux.text())
+def wait_filter(daemon):
+    """Until the daemon has read the request of the execsnoopctl that reads, which has a filter; what happens before is not shown. Its pid."""
+    def filtered():
+        stats = daemon.stats()
+        # The connection that asks has none.
+        one, least = subscriber(stats), min(one["filter_bytes"] for one in stats["subscribers"])
+        return one and one["filter_bytes"] > least
+    until(filtered, "the request is not there")
     return subscriber(daemon.stats())["pid"]
+
+
+def watch(tmux, daemon, *options):
+    """The pid of a watch with a filter, which shows what happens from now on."""
+    tmux.type(CTL, "watch", "--numeric", f"--socket={daemon.path}", *options)
+    return wait_filter(daemon)
 
 
 def marked(text, mark):
@@ -190,7 +202,7 @@ def watch_outlives_a_restart_and_a_crash():
         check("execsnoopctl:" not in tmux.text(), tmux.text())
     # Without the store of systemd there is nothing that keeps the connection.
     with Daemon() as daemon, Screen() as tmux:
-        watch(tmux, daemon)
+        watch(tmux, daemon, "--failed")
         daemon.process.terminate()
         tmux.wait("^execsnoopctl: the daemon ended the connection")
         equal(tmux.status(), 69)
@@ -229,6 +241,7 @@ def reader_of_log_may_leave_early():
         tmux.keys("Right", "Right")
         tmux.wait("xend-of-it")
         tmux.keys("q")
+        tmux.wait("^% ?$")
         tmux.type(CTL, "log -i", path, "| less -S")
         tmux.wait("^TIME .* COMMAND$")
         tmux.keys("q")
@@ -236,6 +249,7 @@ def reader_of_log_may_leave_early():
         tmux.type("(", CTL, "log -i", path, "; echo of-log-$?", ">&2) | head -n 2 | cut -c 1-80")
         tmux.wait("^of-log-0$")
         tmux.wait("^2026-")
+        tmux.wait("^% ?$")
         equal(len(re.findall("^2026-", tmux.text(), re.M)), 1, tmux.text())
         check("execsnoopctl:" not in tmux.text(), tmux.text())
         # ^C in the pager is the pager's.
@@ -255,6 +269,7 @@ def tree_fits_the_width_unless_full():
             tmux.resize(width, 60)
             tmux.type(CTL, "tree --no-pager --numeric -S 2026-11-29 -i", RECORDING)
             tmux.wait(r"kthreadd\]")
+            tmux.wait("^% ?$")
             text = tmux.text()
             shown = text[text.index("COMMAND"):].splitlines()
             equal(len([line for line in shown if line.strip(" %")]), 22, "a line is wrapped:\n" + text)
@@ -264,6 +279,7 @@ def tree_fits_the_width_unless_full():
             equal(line.index("30000") + 5, head.index("PID") + 3, head, line)
         tmux.type(CTL, "tree --full --no-pager --numeric -S 2026-11-29 -i", RECORDING)
         tmux.wait(r"kthreadd\]")
+        tmux.wait("^% ?$")
         check(re.search(r"─sh -c 'convert '.*out\.jpg'", tmux.text("-S", "-", "-J"), re.M), tmux.text())
 
 
@@ -298,13 +314,18 @@ def hostile_programs_do_not_reach_the_terminal():
             tmux.wait(last)
 
         def written():
+            """All of it, up to the next prompt, which cat may be late to write."""
             tmux.wait(r"^(\^C)?% ?$")
             tmux.run("pipe-pane")
-            with open(raw, "rb") as file:
-                return file.read()
+
+            def read():
+                with open(raw, "rb") as file:
+                    return file.read()
+            until(lambda: read().endswith(b"% "), "no prompt in", read()[-200:])
+            return read()
 
         through(CTL, "watch", f"--args={mark}", f"--socket={daemon.path}", last="watch")
-        until(lambda: subscriber(daemon.stats()), "watch is not connected")
+        wait_filter(daemon)
         big = b"\x1b[41m" + b"\xe2\x80\xae" * 40000
         for argument in HOSTILE + [big]:
             run(odd, "exit", "0", mark, argument)
@@ -317,11 +338,11 @@ def hostile_programs_do_not_reach_the_terminal():
         check_harmless(tmux, written(), before)
         for words, last in (([CTL, "tree", f"--args={mark}", "--no-pager"], r"sleep hostile"),
                             ([CTL, "show", str(asleep.pid), "--no-pager"], "^ +Id: ")):
-            tmux.keys("clear", "Enter")
-            tmux.run("clear-history")
+            tmux.run("send-keys", "-R", ";", "clear-history")
             through(*words, f"--socket={daemon.path}", last=last)
+            raw_bytes = written()
             check(r"\x1b" in tmux.text(), tmux.text())
-            check_harmless(tmux, written(), before)
+            check_harmless(tmux, raw_bytes, before)
         asleep.kill()
         asleep.wait()
 
