@@ -15,7 +15,7 @@ import subprocess
 import sys
 import termios
 
-from e2e import CTL, PATIENCE, SLOW, Daemon, Scratch, check, equal, main, needs, test, until
+from e2e import CTL, PATIENCE, SLOW, Daemon, Failure, Scratch, check, equal, main, needs, test, until
 from units import Listener, Unit, again_if_blamed
 
 PYTHON = os.path.realpath(sys.executable)
@@ -65,6 +65,15 @@ elif role == "first":
 else:
     os.waitpid(fork(lambda: start("early")), 0)
     os.waitpid(fork(orphan), 0)
+"""
+# Makes a file; when there is another one and the process has ended, it removes the first and ends.
+OUTLIVES = """
+import os, sys, time
+mark, end, pid = sys.argv[1:]
+open(mark, "w").close()
+while not os.path.exists(end) or os.path.exists("/proc/" + pid):
+    time.sleep(0.01)
+os.unlink(mark)
 """
 MAKEFILE = """
 NAMES = $(shell seq 1 8)
@@ -156,6 +165,25 @@ def programs_of_a_fork_without_exec_have_their_place():
     equal(edges, wanted, text)
 
 
+def check_critical_path(report):
+    """Three sleeps, one after the other, take nearly all the time."""
+    rows = re.search(r"^ +path  (.*?)^ +longest", report, re.M | re.S).group(1)
+    path = re.findall(r"\+([0-9.]+)(us|ms|s) +([0-9.]+)(us|ms|s) +(\d+)%  (.*)", rows)
+    unit = {"us": 1e-6, "ms": 1e-3, "s": 1}
+    spans = {command: (float(a) * unit[x], float(b) * unit[y], int(share)) for a, x, b, y, share, command in path}
+    equal([command for command in spans if command.startswith("sleep")], ["sleep 0.6", "sleep 0.4", "sleep 0.3"], rows)
+    whole = float(re.search(r"exit 5 after ([0-9.]+)s", report).group(1))
+    at, slack = 0, 5 if SLOW else 0.25
+    for command in ("sleep 0.6", "sleep 0.4", "sleep 0.3"):
+        start, span, share = spans[command]
+        wanted = float(command[6:])
+        # sleep(1) itself is exact.
+        check(wanted <= span < wanted + slack and at - 0.1 <= start < at + slack, command, rows)
+        check(abs(share - 100 * span / whole) <= 3, command, share, whole, rows)
+        at = start + span
+    check(sum(span for _, span, _ in spans.values()) > (0.5 if SLOW else 0.9) * whole, "time that is in no program", rows)
+
+
 @test
 def critical_path_is_the_chain_that_took_the_time():
     if not has("make"):
@@ -163,24 +191,16 @@ def critical_path_is_the_chain_that_took_the_time():
     with Daemon() as daemon, Scratch() as folder:
         with open(os.path.join(folder, "Makefile"), "w") as f:
             f.write("all: c; @sleep 0.3\nc: a b; @sleep 0.4\na: ; @sleep 0.25\nb: ; @sh -c 'sleep 0.6; :'\n")
-        # What outlives it is not waited for.
-        done = run(daemon, "sh", "-c", "sleep 3 >/dev/null 2>&1 & make -s -j2; exit 5", cwd=folder, options=["--full"])
-        equal(done.returncode, 5, done.report)
-        rows = re.search(r"^ +path  (.*?)^ +longest", done.report, re.M | re.S).group(1)
-        path = re.findall(r"\+([0-9.]+)(us|ms|s) +([0-9.]+)(us|ms|s) +(\d+)%  (.*)", rows)
-        unit = {"us": 1e-6, "ms": 1e-3, "s": 1}
-        spans = {command: (float(a) * unit[x], float(b) * unit[y], int(share)) for a, x, b, y, share, command in path}
-        equal([command for command in spans if command.startswith("sleep")], ["sleep 0.6", "sleep 0.4", "sleep 0.3"], rows)
-        whole = float(re.search(r"exit 5 after ([0-9.]+)s", done.report).group(1))
-        at, slack = 0, 5 if SLOW else 0.25
-        for command in ("sleep 0.6", "sleep 0.4", "sleep 0.3"):
-            start, span, share = spans[command]
-            wanted = float(command[6:])
-            # Others keep the machine busy; sleep(1) itself is exact.
-            check(wanted <= span < wanted + slack and at - 0.1 <= start < at + slack, command, rows)
-            check(abs(share - 100 * span / whole) <= 3, command, share, whole, rows)
-            at = start + span
-        check(sum(span for _, span, _ in spans.values()) > (0.5 if SLOW else 0.9) * whole, "time that is in no program", rows)
+        # Other programs may keep the machine busy in some tries.
+        for left in reversed(range(5)):
+            # What outlives it is not waited for.
+            done = run(daemon, "sh", "-c", "sleep 3 >/dev/null 2>&1 & make -s -j2; exit 5", cwd=folder, options=["--full"])
+            equal(done.returncode, 5, done.report)
+            try:
+                return check_critical_path(done.report)
+            except Failure as failure:
+                check(left, failure)
+                print("#   again: %s" % str(failure).replace("\n", "\n# "))
 
 
 @test
@@ -311,13 +331,17 @@ def command_that_stops_itself_gives_the_terminal_back():
 @test
 def what_outlives_the_command_is_named_and_can_be_waited_for():
     with Daemon() as daemon, Scratch() as folder:
-        mark, out = os.path.join(folder, "mark"), os.path.join(folder, "events")
+        mark, end, out = (os.path.join(folder, name) for name in ("mark", "end", "events"))
+        outlives = os.path.join(folder, "outlives")
+        with open(outlives, "w") as f:
+            f.write(OUTLIVES)
         # The command ends once the second program runs.
-        code = "(%s -c 'import time; open(\"%s\", \"w\"); time.sleep(1)'; %s -c 'pass') >/dev/null 2>&1 & " \
-               "while [ ! -e %s ]; do :; done; exit 0" % (PYTHON, mark, PYTHON, mark)
+        code = "(%s %s %s %s $$; %s -c 'pass') >/dev/null 2>&1 & while [ ! -e %s ]; do :; done; exit 0" % (PYTHON, outlives, mark, end, PYTHON, mark)
         done = run(daemon, "sh", "-c", code)
-        check("still runs" in done.report and "time.sleep(1)" in done.report, done.report)
-        os.unlink(mark)
+        check("still runs" in done.report and outlives in done.report, done.report)
+        with open(end, "w"):
+            pass
+        until(lambda: not os.path.exists(mark), "it does not end")
         done = run(daemon, "sh", "-c", code, options=["--wait", "-w", out])
         check("still runs" not in done.report, done.report)
         ends = [e["args"][0] for e in events_of(out) if e["type"] == "exited" and "args" in e]
@@ -372,6 +396,7 @@ def end_of_the_daemon_is_reported():
         for _ in range(3):
             client.wait(lambda e: e["type"] == "started" and e["comm"] == "sleep" and e["cwd"] == folder, since=len(client.events))
         daemon.process.terminate()
+        daemon.process.wait(PATIENCE)
         process.send_signal(signal.SIGINT)
         report = process.communicate(timeout=PATIENCE)[1].decode()
         equal(process.returncode, -signal.SIGINT, report)
