@@ -21,6 +21,7 @@
 /* What is left to do of a reload. */
 struct reload {
 	bool under_way, again;
+	uint64_t began_us;
 	struct settings_loader *loader; /* first the configuration is read; */
 	sd_event_source *timer;		/* then it takes effect, in portions */
 	struct journal *stopped;	/* what it sends still; NULL: the journal was not switched off */

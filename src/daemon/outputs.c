@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Socket, journal, standard output: made at the start, the journal also when the configuration is read again. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "daemon/handover.h"
@@ -106,7 +107,11 @@ static int join_journal(struct daemon *d, const struct handover *from)
 			return 0;
 		log_warning("entries that waited for the journal could not be restored: %s", strerror(-r));
 	}
-	return journal_join(d->journal, table);
+	r = journal_join(d->journal, table);
+	/* A reload continues in portions. */
+	if (r == 0 && from)
+		journal_write_snapshot(d->journal, UINT_MAX);
+	return r;
 }
 
 int daemon_start_journal(struct daemon *d, const struct handover *from)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "daemon/daemon_internal.h"
@@ -18,6 +19,7 @@
 
 #define PORTION_US 5000	  /* of CPU time */
 #define PAUSE_US 5000	  /* between two portions, for others */
+#define SLOW_US 2000000	  /* of reading the configuration */
 #define END_MS 100	  /* at the end of the daemon */
 #define JOURNAL_US 500000 /* for a journal that is switched off, to take what is queued */
 
@@ -129,31 +131,43 @@ static void fail(struct daemon *d)
 	end(d);
 }
 
-/* A stopped journald takes nothing. */
-static bool journal_has_stopped(struct daemon *d)
+static void free_stopped_journal(struct daemon *d)
 {
 	struct journal_stats stats;
 
-	if (!d->reload.stopped)
-		return true;
-	if (!journal_has_ended(d->reload.stopped) && clock_us(CLOCK_MONOTONIC) < d->reload.stop_ends_us)
-		return false;
 	journal_stats(d->reload.stopped, &stats);
 	if (stats.queue > 0)
 		log_warning("the journal was switched off before it took %zu bytes of entries", stats.queue);
 	d->reload.stopped = journal_free(d->reload.stopped, 0);
 	if (d->checkpoint)
 		checkpoint_page(d->checkpoint)->journal = (struct checkpoint_stream){};
+}
+
+/* A stopped journald takes nothing. */
+static bool journal_has_stopped(struct daemon *d)
+{
+	if (!d->reload.stopped)
+		return true;
+	if (!journal_has_ended(d->reload.stopped) && clock_us(CLOCK_MONOTONIC) < d->reload.stop_ends_us)
+		return false;
+	free_stopped_journal(d);
 	return true;
+}
+
+/* In portions, and with nothing that is to be masked. */
+static bool journal_has_begun(struct daemon *d, bool masked)
+{
+	return masked && (!d->journal || journal_write_snapshot(d->journal, PORTION_US));
 }
 
 static int on_portion(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct daemon *d = userdata;
-	bool masked = pipeline_mask_some(d->pipeline, PORTION_US), stopped = journal_has_stopped(d);
+	bool masked = pipeline_mask_some(d->pipeline, PORTION_US);
+	bool begun = journal_has_begun(d, masked), stopped = journal_has_stopped(d);
 	int r;
 
-	if (masked && stopped && !(d->server && server_is_reloading(d->server))) {
+	if (begun && stopped && !(d->server && server_is_reloading(d->server))) {
 		log_info("configuration reloaded");
 		end(d);
 		return 0;
@@ -191,17 +205,29 @@ static void begin(struct daemon *d)
 	int r = settings_loader_new(&d->reload.loader, d->event, d->options, on_loaded, d);
 
 	d->reload.under_way = true;
+	d->reload.began_us = clock_us(CLOCK_MONOTONIC);
 	if (r < 0) {
 		log_error("reading the configuration: %s", strerror(-r));
 		fail(d);
 	}
 }
 
+/* Where a file system or a server does not answer, that is for ever; events continue. */
+static void wait_for_last(struct daemon *d)
+{
+	uint64_t since_us = clock_us(CLOCK_MONOTONIC) - d->reload.began_us;
+
+	d->reload.again = true;
+	if (d->reload.loader && since_us > SLOW_US)
+		log_warning("the last reload has been reading the configuration for %llu s; the next one waits for it",
+			    (unsigned long long)since_us / 1000000);
+}
+
 void daemon_reload(struct daemon *d)
 {
 	notify_send("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_us(CLOCK_MONOTONIC));
 	if (d->reload.under_way)
-		d->reload.again = true;
+		wait_for_last(d);
 	else
 		begin(d);
 }
@@ -210,5 +236,8 @@ void daemon_end_reload(struct daemon *d)
 {
 	d->reload.loader = settings_loader_free(d->reload.loader);
 	d->reload.timer = sd_event_source_disable_unref(d->reload.timer);
-	d->reload.stopped = journal_free(d->reload.stopped, END_MS);
+	for (unsigned ms = 0; d->reload.stopped && !journal_has_ended(d->reload.stopped) && ms < END_MS; ms++)
+		usleep(1000);
+	if (d->reload.stopped)
+		free_stopped_journal(d);
 }

@@ -2,6 +2,7 @@
 #include "output/journal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 
 #include "model/event_cut.h"
@@ -17,6 +18,7 @@ struct journal {
 	struct budget budget;
 	struct budget_share share;
 	bool snapshot;
+	struct proctable_cursor *cursor; /* of the snapshot that is under way; NULL: none */
 	uint64_t boot;
 	struct extras_source *extras; /* may be NULL */
 	struct proctable *table;      /* NULL: it has not joined */
@@ -112,7 +114,7 @@ static void journal_write(struct journal *journal, const struct event *event)
 
 	if (is_held)
 		drop_held(journal, event->search);
-	if (journal_writer_drops(journal->writer, &loss))
+	if (!event->snapshot && journal_writer_drops(journal->writer, &loss))
 		return;
 	event = event_cut_args(event, journal->keys, journal->args_limit, &cut);
 	if (journal_entry_new(&entry, &journal->builder, event, journal->keys) == 0) {
@@ -223,6 +225,7 @@ static void send_held(struct journal *journal)
 
 void journal_stop(struct journal *journal)
 {
+	journal_write_snapshot(journal, UINT_MAX);
 	send_held(journal);
 	journal_writer_stop(journal->writer);
 }
@@ -236,6 +239,7 @@ struct journal *journal_free(struct journal *journal, unsigned timeout_ms)
 {
 	if (!journal)
 		return NULL;
+	journal_write_snapshot(journal, UINT_MAX);
 	send_held(journal);
 	journal_writer_free(journal->writer, timeout_ms);
 	filter_free(journal->filter);
@@ -249,35 +253,48 @@ struct sink *journal_sink(struct journal *journal)
 	return &journal->sink;
 }
 
-static int write_snapshot(struct journal *journal)
+static void write_running(struct journal *journal, const struct entry *entry)
 {
-	_cleanup_(proctable_cursor_free_p) struct proctable_cursor *cursor = NULL;
+	struct extras extras = { .source = journal->extras };
+	struct event event = {
+		.type = EVENT_STARTED,
+		.extras = &extras,
+		.snapshot = true,
+		.time = entry->process.start_time,
+		.boot = journal->boot,
+		.process = &entry->process,
+		.source = entry->process.source,
+		.position = journal->since.clock,
+		.born = entry->born,
+		.announced = entry->announced,
+	};
+
+	if (!journal->filter || filter_pass(journal->filter, &event))
+		journal_write(journal, &event);
+}
+
+static void end_snapshot(struct journal *journal)
+{
+	journal->cursor = proctable_cursor_free(journal->cursor);
+	journal_writer_set_snapshot(journal->writer, false);
+}
+
+bool journal_write_snapshot(struct journal *journal, unsigned us)
+{
+	uint64_t ends_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + us;
 	const struct entry *entry;
-	int r = proctable_cursor_new(&cursor, journal->table);
 
-	if (r < 0)
-		return r;
-	journal->since.clock = proctable_cursor_clock(cursor);
-	while ((entry = proctable_cursor_next(cursor))) {
-		struct extras extras = { .source = journal->extras };
-		struct event event = {
-			.type = EVENT_STARTED,
-			.extras = &extras,
-			.snapshot = true,
-			.time = entry->process.start_time,
-			.boot = journal->boot,
-			.process = &entry->process,
-			.source = entry->process.source,
-			.position = journal->since.clock,
-			.born = entry->born,
-			.announced = entry->announced,
-		};
-
-		if (!journal->filter || filter_pass(journal->filter, &event))
-			journal_write(journal, &event);
+	while (journal->cursor) {
+		entry = proctable_cursor_next(journal->cursor);
+		if (entry)
+			write_running(journal, entry);
+		else
+			end_snapshot(journal);
+		if (clock_us(CLOCK_THREAD_CPUTIME_ID) >= ends_us)
+			break;
 	}
-	sink_flush(&journal->sink, false);
-	return 0;
+	journal_writer_wake(journal->writer);
+	return !journal->cursor;
 }
 
 /* For the daemon that resumes after a crash. The journal writer saves what is queued. */
@@ -292,6 +309,8 @@ static void save_joined(struct journal *journal)
 
 int journal_join(struct journal *journal, struct proctable *table)
 {
+	int r;
+
 	journal->table = table;
 	journal->since = (struct joined){
 		.clock = proctable_clock(table),
@@ -300,7 +319,14 @@ int journal_join(struct journal *journal, struct proctable *table)
 	};
 	follow(journal);
 	save_joined(journal);
-	return journal->snapshot ? write_snapshot(journal) : 0;
+	if (!journal->snapshot)
+		return 0;
+	r = proctable_cursor_new(&journal->cursor, table);
+	if (r < 0)
+		return r;
+	journal->since.clock = proctable_cursor_clock(journal->cursor);
+	journal_writer_set_snapshot(journal->writer, true);
+	return 0;
 }
 
 static int read_held(struct journal *journal, struct archive *a)
@@ -357,8 +383,10 @@ static int hold_archive(struct journal *journal, struct archive *a)
 
 int journal_archive(struct journal *journal, struct proctable *table, struct archive *a)
 {
-	int r = journal_writer_archive(journal->writer, a);
+	int r;
 
+	journal_write_snapshot(journal, UINT_MAX);
+	r = journal_writer_archive(journal->writer, a);
 	if (r == 0)
 		r = hold_archive(journal, a);
 	joined_archive(&journal->since, a);

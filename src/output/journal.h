@@ -41,9 +41,11 @@ bool journal_has_ended(struct journal *journal);
 struct journal *journal_free(struct journal *journal, unsigned timeout_ms);
 
 struct sink *journal_sink(struct journal *journal);
-/* Begins the stream; with config.snapshot, by an entry for each process of the table, which must
- * outlive the journal. */
+/* Begins the stream. The table must outlive the journal. With config.snapshot, journal_write_snapshot() writes an entry
+ * for each of its processes, and what comes before it has written all waits. */
 int journal_join(struct journal *journal, struct proctable *table);
+/* Some of the snapshot, for so much CPU time, and at least one entry. True: it is complete, or there is none. */
+bool journal_write_snapshot(struct journal *journal, unsigned us);
 /*
  * What is queued, and which processes the filter follows. on write: journal_free(journal, 0) is all
  * that may follow; on read: the stream of the previous daemon continues. Also errors of the

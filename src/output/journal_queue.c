@@ -55,9 +55,27 @@ void journal_queue_save(struct journal_queue *q)
 	q->checkpoint->previous_seq = loss ? loss->previous : q->previous;
 }
 
+static void insert(struct journal_queue *q, struct journal_entry *entry)
+{
+	if (!q->snapshot || !entry->is_exempt) {
+		STAILQ_INSERT_TAIL(&q->entries, entry, next);
+		return;
+	}
+	if (q->running)
+		STAILQ_INSERT_AFTER(&q->entries, q->running, entry, next);
+	else
+		STAILQ_INSERT_HEAD(&q->entries, entry, next);
+	q->running = entry;
+}
+
+struct journal_entry *journal_queue_first(const struct journal_queue *q)
+{
+	return q->snapshot && !q->running ? NULL : STAILQ_FIRST(&q->entries);
+}
+
 void journal_queue_push(struct journal_queue *q, struct journal_entry *entry, bool is_new)
 {
-	STAILQ_INSERT_TAIL(&q->entries, entry, next);
+	insert(q, entry);
 	if (!q->numbered && entry->loss.first_seq != 0)
 		q->numbered = entry;
 	if (entry->loss.first_seq != 0 && is_new) {
@@ -78,6 +96,8 @@ struct journal_entry *journal_queue_pop(struct journal_queue *q)
 {
 	struct journal_entry *entry = STAILQ_FIRST(&q->entries);
 
+	if (entry == q->running)
+		q->running = NULL;
 	if (entry == q->numbered)
 		do
 			q->numbered = STAILQ_NEXT(q->numbered, next);

@@ -23,6 +23,8 @@ struct journal_held {
 struct journal_queue {
 	STAILQ_HEAD(journal_entries, journal_entry) entries;
 	struct journal_entry *numbered; /* the first of them with a number; NULL: none */
+	bool snapshot;			/* is under way: entries that are not of it wait */
+	struct journal_entry *running;	/* the last of its entries, which come first; NULL: none is queued */
 	size_t limit;
 	size_t size, peak;		      /* bytes in the queue */
 	size_t charged;			      /* of them, those that count against the limit */
@@ -38,6 +40,8 @@ struct journal_queue {
 bool journal_queue_fits(const struct journal_queue *queue, size_t size);
 /* is_new: not of the archive, so that it follows what was queued last. */
 void journal_queue_push(struct journal_queue *queue, struct journal_entry *entry, bool is_new);
+/* The one to send next; NULL: none. */
+struct journal_entry *journal_queue_first(const struct journal_queue *queue);
 struct journal_entry *journal_queue_pop(struct journal_queue *queue);
 /* Counts an entry that does not get in. */
 void journal_queue_drop(struct journal_queue *queue, const struct loss *loss);

@@ -85,7 +85,7 @@ static int lost_build(struct journal_entry **ret, struct journal_builder *b, con
 
 static void wake(struct journal_writer *w)
 {
-	if (w->idle && (!STAILQ_EMPTY(&w->queue.entries) || w->queue.dropped.count > 0 || w->queue.refused.count > 0)) {
+	if (w->idle && (journal_queue_first(&w->queue) || w->queue.dropped.count > 0 || w->queue.refused.count > 0)) {
 		w->idle = false;
 		pthread_cond_signal(&w->work);
 	}
@@ -189,7 +189,7 @@ static int send_refused(struct journal_writer *w, struct journal_builder *b)
 
 static void send_first(struct journal_writer *w)
 {
-	int r = send_with_retries(w, STAILQ_FIRST(&w->queue.entries));
+	int r = send_with_retries(w, journal_queue_first(&w->queue));
 	struct journal_entry *entry = journal_queue_pop(&w->queue);
 
 	if (r == 0) {
@@ -237,7 +237,7 @@ static void run_locked(struct journal_writer *w, struct journal_builder *b)
 			if (w->stop)
 				return;
 			pause_for(w, PAUSE_MS_LONG);
-		} else if (!STAILQ_EMPTY(&w->queue.entries)) {
+		} else if (journal_queue_first(&w->queue)) {
 			send_first(w);
 		} else if (w->settling && !w->marked) {
 			send_mark(w, b);
@@ -291,10 +291,16 @@ void journal_writer_set_held(struct journal_writer *w, const struct journal_held
 	pthread_mutex_unlock(&w->lock);
 }
 
+/* In the snapshot's place also where what follows it is dropped. */
+static bool is_accepted(const struct journal_queue *q, const struct journal_entry *entry)
+{
+	return entry && (entry->is_exempt || (q->dropped.count == 0 && journal_queue_fits(q, entry->size)));
+}
+
 void journal_writer_offer(struct journal_writer *w, struct journal_entry *entry, const struct loss *loss)
 {
 	pthread_mutex_lock(&w->lock);
-	if (!entry || w->queue.dropped.count > 0 || !(entry->is_exempt || journal_queue_fits(&w->queue, entry->size))) {
+	if (!is_accepted(&w->queue, entry)) {
 		journal_queue_drop(&w->queue, loss);
 	} else {
 		journal_queue_push(&w->queue, TAKE_PTR(entry), true);
@@ -328,6 +334,15 @@ void journal_writer_lost(struct journal_writer *w, const struct loss *loss)
 	if (loss->last_seq != 0)
 		w->queue.previous = loss->last_seq;
 	journal_queue_save(&w->queue);
+	wake(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void journal_writer_set_snapshot(struct journal_writer *w, bool under_way)
+{
+	pthread_mutex_lock(&w->lock);
+	w->queue.snapshot = under_way;
+	w->queue.running = NULL;
 	wake(w);
 	pthread_mutex_unlock(&w->lock);
 }

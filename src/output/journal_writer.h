@@ -38,6 +38,8 @@ void journal_writer_set_held(struct journal_writer *writer, const struct journal
 			     struct journal_entry *entry);
 /* A loss that a previous daemon could not report; reported before all entries that follow. */
 void journal_writer_lost(struct journal_writer *writer, const struct loss *loss);
+/* While a snapshot is under way, only its entries are sent. */
+void journal_writer_set_snapshot(struct journal_writer *writer, bool under_way);
 /* The last number that a previous daemon's journal had: the next entry follows it. */
 void journal_writer_continue(struct journal_writer *writer, uint64_t previous_seq);
 /* Wakes the thread if anything is queued. Events come in bursts, so journal_writer_offer() does it

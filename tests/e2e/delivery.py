@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ import threading
 import time
 
 from e2e import (ODD, PATIENCE, SLOW, Daemon, Scratch, check, check_stream, copy_of,
-                 equal, is_sanitized, live, main, odd, run, status, test, until)
+                 equal, is_sanitized, live, main, needs, odd, run, status, test, until)
 
 # Others may run these tests as well, on the same kernel.
 STORM = "storm-of-%d" % os.getpid()
@@ -297,6 +298,30 @@ def hundred_reloads_during_a_storm_lose_nothing():
             seqs = [e["seq"] for e in events if "seq" in e]
             check(len(seqs) == len(set(seqs)) and seqs == sorted(seqs), "seq")
             check(not [e for e in events if e["type"] == "lost"])
+
+
+@test
+def reload_that_waits_for_its_file_stops_no_event():
+    """As on a file system that does not answer: strace(1) holds up the thread that opens it."""
+    if not needs(shutil.which("strace"), "there is no strace"):
+        return
+    with Daemon() as daemon:
+        client = daemon.connect()
+        holds_up = ("-e", "trace=openat", "-P", daemon.file, "-e", "inject=openat:delay_enter=5s:when=1")
+        with subprocess.Popen([shutil.which("strace"), "-f", "-o", "/dev/null", *holds_up, "-p", str(daemon.process.pid)], stderr=subprocess.PIPE) as strace:
+            check(b"attached" in strace.stderr.readline())
+            daemon.process.send_signal(signal.SIGHUP)
+            daemon.wait_note("RELOADING=1")
+            client.wait_exit(run(ODD, "exit", "0").pid)
+
+            def is_reported():
+                daemon.process.send_signal(signal.SIGHUP)
+                return "the last reload has been reading the configuration for" in daemon.messages()
+            until(is_reported, "the wait is not reported", every=0.2)
+            check("configuration reloaded" not in daemon.messages(), daemon.messages())
+            # That one ends, and one for all that were asked for since.
+            until(lambda: daemon.messages().count("configuration reloaded") == 2, "the reloads do not end")
+            strace.terminate()
 
 
 @test

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -178,6 +179,7 @@ TEST(lost_after_a_crash_has_the_numbers_behind_a_snapshot)
 	set_gate(true);
 	CHECK_INT(journal_new(&dead, &config), 0);
 	CHECK_INT(journal_join(dead, table), 0);
+	CHECK(journal_write_snapshot(dead, UINT_MAX));
 	wait_until_inside();
 	write_started(dead, 3);
 	last = checkpoint.last_seq;
@@ -202,6 +204,7 @@ TEST(snapshot_is_complete_with_a_small_queue)
 		add(i, 1);
 	set_gate(true);
 	CHECK_INT(journal_join(journal, table), 0);
+	CHECK(journal_write_snapshot(journal, UINT_MAX));
 	wait_until_inside();
 	write_event(journal, &event);
 	write_exit(journal, first);
@@ -215,6 +218,38 @@ TEST(snapshot_is_complete_with_a_small_queue)
 	}
 	CHECK(!field(&sent[COUNT], "EXECSNOOP_SNAPSHOT"));
 	CHECK_STR(field(&sent[COUNT + 1], "EXECSNOOP_TYPE"), "exited");
+}
+
+/* As a reload has it. The queue is too small for what happens in the meantime. */
+TEST(snapshot_in_portions_precedes_later_events)
+{
+	enum { COUNT = 500 };
+	struct journal *journal = journal_with(5000, true, NULL);
+	struct entry *last = NULL;
+	unsigned portions = 0;
+
+	CHECK_INT(proctable_new(&table, 1 << 20), 0);
+	for (uint32_t i = 1; i <= COUNT; i++)
+		last = add(i, 1);
+	CHECK_INT(journal_join(journal, table), 0);
+	write_exit(journal, last);
+	proctable_remove(table, last);
+	for (; !journal_write_snapshot(journal, 1); portions++) {
+		CHECK(portions <= COUNT);
+		write_start(journal, add(COUNT + 1 + portions, 1));
+		flush(journal);
+	}
+	CHECK(portions > 20);
+	CHECK(journal_free(journal, 10000) == NULL);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		CHECK_INT(number(&sent[i], "EXECSNOOP_PID"), i + 1);
+		CHECK_STR(field(&sent[i], "EXECSNOOP_SNAPSHOT"), "true");
+	}
+	CHECK_STR(field(&sent[COUNT], "EXECSNOOP_TYPE"), "exited");
+	CHECK_INT(number(&sent[COUNT], "EXECSNOOP_PID"), COUNT);
+	CHECK_INT(number(&sent[COUNT + 1], "EXECSNOOP_PID"), COUNT + 1);
+	CHECK_STR(field(&sent[n_sent - 1], "EXECSNOOP_TYPE"), "lost");
+	CHECK_INT(number(&sent[n_sent - 1], "EXECSNOOP_COUNT") + n_sent - 1, COUNT + 1 + portions);
 }
 
 static struct filter *filter_of(enum filter_key key, const char *entry)
@@ -238,6 +273,7 @@ TEST(filter_follows_its_tree)
 	add(2, 1);
 	child = add(3, 2);
 	CHECK_INT(journal_join(journal, table), 0);
+	CHECK(journal_write_snapshot(journal, UINT_MAX));
 	grandchild = add(4, 3);
 	sink->ops->fork(sink, &grandchild->process);
 	write_exit(journal, child);
