@@ -267,10 +267,19 @@ def worst_subscribers_do_not_prevent_a_restart():
 @test
 def short_connections_send_nothing_to_systemd():
     with Listener() as listener, Unit(listener) as unit:
-        said = len(unit.daemon.notify.notes)
-        for _ in range(50):
-            listener.connect().close()
-        equal([n for n in unit.daemon.notify.notes[said:] if "FDNAME" in n], [], "said of descriptors")
+        def said():
+            since = len(unit.daemon.notify.notes)
+            for _ in range(50):
+                listener.connect().close()
+            return [n for n in unit.daemon.notify.notes[since:] if "FDNAME" in n]
+        # On a machine that is busy one may last for the quarter of a second after which it is kept; then what is said of its end comes later.
+        notes = []
+        for _ in range(5):
+            notes = said()
+            if not notes:
+                break
+            until(lambda: not subscribers_of(unit.daemon), "subscribers in the store")
+        equal(notes, [], "said of descriptors")
 
 
 def accounted(stream):
@@ -506,11 +515,16 @@ def failed_start_keeps_the_subscribers():
 
 @test
 def checkpoint_is_abandoned_after_4_failed_starts():
+    if not needs(shutil.which("strace"), "there is no strace"):
+        return
+    # So that it does not come to the end of its start before it is killed: the first bpf(2) is about what the last one left.
+    loads_nothing = (shutil.which("strace"), "-D", "-qq", "-o", "/dev/null", "-e", "trace=bpf",
+                     "-e", "inject=bpf:delay_enter=%ds:when=2+" % PATIENCE)
     with Listener() as listener, Unit(listener) as unit, listener.connect() as client:
         unit.wait_kept(1)
         unit.kill()
         for _ in range(4):
-            unit.start(wait=False)
+            unit.start(wait=False, prefix=loads_nothing)
             until(lambda: "resuming after event" in unit.daemon.messages(), "it does not resume")
             unit.kill()
         unit.start()
