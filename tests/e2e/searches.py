@@ -3,6 +3,7 @@
 """Searches along $PATH: what a stream that folds them has, against what strace(1) and the file system say, and against a
 stream of the same daemon that does not fold."""
 import collections
+import itertools
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 
-from e2e import (LONG, ODD, Client, Scratch, check, equal, live, main, needs, run, seconds, test, tests)
+from e2e import (LONG, ODD, Client, Scratch, at_best, check, equal, live, main, needs, run, seconds, test, tests, until)
 from failed import each_way
 from units import SHORT, Listener, Unit, again_if_blamed
 
@@ -224,8 +225,9 @@ def threads_of_one_process_search_at_once():
         equal(len(by_name) - len([n for n in by_name if not n.startswith("no-")]), 500, "names")
         equal(sorted(call for call in got if os.path.basename(call[0]).startswith("no-")), wanted)
         check(len(wanted) < 520 and len(whole) >= 500 * 8, len(wanted), len(whole))
-        # d0, d1 (not executable), a file, d2, d3, d4, a folder that is missing, d5
-        equal(got[-1], (os.path.join(scratch, "d5", "in-5"), None, 8))
+        # d0, d1 (not executable), a file, d2, d3, d4, a folder that is missing, d5; its thread may have had to wait for the CPU in between.
+        equal([call[1] for call in by_name["in-5"]], [os.path.join(path.split(":")[i], "in-5") for i in range(8)])
+        equal(got[-1], folded(by_name["in-5"])[-1])
 
 
 @test
@@ -287,16 +289,22 @@ def error_is_sent_when_the_process_continues():
             def error(path):
                 return lambda e: e["type"] == "error" and e["pid"] == process.pid and e["filename"] == path
 
-            # By time: while the process waits.
-            step(process, "/nonexistent/a/one")
-            step(process, "/nonexistent/b/one")
-            at = plain.wait(error("/nonexistent/b/one"))
-            came = fold.wait(error("/nonexistent/b/one"))
+            # By time: while the process waits. It may have waited for the CPU between the two.
+            for i in range(10):
+                since = len(fold.events)
+                step(process, "/nonexistent/a/by-time-%d" % i)
+                step(process, "/nonexistent/b/by-time-%d" % i)
+                first, second = (plain.wait(error("/nonexistent/%s/by-time-%d" % (folder, i))) for folder in "ab")
+                came = fold.wait(error("/nonexistent/b/by-time-%d" % i))
+                equal(came["seq"], second["seq"])
+                late = time.time_ns() - nanoseconds(came)
+                check(late >= HELD_NS, "after", late)
+                if nanoseconds(second) - nanoseconds(first) < HELD_NS:
+                    break
             equal(came["path_tries"], 2)
-            equal(came["seq"], at["seq"])
-            late = time.time_ns() - nanoseconds(came)
-            check(late >= HELD_NS, "after", late)
+            equal([e["filename"] for e in fold.events[since:] if e["type"] == "error" and e["pid"] == process.pid], [came["filename"]])
             # By another call, and by a fork: before that, and without the time.
+            since = len(fold.events)
             step(process, "/nonexistent/a/one")
             step(process, "/nonexistent/a/two")
             step(process, "fork")
@@ -305,9 +313,9 @@ def error_is_sent_when_the_process_continues():
             plain.wait_exit(process.pid)
             fold.wait_exit(process.pid)
             forked = next(e for e in fold.events if e["type"] == "forked" and e["ppid"] == process.pid and not e.get("snapshot"))
-            order = [(e["type"], e.get("filename")) for e in fold.events if e is forked or
+            order = [(e["type"], e.get("filename")) for e in fold.events[since:] if e is forked or
                      (e.get("pid") == process.pid and e["type"] in ("error", "exited"))]
-            equal(order[1:], [("error", "/nonexistent/a/one"), ("error", "/nonexistent/a/two"), ("forked", forked.get("filename")),
+            equal(order, [("error", "/nonexistent/a/one"), ("error", "/nonexistent/a/two"), ("forked", forked.get("filename")),
                               ("exited", "/bin/true")])
 
 
@@ -315,11 +323,17 @@ def error_is_sent_when_the_process_continues():
 def held_error_takes_no_longer_than_its_time():
     with live() as (daemon, _), folding(daemon.path) as fold:
         with searches_in_steps() as process:
-            for i in range(3):
-                step(process, "/nonexistent/late/%d" % i)
-                event = fold.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid and e["filename"].endswith("/%d" % i))
+            calls = itertools.count()
+
+            def lateness():
+                path = "/nonexistent/late/%d" % next(calls)
+                step(process, path)
+                event = fold.wait(lambda e: e["type"] == "error" and e["pid"] == process.pid and e["filename"] == path)
                 late = time.time_ns() - nanoseconds(event)
-                check(HELD_NS <= late < HELD_NS + 10**9, "after", late)
+                check(late >= HELD_NS, "after", late)
+                return late / 10**9
+            for _ in range(3):
+                at_best(HELD_NS / 10**9 + 1, lateness)
             process.stdin.close()
 
 
@@ -334,7 +348,9 @@ def new_subscription_has_no_error_of_the_old_one_after_it():
             fold.wait(lambda e: e["type"] == "subscribed" and "pid" in e)
             process.stdin.close()
         at = [e["type"] for e in fold.events].index("subscribed", [e["type"] for e in fold.events].index("subscribed") + 1)
-        equal([e["filename"] for e in fold.events[:at] if e["type"] == "error" and e["pid"] == process.pid], ["/nonexistent/b/one"])
+        # Its second step may have waited for the CPU.
+        wanted = [path for path, _, _ in folded(calls_of(plain)[process.pid]) if path.endswith("/one")]
+        equal([e["filename"] for e in fold.events[:at] if e["type"] == "error" and e["pid"] == process.pid], wanted)
         fold.send({"stats": True})
         fold.wait(lambda e: e["type"] == "stats")
         equal([e for e in fold.events[at:] if e["type"] == "error"], [])
@@ -547,6 +563,8 @@ def journal_has_one_error_for_each_program_that_make_did_not_find():
             make_project(scratch)
             make(scratch, path)
             all_of(plain)
+        # The last that it writes, at its end.
+        until(lambda: any(entry.get("EXECSNOOP_TYPE") == "mark" for entry in list(journald.entries)), "the end of the daemon")
         check_made(journald.names("started", scratch), journald.names("error", scratch))
         tries = [int(e["EXECSNOOP_PATH_TRIES"]) for e in journald.entries if e.get("EXECSNOOP_CWD") == scratch and
                  "EXECSNOOP_PATH_TRIES" in e and e["EXECSNOOP_FILENAME"].endswith(("/in-5", "/no-such-lint"))]
