@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 import time
 
-from e2e import (BUILD, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized,
-                 live, main, needs, seconds, test)
+from e2e import (BUILD, PATIENCE, SLOW, Client, Daemon, Failure, check, check_seq, equal, is_sanitized,
+                 live, main, needs, seconds, test, until)
 
 STORM = os.path.join(BUILD, "tests", "e2e", "storm")
 PRELOAD = os.path.join(BUILD, "tests", "e2e", "slow.so")
@@ -116,7 +116,7 @@ def differences(daemon):
     (pid, start). Others come and go meanwhile."""
     extra = missing = None
     snapshot = {}
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE / 4
     while time.monotonic() < end:
         before = set(alive().items())
         client = daemon.connect()
@@ -259,8 +259,7 @@ def resync_in_a_storm_is_exact():
                         since = len(client.events)
                         os.kill(daemon.process.pid, signal.SIGSTOP)
                         before = len(storm.execs())
-                        while len(storm.execs()) < before + 150:
-                            time.sleep(0.01)
+                        until(lambda before=before: len(storm.execs()) >= before + 150, "no storm")
                         os.kill(daemon.process.pid, signal.SIGCONT)
                         client.wait(lambda e: e["type"] == "lost" and e["where"] == "kernel", since=since)
                     storm.calm()
