@@ -35,4 +35,4 @@ trap 'rm -rf "$work"' EXIT
 make -s -C "$build" install DESTDIR="$work/root" >"$work/install.log" 2>&1 || { cat "$work/install.log" >&2; exit 1; }
 files=("$top/tests/e2e/inside.sh:/pkg/inside.sh")
 while IFS= read -r file; do files+=("$work/root$file:$file"); done < <(cd "$work/root" && find . -type f -printf '/%P\n')
-"$top/tests/vm/nspawn-test.sh" -t 330 -o "$work/out" "$tree" "$top/tests/e2e/systemd-inside.sh" "${files[@]}"
+"$top/tests/vm/nspawn-test.sh" -t 1000 -o "$work/out" "$tree" "$top/tests/e2e/systemd-inside.sh" "${files[@]}"
