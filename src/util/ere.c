@@ -36,8 +36,8 @@
 #include "util/ere_internal.h"
 
 #define BLOCK 256
-/* Measured. Steps for a byte: in the search for a match, while one may be under way; and for the bytes that take part.
- */
+/* Measured. Steps for a search, and for a byte: while a match may be under way; and for the bytes that take part. */
+#define CALL_COST 4
 #define MATCH_COST(ere) (2 + 2 * (ere)->cost)
 #define MASK_COST(ere) (12 + 5 * (ere)->cost)
 #define SKIPPED_IN_STEP 3 /* bytes with which no match begins */
@@ -215,14 +215,15 @@ static size_t skip(const struct ere *ere, struct bytes text, size_t i, size_t n)
 	return i < bytes_end || ere->may_begin[SYMBOL_END] ? i : n;
 }
 
-enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps)
+/* From symbol i on, with which a match may begin. */
+static __attribute__((noinline)) enum ere_result search(const struct ere *ere, struct bytes text, size_t i, size_t n,
+							int64_t *steps)
 {
 	word sets[2][WORDS_MAX] = { { 0 } }, *state = sets[0], *next = sets[1];
-	size_t n = symbols_count(ere, text);
-	bool running = false; /* the state is not empty */
-	int64_t left = *steps - (int64_t)n / SKIPPED_IN_STEP;
+	bool running = true; /* the state is not empty, or becomes so */
+	int64_t left = *steps;
 
-	for (size_t i = 0; left >= 0; i++) {
+	for (; left >= 0; i++) {
 		unsigned symbol;
 		word *old = state;
 
@@ -242,6 +243,17 @@ enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *ste
 	}
 	*steps = left;
 	return left < 0 ? ERE_UNKNOWN : ERE_NO;
+}
+
+enum ere_result ere_match(const struct ere *ere, struct bytes text, int64_t *steps)
+{
+	size_t n = symbols_count(ere, text), i;
+
+	*steps -= CALL_COST + (int64_t)n / SKIPPED_IN_STEP;
+	if (*steps < 0)
+		return ERE_UNKNOWN;
+	i = skip(ere, text, 0, n);
+	return i < n ? search(ere, text, i, n, steps) : ERE_NO;
 }
 
 int64_t ere_mask_cost(const struct ere *ere, struct bytes text)

@@ -373,6 +373,31 @@ TEST(time_for_a_list_is_bounded)
 	free(list);
 }
 
+/* Hundreds of thousands of them, each of which is little work. */
+TEST(short_arguments_use_up_the_steps_too)
+{
+	const char *patterns[REDACT_PATTERNS_MAX + 1] = { NULL };
+	enum { COUNT = 200000 };
+	char *list = malloc(2 * COUNT);
+	struct redact *redact;
+	size_t at = 0, shown = 0;
+	struct bytes ret, arg;
+
+	CHECK(list);
+	for (size_t i = 0; i < COUNT; i++)
+		memcpy(list + 2 * i, "x", 2);
+	for (size_t i = 0; i < REDACT_PATTERNS_MAX; i++)
+		patterns[i] = "password=(.*)";
+	redact = made(NULL, patterns);
+	CHECK_INT(redact_args(redact, (struct bytes){ list, 2 * COUNT }, &ret), REDACT_E_CHANGED);
+	while (nulstr_next(ret, &at, &arg))
+		shown += bytes_equal(arg, BYTES("x"));
+	/* Some nanoseconds for each pattern. */
+	CHECK(shown > 100 && shown <= REDACT_STEPS_MAX / REDACT_PATTERNS_MAX / 3);
+	redact_free(redact);
+	free(list);
+}
+
 /* What the steps suffice for is masked as ever; all of the rest is masked, and no secret is seen. */
 TEST(arguments_beyond_the_steps_are_masked_whole)
 {
