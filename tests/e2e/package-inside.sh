@@ -57,7 +57,7 @@ recipes() {
 	useradd -u 1000 somebody 2>/dev/null || echo 'somebody:x:1000:1000::/:/bin/bash' >>/etc/passwd
 	local recipe command=''
 	count=0
-	for _ in $(seq 200); do
+	for _ in $(seq 2000); do
 		/usr/bin/ls --force /etc
 		setpriv --reuid=1000 --regid=1000 --clear-groups /usr/bin/ls /etc
 		/nonexistent/program
@@ -77,9 +77,12 @@ recipes() {
 		command+=$recipe$'\n'
 		case $recipe in *'|') continue ;; '') command='' && continue ;; esac
 		count=$((count + 1))
-		# A pipe that is cut by the time limit has status 124, and has written before.
-		: >/tmp/collected
-		timeout 4 bash -c "$command" </dev/null >/tmp/out 2>/tmp/log 3<&-
+		# A pipe that is cut by the time limit has status 124, and has written before; on a slow machine in more time.
+		for limit in 4 40; do
+			: >/tmp/collected
+			timeout $limit bash -c "$command" </dev/null >/tmp/out 2>/tmp/log 3<&-
+			! cat /tmp/out /tmp/collected | grep -q . || break
+		done
 		cat /tmp/out /tmp/collected | grep -q . && ! grep -q -v '^$' /tmp/log
 		report "recipe: ${command//$'\n'/ }"
 		command=''

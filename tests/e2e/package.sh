@@ -64,7 +64,7 @@ sed -n '/^\.Sh EXAMPLES/,/^\.Sh RESTART/p' "$top/man/execsnoopd.8" | sed -n '/^\
 cp -a --reflink=auto "$tree" "$work/tree"
 for boot in 1 2; do
 	rc=0
-	VOLATILE=no "$top/tests/vm/nspawn-test.sh" -t 240 -e "BOOT=$boot" -e "NUMBER=$number" -o "$work/out" "$work/tree" \
+	VOLATILE=no "$top/tests/vm/nspawn-test.sh" -t 500 -e "BOOT=$boot" -e "NUMBER=$number" -o "$work/out" "$work/tree" \
 		"$top/tests/e2e/package-inside.sh" "$top/tests/e2e/inside.sh:/pkg/inside.sh" "$deb:/pkg/execsnoopd.deb" "$work/newer.deb:/pkg/newer.deb" \
 		"$work/recipes:/pkg/recipes" >"$work/tap" || rc=$?
 	cat "$work/tap"
