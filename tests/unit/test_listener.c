@@ -57,7 +57,7 @@ TEST(accepting_pauses_without_descriptors)
 {
 	struct rlimit limit, none;
 	int clients[100], last;
-	uint64_t began;
+	uint64_t began, paused;
 
 	begin("");
 	for (int i = 0; i < 100; i++)
@@ -72,14 +72,15 @@ TEST(accepting_pauses_without_descriptors)
 	CHECK(settle() < 10);
 	CHECK_INT(stats().accepted, 0);
 	CHECK_INT(notes, 1);
-	/* It tries again now and then, and does not say so each time. */
+	/* It tries again now and then, without spinning, and does not say so each time. */
 	began = now_ms();
-	for (int turns = 0; now_ms() - began < 350; turns++) {
+	paused = stats().accept_pauses;
+	for (int turns = 0; stats().accept_pauses < paused + 3; turns++) {
 		CHECK(turns < 50);
-		CHECK(sd_event_run(event, 100000) >= 0);
+		CHECK(sd_event_run(event, UINT64_MAX) >= 0);
 	}
+	CHECK(now_ms() - began >= 200);
 	CHECK_INT(notes, 1);
-	CHECK(stats().accept_pauses >= 2);
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	/* They are accepted in their order. 0 may also be a timer that woke a little too early. */
 	began = now_ms();
@@ -357,7 +358,7 @@ TEST(one_of_many_concurrent_starts_has_the_socket)
 				char c;
 				int r;
 
-				alarm(20);
+				tap_limit(20);
 				close(gate[1]);
 				close(hold[1]);
 				(void)!read(gate[0], &c, 1);
@@ -396,13 +397,12 @@ TEST(stalled_connection_is_closed_for_a_new_one)
 	settle();
 	good = client();
 	take(good);
-	/* More than a socket and a queue hold (wmem_default of socket(7)): on a slow machine a round fills no more than
-	 * the queue. */
-	for (unsigned round = 0; round < 6; round++) {
-		execs(1 + 300 * round, 300);
+	/* More than a socket and a queue hold, whatever wmem_default is (socket(7)). */
+	for (unsigned round = 0; stats().lost == 0; round++) {
+		CHECK(round < 1000);
+		execs(3000 + 300 * round, 300);
 		take(good);
 	}
-	CHECK(stats().lost > 0);
 	/* Not at once. */
 	CHECK(is_refused(client(), "max_subscribers"));
 	later_us = 61000000;
