@@ -28,7 +28,7 @@ static void begin(void)
 	CHECK_INT(getsockname(manager, (struct sockaddr *)&address, &size), 0);
 	memcpy(name + 1, address.sun_path + 1, size - sizeof(address.sun_family) - 1);
 	CHECK_INT(setenv("NOTIFY_SOCKET", name, 1), 0);
-	alarm(30);
+	tap_limit(30);
 }
 SETUP(begin)
 

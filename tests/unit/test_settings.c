@@ -436,7 +436,7 @@ TEST(other_files_are_refused_at_once)
 	CHECK(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/e.conf", folder);
 	CHECK_INT(mkfifo(path, 0600), 0);
-	alarm(10);
+	tap_limit(10);
 	forget();
 	CHECK_INT(settings_load(&s, path, true, complain, NULL), -EBADFD);
 	snprintf(expected, sizeof(expected), "%s: not a regular file\n", path);
