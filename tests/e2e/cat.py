@@ -5,6 +5,7 @@ the reader of its output."""
 import json
 import os
 import random
+import select
 import signal
 import socket
 import struct
@@ -35,9 +36,23 @@ class Cat:
         self.process.send_signal(how)
         return self.process.wait(PATIENCE)
 
-    def cpu(self):
+    def stat(self):
+        """proc(5), from the state on."""
         with open("/proc/%d/stat" % self.process.pid) as f:
-            return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+            return f.read().rsplit(")", 1)[1].split()
+
+    def cpu(self):
+        return sum(map(int, self.stat()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        """Returns once it stands still, or has ended."""
+        def stands_still():
+            try:
+                return self.stat()[0] in "TZ"
+            except (FileNotFoundError, ProcessLookupError):
+                return True
+        self.process.send_signal(signal.SIGSTOP)
+        until(stands_still, "it does not stop")
 
     def __enter__(self):
         return self
@@ -92,6 +107,14 @@ def check_complete(stored, workload):
     for kind in "started", "exited":
         missing = workload.programs - len(stored.ids[kind])
         check(0 <= missing <= stored.lost_count(), kind, "missing:", missing, "lost:", stored.lost_count())
+
+
+def wait_handled(daemon):
+    """Until the daemon has handled all that has happened by now: it may be behind, and what it has not seen it can't have lost either."""
+    with daemon.connect(live=False) as client:
+        client.send({"ppid": os.getpid(), "fields": ["pid"]})
+        client.wait(lambda e: e["type"] == "subscribed")
+        client.wait_exit(run("/bin/true").pid)
 
 
 def summary(stored):
@@ -152,7 +175,7 @@ class Peer:
         self.tcp, self.chance, self.file = tcp, chance, path
         self.where = ("127.0.0.1", 0) if tcp else path + ".sock"
         self.begin()
-        self.connections, self.ends, self.goes_on = 0, False, True
+        self.connections, self.ends, self.sender = 0, False, None
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -166,16 +189,13 @@ class Peer:
 
     def run(self):
         with open(self.file, "ab", buffering=0) as out:
-            while self.goes_on:
+            while True:
                 connection, _ = self.socket.accept()
                 self.connections += 1
                 with connection:
                     self.take(connection, out)
-                    if self.tcp and self.goes_on:
-                        self.take_rest(connection, out)
-                    if self.tcp and self.goes_on and self.chance.random() < 0.5:
-                        # A reset: tcp(7).
-                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    if self.tcp:
+                        self.end(connection, out)
 
     def take(self, connection, out):
         self.rest, limit = b"", self.chance.randrange(1 << 17, 1 << 20)
@@ -186,14 +206,21 @@ class Peer:
             self.store(data, out)
             limit -= len(data)
 
-    def take_rest(self, connection, out):
-        """What this kernel has acknowledged; see execsnoopctl(1)."""
+    def end(self, connection, out):
+        """What this kernel has acknowledged is taken first: see execsnoopctl(1). More comes until the connection is closed, so the sender,
+        which asks what was acknowledged, stands still meanwhile."""
+        self.sender.stop()
         connection.setblocking(False)
         try:
             while data := connection.recv(1 << 16):
                 self.store(data, out)
         except BlockingIOError:
             pass
+        if self.chance.random() < 0.5:
+            # A reset: tcp(7).
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        self.sender.process.send_signal(signal.SIGCONT)
 
     def store(self, data, out):
         *lines, self.rest = (self.rest + data).split(b"\n")
@@ -208,17 +235,19 @@ def peer_goes_away(tcp):
         written = Watched(path)
         peer = Peer(path, tcp, chance)
         with Cat(daemon.path, "--name=siem", "--connect=" + peer.address) as cat:
+            peer.sender = cat
             written.wait_live()
             peer.ends = True
             workload = Workload(EVENTS)
             until(workload.is_over, "the work is not over", patience=PATIENCE * 10)
+            # The peer may be behind.
+            until(lambda: peer.connections > 2, "the peer did not go away")
             peer.ends = False
             written.wait_mark()
             equal(cat.kill(signal.SIGTERM), 0, "exit status")
         stored = Stored(path)
         print("#   %d connections" % peer.connections)
         summary(stored)
-        check(peer.connections > 2, "the peer went away %d times" % peer.connections)
         check_complete(stored, workload)
         if not tcp:
             equal([line for line in stored.lost if line["where"] == "subscriber"], [], "lost")
@@ -252,7 +281,7 @@ def line_that_the_peer_has_not_read_is_not_acknowledged():
             peer, _ = listener.accept()
             until(lambda: daemon.stats()["named"] != [], "no subscription")
             runs(5)
-            until(lambda: unacknowledged() >= 10, "nothing was sent")
+            until(lambda: peer.recv(1 << 16, socket.MSG_PEEK).count(b'"exited"') == 5, "nothing was sent")
             time.sleep(1)
             check(unacknowledged() >= 10, "acknowledged:", unacknowledged())
             peer.close()
@@ -266,11 +295,12 @@ def line_that_the_peer_has_not_read_is_not_acknowledged():
         with Cat(daemon.path, "--name=siem", "args=" + OWN, stdout=write) as cat:
             os.close(write)
             runs(5)
-            until(lambda: unacknowledged() >= 10, "nothing was written")
+            until(lambda: unacknowledged() >= 10 and select.select([read], [], [], 0)[0], "nothing was written")
             time.sleep(1)
             check(unacknowledged() >= 10, "acknowledged:", unacknowledged())
-            while os.read(read, 1 << 16).count(b'"exited"') == 0:
-                pass
+            data = b""
+            while data.count(b'"exited"') < 5:
+                data += os.read(read, 1 << 16)
             until(lambda: unacknowledged() == 0, "not acknowledged")
         os.close(read)
 
@@ -288,6 +318,7 @@ def cat_without_a_name_reports_what_a_new_connection_misses():
                 cat.process.send_signal(signal.SIGSTOP)
                 workload = Workload(4000)
                 until(workload.is_over, "the work is not over")
+                wait_handled(daemon)
                 cat.process.send_signal(signal.SIGCONT)
                 written.wait_mark()
             messages = cat.messages()
@@ -319,6 +350,7 @@ def cat_waits_for_a_daemon_that_stopped_and_reports_another_stream():
             written.wait_live()
             written.wait_mark()
         with cat:
+            until(lambda: "trying again" in cat.messages(), "it does not notice")
             before = cat.cpu()
             time.sleep(2)
             check(cat.cpu() - before <= 0.05, "CPU time of an outage:", cat.cpu() - before)
@@ -341,11 +373,13 @@ def cat_whose_reader_stands_still_is_bounded_and_ends_when_asked_to():
         with Cat(daemon.path, "--name=siem", stdout=write) as cat:
             os.close(write)
             with open(read, "rb") as lines:
+                # Not for the end of the snapshot: a queue this small may be full before, on a busy machine, and the next connection has none.
                 for line in lines:
-                    if b'"type":"live"' in line:
+                    if b'"type":"subscribed"' in line:
                         break
                 workload = Workload(4000)
                 until(workload.is_over, "the work is not over")
+                wait_handled(daemon)
                 check(status(cat.process.pid, "VmRSS") < 32 << 20, "memory:", status(cat.process.pid, "VmRSS"))
                 # What runs later is there again.
                 over = threading.Event()
@@ -362,11 +396,13 @@ def cat_whose_reader_stands_still_is_bounded_and_ends_when_asked_to():
                     marks.join()
                 check(lost >= 1, "nothing is reported as lost")
                 # It reads nothing again: a signal ends it all the same.
-                Workload(2000)
+                workload = Workload(2000)
                 time.sleep(1)
                 began = time.monotonic()
                 equal(cat.kill(signal.SIGTERM), 0, "exit status")
                 check(time.monotonic() - began < 5, "took", time.monotonic() - began)
+                # Another test would have the rest.
+                until(workload.is_over, "the work is not over")
 
 
 @test
