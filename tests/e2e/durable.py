@@ -51,7 +51,9 @@ def marks_count_the_lines_that_were_sent():
         # All that was sent by now is in the next mark of the unfiltered stream.
         last = max(e["seq"] for e in clients[0].events if "seq" in e)
         mark = clients[0].wait(lambda e: e["type"] == "mark" and e["last_seq"] >= last)
-        check(mark["time"] >= clients[0].events[-1].get("time", ""))
+        # Later ones may have come with it.
+        at = next(i for i, e in enumerate(clients[0].events) if e is mark)
+        check(mark["time"] >= next(e["time"] for e in reversed(clients[0].events[:at]) if "time" in e), "time of", mark)
 
 
 @test
@@ -61,13 +63,18 @@ def marks_of_the_configuration_reach_all_until_a_reload():
         own = Client(daemon.path)
         own.send({"mark": 0, "comm": "nobody"})
         own.wait(lambda e: e["type"] == "subscribed")
-        client.wait(lambda e: e["type"] == "mark", since=len(client.events))
+        for _ in range(2):
+            client.wait(lambda e: e["type"] == "mark", since=len(client.events))
+        while own.read_some(0):
+            pass
         check(not any(e["type"] == "mark" for e in own.events[[e["type"] for e in own.events].index("subscribed"):]))
         daemon.write({"socket": {"mark": "0"}})
         daemon.process.send_signal(signal.SIGHUP)
         daemon.wait_note("READY=1")
-        client.read_some(0)
+        # What comes after this reply was written after the reload.
         since = len(client.events)
+        client.send({"stats": True})
+        since = client.events.index(client.wait(lambda e: e["type"] == "stats", "stats", since=since))
         end = time.monotonic() + 2.5
         while time.monotonic() < end:
             client.read_some(end - time.monotonic())
@@ -239,8 +246,21 @@ def reader_killed_at_random_stores_every_event():
         until(workload.is_over, "the work is not over", patience=PATIENCE * 10)
         after = run("/bin/true", "after-" + OWN)
         until(lambda: b"after-" + OWN.encode() in last_stored(path), "the last event did not come", every=0.1)
-        reader.kill()
-        reader.communicate()
+
+        def came_again():
+            """That the kills until now left nothing to come again is not likely, and not impossible."""
+            nonlocal reader
+            reader.kill()
+            reader.communicate()
+            if Stored(path).duplicates > 0:
+                return True
+            reader = begin()
+            for i in range(5):
+                mark = "again-%d-%d-%s" % (time.monotonic_ns(), i, OWN)
+                run("/bin/true", mark)
+                until(lambda mark=mark: mark.encode() in last_stored(path), "the event did not come")
+            return False
+        until(came_again, "nothing came again")
         stored = Stored(path)
         print("#   %d events stored in %.0f s, %d twice, %d lost in %d lines; %d connections continued" %
               (len(stored.seqs), time.monotonic() - began, stored.duplicates, stored.lost_count(), len(stored.lost), stored.resumed))
@@ -250,7 +270,6 @@ def reader_killed_at_random_stores_every_event():
         for kind in "started", "exited":
             missing = workload.programs - len(stored.ids[kind])
             check(0 <= missing <= stored.lost_count(), kind, "missing:", missing, "lost:", stored.lost_count())
-        check(stored.duplicates > 0, "nothing came again")
         if CRASHES == 0:
             equal([line for line in stored.lost if line["where"] == "subscriber"], [], "lost without a crash")
 

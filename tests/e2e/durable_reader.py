@@ -36,11 +36,14 @@ def run(connection, out, last):
             at = next((i for i, line in enumerate(lines) if line.startswith(b'{"type":"subscribed"')), None)
             if at is None:
                 continue  # not of this subscription
-            lines, begun = lines[at:], True
-            print("subscribed", flush=True)
+            lines = lines[at:]
         if not lines:
             continue
         os.write(out, b"\n".join(lines) + b"\n")
+        if not begun:
+            # It may be killed at once, and the reply is counted.
+            begun = True
+            print("subscribed", flush=True)
         last = number_of(lines) or last
         writes += 1
         # Not each: so that there is something to come again.
