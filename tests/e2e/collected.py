@@ -74,6 +74,7 @@ def record(writer):
     wait_written("before-the-loss")
     writer.send_signal(signal.SIGSTOP)
     programs(200, "x" * 2000)
+    until(lambda: unit.daemon.stats()["journal"]["lost"] > 0, "the loss")
     writer.send_signal(signal.SIGCONT)
     wait_written("after-the-loss")
     programs(30)

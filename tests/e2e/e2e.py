@@ -545,7 +545,7 @@ def kill_children():
         try:
             with open("/proc/%s/stat" % pid, "rb") as f:
                 ppid = int(f.read().rsplit(b")", 1)[1].split()[1])
-            if ppid == os.getpid():
+            if ppid == os.getpid() and not (shared and int(pid) == shared.process.pid):
                 os.kill(int(pid), signal.SIGKILL)
         except OSError:
             pass  # it is gone

@@ -57,6 +57,7 @@ def session_group_tty_and_loginuid_match_proc():
 
 
 # unshare(1)'s option for each kind of /proc/PID/ns.
+SLICE = "identity-%d.slice" % os.getpid()  # the tests of fallback.py may run beside these
 KINDS = {"net": "net", "uts": "uts", "ipc": "ipc", "cgroup": "cgroup", "time": "time", "mnt": "mount", "pid": "pid", "user": "user"}
 
 
@@ -169,7 +170,7 @@ def session_whose_leader_is_gone_has_none():
 def cgroup_and_unit_match_proc_also_once_removed():
     with shared_stream() as stream:
         for root in cgroup_roots(" - cgroup2 ") + cgroup_roots("name=systemd"):
-            path = os.path.join(root, "identity.slice", "identity-%d.service" % os.getpid())
+            path = os.path.join(root, SLICE, "identity-%d.service" % os.getpid())
             os.makedirs(path)
 
             def enter(path=path):
@@ -261,10 +262,10 @@ def deep_cgroup_has_its_path_unit_and_container():
     if not needs(roots, "there is no hierarchy of cgroups to be written to"):
         return
     unit, container = "identity-%d.service" % os.getpid(), "c0ffee00" * 8
-    first = ["identity.slice", unit, "docker-%s.scope" % container]
+    first = [SLICE, unit, "docker-%s.scope" % container]
     with live() as (daemon, stream):
         asked = daemon.connect()
-        asked.send({"unit": unit, "cgroup": "/identity.slice/*", "snapshot": False})
+        asked.send({"unit": unit, "cgroup": "/%s/*" % SLICE, "snapshot": False})
         answer = asked.wait(lambda e: e["type"] == "subscribed", "answer")
         for names in deep_cgroups(first):
             path = "/" + "/".join(first + names)
