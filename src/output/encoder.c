@@ -206,12 +206,10 @@ int encoder_line(struct encoder *encoder, key_set keys, size_t args_bytes, struc
 
 bool encoder_args_exceed(struct encoder *encoder, size_t most)
 {
-	const struct event *event = encoder->event;
+	const struct process *process = encoder->event->process;
 
-	if (!is_large(event))
-		return false;
-	if (event->process->image.args.size > most)
-		return true;
-	encoder->counted = json_list_count(event->process->image.args, &encoder->counted_at, encoder->counted, most);
+	if (!process || process->image.args.size > most)
+		return process != NULL;
+	encoder->counted = json_list_count(process->image.args, &encoder->counted_at, encoder->counted, most);
 	return encoder->counted > most;
 }

@@ -12,7 +12,8 @@
  * the first call for that set of keys. The encoder owns it, until the end of the event. -ENOMEM. */
 struct encoder;
 int encoder_line(struct encoder *encoder, key_set keys, size_t args_bytes, struct line **ret);
-/* Whether its arguments take more than `most` bytes of a line; false where that is not known without encoding them. */
+/* Whether its arguments take more than `most` bytes of a line; false where that is not known without encoding them. The
+ * work is that of a look at each byte, once for an event. */
 bool encoder_args_exceed(struct encoder *encoder, size_t most);
 
 struct sink {

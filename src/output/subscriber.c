@@ -18,7 +18,8 @@
 #define LOOKS_MAX 4096	     /* processes that are held against the filter for a snapshot, */
 #define LOOK_STEPS 1000000   /* and what that may cost (glob.h) */
 
-#define PORTION (32 << 10) /* bytes of a snapshot that are made at once */
+#define LONG_ARGS (64 << 10) /* bytes of arguments whose line may not fit the queue */
+#define PORTION (32 << 10)   /* bytes of a snapshot that are made at once */
 
 static size_t portions; /* of all subscribers */
 
@@ -193,15 +194,16 @@ static enum filter_result wants(struct subscriber *s, const struct event *event)
 
 /* Whether it is longer than the queue, as far as that is known before it is encoded: any user can exec programs whose
  * lines would be 12 MiB. */
-static bool is_too_large(const struct subscriber *s, struct encoder *encoder)
+static bool is_too_large(const struct subscriber *s, const struct event *event, struct encoder *encoder)
 {
-	return s->config.keys & KEY_BIT(KEY_ARGS) && s->args_bytes == 0 &&
-	       encoder_args_exceed(encoder, line_queue_limit(s->queue));
+	return event->process && event->process->image.args.size >= LONG_ARGS && s->config.keys & KEY_BIT(KEY_ARGS) &&
+	       s->args_bytes == 0 && encoder_args_exceed(encoder, line_queue_limit(s->queue));
 }
 
-int subscriber_encode(struct subscriber *s, struct encoder *encoder, struct line **ret)
+int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret)
 {
-	return is_too_large(s, encoder) ? -E2BIG : encoder_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
+	return is_too_large(s, event, encoder) ? -E2BIG
+					       : encoder_line(encoder, subscriber_line_keys(s), s->args_bytes, ret);
 }
 
 static void take(struct subscriber *s, const struct event *event, struct encoder *encoder)
@@ -210,7 +212,7 @@ static void take(struct subscriber *s, const struct event *event, struct encoder
 
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
-	if (s->dropping || subscriber_encode(s, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
+	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
 	    line_queue_push(s->queue, line) != 0)
 		subscriber_lose(s, event->seq, event_missing(event));
 	else {

@@ -11,7 +11,7 @@ void subscriber_hold(struct subscriber *s, const struct event *event, struct enc
 	line_unref(search_hold_take(&s->hold, event->search));
 	if (subscriber_may_resume(s))
 		subscriber_push_lost(s);
-	if (s->dropping || subscriber_encode(s, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
+	if (s->dropping || subscriber_encode(s, event, encoder, &line) < 0 || !subscriber_has_room(s, line) ||
 	    search_hold_put(&s->hold, event->search, line, line->held) < 0)
 		subscriber_lose(s, event->seq, 1);
 	else

@@ -44,7 +44,7 @@ static inline key_set subscriber_line_keys(const struct subscriber *s)
 	return keys_of_output(s->config.keys, s->folds);
 }
 /* The event's line, which the encoder owns. -errno, also where it cannot fit the queue. */
-int subscriber_encode(struct subscriber *s, struct encoder *encoder, struct line **ret);
+int subscriber_encode(struct subscriber *s, const struct event *event, struct encoder *encoder, struct line **ret);
 void subscriber_lose(struct subscriber *s, uint64_t seq, uint64_t count);
 /* subscriber_hold.c. Holds an error, or loses it. */
 void subscriber_hold(struct subscriber *s, const struct event *event, struct encoder *encoder);
